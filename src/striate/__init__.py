@@ -1,0 +1,3 @@
+"""Striate: a workbench for convolutional networks."""
+
+__version__ = "0.1.0"
