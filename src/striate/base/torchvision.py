@@ -8,7 +8,7 @@ them, so the two missing operator names are declared here first; calling one of 
 import importlib
 from types import ModuleType
 
-_library: object = None   # kept alive: the declarations last as long as this object
+_library: object = None  # kept alive: the declarations last as long as this object
 
 
 def load(name: str = "torchvision") -> ModuleType:

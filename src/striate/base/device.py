@@ -1,0 +1,74 @@
+"""The device, the threads and the versions a run is made with."""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ResourceError
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "opencv-python-headless", "safetensors")
+
+
+def pick(name: str = "auto") -> "torch.device":
+    """Return the device called `name`: "auto" takes a GPU when there is one, else the CPU.
+
+    Raises:
+        ResourceError: the named device is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ResourceError(
+            f"device {name!r} is not available", fix="use --device cpu, or install a CUDA build of torch"
+        )
+    try:
+        return torch.device(name)
+    except RuntimeError as problem:
+        raise ResourceError(f"unknown device {name!r}", fix="use auto, cpu or cuda") from problem
+
+
+def num_cpus() -> int:
+    """Return the number of CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: "torch.device") -> dict[str, Any]:
+    """Return what the run folder records of the machine: device, threads, processor, system."""
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "type": device.type,
+        "name": name,
+        "threads": torch.get_num_threads(),
+        "cpus": num_cpus(),
+        "system": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that influence a result."""
+    found = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else platform.processor()
+    except OSError:
+        return platform.processor() or platform.machine()

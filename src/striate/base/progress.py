@@ -1,0 +1,90 @@
+"""Progress on stderr: a rich bar on a terminal, one plain line a stage elsewhere, nothing when quiet."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from .text import duration, shown
+
+
+class Bar(Protocol):
+    """What long work reports to."""
+
+    def advance(self, count: int = 1, text: str = "") -> None:
+        """Say that `count` more units are done; `text` is a short state such as `loss 0.41`."""
+
+
+class _Silent:
+    def advance(self, count: int = 1, text: str = "") -> None:
+        pass
+
+
+class Progress:
+    """Where a command shows its progress. `mode` is "bar", "lines" or "quiet"; by default it fits the terminal."""
+
+    def __init__(self, mode: str | None = None) -> None:
+        self.mode = mode or ("bar" if _is_interactive() else "lines")
+
+    @contextmanager
+    def bar(self, title: str, total: int, unit: str = "images") -> Iterator[Bar]:
+        """Show work on `total` units; elsewhere than on a terminal one line says when it took more than a second."""
+        if self.mode == "bar":
+            with _rich_bar(title, total) as bar:
+                yield bar
+            return
+        start = time.monotonic()
+        yield _Silent()
+        took_s = time.monotonic() - start
+        if self.mode == "lines" and took_s > 1:
+            self.line(f"{title}: {total:,} {unit} in {duration(took_s)}")
+
+    def line(self, text: str) -> None:
+        """Write one line of state (an epoch, a finished run), unless quiet."""
+        if self.mode != "quiet":
+            say(text)
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, with control characters escaped; a closed or narrow stream is never an error."""
+    safe = "\n".join(shown(line, 4000) for line in text.split("\n")) + "\n"
+    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    try:
+        sys.stderr.write(safe.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def _is_interactive() -> bool:
+    return bool(
+        sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+    )
+
+
+class _RichBar:
+    def __init__(self, progress: object, task: object) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, count: int = 1, text: str = "") -> None:
+        self._progress.update(self._task, advance=count, state=shown(text))  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _rich_bar(title: str, total: int) -> Iterator[Bar]:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[state]}", markup=False),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _RichBar(progress, progress.add_task(escape(shown(title, 40)), total=total, state=""))

@@ -1,0 +1,102 @@
+"""Typed settings: one schema makes the parser, the documentation and the error messages. TOML is the file form."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .choose import nearest
+from .errors import SettingsError
+
+
+class Settings(BaseModel):
+    """A frozen group of settings; unknown keys are refused with the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: object = "") -> Self:
+        """Return checked settings.
+
+        Raises:
+            SettingsError: the message names the file (`where`), the field, what came and what is allowed.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as problem:
+            raise _explain(cls, problem, where) from problem
+
+    def changed(self, assignments: Sequence[str], where: object = "--set") -> Self:
+        """Return a copy with `field.path=value` assignments applied; values are read as TOML, else as text.
+
+        Raises:
+            SettingsError: an assignment without `=`, an unknown field, or a value of the wrong type.
+        """
+        values = self.model_dump(mode="json")
+        for assignment in assignments:
+            path, sign, text = assignment.partition("=")
+            if not sign or not path.strip():
+                raise SettingsError(f"{assignment!r} is not a setting", where=where, fix="write field=value")
+            _assign(values, path.strip().split("."), _value(text.strip()))
+        return type(self).parse(values, where)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Raises:
+        SettingsError: the file is missing, is not UTF-8 or is not TOML; the message has the line.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as problem:
+        raise SettingsError(
+            f"settings file cannot be read ({problem.strerror})", where=path, fix="check the path"
+        ) from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"not TOML: {problem}", where=path, fix="mend this line") from problem
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _assign(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = values.get(key)
+        if not isinstance(inner, dict):
+            inner = values[key] = {}
+        values = inner
+    values[keys[-1]] = value
+
+
+def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> SettingsError:
+    first = problem.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    field = ".".join(path)
+    place = f"{where}: {field}" if where else field
+    if first["type"] == "extra_forbidden":
+        known = _known_fields(cls, path[:-1])
+        close = nearest(path[-1], known)
+        fix = f"did you mean {close}?" if close else f"known settings: {', '.join(known)}"
+        return SettingsError("unknown setting", where=place, fix=fix)
+    came = repr(first["input"])
+    return SettingsError(
+        f"{first['msg']}; got {came if len(came) < 60 else came[:57] + '...'}", where=place, fix=f"change {field}"
+    )
+
+
+def _known_fields(cls: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        field = cls.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return list(cls.model_fields)
+        cls = annotation
+    return list(cls.model_fields)

@@ -1,0 +1,1 @@
+"""Data: sources, splits, checks, the store, augmentation and the loader."""

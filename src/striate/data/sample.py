@@ -1,0 +1,130 @@
+"""The contracts of data: images, targets, dataset, batch. No file format and no model is known here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.choose import choose
+from striate.base.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+ImageU8 = npt.NDArray[np.uint8]
+SPLITS = ("train", "val", "test")
+
+
+class Images(Protocol):
+    """The pictures of a dataset, decoded one at a time. Safe to call from several threads."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
+        """Return picture `index` as (H, W, C) uint8, C = 1 (grey) or 3 (RGB), upright by EXIF.
+
+        A decoder may return a smaller picture as long as its shorter side is at least `short_side_px`.
+
+        Raises:
+            DataError: the file is unreadable; the message names it.
+        """
+
+    def path(self, index: int) -> Path | None:
+        """Return the picture's file, or None when it lives in an array."""
+
+    def stamp(self, index: int) -> str:
+        """Return a short text that changes when the picture changes (size and mtime of a file, hash of an array)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is known of every image under one name.
+
+    `kind` decides which tasks can use it and how `values` is laid out (N images):
+    "label" (N,) int64 class indices · "tags" (N, K) uint8 several labels an image · "value" (N, D) float32 numbers
+    · "mask" (N, H, W) uint8, 255 = ignore · "box" (N, 4) float32 xyxy pixels, with `labels` under "label".
+    `names` are the class names (label, tags, mask) or the field names (value). `unit` is "deg" for angles.
+    """
+
+    kind: str
+    values: npt.NDArray[np.generic]
+    names: tuple[str, ...] = ()
+    unit: str = ""
+
+    def take(self, indices: npt.NDArray[np.intp]) -> "Target":
+        """Return the target of some images, in the order of `indices`."""
+        return replace(self, values=self.values[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images, targets and splits. The class list is fixed once and travels in every artefact.
+
+    `ids[i]` is the stable id of image i (path relative to the root, or its index as text); `splits` maps train,
+    val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split.
+    """
+
+    name: str
+    where: str
+    images: Images
+    ids: tuple[str, ...]
+    targets: dict[str, Target]
+    splits: dict[str, npt.NDArray[np.intp]]
+    channels: int
+    groups: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {len(indices):,}" for name, indices in self.splits.items())
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"Dataset({self.name!r}: {len(self):,} images{classes}; {counts})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names of the first label or tags target; empty for a dataset without classes."""
+        for target in self.targets.values():
+            if target.kind in {"label", "tags"}:
+                return target.names
+        return ()
+
+    def target(self, name: str | None = None) -> Target:
+        """Return the target called `name`, by default the first one.
+
+        Raises:
+            DataError: there is no such target.
+        """
+        if name is None:
+            return next(iter(self.targets.values()))
+        return choose("target", name, self.targets, DataError)
+
+    def with_splits(self, splits: dict[str, npt.NDArray[np.intp]]) -> "Dataset":
+        """Return the same images with other splits."""
+        return replace(self, splits=splits)
+
+    def keep(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "Dataset":
+        """Return a dataset whose splits hold only these images; ids, images and class list stay as they are."""
+        kept = np.zeros(len(self), dtype=bool)
+        kept[np.asarray(indices, dtype=np.intp)] = True
+        return self.with_splits({name: found[kept[found]] for name, found in self.splits.items()})
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model and a task receive.
+
+    `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; `targets` one tensor a target
+    name; `index` (N,) positions in the dataset, on the CPU.
+    """
+
+    images: "torch.Tensor"
+    targets: dict[str, "torch.Tensor"]
+    index: npt.NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.index)
