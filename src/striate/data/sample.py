@@ -1,9 +1,9 @@
 """The contracts of data: images, targets, dataset, batch. No file format and no model is known here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,8 @@ class Dataset:
     """Images, targets and splits. The class list is fixed once and travels in every artefact.
 
     `ids[i]` is the stable id of image i (path relative to the root, or its index as text); `splits` maps train,
-    val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split.
+    val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split;
+    `options` are the arguments it was opened with, so that a run can open it again.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Dataset:
     channels: int
     groups: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -1,0 +1,98 @@
+"""One class an image: softmax and cross-entropy."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from striate.data.sample import Target
+
+from .task import Decoded, counted, mean_scores
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Predict one of K classes; outputs are logits (N, K).
+
+    Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7) and one weight a class when balanced.
+    """
+
+    target: str
+    names: tuple[str, ...]
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+    name: ClassVar[str] = "classify"
+    kind: ClassVar[str] = "label"
+    unit: ClassVar[str] = ""
+    monitor: ClassVar[str] = "accuracy"
+    monitor_mode: ClassVar[str] = "max"
+
+    @classmethod
+    def fit(
+        cls, name: str, target: Target, train_values: Any, *, label_smoothing: float = 0.0, is_balanced: bool = False
+    ) -> Self:
+        """Return the task; balanced class weights are N / (K x count), so their mean over images is 1."""
+        weights = None
+        if is_balanced:
+            counts = np.bincount(np.asarray(train_values), minlength=len(target.names))
+            present = max(1, int((counts > 0).sum()))
+            weights = tuple(float(counts.sum() / (present * count)) if count else 0.0 for count in counts)
+        return cls(name, target.names, label_smoothing, weights)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the task described by `to_json`."""
+        weights = values.get("class_weights")
+        return cls(
+            values["target"],
+            tuple(values["names"]),
+            values.get("label_smoothing", 0.0),
+            tuple(weights) if weights else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain description."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "unit": "",
+            "monitor": self.monitor,
+            "monitor_mode": self.monitor_mode,
+            **asdict(self),
+        }
+
+    @property
+    def num_outputs(self) -> int:
+        """One logit a class."""
+        return len(self.names)
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return {"cross_entropy": scalar}, the weighted mean over the batch."""
+        weight = outputs.new_tensor(self.class_weights, dtype=torch.float32) if self.class_weights else None
+        loss = F.cross_entropy(
+            outputs.float(), targets[self.target], weight=weight, label_smoothing=self.label_smoothing
+        )
+        return {"cross_entropy": loss}
+
+    def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        """Return the plain cross-entropy of each image (N,)."""
+        return F.cross_entropy(outputs.float(), truth, reduction="none")
+
+    def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return (sum of plain losses, number right, number of images)."""
+        truth = targets[self.target]
+        right = (outputs.argmax(1) == truth).sum()
+        return counted(self.losses(outputs, truth).sum(), right, count=len(truth))
+
+    def summarise(self, sums: Tensor) -> dict[str, float]:
+        """Return {"loss", "accuracy"}."""
+        return mean_scores(sums, ("loss", "accuracy"))
+
+    def decode(self, outputs: Tensor) -> Decoded:
+        """Return class indices (N,) and softmax probabilities (N, K)."""
+        probabilities = outputs.float().softmax(1).cpu()
+        return Decoded(probabilities.argmax(1), probabilities)

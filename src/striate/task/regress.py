@@ -1,0 +1,130 @@
+"""One number an image, or a vector; an angle is two outputs, its sine and cosine."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from striate.base.errors import DataError
+from striate.data.sample import Target
+
+from .task import Decoded, counted, mean_scores
+
+
+@dataclass(frozen=True)
+class Regress:
+    """Predict D numbers. Loss: mean squared error of standardised numbers, or of sine and cosine for angles.
+
+    Outputs are (N, D) standardised by the training split's `mean` and `std`; for angles (unit "deg") (N, 2 D), the
+    sines before the cosines. The circle has no seam that way: 359 and 1 degree are two degrees apart.
+    """
+
+    target: str
+    names: tuple[str, ...]
+    unit: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    name: ClassVar[str] = "regress"
+    kind: ClassVar[str] = "value"
+    monitor_mode: ClassVar[str] = "min"
+
+    @classmethod
+    def fit(cls, name: str, target: Target, train_values: Any, **_: Any) -> Self:
+        """Return the task with the scale of the training split.
+
+        Raises:
+            DataError: a value is not finite, or a field is constant on the training split.
+        """
+        values = np.asarray(train_values, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise DataError("a value is not a finite number", where=name, fix="remove that row or fill in the number")
+        std = values.std(0)
+        names = target.names or (name,)
+        if target.unit != "deg" and (std == 0).any():
+            raise DataError(
+                "the value is the same for every training image",
+                where=names[int(np.argmin(std))],
+                fix="choose another --target",
+            )
+        return cls(name, names, target.unit, tuple(values.mean(0).tolist()), tuple(std.tolist()))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the task described by `to_json`."""
+        return cls(
+            values["target"], tuple(values["names"]), values["unit"], tuple(values["mean"]), tuple(values["std"])
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain description."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "monitor": self.monitor,
+            "monitor_mode": self.monitor_mode,
+            **asdict(self),
+        }
+
+    @property
+    def is_angle(self) -> bool:
+        """Whether the numbers are angles in degrees."""
+        return self.unit == "deg"
+
+    @property
+    def monitor(self) -> str:
+        """Mean error for angles, else the root of the mean squared error."""
+        return "mean_error_deg" if self.is_angle else "rmse"
+
+    @property
+    def num_outputs(self) -> int:
+        """D, or 2 D for angles."""
+        return len(self.names) * (2 if self.is_angle else 1)
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return {"squared_error": scalar}."""
+        return {"squared_error": self.losses(outputs, targets[self.target]).mean()}
+
+    def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        """Return the mean squared error of each image (N,), on the scale of the outputs."""
+        return F.mse_loss(outputs.float(), self._encode(truth), reduction="none").mean(1)
+
+    def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return (loss, squared error, absolute error, within 10 degrees, images) as sums."""
+        truth = targets[self.target]
+        error = self._error(self._decode(outputs), truth)
+        near = (error < 10).float().mean(1).sum()
+        sums = (self.losses(outputs, truth).sum(), error.square().mean(1).sum(), error.mean(1).sum(), near)
+        return counted(*sums, count=len(truth))
+
+    def summarise(self, sums: Tensor) -> dict[str, float]:
+        """Return {"loss", "rmse", "mae"}, for angles {"loss", "rmse", "mean_error_deg", "within_10_deg"}."""
+        means = mean_scores(sums, ("loss", "squared", "absolute", "near"))
+        scores = {"loss": means["loss"], "rmse": means["squared"] ** 0.5}
+        if self.is_angle:
+            return scores | {"mean_error_deg": means["absolute"], "within_10_deg": means["near"]}
+        return scores | {"mae": means["absolute"]}
+
+    def decode(self, outputs: Tensor) -> Decoded:
+        """Return numbers (N, D) in the target's unit; angles in 0..360."""
+        return Decoded(self._decode(outputs).cpu())
+
+    def _encode(self, truth: Tensor) -> Tensor:
+        if self.is_angle:
+            radians = torch.deg2rad(truth.float())
+            return torch.cat([radians.sin(), radians.cos()], 1)
+        return (truth.float() - truth.new_tensor(self.mean)) / truth.new_tensor(self.std)
+
+    def _decode(self, outputs: Tensor) -> Tensor:
+        outputs = outputs.float()
+        if self.is_angle:
+            sine, cosine = outputs.chunk(2, 1)
+            return torch.rad2deg(torch.atan2(sine, cosine)) % 360
+        return outputs * outputs.new_tensor(self.std) + outputs.new_tensor(self.mean)
+
+    def _error(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        error = (predicted - truth).abs()
+        return torch.minimum(error % 360, 360 - error % 360) if self.is_angle else error

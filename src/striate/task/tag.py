@@ -1,0 +1,101 @@
+"""Several labels an image: one sigmoid a class."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from striate.data.sample import Target
+
+from .task import Decoded, counted, mean_scores
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Predict any number of K tags; outputs are logits (N, K), a tag is given at probability 0.5.
+
+    Loss: binary cross-entropy, mean over tags and images; smoothing moves 0/1 towards 1/2; balanced weights
+    multiply the positive term of a tag by its negatives per positive.
+    """
+
+    target: str
+    names: tuple[str, ...]
+    label_smoothing: float = 0.0
+    positive_weights: tuple[float, ...] | None = None
+    name: ClassVar[str] = "tag"
+    kind: ClassVar[str] = "tags"
+    unit: ClassVar[str] = ""
+    monitor: ClassVar[str] = "f1"
+    monitor_mode: ClassVar[str] = "max"
+
+    @classmethod
+    def fit(
+        cls, name: str, target: Target, train_values: Any, *, label_smoothing: float = 0.0, is_balanced: bool = False
+    ) -> Self:
+        """Return the task; balanced weights are limited to 1..100."""
+        weights = None
+        if is_balanced:
+            share = np.asarray(train_values, dtype=np.float64).mean(0)
+            weights = tuple(np.clip((1 - share) / np.maximum(share, 1e-9), 1, 100).tolist())
+        return cls(name, target.names, label_smoothing, weights)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the task described by `to_json`."""
+        weights = values.get("positive_weights")
+        return cls(
+            values["target"],
+            tuple(values["names"]),
+            values.get("label_smoothing", 0.0),
+            tuple(weights) if weights else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain description."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "unit": "",
+            "monitor": self.monitor,
+            "monitor_mode": self.monitor_mode,
+            **asdict(self),
+        }
+
+    @property
+    def num_outputs(self) -> int:
+        """One logit a tag."""
+        return len(self.names)
+
+    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return {"binary_cross_entropy": scalar}."""
+        truth = targets[self.target].float()
+        truth = truth * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        weight = outputs.new_tensor(self.positive_weights, dtype=torch.float32) if self.positive_weights else None
+        return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(outputs.float(), truth, pos_weight=weight)}
+
+    def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        """Return the plain binary cross-entropy of each image (N,), mean over tags."""
+        return F.binary_cross_entropy_with_logits(outputs.float(), truth.float(), reduction="none").mean(1)
+
+    def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return (loss, exact matches, true positives, false positives, false negatives, images) as sums."""
+        truth, given = targets[self.target].bool(), outputs > 0
+        exact = (truth == given).all(1).sum()
+        hits, extra, missed = (truth & given).sum(), (~truth & given).sum(), (truth & ~given).sum()
+        return counted(self.losses(outputs, truth).sum(), exact, hits, extra, missed, count=len(truth))
+
+    def summarise(self, sums: Tensor) -> dict[str, float]:
+        """Return {"loss", "exact_match", "f1"}; f1 is micro-averaged."""
+        means = mean_scores(sums, ("loss", "exact_match", "hits", "extra", "missed"))
+        total = 2 * means["hits"] + means["extra"] + means["missed"]
+        f1 = 2 * means["hits"] / total if total else float("nan")
+        return {"loss": means["loss"], "exact_match": means["exact_match"], "f1": f1}
+
+    def decode(self, outputs: Tensor) -> Decoded:
+        """Return 0/1 (N, K) and sigmoid probabilities (N, K)."""
+        probabilities = outputs.float().sigmoid().cpu()
+        return Decoded((probabilities > 0.5).long(), probabilities)

@@ -1,0 +1,1 @@
+"""The engine: one readable loop and the pieces handed to it."""

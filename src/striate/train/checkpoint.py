@@ -1,0 +1,131 @@
+"""Resumable states: a folder of safetensors and JSON with checksums, written whole or not at all."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from striate.base.errors import ModelError, ResourceError
+from striate.base.files import read_json, sha256, whole_folder, write_json, write_text
+from striate.base.progress import say
+from striate.base.tensors import read_tensors, write_tensors
+
+SCHEMA = 1
+KEEP = 2
+POINTER = "latest"
+
+
+@dataclass
+class State:
+    """Everything a run needs to go on: named groups of tensors ("weights", "best", "state") and a JSON document."""
+
+    document: dict[str, Any]
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.nbytes for group in self.tensors.values() for tensor in group.values())
+
+
+def save(folder: Path, state: State) -> Path:
+    """Write the state below `folder` as `step-NNNNNNNN`, point `latest` at it and drop older ones.
+
+    Raises:
+        ResourceError: it could not be written, twice; the checkpoints that were there are intact.
+    """
+    path = folder / f"step-{state.document['step']:08d}"
+    try:
+        _write(path, state)
+    except ResourceError:
+        try:
+            _write(path, state)
+        except ResourceError as problem:
+            need = f"checkpoint not saved, {state.num_bytes:,} bytes needed"
+            raise ResourceError(
+                f"{need} ({problem.what})", where=path, fix="free space, then `striate resume`"
+            ) from problem
+    write_text(folder / POINTER, path.name + "\n")
+    for old in _newest_first(folder)[KEEP:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def _write(path: Path, state: State) -> None:
+    with whole_folder(path) as temporary:
+        for name, group in state.tensors.items():
+            write_tensors(temporary / f"{name}.safetensors", group)
+        write_json(temporary / "state.json", {"schema": SCHEMA, **state.document})
+        sums = [f"{sha256(file)}  {file.name}" for file in sorted(temporary.iterdir())]
+        write_text(temporary / "SHA256SUMS", "\n".join(sums) + "\n")
+
+
+def load(folder: Path) -> State:
+    """Return the newest complete state; a damaged one is named on stderr and the one before it is taken.
+
+    Raises:
+        ModelError: there is no complete checkpoint, or a newer Striate wrote it.
+    """
+    damaged: list[str] = []
+    for path in _newest_first(folder):
+        problem = _damage(path)
+        if problem is None:
+            if damaged:
+                say(f"warning: {damaged[0]}; going on from {path.name}")
+            return _read(path)
+        damaged.append(problem)
+    what = damaged[0] if damaged else "no checkpoint"
+    raise ModelError(what, where=folder, fix="train again: there is no earlier complete checkpoint")
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"), reverse=True) if folder.is_dir() else []
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        lines = (path / "SHA256SUMS").read_text().splitlines()
+    except OSError:
+        return f"checkpoint {path.name} has no SHA256SUMS"
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        member = path / name
+        if not member.is_file():
+            return f"checkpoint {path.name} lacks {name}"
+        if sha256(member) != digest:
+            return f"checkpoint {path.name}: {name} does not match its checksum"
+    return None
+
+
+def _read(path: Path) -> State:
+    document = read_json(path / "state.json", "checkpoint")
+    if document["schema"] > SCHEMA:
+        raise ModelError(
+            f"checkpoint of a newer Striate (schema {document['schema']})", where=path, fix="upgrade striate"
+        )
+    return State(document, {file.stem: read_tensors(file) for file in sorted(path.glob("*.safetensors"))})
+
+
+def pack_optimiser(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the optimiser's state as tensors named `optimiser.INDEX.KEY` and a document of plain numbers."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for index, entries in optimiser.state_dict()["state"].items():
+        for key, value in entries.items():
+            place: dict[str, Any] = tensors if isinstance(value, Tensor) else numbers
+            place[f"optimiser.{index}.{key}"] = value
+    return tensors, numbers
+
+
+def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Put a packed state back."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in (tensors | numbers).items():
+        kind, _, rest = name.partition(".")
+        if kind == "optimiser":
+            index, _, key = rest.partition(".")
+            state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

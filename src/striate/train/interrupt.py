@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: the first asks the loop to save and stop, the second stops at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupt:
+    """Holds the number of the signal that asked training to stop, or None."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    def receive(self, number: int, frame: FrameType | None = None) -> None:
+        """Take a signal; a second one raises at once, whatever is going on."""
+        if self.signal_number is not None:
+            raise KeyboardInterrupt
+        self.signal_number = number
+
+
+@contextmanager
+def listen() -> Iterator[Interrupt]:
+    """Yield an `Interrupt` fed by SIGINT and SIGTERM; the former handlers come back afterwards.
+
+    Outside the main thread, where Python gives no signals, it just stays empty.
+    """
+    interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, interrupt.receive) for number in numbers]
+    try:
+        yield interrupt
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

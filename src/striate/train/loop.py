@@ -1,0 +1,113 @@
+"""The training loop, whole. What varies comes in as arguments."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from striate.base.errors import Interrupted
+from striate.base.progress import Progress
+from striate.data.sample import Batch
+
+from .interrupt import Interrupt
+from .stop import Stop
+from .update import Update
+
+
+@dataclass
+class Position:
+    """Where training stands: finished epochs, batches done of the current one, steps, and its tally so far."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: Tensor | None = None
+    time_s: float = 0.0
+
+    def add(self, tally: Tensor) -> None:
+        """Count one more batch."""
+        self.sums = tally if self.sums is None else self.sums + tally
+        self.batch += 1
+        self.step += 1
+
+    def end_epoch(self) -> None:
+        """Go to the start of the next epoch."""
+        self.epoch, self.batch, self.sums = self.epoch + 1, 0, None
+
+
+class Batches(Protocol):
+    """Batches of an epoch: a function of the epoch alone, which can start at a later batch."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+
+Save = Callable[[Position, bool], None]  # (position, must it be saved now)
+Record = Callable[[dict[str, Any]], None]
+Validate = Callable[[], dict[str, float]]
+
+
+def fit(
+    update: Update,
+    loader: Batches,
+    *,
+    num_epochs: int,
+    position: Position,
+    stop: Stop,
+    validate: Validate,
+    keep_best: Callable[[], None],
+    record: Record,
+    save: Save,
+    interrupt: Interrupt,
+    progress: Progress,
+) -> str:
+    """Train from `position` on, for `num_epochs` in all, and return how it ended: "finished" or "early".
+
+    Args:
+        update: one training step.
+        validate: returns the scores of the validation split.
+        keep_best: called when the epoch is the best so far.
+        record: receives one document an epoch.
+        save: called after every epoch, and with True when the state must not be lost.
+        interrupt: looked at after every step.
+
+    Raises:
+        Interrupted: a signal came; the state was saved.
+        DivergedError: the loss is not finite.
+    """
+    while position.epoch < num_epochs and not stop.is_over(position.epoch):
+        start_s, first_batch = time.perf_counter(), position.batch
+        update.model.train()
+        with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
+            for batch in loader.batches(position.epoch, first_batch):
+                position.add(update(batch, position.step))
+                bar.advance()
+                if interrupt.signal_number is not None:
+                    position.time_s += time.perf_counter() - start_s
+                    save(position, True)
+                    raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)
+        train_s = time.perf_counter() - start_s
+        row = _end_epoch(update, position, validate, stop, keep_best)
+        position.time_s += time.perf_counter() - start_s
+        record({**row, "time_s": position.time_s, "batches_per_s": (len(loader) - first_batch) / train_s})
+        save(position, False)
+    save(position, True)
+    return "finished" if position.epoch >= num_epochs else "early"
+
+
+def _end_epoch(
+    update: Update, position: Position, validate: Validate, stop: Stop, keep_best: Callable[[], None]
+) -> dict[str, Any]:
+    sums = position.sums if position.sums is not None else torch.zeros(1)
+    train = update.task.summarise(sums)
+    val = validate()
+    position.end_epoch()
+    is_best = stop.is_better(val[update.task.monitor], val["loss"], position.epoch)
+    if is_best:
+        keep_best()
+    rate = update.rate_at(position.step - 1)
+    return {"epoch": position.epoch, "step": position.step, "lr": rate, "train": train, "val": val, "is_best": is_best}
