@@ -39,7 +39,7 @@ class Settings(BaseModel):
             path, sign, text = assignment.partition("=")
             if not sign or not path.strip():
                 raise SettingsError(f"{assignment!r} is not a setting", where=where, fix="write field=value")
-            _assign(values, path.strip().split("."), _value(text.strip()))
+            _assign(values, path.strip().split("."), value_of(text.strip()))
         return type(self).parse(values, where)
 
 
@@ -60,7 +60,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"not TOML: {problem}", where=path, fix="mend this line") from problem
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """Return the value of `text` read as TOML (number, true, list, quoted text), else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,0 +1,301 @@
+"""The verbs in Python: open, train, study, predict, report. The command line calls these too."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.base.errors import DataError, SettingsError
+from striate.base.progress import Progress
+from striate.base.rundir import RunDir, StudyDir, kind_of
+from striate.base.text import duration, plural, shown
+from striate.data import open_dataset
+from striate.data.sample import Dataset
+from striate.model.blueprint import Blueprint
+from striate.model.zoo import blueprint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from striate.predict.predictor import Prediction
+    from striate.run.recipe import Recipe
+    from striate.study.plan import Variant
+
+    Model = str | Blueprint | nn.Module
+
+
+class Run:
+    """A finished run: its scores, its history, predictions on new pictures, its report.
+
+    Example:
+        >>> run = train(open_dataset("birds/"), "bipyramid", seed=0)        # doctest: +SKIP
+        >>> run.scores["test"]["accuracy"], run.predict(["robin.jpg"])      # doctest: +SKIP
+    """
+
+    def __init__(self, folder: RunDir | Path | str) -> None:
+        self.folder = folder if isinstance(folder, RunDir) else RunDir(folder)
+        self.info = self.folder.info()
+
+    def __repr__(self) -> str:
+        return run_text(self.folder)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(run_text(self.folder))}</pre>"
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The scores of each evaluated split."""
+        return self.folder.scores()
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One document an epoch."""
+        return self.folder.history()
+
+    def predict(self, pictures: "Sequence[Path | str]", network: "nn.Module | None" = None) -> "list[Prediction]":
+        """Return a prediction for each picture file (or H x W x C uint8 array)."""
+        from striate.predict import Predictor
+
+        return Predictor.load(self.folder, network)(pictures)
+
+    def report(self) -> Path:
+        """Write the report and return its path."""
+        from striate.report import report_run
+
+        return report_run(self.folder)
+
+
+class Study:
+    """A finished study: its verdict, its runs, its report."""
+
+    def __init__(self, folder: StudyDir | Path | str) -> None:
+        self.folder = folder if isinstance(folder, StudyDir) else StudyDir(folder)
+        self.info = self.folder.info()
+
+    def __repr__(self) -> str:
+        return self.verdict or f"Study({str(self.path)!r}: not finished)"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+    @property
+    def path(self) -> Path:
+        """The study folder."""
+        return self.folder.path
+
+    @property
+    def verdict(self) -> str:
+        """The verdict as text; empty while the study is not finished."""
+        from striate.study.verdict import render
+
+        found = self.folder.verdict()
+        return render(found) if found else ""
+
+    def run(self, variant: str, seed: int = 0) -> Run:
+        """Return one of its runs."""
+        return Run(self.folder.run(variant, seed))
+
+    def report(self) -> Path:
+        """Write the report and return its path."""
+        from striate.report import report_study
+
+        return report_study(self.folder)
+
+
+def train(
+    data: Dataset | str, model: "Model" = "bipyramid", recipe: "str | Recipe" = "regularized", **options: Any
+) -> Run:
+    """Train one network; see `striate.run.execute.train` for the options. Writes the report too."""
+    dataset = open_dataset(data) if isinstance(data, str) else data
+    name = recipe if isinstance(recipe, str) else "custom"
+    from striate.run.recipe import named
+
+    settings = named(recipe) if isinstance(recipe, str) else recipe
+    return Run(train_run(dataset, model, settings, recipe_name=name, **options))
+
+
+def study(data: Dataset | str, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any) -> Study:
+    """Compare variants (by default the classic ladder) and decide; see `striate.study.execute.study` for the options."""
+    from striate.study.execute import study as carry_out
+    from striate.study.plan import ladder
+
+    dataset = open_dataset(data) if isinstance(data, str) else data
+    dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
+    found = Study(carry_out([dataset], variants or ladder(), seeds=seeds, **options))
+    found.report()
+    return found
+
+
+def train_run(dataset: Dataset, model: "Model", recipe: "Recipe", *, on_bad: str = "stop", **options: Any) -> RunDir:
+    """Look at the data, train, and write the report."""
+    from striate.report import report_run
+    from striate.run.execute import train as carry_out
+    from striate.run.network import require
+
+    require(model)
+    dataset, skipped = without_bad(dataset, on_bad, options.get("progress"))
+    run = carry_out(dataset, model, recipe, **options)
+    write_skipped(run.path, skipped)
+    report_run(run)
+    return run
+
+
+def resume_run(path: Path, **options: Any) -> RunDir:
+    """Go on with a run and write its report."""
+    from striate.report import report_run
+    from striate.run.execute import resume
+
+    run = resume(path, **options)
+    report_run(run)
+    return run
+
+
+def study_ladder(
+    where: str,
+    opening: dict[str, Any],
+    *,
+    model: str,
+    changes: list[str],
+    seeds: int,
+    folds: int | None,
+    **options: Any,
+) -> StudyDir:
+    """Carry out the classic ladder on a dataset."""
+    from striate.study.plan import ladder
+
+    name = f"study-{Path(where.split('?')[0].replace(':', '-')).name}"
+    return _study(where, opening, ladder(model, changes), seeds=seeds, folds=folds, name=name, **options)
+
+
+def study_file(path: Path, **options: Any) -> StudyDir:
+    """Carry out a study file."""
+    from striate.study.plan import read_plan
+
+    table, variants = read_plan(path)
+    if table.data is None:
+        raise SettingsError("no data named", where=f"{path}: data", fix='add data = "FOLDER"')
+    where = (
+        table.data
+        if table.data.startswith("toy:") or not (path.parent / table.data).exists()
+        else str(path.parent / table.data)
+    )
+    options |= {"seeds": table.seeds, "baseline": table.baseline, "target": table.target, "name": path.stem}
+    return _study(where, table.options, variants, folds=table.folds, **options)
+
+
+def _study(
+    where: str,
+    opening: dict[str, Any],
+    variants: "list[Variant]",
+    *,
+    folds: int | None,
+    on_bad: str = "stop",
+    **options: Any,
+) -> StudyDir:
+    from striate.report import report_study
+    from striate.study.execute import study as carry_out
+
+    plans = [{**opening, "folds": folds, "fold": fold} for fold in range(folds)] if folds else [opening]
+    found = [without_bad(open_dataset(where, **plan), on_bad, options.get("progress")) for plan in plans]
+    result = carry_out([dataset for dataset, _ in found], variants, **options)
+    write_skipped(result.path, found[0][1])
+    report_study(result)
+    return result
+
+
+def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tuple[Dataset, list[tuple[str, str]]]:
+    """Decode every file once; stop at unusable ones, or return the dataset without them and (id, reason) of each.
+
+    Raises:
+        DataError: a file cannot be used and `on_bad` is "stop"; all are listed.
+    """
+    from striate.data.check import exclude_bad, prescan
+
+    if on_bad not in {"stop", "skip"}:
+        raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
+    findings = prescan(dataset, progress=progress or Progress())
+    bad = bad_files(dataset, findings)
+    if not bad:
+        return dataset, []
+    if on_bad == "stop":
+        first_id, reason = bad[0]
+        what = reason if len(bad) == 1 else f"{plural(len(bad), 'file')} cannot be used; the first: {reason}"
+        details = tuple(f"  {shown(name)}: {text}" for name, text in bad)
+        raise DataError(
+            what,
+            where=first_id,
+            fix="remove or replace it, or use --on-bad skip",
+            details=details if len(bad) > 1 else (),
+        )
+    return exclude_bad(dataset, findings), bad
+
+
+def bad_files(dataset: Dataset, findings: Any) -> list[tuple[str, str]]:
+    """Return (id, reason) of every file that cannot be used."""
+    reasons = {
+        sample_id: finding.text for finding in findings if finding.severity == "error" for sample_id in finding.ids
+    }
+    return [
+        (dataset.ids[int(index)], reasons.get(dataset.ids[int(index)], "unusable"))
+        for index in np.sort(list(findings.bad))
+    ]
+
+
+def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
+    """Write skipped.csv when files were left out."""
+    if not skipped:
+        return
+    import csv
+    import io
+
+    from striate.base.files import write_text
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *skipped])
+    write_text(folder / "skipped.csv", text.getvalue())
+
+
+def load_blueprint(model: str, options: dict[str, Any]) -> Blueprint:
+    """Return the blueprint of a zoo name, a TOML file or a run folder."""
+    if model.endswith(".toml"):
+        return Blueprint.from_toml(model)
+    if Path(model).is_dir():
+        from striate.run.network import stored_blueprint
+
+        kind_of(Path(model))
+        run = RunDir(model)
+        return stored_blueprint(run.info(), run)
+    return blueprint(model, **options)
+
+
+def run_text(run: RunDir) -> str:
+    """Return what a person wants to know of a run, in a few lines."""
+    info, scores = run.info(), run.scores()
+    task, result = info["task"], info.get("result")
+    lines = [f"{info['name']} on {shown(info['dataset']['name'])}: {info['status']}"]
+    for split in ("val", "test"):
+        if split in scores:
+            lines.append(f"  {split}.{task['monitor']} {score_text(scores[split], task['monitor'])}")
+    if result:
+        cost = f"{plural(info['model']['parameters'], 'parameter')}, {plural(result['epochs'], 'epoch')} (best {result['best_epoch']})"
+        lines.append(
+            f"  {cost}, {duration(result['time_s'])}, {result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
+        )
+    lines.append(f"  folder {run.path}" + (f", report {run.report}" if run.report.exists() else ""))
+    return "\n".join(lines)
+
+
+def score_text(scores: dict[str, Any], name: str) -> str:
+    """Return `0.912 (95 % interval 0.894 to 0.928, 600 images)`."""
+    value, interval = scores.get(name), scores.get("intervals", {}).get(name)
+    if value is None:
+        return "n/a"
+    around = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}, " if interval else ""
+    return f"{value:.3f} ({around}{plural(scores['num_images'], 'image')})"

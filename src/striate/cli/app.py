@@ -1,0 +1,102 @@
+"""The `striate` command: its groups, its errors and exit codes."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from striate import __version__
+from striate.base.errors import UserError
+from striate.base.progress import say
+from striate.base.text import shown
+
+from . import data, demo, doctor, look, models, study, train
+
+EXAMPLES = """Train, compare and explain convolutional networks on your own images.
+
+\b
+Examples:
+  striate demo                               a study on built-in pictures, with a report
+  striate check birds/                       what is in the folder, and what is wrong with it
+  striate train birds/ --model bipyramid     one network, a run folder, a report
+  striate study birds/ --seeds 3             which remedy works best, by how much
+  striate report runs/001-study              the report again
+"""
+
+app = typer.Typer(
+    help=EXAMPLES,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"striate {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+for group in (demo, data, train, study, look, models, doctor):
+    group.add_to(app)
+
+
+def main() -> None:
+    """Run the command line; every way out has its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code: 0 ok, 1 our bug, 2 usage, 3 data, 4 model, 5 resource, ..."""
+    is_debug = "--debug" in arguments
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except UserError as problem:
+        if is_debug:
+            traceback.print_exc()
+        for line in problem.details:
+            say(line)
+        say(problem.line)
+        return problem.exit_code
+    except typer.TyperException as problem:
+        say(_usage_line(problem))
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        say("error: stopped -- fix: run the same command again")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush is quiet too
+        return 0
+    except Exception as problem:
+        if is_debug:
+            traceback.print_exc()
+        say(
+            f"error: this is a bug in striate: {shown(type(problem).__name__)}: {shown(problem)} -- fix: report it with the output of --debug"
+        )
+        return 1
+
+
+def _usage_line(problem: typer.TyperException) -> str:
+    message = shown(" ".join(problem.format_message().split()), 180).rstrip(".")
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context else "striate"
+    command = "striate" + command[len(command.split(" ")[0]) :]
+    return f"error: {message} -- fix: see `{command} -h`"

@@ -1,0 +1,44 @@
+"""striate demo."""
+
+import typer
+
+from . import options as o
+
+SETTINGS = ("train.epochs=12", "train.patience=0")
+IMAGES = "toy:shapes?n=1200"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(demo)
+
+
+def demo(
+    seeds: int = typer.Option(2, help="Runs a variant.", min=1),
+    out: o.Out = None,
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Run a study on built-in pictures (drawn shapes), and write its verdict and report. About two minutes."""
+    o.use_threads(threads)
+    from striate.api import study_ladder
+    from striate.study.verdict import render
+
+    found = study_ladder(
+        IMAGES,
+        {},
+        model="bipyramid",
+        changes=list(SETTINGS),
+        seeds=seeds,
+        folds=None,
+        out=out,
+        command=o.command_line(),
+        progress=o.progress_for(quiet),
+    )
+    verdict = found.verdict() or {}
+    text = f"{render(verdict)}\n\nreport: {found.report}\nnext: open it in a browser, then `striate check YOUR_FOLDER`"
+    o.give(
+        {"command": "demo", "study": str(found.path), "verdict": verdict, "report": str(found.report)}, text, as_json
+    )

@@ -1,0 +1,71 @@
+"""striate doctor."""
+
+from importlib import util
+from typing import Any
+
+import typer
+
+from striate.base.text import plural
+
+from . import options as o
+
+EXTRAS = {"timm": "pretrained", "sklearn": "sklearn", "onnx": "onnx", "faster_coco_eval": "detect", "ray": "cluster"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(doctor)
+
+
+def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
+    """Show versions, device, threads, the precision trial and what extras are there."""
+    import torch
+
+    from striate.base import device as devices
+    from striate.base.torchvision import load
+    from striate.data.cache import cache_dir
+
+    device = devices.pick()
+    found: dict[str, Any] = {
+        "versions": devices.versions(),
+        "device": devices.describe(device),
+        "precision": _trial(device),
+        "extras": {extra: util.find_spec(module) is not None for module, extra in EXTRAS.items()},
+        "cache": str(cache_dir()),
+        "torchvision_operators": bool(load("torchvision.extension")._has_ops()),
+        "cuda": torch.version.cuda,
+    }
+    o.give({"command": "doctor", **found}, _text(found), as_json)
+
+
+def _trial(device: Any) -> dict[str, Any]:
+    import torch
+
+    from striate.base import device as devices
+    from striate.model.zoo import build
+    from striate.train.precision import choose_precision
+
+    network = devices.place(build("bipyramid", classes=10, size=64, seed=0, norm="batch"), device)
+    images = torch.zeros(32, 3, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
+    return choose_precision(network, images)
+
+
+def _text(found: dict[str, Any]) -> str:
+    device, precision = found["device"], found["precision"]
+    trial = precision["trial"]
+    lines = [f"{name:<26} {version}" for name, version in found["versions"].items()]
+    lines.append(
+        f"{'device':<26} {device['name']} ({plural(device['threads'], 'thread')} of {plural(device['cpus'], 'core')})"
+    )
+    timing = (
+        f" (step {trial['float32_ms']} ms in float32, {trial['bf16_ms']} ms in bf16)" if trial else " (no native bf16)"
+    )
+    lines.append(f"{'precision':<26} {precision['name']}{timing}")
+    for extra, is_there in found["extras"].items():
+        lines.append(f"{'extra ' + extra:<26} " + ("there" if is_there else f"missing: pip install 'striate[{extra}]'"))
+    if not found["torchvision_operators"]:
+        lines.append(
+            f"{'torchvision operators':<26} not loaded: torch and torchvision are of different builds (nothing here needs them)"
+        )
+    lines.append(f"{'cache':<26} {found['cache']}")
+    return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""Options that several commands share, and how a command gives its result."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from striate.base.errors import SettingsError
+from striate.base.files import to_json
+from striate.base.progress import Progress
+from striate.base.text import shown
+
+if TYPE_CHECKING:
+    from striate.data.sample import Dataset
+    from striate.run.recipe import Recipe
+
+Where = Annotated[
+    str, typer.Argument(metavar="DATA", help="A folder, table, IDX/CIFAR/.npz file, public name, or toy:shapes.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Seed = Annotated[int, typer.Option(help="Seed of init, order, augmentation and dropout.")]
+SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")]
+ModelName = Annotated[
+    str, typer.Option("--model", "-m", help="A network's name (see `striate models`) or a .toml blueprint.")
+]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", "-r", help="A recipe's name (see `striate recipes`) or a .toml file.")
+]
+TargetName = Annotated[str | None, typer.Option(help="The target to predict; by default the dataset's first.")]
+TaskName = Annotated[str | None, typer.Option(help="classify, tag or regress; by default what the target is.")]
+Size = Annotated[
+    int | None, typer.Option(help="Side of the network's input in pixels; by default 64 or the pictures' own.")
+]
+Fit = Annotated[str | None, typer.Option(help="Resize policy: crop, letterbox or squash.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting, e.g. train.epochs=4; repeatable.")]
+Out = Annotated[Path | None, typer.Option(help="Result folder; by default runs/NNN-name.")]
+Overwrite = Annotated[bool, typer.Option(help="Move an existing result folder aside.")]
+Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
+PerClass = Annotated[int | None, typer.Option("--per-class", help="At most this many training images a class.")]
+Classes = Annotated[str | None, typer.Option(help="Only these classes, comma-separated.")]
+TopClasses = Annotated[int | None, typer.Option("--top-classes", help="Only the k classes with the most images.")]
+Group = Annotated[
+    str | None, typer.Option(help="Regular expression on the image id whose first group must not be split.")
+]
+Separator = Annotated[str | None, typer.Option(help="Separator of several labels in one cell of a table.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of a local copy of a public dataset.")]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]
+OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or skip them.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; by default all.")]
+Json = Annotated[bool, typer.Option("--json", help="Give the result as one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+JSON_SCHEMA = 1
+
+
+def progress_for(quiet: bool) -> Progress:
+    """Return where a command shows its progress."""
+    return Progress("quiet" if quiet else None)
+
+
+def give(document: dict[str, Any], text: str, as_json: bool) -> None:
+    """Write a command's result to stdout: one JSON document, or text for a person."""
+    if as_json:
+        sys.stdout.write(to_json({"schema": JSON_SCHEMA, **document}, indent=1) + "\n")
+    else:
+        sys.stdout.write("\n".join(shown(line, 4000) for line in text.split("\n")) + "\n")
+
+
+def counts(text: str | None) -> dict[str, int] | None:
+    """Return `train=2000,val=1000` as a dictionary.
+
+    Raises:
+        SettingsError: a part is not SPLIT=NUMBER.
+    """
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        if name.strip() not in {"train", "val", "test"} or not number.strip().isdigit():
+            raise SettingsError(
+                f"{part!r} is not a split and a count", where="--limit", fix="write train=2000,val=500,test=500"
+            )
+        found[name.strip()] = int(number)
+    return found
+
+
+def open_data(where: str, **options: Any) -> "Dataset":
+    """Open a dataset with the options that were given."""
+    from striate.data import open_dataset
+
+    if options.get("classes"):
+        options["classes"] = [name.strip() for name in options["classes"].split(",")]
+    options["limit"] = counts(options.get("limit"))
+    return open_dataset(where, **{name: value for name, value in options.items() if value is not None})
+
+
+def recipe_of(name: str, changes: list[str] | None, size: int | None = None, fit: str | None = None) -> "Recipe":
+    """Return the named recipe with `--size`, `--fit` and `--set` applied."""
+    from striate.run.recipe import named
+
+    short = [f"data.size={size}"] if size is not None else []
+    short += [f"data.fit={fit}"] if fit is not None else []
+    return named(name).changed([*short, *(changes or [])])
+
+
+def use_threads(count: int | None) -> None:
+    """Set the CPU threads of torch."""
+    import torch
+
+    if count is not None and count < 1:
+        raise SettingsError(f"{count} threads", where="--threads", fix="give 1 or more")
+    if count is not None:
+        torch.set_num_threads(count)
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    import shlex
+
+    return shlex.join(["striate", *sys.argv[1:]])

@@ -1,0 +1,102 @@
+"""striate study."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from striate.base.errors import SettingsError
+
+from . import options as o
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(study)
+
+
+def study(
+    data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
+    model: o.ModelName = "bipyramid",
+    seeds: Annotated[int, typer.Option(help="Runs a variant.", min=1)] = 3,
+    folds: Annotated[int | None, typer.Option(help="Cross-validation over this many folds.", min=2)] = None,
+    target: o.TargetName = None,
+    task: o.TaskName = None,
+    size: o.Size = None,
+    fit: o.Fit = None,
+    set_: o.Set = None,
+    out: o.Out = None,
+    limit: o.Limit = None,
+    per_class: o.PerClass = None,
+    classes: o.Classes = None,
+    top_classes: o.TopClasses = None,
+    group: o.Group = None,
+    separator: o.Separator = None,
+    root: o.Root = None,
+    split_seed: o.SplitSeed = 0,
+    allow_empty: o.AllowEmpty = False,
+    on_bad: o.OnBad = "stop",
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Compare variants over several seeds on one split, and give a verdict with intervals.
+
+    Without a study file: an MLP to beat, then the network bare, with augmentation, and with every remedy.
+
+    \b
+    Examples:
+      striate study birds/ --seeds 3
+      striate study birds/ --limit train=2000,val=1000,test=1000 --set train.epochs=20
+      striate study variants.toml
+    """
+    from striate.api import study_file, study_ladder
+
+    short = [f"data.size={size}"] if size is not None else []
+    short += [f"data.fit={fit}"] if fit is not None else []
+    changes = [*short, *(set_ or [])]
+    shared: dict[str, Any] = {
+        "out": out,
+        "device": device,
+        "on_bad": on_bad,
+        "command": o.command_line(),
+        "progress": o.progress_for(quiet),
+    }
+    opening = {
+        "target": target,
+        "task": task,
+        "limit": o.counts(limit),
+        "per_class": per_class,
+        "classes": [name.strip() for name in classes.split(",")] if classes else None,
+        "top_classes": top_classes,
+        "group": group,
+        "separator": separator,
+        "root": str(root) if root else None,
+        "seed": split_seed,
+        "allow_empty": allow_empty or None,
+    }
+    opening = {name: value for name, value in opening.items() if value is not None}
+    o.use_threads(threads)
+    if data.endswith(".toml"):
+        if changes:
+            raise SettingsError(
+                "--set, --size and --fit do not go with a study file", where=data, fix="write them into the file"
+            )
+        found = study_file(Path(data), **shared)
+    else:
+        found = study_ladder(
+            data, opening, model=model, changes=changes, seeds=seeds, folds=folds, target=target, **shared
+        )
+    from striate.study.verdict import render
+
+    verdict = found.verdict()
+    text = (
+        f"{render(verdict)}\n\nreport: {found.report}\nnext: open it, or `striate report {found.path}`"
+        if verdict
+        else ""
+    )
+    o.give(
+        {"command": "study", "study": str(found.path), "verdict": verdict, "report": str(found.report)}, text, as_json
+    )

@@ -1,0 +1,116 @@
+"""striate train, striate resume."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from striate.base.rundir import RunDir
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(train)
+    app.command()(resume)
+
+
+def train(
+    data: o.Where,
+    model: o.ModelName = "bipyramid",
+    recipe: o.RecipeName = "regularized",
+    seed: o.Seed = 0,
+    target: o.TargetName = None,
+    task: o.TaskName = None,
+    size: o.Size = None,
+    fit: o.Fit = None,
+    set_: o.Set = None,
+    out: o.Out = None,
+    overwrite: o.Overwrite = False,
+    limit: o.Limit = None,
+    per_class: o.PerClass = None,
+    classes: o.Classes = None,
+    top_classes: o.TopClasses = None,
+    group: o.Group = None,
+    separator: o.Separator = None,
+    root: o.Root = None,
+    split_seed: o.SplitSeed = 0,
+    allow_empty: o.AllowEmpty = False,
+    on_bad: o.OnBad = "stop",
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Train one network: a run folder with best weights, scores, every prediction and a report.
+
+    \b
+    Examples:
+      striate train birds/ --model bipyramid --recipe regularized --seed 0
+      striate train toy:shapes --task regress --target angle
+      striate train birds/ --size 128 --set train.epochs=60 --limit train=400,val=100,test=100
+    """
+    settings = o.recipe_of(recipe, set_, size, fit)
+    dataset = o.open_data(
+        data,
+        target=target,
+        task=task,
+        limit=limit,
+        per_class=per_class,
+        classes=classes,
+        top_classes=top_classes,
+        group=group,
+        separator=separator,
+        root=str(root) if root else None,
+        seed=split_seed,
+        allow_empty=allow_empty or None,
+    )
+    o.use_threads(threads)
+    from striate.api import train_run
+
+    run = train_run(
+        dataset,
+        model,
+        settings,
+        recipe_name=recipe if not (set_ or size or fit) else f"{recipe} changed",
+        seed=seed,
+        target=target,
+        out=out,
+        overwrite=overwrite,
+        device=device,
+        on_bad=on_bad,
+        command=o.command_line(),
+        progress=o.progress_for(quiet),
+    )
+    _give(run, as_json)
+
+
+def resume(
+    run: o.RunPath,
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Go on with a run or study that Ctrl-C, a kill or a crash stopped; the result is as if it had never stopped."""
+    o.use_threads(threads)
+    from striate.api import resume_run
+
+    _give(resume_run(Path(run), device=device, progress=o.progress_for(quiet)), as_json)
+
+
+def _give(run: "RunDir", as_json: bool) -> None:
+    from striate.api import run_text
+
+    info, scores = run.info(), run.scores()
+    summary: dict[str, Any] = {
+        "command": "train",
+        "run": str(run.path),
+        "status": info["status"],
+        "result": info["result"],
+    }
+    o.give(summary | {"scores": scores, "report": str(run.report)}, run_text(run), as_json)

@@ -1,0 +1,172 @@
+"""A run folder becomes a function from pictures to predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from striate.base.device import place
+from striate.base.errors import ModelError
+from striate.base.rundir import RunDir
+from striate.base.tensors import read_tensors
+from striate.data.augment import Pipeline
+from striate.data.augment.apply import Normal, apply_cpu
+from striate.data.decode import decode
+from striate.data.geometry import Geometry
+from striate.data.sample import ImageU8
+from striate.model.blueprint import Blueprint
+from striate.model.build import build
+from striate.task import Task, from_json
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one picture.
+
+    `names` are the classes given (one for classification, any number of tags) or the numbers' fields; `values` the
+    numbers; `probabilities` maps every class to its probability.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    values: tuple[float, ...] = ()
+    probabilities: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain document of `predict --json`."""
+        document: dict[str, Any] = {"id": self.id}
+        if self.probabilities is None:
+            return document | {"values": dict(zip(self.names, self.values, strict=True))}
+        return document | {"prediction": list(self.names), "probabilities": self.probabilities}
+
+
+class Predictor:
+    """A trained network with its preparation of pictures, its task and its class names.
+
+    Example:
+        >>> predictor = Predictor.load(run)                     # doctest: +SKIP
+        >>> predictor([Path("robin.jpg")])[0].names             # doctest: +SKIP
+        ('robin',)
+    """
+
+    def __init__(
+        self, network: nn.Module, task: Task, geometry: Geometry, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        self.network = place(network.eval(), "cpu")
+        self.task, self.geometry = task, geometry
+        self.normal = Normal.of(mean, std, geometry.size_px)
+
+    @classmethod
+    def load(cls, run: RunDir | Path | str, network: nn.Module | None = None) -> "Predictor":
+        """Return the predictor of a run folder.
+
+        Args:
+            network: the module, when the run was not made from a blueprint.
+
+        Raises:
+            ModelError: the folder is no finished run, or its weights do not fit.
+        """
+        run = run if isinstance(run, RunDir) else RunDir(run)
+        info = run.info()
+        if not run.weights.is_file():
+            raise ModelError(
+                "the run has no weights yet", where=run.path, fix=f"finish it with `striate resume {run.path}`"
+            )
+        task, data = from_json(info["task"]), info["input"]
+        geometry = Geometry(data["size_px"], data["fit"], data["margin"], data["channels"])
+        if network is None:
+            plan = info["model"]["blueprint"]
+            if plan is None:
+                raise ModelError(
+                    "the run's network was a module of the user's own",
+                    where=run.path,
+                    fix="use Python and hand the module in",
+                )
+            size_hw = (geometry.size_px, geometry.size_px)
+            network = build(
+                Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=size_hw
+            )
+        load_weights(network, run)
+        return cls(network, task, geometry, data["mean"], data["std"])
+
+    def __call__(self, pictures: Sequence[Path | str | ImageU8]) -> list[Prediction]:
+        """Return a prediction for each picture: a path, or (H, W, C) uint8 pixels.
+
+        Raises:
+            DataError: a file cannot be read; the message names it.
+        """
+        found: list[Prediction] = []
+        for start in range(0, len(pictures), BATCH):
+            part = pictures[start : start + BATCH]
+            outputs = self.outputs([self.square(picture) for picture in part])
+            found += self._read(outputs, [self._id(picture, start + place) for place, picture in enumerate(part)])
+        return found
+
+    def square(self, picture: Path | str | ImageU8) -> ImageU8:
+        """Return the stored square (S, S, C) of a picture: decoded, upright, fitted."""
+        geometry = self.geometry
+        if not isinstance(picture, np.ndarray):
+            picture = decode(Path(picture), channels=geometry.channels, short_side_px=geometry.store_px)
+        return geometry.to_store(picture if picture.ndim == 3 else picture[:, :, None])
+
+    @torch.inference_mode()
+    def outputs(self, squares: Sequence[ImageU8]) -> torch.Tensor:
+        """Return the network's outputs (N, outputs) for stored squares."""
+        plan = _plain_view(len(squares), self.geometry)
+        pixels = apply_cpu(squares, plan, normal=self.normal)
+        outputs: torch.Tensor = self.network(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        return outputs
+
+    def _read(self, outputs: torch.Tensor, ids: list[str]) -> list[Prediction]:
+        decoded, names = self.task.decode(outputs), self.task.names
+        if decoded.probabilities is None:
+            return [Prediction(one, names, tuple(row)) for one, row in zip(ids, decoded.values.tolist(), strict=True)]
+        given = decoded.values if decoded.values.ndim == 2 else nn.functional.one_hot(decoded.values, len(names))
+        rows = zip(ids, given.tolist(), decoded.probabilities.tolist(), strict=True)
+        return [
+            Prediction(
+                one,
+                tuple(name for name, flag in zip(names, flags, strict=True) if flag),
+                (),
+                dict(zip(names, row, strict=True)),
+            )
+            for one, flags, row in rows
+        ]
+
+    @staticmethod
+    def _id(picture: Path | str | ImageU8, place: int) -> str:
+        return str(place) if isinstance(picture, np.ndarray) else str(picture)
+
+
+def _plain_view(count: int, geometry: Geometry) -> Any:
+    pipeline = Pipeline()
+    return pipeline.matrices(
+        pipeline.draw(count, 0, 0), geometry.store_px, geometry.size_px, np.zeros((count, geometry.channels))
+    )
+
+
+def load_weights(network: nn.Module, run: RunDir) -> None:
+    """Load a run's weights into its network.
+
+    Raises:
+        ModelError: a tensor is missing, unknown or of another shape.
+    """
+    tensors, wanted = read_tensors(run.weights), network.state_dict()
+    if tensors.keys() != wanted.keys():
+        odd = min(tensors.keys() ^ wanted.keys())
+        raise ModelError(
+            f"weights and network differ, first in {odd!r}",
+            where=run.weights,
+            fix="restore run.json and weights from one run",
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            what = f"{name} is {tuple(tensor.shape)}, the network's is {tuple(wanted[name].shape)}"
+            raise ModelError(what, where=run.weights, fix="restore run.json and weights from one run")
+    network.load_state_dict(tensors)

@@ -1,0 +1,234 @@
+"""Train a run from nothing, or go on with one; both end in the same finished folder."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate.base import device as devices
+from striate.base.errors import DivergedError, Interrupted, ModelError, ResourceError
+from striate.base.files import write_json
+from striate.base.progress import Progress
+from striate.base.rundir import RunDir, locked, named_folder, new_folder
+from striate.data import open_dataset
+from striate.data.sample import Dataset
+from striate.model.walk import walk
+from striate.train import checkpoint
+from striate.train.interrupt import listen
+from striate.train.precision import choose_precision
+
+from .finish import finish
+from .network import Model, build_network, name_of, stored_blueprint
+from .prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits
+from .recipe import Recipe, named
+from .training import Training
+
+
+def train(
+    dataset: Dataset,
+    model: Model = "bipyramid",
+    recipe: str | Recipe = "regularized",
+    *,
+    recipe_name: str = "",
+    seed: int = 0,
+    target: str | None = None,
+    out: Path | None = None,
+    root: Path = Path("runs"),
+    overwrite: bool = False,
+    device: str = "auto",
+    prepared: Prepared | None = None,
+    precision: dict[str, Any] | None = None,
+    is_test_open: bool = True,
+    command: str = "",
+    progress: Progress | None = None,
+) -> RunDir:
+    """Train one network and return its run folder.
+
+    Args:
+        dataset: images, targets and splits.
+        model: a name of the zoo, a blueprint, or any module that maps (N, C, H, W) to (N, outputs).
+        recipe: a named recipe or a recipe; `recipe_name` is how the run calls it.
+        seed: of init, order, augmentation and dropout.
+        target: the target to predict; by default the dataset's first.
+        out: the run folder; by default the next `NNN-name` below `root`.
+        prepared, precision: taken over from another run of the same study.
+        is_test_open: whether the test split is scored at the end; a study opens it later.
+        command: written into the run, so that it can be typed again.
+
+    Raises:
+        UserError: see its subclasses; a folder that was there is never changed.
+        Interrupted: Ctrl-C or SIGTERM; the state is saved and `resume` goes on.
+    """
+    progress = progress or Progress()
+    name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
+    recipe = named(recipe) if isinstance(recipe, str) else recipe
+    prepared = prepared or prepare(dataset, recipe, target=target, device=devices.pick(device), progress=progress)
+    network = devices.place(build_network(model, prepared, seed, progress), prepared.device)
+    precision = precision or choose_precision(network, _sample_images(prepared), recipe.train.precision)
+    folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
+    info = _describe(prepared, network, model, name, seed, precision, command)
+    run = RunDir(folder)
+    with locked(folder):
+        run.save_info(info)
+        write_json(
+            folder / "split.json", {split: [dataset.ids[i] for i in found] for split, found in dataset.splits.items()}
+        )
+        training = Training(run, prepared, network, seed=seed, precision=precision["name"], progress=progress)
+        return _carry_out(training, info, None, is_test_open)
+
+
+def resume(
+    path: Path,
+    *,
+    dataset: Dataset | None = None,
+    model: nn.Module | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> RunDir:
+    """Go on with an interrupted run and return its folder; a finished one is left as it is.
+
+    Args:
+        dataset: the run's dataset, when it cannot be opened again from what run.json says.
+        model: the run's network, when it was not made from a blueprint.
+
+    Raises:
+        ModelError: no complete checkpoint, or the recipe or the dataset are not those of the run.
+        Interrupted: stopped again.
+    """
+    progress, run = progress or Progress(), RunDir(path)
+    info = run.info()
+    with locked(path):
+        if info["status"] == "finished":
+            progress.line(f"{path} is finished: nothing to do")
+            return run
+        state = checkpoint.load(run.checkpoints)
+        recipe = Recipe.parse(info["recipe"], path / "run.json")
+        dataset = reopen(run, dataset)
+        _refuse_changes(info, state, dataset, path)
+        prepared = prepare(
+            dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress
+        )
+        network = model or build_network(stored_blueprint(info, run), prepared, info["seed"])
+        network = devices.place(network, prepared.device)
+        precision = info["precision"]["name"]
+        training = Training(run, prepared, network, seed=info["seed"], precision=precision, progress=progress)
+        return _carry_out(training, info, state, info.get("is_test_open", True))
+
+
+def _carry_out(training: Training, info: dict[str, Any], state: checkpoint.State | None, is_test_open: bool) -> RunDir:
+    run = training.run
+    info = {**info, "status": "running", "is_test_open": is_test_open}
+    run.save_info(info)
+    try:
+        with listen() as interrupt:
+            ended = training.train(interrupt, state)
+    except Interrupted as stop:
+        run.save_info({**info, "status": "interrupted"})
+        raise Interrupted(
+            stop.what, where=run.path, fix=f"striate resume {run.path}", signal_number=stop.exit_code - 128
+        ) from None
+    except DivergedError as problem:
+        run.save_info({**info, "status": "diverged"})
+        raise DivergedError(problem.what, where=run.path, fix=problem.fix) from None
+    except torch.OutOfMemoryError as problem:
+        batch = training.prepared.batch_size
+        raise ResourceError(
+            f"batch {batch} does not fit into memory",
+            where=run.path,
+            fix=f"use --set train.batch_size={max(1, batch // 2)}",
+        ) from problem
+    return finish(training, info, ended, is_test_open)
+
+
+def reopen(run: RunDir, dataset: Dataset | None = None) -> Dataset:
+    """Return the run's dataset with the run's splits, opened again from what run.json says unless it is given."""
+    info = run.info()["dataset"]
+    if dataset is None:
+        if not info["where"]:
+            raise ModelError(
+                "the run's data came from Python, not from a path",
+                where=run.path,
+                fix="resume it from Python with dataset=...",
+            )
+        options = {name: value for name, value in info["options"].items() if value is not None}
+        dataset = open_dataset(info["where"], **options)
+    return restore_splits(dataset, run.splits())
+
+
+def _refuse_changes(info: dict[str, Any], state: checkpoint.State, dataset: Dataset, path: Path) -> None:
+    before, now = info["dataset"]["fingerprint"], fingerprint(dataset)
+    pairs = [("dataset", before[:12], now[:12])] if before != now else []
+    classes = list(dataset.target(info["task"]["target"]).names)
+    if classes != info["task"]["names"] and info["task"]["kind"] != "value":
+        pairs.append(("classes", ", ".join(info["task"]["names"]), ", ".join(classes)))
+    old = state.document.get("recipe", info["recipe"])
+    pairs += [(name, str(a), str(b)) for name, a, b in _differences(old, info["recipe"])]
+    if pairs:
+        width = max(len(name) for name, _, _ in pairs)
+        table = tuple(f"  {name:<{width}}  run: {a}  now: {b}" for name, a, b in pairs)
+        raise ModelError(
+            f"{pairs[0][0]} changed since the run began",
+            where=path,
+            fix="restore it, or start a new run with `striate train`",
+            details=table,
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") -> list[tuple[str, Any, Any]]:
+    found = []
+    for key in sorted(before.keys() | now.keys()):
+        a, b = before.get(key), now.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += _differences(a, b, f"{path}{key}.")
+        elif a != b:
+            found.append((f"{path}{key}", a, b))
+    return found
+
+
+def _sample_images(prepared: Prepared) -> torch.Tensor:
+    size, channels = prepared.geometry.size_px, prepared.geometry.channels
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(prepared.batch_size, channels, size, size, generator=generator)
+    return images.to(prepared.device, memory_format=torch.channels_last)
+
+
+def _describe(
+    prepared: Prepared,
+    network: nn.Module,
+    model: Model,
+    recipe_name: str,
+    seed: int,
+    precision: dict[str, Any],
+    command: str,
+) -> dict[str, Any]:
+    geometry, recipe, task = prepared.geometry, prepared.recipe, prepared.task
+    size_hw = (geometry.size_px, geometry.size_px)
+    plan = getattr(network, "blueprint", None)
+    cost = walk(network, size_hw=size_hw, channels=geometry.channels) if plan is not None else None
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    return {
+        "name": f"{name_of(model)} {recipe_name}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "status": "running",
+        "dataset": describe_dataset(prepared.dataset, task.target),
+        "task": task.to_json(),
+        "recipe_name": recipe_name,
+        "recipe": recipe.model_dump(mode="json"),
+        "model": {
+            "name": name_of(model),
+            "parameters": cost.parameters if cost else num_parameters,
+            "macs": cost.macs if cost else None,
+            "depth": cost.depth if cost else None,
+            "blueprint": plan.to_json() if plan is not None else None,
+        },
+        "input": {**vars(replace(geometry)), "mean": list(prepared.mean), "std": list(prepared.std)},
+        "seed": seed,
+        "batch_size": prepared.batch_size,
+        "versions": devices.versions(),
+        "device": devices.describe(prepared.device),
+        "precision": precision,
+    }

@@ -1,0 +1,129 @@
+"""The end of a run: best weights, scores of each split, a row for every image, small pictures."""
+
+import io
+import resource
+import sys
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import nn
+
+from striate.base.errors import DivergedError
+from striate.base.files import read_json, write_bytes, write_json
+from striate.base.rundir import RunDir
+from striate.base.seeds import rng_for
+from striate.base.tensors import write_tensors
+from striate.data.loader import Loader
+from striate.evaluate.curves import overfit_epoch
+from striate.evaluate.run import Evaluation, evaluate
+from striate.evaluate.scores import absolute_errors, scores_of
+from striate.evaluate.table import Predictions, read_predictions, write_predictions
+
+from .network import network_of
+from .prepare import Prepared
+from .training import Training
+
+MAX_TRAIN = 2000  # un-augmented training images that are scored, for the generalisation gap
+MAX_PICTURES = 400  # a split
+PICTURE_PX = 128
+
+
+def finish(training: Training, info: dict[str, Any], ended: str, is_test_open: bool) -> RunDir:
+    """Write everything a finished run holds, and return its folder.
+
+    Raises:
+        DivergedError: no epoch had a validation score.
+    """
+    run, prepared, network = training.run, training.prepared, training.network
+    if not training.best:
+        raise DivergedError(
+            "no epoch had a validation score", where=run.path, fix="lower the rate, or check the targets"
+        )
+    network.load_state_dict(training.best)
+    write_tensors(run.weights, network.state_dict())
+    score_splits(run, prepared, network, ("train", "val", "test") if is_test_open else ("train", "val"))
+    history = run.history()
+    result = {
+        "epochs": len(history),
+        "best_epoch": training.stop.best_epoch,
+        "stopped": ended,
+        "time_s": training.position.time_s,
+        "train_images_per_s": float(np.median([row["images_per_s"] for row in history])),
+        "overfit_epoch": overfit_epoch(history),
+        "peak_memory_mb": peak_memory_mb(),
+        "skipped": len(training.loader.lost),
+    }
+    run.save_info({**info, "status": "finished", "result": result})
+    return run
+
+
+def open_test(run: RunDir, prepared: Prepared) -> None:
+    """Score a finished run's test split, unless that was done before."""
+    if "test" not in run.scores() and len(prepared.dataset.splits.get("test", ())):
+        score_splits(run, prepared, network_of(run, prepared), ("test",))
+        run.save_info({**run.info(), "is_test_open": True})
+
+
+def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tuple[str, ...]) -> None:
+    """Evaluate splits and merge them into scores.json, predictions.csv and pictures/."""
+    task = prepared.task
+    scores = run.scores()
+    tables = read_predictions(run.predictions, task.kind) if run.predictions.exists() else {}
+    for split in splits:
+        indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
+        if not len(indices):
+            continue
+        found = evaluate(network, task, _plain_loader(prepared, split))
+        scores[split] = scores_of(task.kind, found, task.names, task.unit)
+        if split != "train":
+            tables[split] = rows_of(prepared, found, split)[split]
+            keep_pictures(run, prepared, found, split)
+    write_predictions(run.predictions, tables)
+    write_json(run.path / "scores.json", scores)
+
+
+def _plain_loader(prepared: Prepared, split: str) -> Loader:
+    indices = prepared.dataset.splits[split]
+    if split == "train" and len(indices) > MAX_TRAIN:
+        indices = np.sort(rng_for("train sample").choice(indices, MAX_TRAIN, replace=False))
+    return prepared.loader(split, indices=indices)
+
+
+def rows_of(prepared: Prepared, found: Evaluation, split: str) -> dict[str, Predictions]:
+    """Return the per-image table of an evaluated split."""
+    task = prepared.task
+    ids = tuple(prepared.dataset.ids[index] for index in found.index)
+    errors = absolute_errors(found.truth, found.values, task.unit).mean(1) if task.kind == "value" else None
+    table = Predictions(
+        task.kind, task.names, ids, found.truth, found.values, found.losses, found.probabilities, errors
+    )
+    return {split: table}
+
+
+def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str) -> None:
+    """Keep small JPEGs of a split: the images with the largest loss first, then an even sample of the others."""
+    order = np.argsort(-found.losses, kind="stable")
+    worst, rest = order[: MAX_PICTURES // 2], order[MAX_PICTURES // 2 :]
+    sample = rest[np.linspace(0, len(rest) - 1, min(len(rest), MAX_PICTURES // 2)).astype(int)] if len(rest) else rest
+    index_path = run.pictures / "index.json"
+    index = read_json(index_path) if index_path.exists() else {}
+    for number, place in enumerate(np.concatenate([worst, sample])):
+        name = f"{split}-{number:04d}.jpg"
+        write_bytes(run.pictures / name, _jpeg(prepared.store.image(int(found.index[place]))))
+        index[f"{split}/{prepared.dataset.ids[found.index[place]]}"] = name
+    write_json(index_path, index)
+
+
+def _jpeg(image_u8: np.ndarray) -> bytes:
+    picture = Image.fromarray(image_u8[:, :, 0] if image_u8.shape[2] == 1 else image_u8)
+    picture.thumbnail((PICTURE_PX, PICTURE_PX))
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=85)
+    return content.getvalue()
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)

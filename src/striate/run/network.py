@@ -1,0 +1,81 @@
+"""The network of a run: new from a name, or again from its folder."""
+
+from typing import Any
+
+from torch import nn
+
+from striate.base.errors import ModelError, SettingsError
+from striate.base.progress import Progress
+from striate.base.rundir import RunDir
+from striate.base.seeds import seed_for
+from striate.model.blueprint import Blueprint
+from striate.model.build import build
+from striate.model.zoo import blueprint, options
+from striate.predict.predictor import load_weights
+
+from .prepare import Prepared
+
+Model = str | Blueprint | nn.Module
+
+
+def build_network(model: Model, prepared: Prepared, seed: int, progress: Progress | None = None) -> nn.Module:
+    """Return the network for the task, initialised from `seed`; a module is taken as it is.
+
+    Options of the recipe that the named network does not have are left out, and said so.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    plan = model if isinstance(model, Blueprint) else _plan(model, prepared.recipe.model.options(), progress)
+    size = prepared.geometry.size_px
+    return build(
+        plan,
+        channels=prepared.geometry.channels,
+        outputs=prepared.task.num_outputs,
+        size_hw=(size, size),
+        seed=seed_for(seed, "init"),
+    )
+
+
+def _plan(name: str, wanted: dict[str, Any], progress: Progress | None) -> Blueprint:
+    if name.endswith(".toml"):
+        return Blueprint.from_toml(name)
+    known = options(name)
+    left_out = [option for option in wanted if option not in known]
+    if left_out and progress is not None:
+        progress.line(f"{name} has no option {', '.join(left_out)}: left out")
+    return blueprint(name, **{option: value for option, value in wanted.items() if option in known})
+
+
+def network_of(run: RunDir, prepared: Prepared, module: nn.Module | None = None) -> nn.Module:
+    """Return a finished run's network with its weights, on the run's device."""
+    network = module or build_network(stored_blueprint(run.info(), run), prepared, 0)
+    load_weights(network, run)
+    return network.to(prepared.device)
+
+
+def stored_blueprint(info: dict[str, Any], run: RunDir) -> Blueprint:
+    """Return the blueprint in run.json.
+
+    Raises:
+        ModelError: the run was made from a module of the user's own.
+    """
+    if info["model"]["blueprint"] is None:
+        raise ModelError(
+            "the run's network was a module of the user's own", where=run.path, fix="use Python and hand the module in"
+        )
+    return Blueprint.from_json(info["model"]["blueprint"])
+
+
+def name_of(model: Model) -> str:
+    """Return what a run calls the network."""
+    if isinstance(model, str):
+        return model.rsplit("/", 1)[-1].removesuffix(".toml")
+    return model.name if isinstance(model, Blueprint) else type(model).__name__
+
+
+def require(model: Model) -> None:
+    """Refuse what is no network, before any data are read."""
+    if isinstance(model, str):
+        _plan(model, {}, None)
+    elif not isinstance(model, Blueprint | nn.Module):
+        raise SettingsError(f"{type(model).__name__} is not a network", fix="give a name, a Blueprint or an nn.Module")

@@ -1,0 +1,177 @@
+"""From a dataset and a recipe to what a run trains with: geometry, store, statistics, task, loaders."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from striate.base.errors import DataError, SettingsError
+from striate.base.files import to_json
+from striate.base.progress import Progress
+from striate.data.augment import Pipeline
+from striate.data.geometry import Geometry
+from striate.data.loader import Indices, Loader, balanced
+from striate.data.sample import Dataset
+from striate.data.store import Store, open_store, statistics
+from striate.task import Task, for_target
+
+from .recipe import Recipe
+
+SMALL_PX = 64
+SAMPLE = 24
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about the data side of a run, made once and shared by the runs of a study."""
+
+    dataset: Dataset
+    recipe: Recipe
+    task: Task
+    geometry: Geometry
+    store: Store
+    mean: list[float]
+    std: list[float]
+    batch_size: int
+    device: torch.device
+
+    def loader(self, split: str, *, seed: int = 0, is_training: bool = False, indices: Indices | None = None) -> Loader:
+        """Return the loader of a split: shuffled, augmented and balanced for training, else in order and plain.
+
+        Args:
+            indices: only these images of the split.
+        """
+        chosen = self.dataset.splits[split] if indices is None else indices
+        is_balanced = is_training and self.recipe.data.balance == "sampling"
+        return Loader(
+            self.store,
+            self.dataset,
+            chosen,
+            targets=(self.task.target,),
+            pipeline=Pipeline(self.recipe.augment) if is_training else None,
+            mean=self.mean,
+            std=self.std,
+            batch_size=self.batch_size if is_training else max(64, self.batch_size),
+            seed=seed,
+            device=self.device,
+            shuffle=is_training,
+            weights=balanced(self.dataset.target(self.task.target), chosen) if is_balanced else None,
+        )
+
+
+def prepare(
+    dataset: Dataset, recipe: Recipe, *, target: str | None, device: torch.device, progress: Progress
+) -> Prepared:
+    """Return what a run of `recipe` on `dataset` trains with; builds the store when it is not there.
+
+    Raises:
+        DataError: no training or validation images, an unusable file, a constant channel, an unknown target.
+    """
+    for split in ("train", "val"):
+        if not len(dataset.splits.get(split, ())):
+            raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images or change --limit")
+    geometry = choose_geometry(dataset, recipe)
+    store = open_store(dataset, geometry, progress=progress)
+    train = dataset.splits["train"]
+    mean, std = statistics(store, train)
+    name = target or next(iter(dataset.targets))
+    found = dataset.target(name)
+    options: dict[str, Any] = {
+        "label_smoothing": recipe.train.label_smoothing,
+        "is_balanced": recipe.data.balance == "weights",
+    }
+    task = for_target(name, found, found.values[train], **options)
+    batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
+    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, device)
+
+
+def automatic_batch_size(num_train: int) -> int:
+    """Return 32 up to 1,000 training images, 64 up to 20,000, else 128.
+
+    Example:
+        >>> [automatic_batch_size(count) for count in (500, 2000, 60000)]
+        [32, 64, 128]
+    """
+    return 32 if num_train <= 1000 else 64 if num_train <= 20_000 else 128
+
+
+def choose_geometry(dataset: Dataset, recipe: Recipe) -> Geometry:
+    """Return how pictures become squares.
+
+    Pictures that all have the square size of the network already are stored as they are (margin 1).
+    """
+    train = dataset.splits["train"]
+    sample = train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
+    shapes = {dataset.images.read(int(index)).shape[:2] for index in sample}
+    short_side = int(np.median([min(shape) for shape in shapes]))
+    size_px = recipe.data.size or min(SMALL_PX, short_side)
+    is_native = shapes == {(size_px, size_px)}
+    margin = 1.0 if is_native or short_side <= size_px else recipe.data.margin
+    return Geometry(size_px=size_px, fit=recipe.data.fit, margin=margin, channels=dataset.channels)
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return a SHA-256 over ids, target values, class names and file sizes: what a run's data were."""
+    digest = hashlib.sha256()
+    for sample_id in dataset.ids:
+        digest.update(sample_id.encode("utf-8", "surrogateescape") + b"\x00")
+    for name, target in dataset.targets.items():
+        digest.update(to_json([name, target.kind, target.names]).encode())
+        digest.update(np.ascontiguousarray(target.values).tobytes())
+    sizes = [
+        path.stat().st_size for index in range(len(dataset)) if (path := dataset.images.path(index)) and path.exists()
+    ]
+    digest.update(np.asarray(sizes, dtype=np.int64).tobytes())
+    return digest.hexdigest()
+
+
+def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
+    """Return the run folder's description of the dataset."""
+    found = dataset.target(target)
+    description: dict[str, Any] = {
+        "name": dataset.name,
+        "where": dataset.where,
+        "options": dict(dataset.options),
+        "fingerprint": fingerprint(dataset),
+        "counts": {name: len(indices) for name, indices in dataset.splits.items()},
+        "classes": list(found.names) if found.kind in {"label", "tags"} else [],
+        "channels": dataset.channels,
+        "notes": list(dataset.notes),
+    }
+    if found.kind == "label":
+        count = {
+            name: np.bincount(found.values[indices], minlength=len(found.names))
+            for name, indices in dataset.splits.items()
+        }
+        description["class_counts"] = count
+    if found.kind == "tags":
+        description["class_counts"] = {name: found.values[indices].sum(0) for name, indices in dataset.splits.items()}
+    return description
+
+
+def restore_splits(dataset: Dataset, splits: dict[str, list[str]]) -> Dataset:
+    """Return the dataset with the splits a run folder lists.
+
+    Raises:
+        DataError: a listed image is not in the dataset any more.
+    """
+    position = {sample_id: index for index, sample_id in enumerate(dataset.ids)}
+    missing = [sample_id for ids in splits.values() for sample_id in ids if sample_id not in position]
+    if missing:
+        what = f"{len(missing)} images of the run are not in the dataset any more, first {missing[0]!r}"
+        raise DataError(what, where=dataset.where, fix="restore the files or name the dataset's new place with --data")
+    restored = {
+        name: np.sort(np.array([position[sample_id] for sample_id in ids], dtype=np.intp))
+        for name, ids in splits.items()
+    }
+    return dataset.with_splits(restored)
+
+
+def check_size(size_px: int, least_px: int) -> None:
+    """Refuse a size below what the network allows."""
+    if size_px < least_px:
+        raise SettingsError(
+            f"size {size_px} px is too small for this network", where="data.size", fix=f"use --size {least_px} or more"
+        )

@@ -1,0 +1,102 @@
+"""Tasks: losses and tallies against plain numpy, parts that merge to the whole, angles without a seam."""
+
+import numpy as np
+import pytest
+import torch
+
+from striate.base.errors import DataError
+from striate.data.sample import Target
+from striate.task import for_target, from_json
+
+
+def make(kind: str, num: int = 40):
+    rng = np.random.default_rng(3)
+    if kind == "label":
+        target = Target("label", rng.integers(0, 4, num), ("a", "b", "c", "d"))
+    elif kind == "tags":
+        target = Target("tags", rng.integers(0, 2, (num, 3)).astype(np.uint8), ("a", "b", "c"))
+    else:
+        unit = "deg" if kind == "angle" else ""
+        values = rng.uniform(0, 360, (num, 1)) if unit else rng.normal(5, 3, (num, 2))
+        target = Target("value", values.astype(np.float32), ("x",) if unit else ("x", "y"), unit)
+    task = for_target("t", target, target.values)
+    outputs = torch.from_numpy(rng.normal(size=(num, task.num_outputs)).astype(np.float32))
+    return task, target, outputs
+
+
+KINDS = ("label", "tags", "value", "angle")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tallies_of_parts_add_up_to_the_whole(kind):
+    task, target, outputs = make(kind)
+    truth = torch.from_numpy(target.values)
+    whole = task.summarise(task.tally(outputs, {"t": truth}))
+    parts = sum(task.tally(outputs[part], {"t": truth[part]}) for part in (slice(0, 7), slice(7, 40)))
+    assert task.summarise(parts) == pytest.approx(whole)
+    assert {"loss", task.monitor} <= whole.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_task_survives_its_json(kind):
+    task, _, _ = make(kind)
+    assert from_json(task.to_json()) == task
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_right_outputs_have_a_smaller_loss_than_others(kind):
+    task, target, outputs = make(kind)
+    truth = torch.from_numpy(target.values)
+    if kind == "label":
+        right = torch.nn.functional.one_hot(truth, 4).float() * 20
+    elif kind == "tags":
+        right = (truth.float() * 2 - 1) * 20
+    else:
+        right = task._encode(truth)
+    assert (task.losses(right, truth) < 1e-3).all()
+    assert task.losses(outputs, truth).mean() > 0.1
+
+
+def test_cross_entropy_with_smoothing_and_weights_is_its_formula():
+    _, target, outputs = make("label")
+    task = for_target("t", target, target.values, label_smoothing=0.1, is_balanced=True)
+    counts = np.bincount(target.values, minlength=4)
+    weights = 40 / (4 * counts)
+    log_p = outputs.double().log_softmax(1).numpy()
+    smooth = np.full((40, 4), 0.1 / 4)
+    smooth[np.arange(40), target.values] += 0.9
+    expected = -(smooth * weights * log_p).sum() / weights[target.values].sum()
+    found = task.loss(outputs, {"t": torch.from_numpy(target.values)})["cross_entropy"]
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_tag_loss_is_its_formula():
+    task, target, outputs = make("tags")
+    p, t = 1 / (1 + np.exp(-outputs.double().numpy())), target.values
+    expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+    found = task.loss(outputs, {"t": torch.from_numpy(t)})["binary_cross_entropy"]
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_angles_have_no_seam():
+    task, _, _ = make("angle")
+    near = task._encode(torch.tensor([[359.0]]))
+    scores = task.summarise(task.tally(near, {"t": torch.tensor([[1.0]])}))
+    assert scores["mean_error_deg"] == pytest.approx(2, abs=1e-3)
+    assert task.decode(near).values.item() == pytest.approx(359, abs=1e-3)
+
+
+def test_numbers_are_decoded_in_their_unit():
+    task, target, _ = make("value")
+    outputs = (target.values - target.values.mean(0)) / target.values.std(0)
+    decoded = task.decode(torch.from_numpy(outputs)).values
+    np.testing.assert_allclose(decoded, target.values, atol=1e-4)
+
+
+def test_what_cannot_be_learnt_is_refused():
+    constant = Target("value", np.ones((5, 1), np.float32), ("x",))
+    with pytest.raises(DataError, match="the same for every"):
+        for_target("t", constant, constant.values)
+    hole = Target("value", np.array([[1.0], [np.nan]], np.float32), ("x",))
+    with pytest.raises(DataError, match="not a finite number"):
+        for_target("t", hole, hole.values)
