@@ -58,7 +58,7 @@ def test_a_failure_at_any_write_leaves_the_old_one_and_no_rest(tmp_path):
     with files.faults(lambda step, path: steps.append(step)):
         checkpoint.save(tmp_path / "probe", state(2))
     assert len(steps) > 8
-    for fail_at in range(len(steps) - 3):   # the last three write the pointer, when the state is already whole
+    for fail_at in range(len(steps) - 3):  # the last three write the pointer, when the state is already whole
         seen = iter(range(10_000))
 
         def plan(step, path, seen=seen, fail_at=fail_at):
@@ -87,11 +87,12 @@ def test_one_failure_is_tried_again(tmp_path):
 def test_an_optimiser_goes_on_bit_equal(name):
     def network():
         torch.manual_seed(1)
-        return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
+        model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+        return model.to(memory_format=torch.channels_last)  # whose moments lie in memory unlike in a file
 
     def steps(model, optimiser, count, first):
         for step in range(first, first + count):
-            x = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+            x = torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(step))
             optimiser.zero_grad()
             model(x).square().mean().backward()
             optimiser.step()

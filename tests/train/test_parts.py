@@ -99,7 +99,9 @@ def test_clipping_bounds_the_step():
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     before = [p.detach().clone() for p in model.parameters()]
     update_for(model, task, clip=1e-3)(batch, 0)
-    moved = math.sqrt(sum(float((a - b.detach()).square().sum()) for a, b in zip(before, model.parameters(), strict=True)))
+    moved = math.sqrt(
+        sum(float((a - b.detach()).square().sum()) for a, b in zip(before, model.parameters(), strict=True))
+    )
     assert moved == pytest.approx(0.1 * 1e-3, rel=1e-2)
 
 

@@ -1,0 +1,117 @@
+"""The shape of the house: who imports whom, how long files and functions are, what must stand nowhere."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "striate"
+GROUND = {"base"}
+MODELS = {"base", "data", "nn", "model", "task"}
+MAY_IMPORT = {
+    "base": set(),
+    "data": GROUND,
+    "nn": GROUND,
+    "model": GROUND | {"nn"},
+    "task": GROUND | {"data", "nn", "model"},
+    "train": MODELS,
+    "evaluate": MODELS,
+    "inside": MODELS,
+    "predict": MODELS,
+    "run": MODELS | {"train", "evaluate", "inside", "predict"},
+    "study": {"base", "data", "evaluate", "run"},
+    "report": {"base", "inside", "predict", "study"},
+    "explore": {"base", "inside", "predict", "study"},
+}
+EVERYTHING = {"api", "cli", "__init__"}
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def area_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_areas(path: Path, text: str) -> set[str]:
+    """The areas a file imports, in absolute, relative and `from striate import x` form."""
+    package = ["striate", *path.relative_to(SOURCE).parts[:-1]]
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names += [f"{module}.{alias.name}" for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("striate.")} - {"__version__"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_data_flows_one_way(path):
+    area = area_of(path)
+    if area in EVERYTHING:
+        return
+    assert area in MAY_IMPORT, f"{area} is not in the import table"
+    assert imported_areas(path, path.read_text()) - {area} <= MAY_IMPORT[area]
+
+
+def test_the_import_check_sees_every_form():
+    path = SOURCE / "data" / "x.py"
+    for line in ("import striate.train.loop", "from striate.train import loop", "from striate import train", "from ..train import loop", "from .. import train"):
+        assert imported_areas(path, line) == {"train"}, line
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text()
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+            size = (body[-1].end_lineno or 0) - body[0].lineno + 1
+            assert size <= 60, f"{node.name} has {size} lines"
+
+
+FORBIDDEN = {
+    r"\bpickle\b(?!\W*(anywhere|=False))": set(),
+    r"torch\.load\(": set(),
+    r"(?<![\w.])eval\(": set(),
+    r"extractall": set(),
+    r"yaml\.load\(": set(),
+    r"innerHTML": set(),
+    r"open\([^)]*[\"'][wax]b?\+?[\"']": {"base/files.py"},
+    r"write_(?:text|bytes)\((?=[\"'])|\.write_text\(|\.write_bytes\(": set(),
+}
+
+
+@pytest.mark.parametrize("pattern", FORBIDDEN)
+def test_dangerous_calls_stand_nowhere(pattern):
+    found = []
+    for path in [*FILES, *SOURCE.rglob("*.js")]:
+        name = str(path.relative_to(SOURCE))
+        code = path.read_text() if path.suffix == ".js" else without_docstrings(path.read_text())
+        if name not in FORBIDDEN[pattern] and re.search(pattern, code):
+            found.append(name)
+    assert not found
+
+
+def without_docstrings(text: str) -> str:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = ""
+    return ast.unparse(tree)
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["--version"], ["train", "-h"], ["recipes"], ["models"]])
+def test_the_command_starts_without_torch(arguments):
+    code = f"import sys; from striate.cli.app import run; code = run({arguments!r}); assert 'torch' not in sys.modules; sys.exit(code)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_base_import_table_has_no_unknown_area():
+    assert {area_of(path) for path in FILES} <= MAY_IMPORT.keys() | EVERYTHING
