@@ -1,0 +1,246 @@
+"""A blueprint: an architecture as a table of rows. Plain data; torch is not needed to make, read or print one."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from striate.base.choose import nearest
+from striate.base.errors import SettingsError
+
+IMAGE = "image"  # the name by which a row takes the network's input
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of an architecture's table.
+
+    Args:
+        block: a name in `striate.nn.blocks.BLOCKS`.
+        width: channels (or features) out; 0 in the last row that has a width = the number of outputs.
+        repeat: how often the block follows itself.
+        stride: step of the block's window, in units of its input; the first repetition only.
+        inputs: names of the rows it takes; empty = the row before. `"image"` is the network's input.
+        options: further arguments of the block; numbers, texts, truth values, lists and mappings of them.
+        each: arguments with one value per repetition, `{"drop_path": (0.0, 0.1)}` for `repeat=2`.
+        name: how other rows and `features(at=...)` call it; empty = the block's name and a number.
+
+    Example:
+        >>> Row("conv", 64, stride=2, options={"kernel": 7}).options["kernel"]
+        7
+    """
+
+    block: str
+    width: int = 0
+    repeat: int = 1
+    stride: int = 1
+    inputs: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    each: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ("inputs", "options", "each"):
+            object.__setattr__(self, key, _frozen(getattr(self, key)))
+        _check_types(self, f"row {self.name or self.block}")
+        if self.width < 0 or self.repeat < 1 or self.stride < 1:
+            raise SettingsError(
+                f"width {self.width}, repeat {self.repeat}, stride {self.stride} cannot be",
+                where=f"row {self.name or self.block}",
+                fix="give width >= 0, repeat >= 1 and stride >= 1",
+            )
+        for key, values in self.each.items():
+            if not isinstance(values, tuple) or len(values) != self.repeat:
+                raise SettingsError(
+                    f"each.{key} must list one value for each of {self.repeat} repetitions",
+                    where=f"row {self.name or self.block}",
+                    fix=f"give {self.repeat} values",
+                )
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """An architecture: its rows from the stem to the head.
+
+    Args:
+        name: the network's name.
+        rows: the table; the last row gives the outputs.
+        paper: title and where to find it.
+        size: input height and width in pixels it was made for.
+        defaults: options for every row whose block takes them, `{"norm": "batch", "activation": "relu"}`.
+        head: name of the first row that belongs to the head; empty = the first that yields a vector.
+        init: how weights start, a name in `striate.model.init.SCHEMES`.
+
+    Example:
+        >>> tiny = Blueprint("tiny", (Row("conv", 8), Row("max_pool", stride=2), Row("global_pool"), Row("linear")))
+        >>> tiny.names
+        ('conv1', 'max_pool1', 'global_pool1', 'linear1')
+        >>> Blueprint.from_json(tiny.to_json()) == tiny
+        True
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    paper: str = ""
+    size: int = 224
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    head: str = ""
+    init: str = "he"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(self.rows))
+        object.__setattr__(self, "defaults", _frozen(self.defaults))
+        _check_types(self, f"blueprint {self.name}")
+        if not self.rows:
+            raise SettingsError("a blueprint needs at least one row", where=self.name, fix="add a row")
+        object.__setattr__(self, "rows", _named(self.rows, self.name))
+        _check_inputs(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Row names in order."""
+        return tuple(row.name for row in self.rows)
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Row name -> names of the rows it takes."""
+        before = (IMAGE, *self.names[:-1])
+        return {row.name: row.inputs or (before[index],) for index, row in enumerate(self.rows)}
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Rows that nothing takes and that are not the last: auxiliary outputs."""
+        taken = {source for sources in self.sources.values() for source in sources}
+        return tuple(name for name in self.names[:-1] if name not in taken)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, numbers and texts; what equals its default is left out."""
+        table = _plain(self)
+        table["rows"] = [_plain(row) for row in self.rows]
+        return table
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any]) -> Self:
+        """Return the blueprint that `to_json` described.
+
+        Raises:
+            SettingsError: a key is unknown or missing, a value has the wrong type, or the rows do not fit together.
+        """
+        _check_keys(table, cls, "blueprint")
+        rows = table["rows"]
+        if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
+            raise SettingsError("rows must be a list of tables", where="blueprint rows", fix="write [[rows]] tables")
+        for index, row in enumerate(rows):
+            _check_keys(row, Row, f"blueprint row {index}")
+        return cls(**{**table, "rows": tuple(Row(**row) for row in rows)})
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Read a blueprint file: the keys of `to_json`, a `[[rows]]` table for each row.
+
+        Raises:
+            SettingsError: the file is missing, not TOML, or not a blueprint.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+            raise SettingsError(f"not a blueprint file ({problem})", where=path, fix="give a TOML file") from problem
+        try:
+            return cls.from_json({"name": Path(path).stem, **table})
+        except SettingsError as problem:
+            raise SettingsError(f"{problem.what} ({problem.where})", where=path, fix=problem.fix) from problem
+
+
+def _frozen(value: Any) -> Any:
+    """Return the value with lists as tuples, so that equal blueprints compare equal after a trip through JSON."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _thawed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _thawed(item) for key, item in value.items()}
+    return [_thawed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _plain(item: Row | Blueprint) -> dict[str, Any]:
+    """Return the fields that differ from their defaults (empty mappings and texts are defaults)."""
+    usual = {"repeat": 1, "stride": 1, "size": 224, "init": "he"}
+    values = {one.name: getattr(item, one.name) for one in fields(item)}
+    return {key: _thawed(value) for key, value in values.items() if value != usual.get(key, type(value)())}
+
+
+def _check_keys(table: Mapping[str, Any], kind: type, where: str) -> None:
+    known = [one.name for one in fields(kind)]
+    for key in table:
+        if key not in known:
+            close = nearest(key, known)
+            fix = f"did you mean {close!r}?" if close else f"known keys: {', '.join(known)}"
+            raise SettingsError(f"unknown key {key!r}", where=where, fix=fix)
+    for key in {"name", "rows"} if kind is Blueprint else {"block"}:
+        if key not in table:
+            raise SettingsError(f"key {key!r} is missing", where=where, fix=f"add {key}")
+
+
+TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("block", "name", "paper", "head", "init"), str),
+    **dict.fromkeys(("width", "repeat", "stride", "size"), int),
+    **dict.fromkeys(("options", "each", "defaults"), Mapping),
+    **dict.fromkeys(("inputs", "rows"), tuple),
+}
+
+
+def _check_types(item: Row | Blueprint, where: str) -> None:
+    for one in fields(item):
+        value, wanted = getattr(item, one.name), TYPES[one.name]
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            kind = {str: "a text", int: "a whole number", Mapping: "a table", tuple: "a list"}[wanted]
+            raise SettingsError(f"{one.name} must be {kind}; got {value!r}", where=where, fix=f"give {kind}")
+
+
+def _named(rows: tuple[Row, ...], where: str) -> tuple[Row, ...]:
+    """Return the rows with names: given ones are kept, others become block name + number."""
+    taken = {IMAGE}
+    for row in rows:
+        if not isinstance(row, Row):
+            raise SettingsError(f"rows must be Row objects; got {row!r}", where=where, fix="write Row(block, width)")
+        if row.name and (row.name in taken or not NAME.fullmatch(row.name)):
+            why = "is used twice" if NAME.fullmatch(row.name) else "must be letters, digits and underscores"
+            raise SettingsError(f"row name {row.name!r} {why}", where=where, fix="choose another name")
+        taken.add(row.name)
+    named = []
+    for row in rows:
+        if not row.name:
+            stem = re.sub(r"\W", "_", row.block) or "row"
+            number = next(n for n in range(1, len(rows) + len(taken) + 1) if f"{stem}{n}" not in taken)
+            row = replace(row, name=f"{stem}{number}")
+            taken.add(row.name)
+        named.append(row)
+    return tuple(named)
+
+
+def _check_inputs(blueprint: Blueprint) -> None:
+    """Refuse inputs that do not come before the row that takes them, and an unknown head."""
+    before = [IMAGE]
+    for index, row in enumerate(blueprint.rows):
+        for name in row.inputs:
+            if name not in before:
+                close = nearest(str(name), before)
+                late = name in blueprint.names
+                raise SettingsError(
+                    f"input {name!r} " + ("comes after the row that takes it" if late else "is no row"),
+                    where=f"{blueprint.name} row {index} ({row.name})",
+                    fix=f"did you mean {close!r}?" if close and not late else f"choose among {', '.join(before[-8:])}",
+                )
+        before.append(row.name)
+    if blueprint.head and blueprint.head not in blueprint.names:
+        close = nearest(blueprint.head, blueprint.names)
+        raise SettingsError(
+            f"head {blueprint.head!r} is no row",
+            where=blueprint.name,
+            fix=f"did you mean {close!r}?" if close else f"choose among {', '.join(blueprint.names[-8:])}",
+        )

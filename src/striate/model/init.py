@@ -1,0 +1,73 @@
+"""How weights start. One generator, so that a seed gives one network, and the global random state stays as it was."""
+
+from collections.abc import Callable, Mapping
+from math import sqrt
+from typing import Any
+
+from torch import Generator, Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from striate.base.choose import choose
+
+Scheme = Callable[[Tensor, float, Generator], Any]
+
+
+def initialise(network: nn.Module, generator: Generator, scheme: str = "he") -> None:
+    """Set every parameter and buffer of the network.
+
+    Convolution and linear weights follow the scheme; biases start at 0, normalisations at scale 1 and shift 0. The last
+    of these layers starts with a smaller variance, 1 / (3 fan-in), so that the first predictions are near uniform.
+
+    Args:
+        scheme: "he", normal of variance 2 / fan-in (right before ReLU); "truncated", normal of deviation 0.02 cut at
+            two deviations (transformers, ConvNeXt).
+
+    Raises:
+        TypeError: a module has parameters of its own and no `initialise(generator)`.
+
+    Reference: He et al., Delving Deep into Rectifiers, arXiv:1502.01852.
+    """
+    draw = choose("initialisation", scheme, SCHEMES)
+    weighted = [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)]
+    for module in network.modules():
+        gain = 1 / sqrt(3) if weighted and module is weighted[-1] else sqrt(2)
+        _set(module, draw, gain, generator)
+
+
+def _set(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> None:
+    own = getattr(module, "initialise", None)
+    if own is not None:
+        own(generator)
+    elif isinstance(module, _ConvNd | nn.Linear):
+        draw(module.weight, gain, generator)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm):
+        module.reset_parameters()
+    elif any(True for _ in module.parameters(recurse=False)) or any(True for _ in module.buffers(recurse=False)):
+        raise TypeError(f"{type(module).__name__} has parameters or buffers of its own but no initialise(generator)")
+
+
+def fan_in(weight: Tensor) -> int:
+    """Return how many inputs one output sums: input channels of a group x kernel size.
+
+    Example:
+        >>> import torch
+        >>> fan_in(torch.empty(64, 3, 7, 7))
+        147
+    """
+    return weight[0].numel()
+
+
+def he(weight: Tensor, gain: float, generator: Generator) -> None:
+    """Fill with a normal distribution of deviation gain / sqrt(fan-in)."""
+    nn.init.normal_(weight, 0.0, gain / sqrt(fan_in(weight)), generator=generator)
+
+
+def truncated(weight: Tensor, gain: float, generator: Generator) -> None:
+    """Fill with a normal distribution of deviation 0.02 cut at two deviations."""
+    nn.init.trunc_normal_(weight, 0.0, 0.02, -0.04, 0.04, generator=generator)
+
+
+SCHEMES: Mapping[str, Scheme] = {"he": he, "truncated": truncated}

@@ -1,0 +1,118 @@
+"""The module a blueprint becomes."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from striate.base.choose import nearest
+from striate.base.errors import ModelError, SettingsError
+
+from .blueprint import IMAGE, Blueprint
+
+Shape = tuple[int, ...]
+Step = tuple[str, tuple[str, ...], tuple[str, ...]]  # row, the rows it takes, maps nobody needs after it
+
+
+class Network(nn.Module):
+    """Rows applied in order; each is a module in `rows`, under its name.
+
+    Args:
+        blueprint: the table it was built from.
+        rows: row name -> module, in the table's order.
+        shapes: row name -> shape of its output without N, for the size it was built for.
+        channels: of the input.
+        outputs: how many numbers it gives for an image.
+        size_hw: height and width in pixels it was built for; others work unless a row is tied to the size (flatten).
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        rows: Mapping[str, nn.Module],
+        shapes: Mapping[str, Shape],
+        *,
+        channels: int,
+        outputs: int,
+        size_hw: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.blueprint = blueprint
+        self.shapes = dict(shapes)
+        self.channels, self.outputs, self.size_hw = channels, outputs, size_hw
+        self.rows = nn.ModuleDict(dict(rows))
+        self.stages = find_stages(blueprint, shapes)
+        self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
+
+    def forward(self, x: Tensor, sides: bool = False) -> Tensor | dict[str, Tensor]:
+        """Return the outputs (N, outputs) of images (N, C, H, W).
+
+        Args:
+            sides: whether to return the auxiliary outputs too: row name -> outputs, the main one last.
+
+        Raises:
+            ModelError: the images have another number of channels than the network.
+        """
+        if x.shape[1] != self.channels:
+            raise ModelError(
+                f"the network takes {self.channels} channels; got {x.shape[1]}",
+                where=self.blueprint.name,
+                fix=f"build it with channels={x.shape[1]} or convert the images",
+            )
+        last = self.blueprint.names[-1]
+        return self._run(x, (*self.blueprint.sides, last)) if sides else self._run(x, (last,))[last]
+
+    def features(self, x: Tensor, at: str | None = None) -> dict[str, Tensor]:
+        """Return maps of the body (head left out): stage name -> (N, C, H, W), fine to coarse.
+
+        Args:
+            at: the name of one row, whose output alone is returned; by default the last row at each size.
+
+        Raises:
+            SettingsError: no row has that name.
+        """
+        if at is None:
+            return self._run(x, self.stages)
+        if at not in self.rows:
+            close = nearest(at, self.rows)
+            raise SettingsError(
+                f"no row {at!r}",
+                where=self.blueprint.name,
+                fix=f"did you mean {close!r}?" if close else f"choose among {', '.join(self.rows)}",
+            )
+        return self._run(x, (at,))
+
+    def _run(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
+        if wanted not in self._plans:
+            self._plans[wanted] = plan(self.blueprint, wanted)
+        maps = {IMAGE: x}
+        for name, sources, spent in self._plans[wanted]:
+            maps[name] = self.rows[name](*[maps[source] for source in sources])
+            for old in spent:
+                del maps[old]
+        return {name: maps[name] for name in wanted}
+
+
+def plan(blueprint: Blueprint, wanted: tuple[str, ...]) -> tuple[Step, ...]:
+    """Return the steps that give the wanted rows and nothing more, each with the maps to forget after it."""
+    needed, sources = set(wanted), blueprint.sources
+    for name in reversed(blueprint.names):
+        if name in needed:
+            needed.update(sources[name])
+    order = [name for name in blueprint.names if name in needed]
+    last_use = {source: name for name in order for source in sources[name]}
+    return tuple(
+        (name, sources[name], tuple(old for old in last_use if last_use[old] == name and old not in wanted))
+        for name in order
+    )
+
+
+def find_stages(blueprint: Blueprint, shapes: Mapping[str, Shape]) -> tuple[str, ...]:
+    """Return the last row at each map size before the head, fine to coarse; rows on side branches do not count."""
+    path = {name for name, _, _ in plan(blueprint, (blueprint.names[-1],))}
+    at_size: dict[Shape, str] = {}
+    for name in blueprint.names:
+        if name == blueprint.head or (not blueprint.head and name in path and len(shapes[name]) < 3):
+            break
+        if name in path and len(shapes[name]) == 3:
+            at_size[shapes[name][1:]] = name
+    return tuple(at_size.values())

@@ -1,0 +1,212 @@
+"""What a network costs and sees, row by row, read from one run of the network itself on the meta device."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from .blueprint import Blueprint
+from .build import assemble
+from .field import Axis, View
+from .network import Network, Shape
+from .operation import ShapesOnly, macs_of, perform, view_after
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the walk.
+
+    Args:
+        out_shape: of the output for one image: (C, H, W), or (C,) for a vector.
+        parameters: weights and biases in the row.
+        macs: multiply-adds of convolution and matrix products for one image.
+        receptive_field_hw: pixels of the image that one unit of the output sees (padding included), height and width.
+        jump_hw: distance in pixels between neighbouring units.
+        activation_bytes: of all tensors the row makes for one image in float32; what training has to keep, about.
+    """
+
+    index: int
+    name: str
+    block: str
+    out_shape: Shape
+    parameters: int
+    macs: int
+    receptive_field_hw: tuple[int, int]
+    jump_hw: tuple[float, float]
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The rows and the totals.
+
+    Args:
+        depth: convolution and linear layers on the longest way from image to output.
+        size_mb: parameters and buffers (running statistics) in float32, in units of 2**20 bytes.
+    """
+
+    name: str
+    channels: int
+    size_hw: tuple[int, int]
+    layers: tuple[Layer, ...]
+    parameters: int
+    macs: int
+    depth: int
+    size_mb: float
+    activation_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists and numbers."""
+        return asdict(self)
+
+
+def walk(
+    network: nn.Module | Blueprint,
+    *,
+    size_hw: tuple[int, int] | None = None,
+    channels: int | None = None,
+    outputs: int = 1000,
+) -> Walk:
+    """Return what each row of a network costs and sees. Weights are neither read nor changed.
+
+    Args:
+        network: a `Network`, a blueprint, or any module of images (its layers are then the rows).
+        size_hw: height and width of the image in pixels; by default what the network was made for.
+        channels: of the image; by default those of the network, else 3.
+        outputs: of a blueprint.
+
+    Raises:
+        SettingsError: a blueprint cannot work on this input.
+
+    Example:
+        >>> from striate.model.blueprint import Blueprint, Row
+        >>> tiny = Blueprint("tiny", (Row("conv", 8, stride=2), Row("conv", 8), Row("global_pool"), Row("linear")))
+        >>> found = walk(tiny, size_hw=(32, 32), outputs=10)
+        >>> found.parameters, found.macs, found.layers[1].receptive_field_hw
+        (898, 202832, (7, 7))
+    """
+    if isinstance(network, Blueprint):
+        size_hw = size_hw or (network.size, network.size)
+        network = assemble(network, channels=channels or 3, outputs=outputs, size_hw=size_hw)
+    if isinstance(network, Network):
+        units = list(network.rows.items())
+        blocks = {row.name: row.block + (f" x{row.repeat}" if row.repeat > 1 else "") for row in network.blueprint.rows}
+        name, size_hw, channels = network.blueprint.name, size_hw or network.size_hw, channels or network.channels
+    else:
+        units = [(key, part) for key, part in network.named_modules() if not any(True for _ in part.children())]
+        blocks, name = {key: type(part).__name__ for key, part in units}, type(network).__name__
+    size_hw, channels = size_hw or (224, 224), channels or 3
+    tracer = Tracer(units, blocks)
+    depth = _run(network, tracer, torch.empty(1, channels, *size_hw, device="meta"))
+    state = {id(value): value.numel() for value in (*network.parameters(), *network.buffers())}
+    return Walk(
+        name,
+        channels,
+        size_hw,
+        tuple(tracer.layers),
+        parameters=sum(value.numel() for value in network.parameters()),
+        macs=tracer.macs,
+        depth=depth,
+        size_mb=sum(state.values()) * FLOAT_BYTES / 2**20,
+        activation_bytes=tracer.activation_bytes,
+    )
+
+
+class Tracer(ShapesOnly):
+    """Sees every operation: counts what it costs, and follows what its output sees of the image."""
+
+    def __init__(self, units: Sequence[tuple[str, nn.Module]], blocks: dict[str, str]) -> None:
+        super().__init__()
+        self.units, self.blocks = units, blocks
+        self.views: Any = WeakTensorKeyDictionary()
+        self.layers: list[Layer] = []
+        self.macs = self.activation_bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = perform(func, args, kwargs or {})
+        inputs = [x for x in _tensors(args) if x in self.views]
+        made = list(_tensors(out))
+        self.macs += macs_of(func, args, made)
+        if not any(one.alias_info for one in func._schema.returns):  # neither a view nor in place
+            self.activation_bytes += sum(x.numel() for x in made) * FLOAT_BYTES
+        if inputs:
+            views = [self.views[x] for x in inputs]
+            for x in made:
+                self.views[x] = view_after(func, args, views, [tuple(y.shape) for y in inputs], tuple(x.shape))
+        return out
+
+    @contextmanager
+    def hooked(self) -> Iterator[None]:
+        """Note a layer at the end of each unit."""
+        handles = []
+        for name, unit in self.units:
+            handles.append(unit.register_forward_pre_hook(self._begin()))
+            handles.append(unit.register_forward_hook(self._end(name, unit)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _begin(self) -> Callable[..., None]:
+        def begin(module: nn.Module, args: Any) -> None:
+            self.before = self.macs, self.activation_bytes
+
+        return begin
+
+    def _end(self, name: str, unit: nn.Module) -> Callable[..., None]:
+        parameters = sum(value.numel() for value in unit.parameters())
+
+        def end(module: nn.Module, args: Any, out: Any) -> None:
+            tensor = next(_tensors(out), None)
+            view = self.views.get(tensor) if tensor is not None else None
+            if view is None:
+                return
+            self.layers.append(
+                Layer(
+                    len(self.layers),
+                    name,
+                    self.blocks[name],
+                    tuple(tensor.shape[1:]) if tensor is not None else (),
+                    parameters,
+                    self.macs - self.before[0],
+                    (view.height.size, view.width.size),
+                    (view.height.jump, view.width.jump),
+                    self.activation_bytes - self.before[1],
+                )
+            )
+
+        return end
+
+
+def _run(network: nn.Module, tracer: Tracer, image: Tensor) -> int:
+    """Run the network on the meta device and give it back as it was; return the depth of its output."""
+    state = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
+    modes = {module: module.training for module in network.modules()}
+    sides = bool(network.blueprint.sides) if isinstance(network, Network) else False
+    tracer.views[image] = View(Axis(image.shape[2]), Axis(image.shape[3]), (2, 3))
+    try:
+        network.eval()
+        with torch.no_grad(), tracer.hooked(), tracer:
+            out = torch.func.functional_call(network, state, (image,), {"sides": True} if sides else None)
+    finally:
+        for module, is_training in modes.items():
+            module.training = is_training
+    if isinstance(out, dict):
+        out = list(out.values())[-1]
+    view = tracer.views.get(next(_tensors(out)))
+    return view.depth if view else 0
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)

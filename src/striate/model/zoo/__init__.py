@@ -1,0 +1,101 @@
+"""The networks that have a name. One family a file; torch is loaded only when a network is built."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate.base.choose import choose, nearest
+from striate.base.errors import SettingsError
+from striate.model.blueprint import Blueprint
+
+from . import bipyramid, mlp, resnet
+from .entry import Entry
+
+if TYPE_CHECKING:
+    from striate.model.network import Network
+
+ZOO: dict[str, Entry] = {**bipyramid.ENTRIES, **mlp.ENTRIES, **resnet.ENTRIES}
+
+__all__ = ["ZOO", "Entry", "blueprint", "build", "names", "options"]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all networks.
+
+    Example:
+        >>> names()[:2]
+        ('bipyramid', 'mlp')
+    """
+    return tuple(ZOO)
+
+
+def options(name: str) -> dict[str, Any]:
+    """Return a network's options with their defaults.
+
+    Example:
+        >>> options("mlp")["depth"]
+        2
+    """
+    signature = inspect.signature(choose("network", name, ZOO).make)
+    return {key: one.default for key, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
+
+
+# The parameter `name` is positional, so that a network may have an option of that name.
+def blueprint(name: str, /, **given: Any) -> Blueprint:
+    """Return the blueprint of a network.
+
+    Args:
+        name: one of `names()`.
+        given: the network's options (see `options(name)`).
+
+    Raises:
+        SettingsError: the name or an option is unknown; the nearest known one is named.
+
+    Example:
+        >>> blueprint("bipyramid", width=16, depth=3).rows[0]
+        Row(block='conv', width=16, ...)
+    """
+    known = options(name)
+    for key in given:
+        if key not in known:
+            close = nearest(key, known)
+            fix = f"did you mean {close!r}?" if close else f"known options: {', '.join(known)}"
+            raise SettingsError(f"unknown option {key!r}", where=name, fix=fix)
+    return ZOO[name].make(**given)
+
+
+def build(
+    name: str,
+    /,
+    *,
+    classes: int | Sequence[str],
+    channels: int = 3,
+    size: int | tuple[int, int] = 224,
+    weights: str | Path | None = None,
+    seed: int | None = None,
+    **given: Any,
+) -> "Network":
+    """Return a network with fresh weights, or those of a file.
+
+    Args:
+        classes: their number or their names.
+        channels: of the input.
+        size: side, or height and width, of the input in pixels.
+        weights: a `.safetensors` file of a network of the same blueprint; None = fresh.
+        seed: of the fresh weights.
+        given: the network's options.
+
+    Raises:
+        SettingsError: the name or an option is unknown, or the network cannot work on this input.
+        ModelError: the weights do not fit.
+    """
+    from striate.model.build import build as build_network
+    from striate.model.weights import load
+
+    outputs = classes if isinstance(classes, int) else len(classes)
+    size_hw = (size, size) if isinstance(size, int) else size
+    network = build_network(blueprint(name, **given), channels=channels, outputs=outputs, size_hw=size_hw, seed=seed)
+    if weights is not None:
+        load(network, weights)
+    return network

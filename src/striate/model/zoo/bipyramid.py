@@ -1,0 +1,57 @@
+"""The bipyramidal network: maps get smaller and more numerous, step by step."""
+
+from striate.base.errors import SettingsError
+from striate.model.blueprint import Blueprint, Row
+
+from .entry import Entry
+
+PAPER = "LeCun et al., Backpropagation applied to handwritten zip code recognition, Neural Computation 1 (1989)"
+
+
+def bipyramid(
+    *,
+    width: int = 32,
+    depth: int = 4,
+    head: str = "flatten",
+    dense: int = 128,
+    norm: str = "none",
+    activation: str = "relu",
+    dropout: float = 0.0,
+    spatial_dropout: float = 0.0,
+) -> Blueprint:
+    """Return levels of 3x3 convolution, activation and 2x2 max-pooling; the filters double at each level.
+
+    Args:
+        width: filters of the first level.
+        depth: number of levels; each halves height and width.
+        head: "flatten" keeps where things are and ties the network to its input size; "pool" takes the mean of each
+            map and works at any size.
+        dense: width of the hidden layer in the head; 0 = none.
+        dropout: rate before the last layer.
+        spatial_dropout: rate for whole maps after each level.
+
+    Example:
+        >>> [row.name for row in bipyramid(depth=2).rows]
+        ['conv1', 'pool1', 'conv2', 'pool2', 'flatten', 'dense', 'outputs']
+    """
+    if head not in {"flatten", "pool"} or depth < 1:
+        raise SettingsError(
+            f"head {head!r}, depth {depth} cannot be", where="bipyramid", fix="give head flatten or pool, depth >= 1"
+        )
+    rows = []
+    for level in range(depth):
+        rows.append(Row("conv", width * 2**level, options={"norm": norm}, name=f"conv{level + 1}"))
+        rows.append(Row("max_pool", stride=2, name=f"pool{level + 1}"))
+        if spatial_dropout:
+            options = {"rate": spatial_dropout, "spatial": True}
+            rows.append(Row("dropout", options=options, name=f"spatial_dropout{level + 1}"))
+    rows.append(Row("flatten", name="flatten") if head == "flatten" else Row("global_pool", name="pool"))
+    if dense:
+        rows.append(Row("linear", dense, name="dense"))
+    if dropout:
+        rows.append(Row("dropout", options={"rate": dropout}, name="dropout"))
+    rows.append(Row("linear", options={"activation": "none"}, name="outputs"))
+    return Blueprint("bipyramid", tuple(rows), paper=PAPER, size=128, defaults={"activation": activation})
+
+
+ENTRIES = {"bipyramid": Entry(bipyramid, PAPER, 1989, "3x3 convolution + ReLU + 2x2 max-pooling, filters doubling")}

@@ -1,0 +1,23 @@
+"""One line of the zoo's table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from striate.model.blueprint import Blueprint
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network of the zoo.
+
+    Args:
+        make: function of the network's options (keyword arguments with defaults) that returns its blueprint.
+        paper: title and where to find it.
+        year: of the paper.
+        text: what it is, in a few words.
+    """
+
+    make: Callable[..., Blueprint]
+    paper: str
+    year: int
+    text: str

@@ -1,0 +1,1 @@
+"""Pure tensor pieces: blocks, losses, metrics. They know no dataset, no blueprint, no run."""

@@ -1,0 +1,35 @@
+"""Where branches meet: blocks of any number of inputs."""
+
+import torch
+from torch import Tensor, nn
+
+from striate.base.errors import SettingsError
+
+from .norm import make_activation
+
+
+class Add(nn.Module):
+    """The sum of maps of one shape, then an activation.
+
+    Raises:
+        SettingsError: the inputs differ in their number of channels.
+    """
+
+    def __init__(self, c_ins: tuple[int, ...], *, activation: str = "none") -> None:
+        super().__init__()
+        if len(set(c_ins)) > 1:
+            raise SettingsError(f"inputs of {c_ins} channels cannot be added", fix="give all the same width")
+        self.activation = make_activation(activation)
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self.activation(torch.stack(xs).sum(0) if len(xs) > 2 else xs[0] + xs[-1])
+
+
+class Concat(nn.Module):
+    """The channels of all inputs one after the other; their heights and widths must be equal."""
+
+    def __init__(self, c_ins: tuple[int, ...]) -> None:
+        super().__init__()
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return torch.cat(xs, 1)

@@ -1,0 +1,101 @@
+"""Normalisations and activations, by name."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import gcd
+from typing import Any
+
+from torch import Tensor, nn
+
+from striate.base.choose import choose
+from striate.base.errors import SettingsError
+
+Spec = str | Mapping[str, Any]  # "batch", or with settings {"kind": "batch", "eps": 0.001}
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each position of an (N, C, H, W) map.
+
+    Reference: Liu et al., A ConvNet for the 2020s, arXiv:2201.03545.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _group(width: int, groups: int = 32, eps: float = 1e-5) -> nn.Module:
+    return nn.GroupNorm(gcd(groups, width), width, eps=eps)
+
+
+MAP_NORMS: dict[str, Callable[..., nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": partial(nn.GroupNorm, 1),  # over C, H and W of one image
+    "channel": ChannelNorm,  # over C of one position
+    "instance": partial(nn.InstanceNorm2d, affine=True),
+    "group": _group,
+    "none": lambda width: nn.Identity(),
+}
+
+VECTOR_NORMS: dict[str, Callable[..., nn.Module]] = {
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+    "channel": nn.LayerNorm,
+    "group": _group,
+    "none": lambda width: nn.Identity(),
+}
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "relu6": partial(nn.ReLU6, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, 0.1, inplace=True),
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": partial(nn.SiLU, inplace=True),
+    "hardswish": partial(nn.Hardswish, inplace=True),
+    "sigmoid": nn.Sigmoid,
+    "hardsigmoid": nn.Hardsigmoid,
+    "tanh": nn.Tanh,
+    "none": nn.Identity,
+}
+
+
+def make_norm(spec: Spec, width: int, vector: bool = False) -> nn.Module:
+    """Return the normalisation of `width` channels.
+
+    Args:
+        spec: "batch", "layer" (over C, H, W), "channel" (over C), "instance", "group", "none"; or a mapping with
+            `kind` and that normalisation's settings (`eps`, `momentum`, `groups`).
+        vector: whether it normalises (N, width) vectors instead of (N, width, H, W) maps.
+
+    Raises:
+        SettingsError: the kind or a setting is unknown.
+
+    Example:
+        >>> make_norm({"kind": "batch", "eps": 0.001}, 8)
+        BatchNorm2d(8, eps=0.001, ...)
+    """
+    settings = {"kind": spec} if isinstance(spec, str) else dict(spec)
+    kind = settings.pop("kind", "batch")
+    make = choose("vector normalisation" if vector else "normalisation", kind, VECTOR_NORMS if vector else MAP_NORMS)
+    try:
+        return make(num_channels=width, **settings) if kind == "layer" and not vector else make(width, **settings)
+    except TypeError as problem:
+        raise SettingsError(f"normalisation {kind!r} does not take {settings}", fix="drop the setting") from problem
+
+
+def normalises(spec: Spec) -> bool:
+    """Return whether the spec shifts the channels itself, so that a bias before it would do nothing."""
+    return spec != "none" and not (isinstance(spec, Mapping) and spec.get("kind") == "none")
+
+
+def make_activation(kind: str) -> nn.Module:
+    """Return the activation; those that can work in place, on a tensor the block has made itself.
+
+    Raises:
+        SettingsError: the name is unknown.
+
+    Example:
+        >>> make_activation("relu")
+        ReLU(inplace=True)
+    """
+    return choose("activation", kind, ACTIVATIONS)()

@@ -1,0 +1,109 @@
+"""Residual blocks: the input goes around the convolutions and is added."""
+
+import torch
+from torch import Tensor, nn
+
+from striate.base.errors import SettingsError
+
+from .conv import conv
+from .norm import Spec, make_activation
+
+
+class DropPath(nn.Module):
+    """Leave out the whole branch for some images of a batch in training; keep the expected value.
+
+    Reference: Huang et al., Deep Networks with Stochastic Depth, arXiv:1603.09382.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise SettingsError(f"drop_path rate {rate} is not in 0 <= rate < 1", fix="use 0.1")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(x.shape[0], *(1 for _ in x.shape[1:]), device=x.device) >= self.rate
+        return x * (kept / (1 - self.rate)).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"
+
+
+class Residual(nn.Module):
+    """`activation(branch(x) + shortcut(x))`.
+
+    The shortcut is the input itself, or a 1x1 projection where the shape changes.
+    """
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module | None, activation: str, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut
+        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.activation = make_activation(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.branch(x)
+        if self.drop_path is not None:
+            y = self.drop_path(y)
+        return self.activation(y.add_(x if self.shortcut is None else self.shortcut(x)))
+
+
+def basic(
+    c_in: int,
+    width: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    norm: Spec = "batch",
+    activation: str = "relu",
+    drop_path: float = 0.0,
+) -> Residual:
+    """Return two 3x3 convolutions with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
+
+    Reference: He et al., Deep Residual Learning for Image Recognition, arXiv:1512.03385, figure 5 left.
+    """
+    branch = nn.Sequential(
+        conv(c_in, width, stride=stride, groups=groups, norm=norm, activation=activation),
+        conv(width, width, groups=groups, norm=norm),
+    )
+    return Residual(branch, _projection(c_in, width, stride, norm), activation, drop_path)
+
+
+def bottleneck(
+    c_in: int,
+    width: int,
+    *,
+    stride: int = 1,
+    reduction: int = 4,
+    inner: int = 0,
+    groups: int = 1,
+    norm: Spec = "batch",
+    activation: str = "relu",
+    drop_path: float = 0.0,
+) -> Residual:
+    """Return 1x1 down, 3x3, 1x1 up with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
+
+    Args:
+        width: channels out, those of the last 1x1 convolution (256 in the first stage of ResNet-50).
+        reduction: `width / reduction` channels in the 3x3 convolution.
+        inner: channels of the 3x3 convolution, if given (Wide ResNet, ResNeXt).
+        groups: of the 3x3 convolution (ResNeXt).
+
+    The stride is at the 3x3 convolution, as in the published weights, and not at the first 1x1 as in the paper.
+
+    Reference: He et al., arXiv:1512.03385, figure 5 right; Xie et al., ResNeXt, arXiv:1611.05431.
+    """
+    inner = inner or width // reduction
+    branch = nn.Sequential(
+        conv(c_in, inner, kernel=1, norm=norm, activation=activation),
+        conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
+        conv(inner, width, kernel=1, norm=norm),
+    )
+    return Residual(branch, _projection(c_in, width, stride, norm), activation, drop_path)
+
+
+def _projection(c_in: int, width: int, stride: int, norm: Spec) -> nn.Module | None:
+    return conv(c_in, width, kernel=1, stride=stride, norm=norm) if stride != 1 or c_in != width else None
