@@ -44,7 +44,8 @@ class TrainSettings(Settings):
     """How the network is trained. None means automatic; the values used are recorded in the run.
 
     `momentum` is SGD's, or Adam's first beta. `clip` is the largest gradient norm, `ema` the decay of the weight
-    average (0 is off), `patience` the epochs without a better score before stopping (0 never stops).
+    average (0 is off), `patience` the epochs without a better score before stopping (0 never stops; None: half of the
+    epochs, since a rate that is still high hides progress).
     """
 
     epochs: int = Field(30, ge=1, le=100_000)
@@ -58,7 +59,7 @@ class TrainSettings(Settings):
     clip: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    patience: int = Field(0, ge=0)
+    patience: int | None = Field(None, ge=0)
     precision: Literal["auto", "float32", "bf16"] = "auto"
 
 
@@ -84,7 +85,7 @@ class Recipe(Settings):
 
 
 def _recipes() -> dict[str, Recipe]:
-    baseline = Recipe(text="no remedy against overfitting", train=TrainSettings(patience=12))
+    baseline = Recipe(text="no remedy against overfitting", train=TrainSettings())
     augmented = baseline.model_copy(update={"text": "baseline + augmentation", "augment": STRENGTHS["medium"]})
     regularized = augmented.model_copy(
         update={

@@ -61,7 +61,8 @@ class Training:
             average=self.average,
             name_of=lambda index: prepared.dataset.ids[index],
         )
-        self.position, self.stop = Position(), Stop(task.monitor_mode, settings.patience)
+        patience = settings.patience if settings.patience is not None else max(1, settings.epochs // 2)
+        self.position, self.stop = Position(), Stop(task.monitor_mode, patience)
         self.best: dict[str, Tensor] = {}
         self._saved_s = time.monotonic()
 
