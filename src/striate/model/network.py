@@ -8,6 +8,7 @@ from striate.base.choose import nearest
 from striate.base.errors import ModelError, SettingsError
 
 from .blueprint import IMAGE, Blueprint
+from .late import has_hooks, late_activations, pooled
 
 Shape = tuple[int, ...]
 Step = tuple[str, tuple[str, ...], tuple[str, ...]]  # row, the rows it takes, maps nobody needs after it
@@ -41,6 +42,7 @@ class Network(nn.Module):
         self.channels, self.outputs, self.size_hw = channels, outputs, size_hw
         self.rows = nn.ModuleDict(dict(rows))
         self.stages = find_stages(blueprint, shapes)
+        self._late = late_activations(blueprint, rows)
         self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
 
     def forward(self, x: Tensor, sides: bool = False) -> Tensor | dict[str, Tensor]:
@@ -84,9 +86,19 @@ class Network(nn.Module):
     def _run(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
         if wanted not in self._plans:
             self._plans[wanted] = plan(self.blueprint, wanted)
+        late = {
+            pool: first
+            for pool, first in self._late.items()
+            if first not in wanted and not has_hooks(self.rows[first], self.rows[pool])
+        }
         maps = {IMAGE: x}
         for name, sources, spent in self._plans[wanted]:
-            maps[name] = self.rows[name](*[maps[source] for source in sources])
+            if name in late.values():
+                maps[name] = maps[sources[0]]  # its pooling row applies it
+            elif name in late:
+                maps[name] = pooled(self.rows[late[name]], self.rows[name], maps[late[name]])
+            else:
+                maps[name] = self.rows[name](*[maps[source] for source in sources])
             for old in spent:
                 del maps[old]
         return {name: maps[name] for name in wanted}
