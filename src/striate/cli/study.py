@@ -89,6 +89,8 @@ def study(
         found = study_ladder(
             data, opening, model=model, changes=changes, seeds=seeds, folds=folds, target=target, **shared
         )
+    import shutil
+
     from striate.study.verdict import render
 
     verdict = found.verdict()

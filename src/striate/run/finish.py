@@ -17,7 +17,7 @@ from striate.base.tensors import write_tensors
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.run import Evaluation, evaluate
-from striate.evaluate.scores import absolute_errors, scores_of
+from striate.evaluate.scores import scores_of
 from striate.evaluate.table import Predictions, read_predictions, write_predictions
 
 from .network import network_of
@@ -69,7 +69,7 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
     """Evaluate splits and merge them into scores.json, predictions.csv and pictures/."""
     task = prepared.task
     scores = run.scores()
-    tables = read_predictions(run.predictions, task.kind) if run.predictions.exists() else {}
+    tables = read_predictions(run.predictions, task.kind, task.unit) if run.predictions.exists() else {}
     for split in splits:
         indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
         if not len(indices):
@@ -94,11 +94,7 @@ def rows_of(prepared: Prepared, found: Evaluation, split: str) -> dict[str, Pred
     """Return the per-image table of an evaluated split."""
     task = prepared.task
     ids = tuple(prepared.dataset.ids[index] for index in found.index)
-    errors = absolute_errors(found.truth, found.values, task.unit).mean(1) if task.kind == "value" else None
-    table = Predictions(
-        task.kind, task.names, ids, found.truth, found.values, found.losses, found.probabilities, errors
-    )
-    return {split: table}
+    return {split: Predictions.of(task.kind, found, task.names, task.unit, ids)}
 
 
 def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str) -> None:

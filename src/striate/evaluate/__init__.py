@@ -1,0 +1,1 @@
+"""From predictions to numbers one can defend: scores, intervals, the per-image table, curves. Numpy but for run."""

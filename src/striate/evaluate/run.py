@@ -1,0 +1,71 @@
+"""Run a model over a split and keep, for every image, truth, prediction, probabilities and loss."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from striate.data.sample import Batch
+from striate.task import Task
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One row an image: dataset `index`, `truth` and `values` as the target lays them out, plain `losses` (N,)."""
+
+    index: npt.NDArray[np.intp]
+    truth: npt.NDArray[np.generic]
+    values: npt.NDArray[np.generic]
+    probabilities: npt.NDArray[np.float32] | None
+    losses: npt.NDArray[np.float32]
+
+
+class Batches(Protocol):
+    """Anything that yields batches of an epoch."""
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, task: Task, loader: Batches) -> Evaluation:
+    """Return the evaluation of every image the loader yields, in float32; the model's mode is given back."""
+    was_training = model.training
+    model.eval()
+    columns: list[tuple[npt.NDArray[np.generic], ...]] = []
+    try:
+        for batch in loader.batches(0):
+            outputs, truth = model(batch.images), batch.targets[task.target]
+            decoded, losses = task.decode(outputs), task.losses(outputs, truth)
+            probabilities = decoded.probabilities if decoded.probabilities is not None else torch.empty(len(batch), 0)
+            columns.append(
+                (batch.index, truth.cpu().numpy(), decoded.values.numpy(), probabilities.numpy(), losses.cpu().numpy())
+            )
+    finally:
+        model.train(was_training)
+    index, truth_all, values, probabilities_all, losses_all = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
+    )
+    return Evaluation(index, truth_all, values, probabilities_all if probabilities_all.shape[1] else None, losses_all)
+
+
+@torch.inference_mode()
+def quick_scores(model: nn.Module, task: Task, loader: Batches, autocast: object) -> dict[str, float]:
+    """Return the task's epoch scores over a loader, in the given autocast context; sums stay on the device."""
+    was_training = model.training
+    model.eval()
+    sums = None
+    try:
+        for batch in loader.batches(0):
+            with autocast:  # type: ignore[attr-defined]
+                outputs = model(batch.images)
+            tally = task.tally(outputs, batch.targets)
+            sums = tally if sums is None else sums + tally
+    finally:
+        model.train(was_training)
+    if sums is None:
+        return {"loss": float("nan"), task.monitor: float("nan")}
+    return task.summarise(sums)
