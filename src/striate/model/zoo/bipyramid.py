@@ -27,6 +27,7 @@ def bipyramid(
         head: "flatten" keeps where things are and ties the network to its input size; "pool" takes the mean of each
             map and works at any size.
         dense: width of the hidden layer in the head; 0 = none.
+        norm: stands after the pooling, as in Jordan (2024, arXiv:2404.00498): a quarter of the units to normalise.
         dropout: rate before the last layer.
         spatial_dropout: rate for whole maps after each level.
 
@@ -40,8 +41,7 @@ def bipyramid(
         )
     rows = []
     for level in range(depth):
-        rows.append(Row("conv", width * 2**level, options={"norm": norm}, name=f"conv{level + 1}"))
-        rows.append(Row("max_pool", stride=2, name=f"pool{level + 1}"))
+        rows += _level(width * 2**level, norm, str(level + 1))
         if spatial_dropout:
             options = {"rate": spatial_dropout, "spatial": True}
             rows.append(Row("dropout", options=options, name=f"spatial_dropout{level + 1}"))
@@ -52,6 +52,17 @@ def bipyramid(
         rows.append(Row("dropout", options={"rate": dropout}, name="dropout"))
     rows.append(Row("linear", options={"activation": "none"}, name="outputs"))
     return Blueprint("bipyramid", tuple(rows), paper=PAPER, size=128, defaults={"activation": activation})
+
+
+def _level(width: int, norm: str, number: str) -> list[Row]:
+    if norm == "none":
+        return [Row("conv", width, name=f"conv{number}"), Row("max_pool", stride=2, name=f"pool{number}")]
+    bare = {"activation": "none", "bias": False}
+    return [
+        Row("conv", width, options=bare, name=f"conv{number}"),
+        Row("max_pool", stride=2, name=f"pool{number}"),
+        Row("normalise", options={"norm": norm}, name=f"norm{number}"),
+    ]
 
 
 ENTRIES = {"bipyramid": Entry(bipyramid, PAPER, 1989, "3x3 convolution + ReLU + 2x2 max-pooling, filters doubling")}

@@ -1,0 +1,163 @@
+"""Geometric operations. Each turns uniform draws into matrices; a pipeline multiplies them into one.
+
+A matrix (B, 3, 3) maps OUTPUT to INPUT coordinates in units of half the side, origin at the centre, y down. The
+signs are torchvision's: a positive rotation turns the picture anticlockwise, a positive shift moves it right and down.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from striate.base.settings import Settings
+
+Draws = npt.NDArray[np.float32]
+Matrices = npt.NDArray[np.float64]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+Op = TypeVar("Op", bound=Settings)
+
+
+class Geometric(Settings):
+    """An operation that moves pixels."""
+
+    num_draws: ClassVar[int]
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """Return (B, 3, 3) matrices for (B, num_draws) uniform numbers in 0..1."""
+        raise NotImplementedError
+
+
+class Flip(Geometric):
+    """Mirror left-right with probability `horizontal`, top-bottom with probability `vertical`."""
+
+    kind: Literal["flip"] = "flip"
+    horizontal: Probability = 0.5
+    vertical: Probability = 0.0
+    num_draws: ClassVar[int] = 2
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        return _scaling(
+            np.where(draws[:, 0] < self.horizontal, -1.0, 1.0), np.where(draws[:, 1] < self.vertical, -1.0, 1.0)
+        )
+
+
+class Rotate(Geometric):
+    """Turn by an angle uniform in -max_deg..max_deg."""
+
+    kind: Literal["rotate"] = "rotate"
+    max_deg: float = Field(15, ge=0, le=180)
+    num_draws: ClassVar[int] = 1
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        angle = np.deg2rad(between(-self.max_deg, self.max_deg, draws[:, 0]))
+        found = _identity(len(draws))
+        found[:, 0, 0] = found[:, 1, 1] = np.cos(angle)
+        found[:, 1, 0] = np.sin(angle)
+        found[:, 0, 1] = -found[:, 1, 0]
+        return found
+
+
+class Shift(Geometric):
+    """Move right and down by fractions of the side, each uniform in -max_frac..max_frac."""
+
+    kind: Literal["shift"] = "shift"
+    max_frac: float = Field(0.1, ge=0, le=1)
+    num_draws: ClassVar[int] = 2
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        found = _identity(len(draws))
+        found[:, :2, 2] = -2 * between(-self.max_frac, self.max_frac, draws)
+        return found
+
+
+class Zoom(Geometric):
+    """Scale the picture by a factor log-uniform in min..max; above 1 enlarges."""
+
+    kind: Literal["zoom"] = "zoom"
+    min: float = Field(0.9, gt=0)
+    max: float = Field(1.1, gt=0)
+    num_draws: ClassVar[int] = 1
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        return ordered(self, self.min, self.max)
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        factor = np.exp(between(np.log(self.min), np.log(self.max), draws[:, 0]))
+        return _scaling(1 / factor, 1 / factor)
+
+
+class Shear(Geometric):
+    """Slant along x, then along y, each by an angle uniform in -max_deg..max_deg."""
+
+    kind: Literal["shear"] = "shear"
+    max_deg: float = Field(10, ge=0, lt=90)
+    num_draws: ClassVar[int] = 2
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        slope = np.tan(np.deg2rad(between(-self.max_deg, self.max_deg, draws)))
+        along_x, along_y = _identity(len(draws)), _identity(len(draws))
+        along_x[:, 0, 1], along_y[:, 1, 0] = slope[:, 0], slope[:, 1]
+        return along_x @ along_y
+
+
+class Crop(Geometric):
+    """Random resized crop: a part of `scale` of the area with aspect `ratio` (width over height) fills the square.
+
+    Area uniform, ratio log-uniform, place uniform. A side longer than the picture is cut to it.
+
+    Reference: Szegedy et al., Going deeper with convolutions, 2014, section 6.
+    """
+
+    kind: Literal["crop"] = "crop"
+    scale: Range = (0.5, 1.0)
+    ratio: Range = (3 / 4, 4 / 3)
+    num_draws: ClassVar[int] = 4
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if not (self.scale[0] > 0 and self.scale[1] <= 1 and self.ratio[0] > 0):
+            raise ValueError("scale lies in 0..1 and ratio above 0")
+        return ordered(ordered(self, *self.scale), *self.ratio)
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        area = between(*self.scale, draws[:, 0])
+        ratio = np.exp(between(np.log(self.ratio[0]), np.log(self.ratio[1]), draws[:, 1]))
+        width, height = np.minimum(1, np.sqrt(area * ratio)), np.minimum(1, np.sqrt(area / ratio))
+        found = _scaling(width, height)
+        found[:, 0, 2] = (1 - width) * between(-1, 1, draws[:, 2])
+        found[:, 1, 2] = (1 - height) * between(-1, 1, draws[:, 3])
+        return found
+
+
+GEOMETRIC = (Flip, Rotate, Shift, Zoom, Shear, Crop)
+
+
+def between(low: float, high: float, draws: Draws) -> npt.NDArray[np.float64]:
+    """Return draws from 0..1 brought to low..high."""
+    return low + (high - low) * draws.astype(np.float64)
+
+
+def _identity(num: int) -> Matrices:
+    return np.tile(np.eye(3), (num, 1, 1))
+
+
+def _scaling(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Matrices:
+    found = _identity(len(x))
+    found[:, 0, 0], found[:, 1, 1] = x, y
+    return found
+
+
+def ordered(op: Op, low: float, high: float) -> Op:
+    """Return `op` if low <= high (pydantic turns the ValueError into a settings error naming the field)."""
+    if low > high:
+        raise ValueError(f"the range {low}..{high} is upside down")
+    return op

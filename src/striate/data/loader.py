@@ -1,0 +1,229 @@
+"""Batches for training and evaluation, from a store, without worker processes: threads decode nothing twice.
+
+The order is a function of (seed, epoch), what augmentation does to a sample of (seed, epoch, sample). So neither
+threads nor batch size nor a resume in the middle of an epoch can change what a sample gets.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.device import num_cpus
+from striate.base.errors import DataError
+from striate.base.seeds import rng_for
+
+from .augment.apply import Normal, Recycler, apply_cpu, apply_torch
+from .augment.move import move_angles, move_boxes, move_masks
+from .augment.pipeline import Pipeline, Plan
+from .sample import Batch, Dataset, ImageU8, Target
+from .store import Indices, Store, in_order
+
+if TYPE_CHECKING:
+    import torch
+
+RELEASE_BYTES = 256 << 20  # mapped pages read before they are given back
+MAX_LOST_FRAC = 0.01
+
+
+class Loader:
+    """Batches of one split.
+
+    Images come as (B, C, S, S) float32, normalised, with channels-last strides, on `device`; labels as int64, tags
+    as float32 (B, K), values as float32 (B, D), masks as int64 (B, S, S), boxes as float32 (B, 4) in output pixels.
+    What belongs to a picture moves with it. A last batch of one joins the batch before it, because batch
+    normalisation cannot train on a single picture.
+
+    On a GPU the whole store lies in its memory as uint8 when it fits, and augmentation runs there.
+
+    Args:
+        store: the decoded pictures.
+        dataset: gives ids and targets.
+        split: "train", "val", "test", or indices into the dataset.
+        targets: names of the targets to deliver; all by default.
+        pipeline: augmentation; None is the evaluation view.
+        mean, std: of each channel, in 0..1 (`statistics` of the training split).
+        batch_size: pictures a batch.
+        seed: of order and augmentation.
+        device: where the batches are wanted.
+        shuffle: a new order every epoch.
+        threads: that prepare pictures on a CPU; by default one a core.
+        weights: (len(indices),) draw as many samples as there are, with replacement, by these weights.
+        drop_last: leave out a last batch that is not full.
+        ahead: batches prepared while one is being used.
+
+    Raises:
+        DataError: the split is empty.
+    """
+
+    def __init__(
+        self, store: Store, dataset: Dataset, split: "str | Indices", *, targets: Sequence[str] | None = None,
+        pipeline: Pipeline | None = None, mean: Sequence[float], std: Sequence[float], batch_size: int = 64,
+        seed: int = 0, device: "torch.device | str" = "cpu", shuffle: bool = False, threads: int | None = None,
+        weights: npt.NDArray[np.floating] | None = None, drop_last: bool = False, ahead: int = 1,
+    ) -> None:  # fmt: skip
+        import torch
+
+        wanted = dataset.splits[split] if isinstance(split, str) else np.asarray(split, np.intp)
+        stored = store.row_of[wanted] >= 0
+        self.indices: Indices = wanted[stored]
+        if not len(self.indices):
+            raise DataError(f"no pictures in split {split!r}", where=dataset.where, fix="check the dataset's splits")
+        self.store, self.dataset, self.pipeline = store, dataset, pipeline or Pipeline()
+        self.targets = {name: dataset.target(name) for name in (dataset.targets if targets is None else targets)}
+        self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
+        self.device, self.threads = torch.device(device), threads or num_cpus()
+        self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
+        self.lost: dict[int, str] = {}  # pictures that became unreadable while streaming: index -> message
+        self._levels = [torch.tensor(values, dtype=torch.float32, device=self.device) for values in (mean, std)]
+        self._normal = Normal.of(mean, std, store.geometry.size_px)
+        self._recycler = Recycler()
+        self._bounds = _bounds(len(self.indices), batch_size, drop_last)
+        self._pool = ThreadPoolExecutor(self.threads, "striate-image")
+        self._conductor = ThreadPoolExecutor(1, "striate-batch")
+
+    def __len__(self) -> int:
+        return len(self._bounds)
+
+    def __repr__(self) -> str:
+        return f"Loader({len(self.indices):,} images, {len(self)} batches of {self.batch_size}, {self.pipeline})"
+
+    def order(self, epoch: int) -> Indices:
+        """Return the dataset index of every sample of an epoch, in order."""
+        if self.weights is not None:
+            chance = self.weights / self.weights.sum()
+            return rng_for(self.seed, "order", epoch).choice(self.indices, len(self.indices), p=chance)
+        return rng_for(self.seed, "order", epoch).permutation(self.indices) if self.shuffle else self.indices
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start` on; earlier ones are not even decoded.
+
+        Raises:
+            DataError: more than 1 % of the pictures have become unreadable while they are decoded on the fly.
+        """
+        order, used_bytes = self.order(epoch), 0
+        # A sample that is drawn twice must not look the same twice: then the row is its place in the epoch.
+        row_of = np.arange(len(order)) if self.weights is not None else order
+        draws = self.pipeline.draw(int(row_of.max()) + 1, self.seed, epoch)
+
+        def prepare(bounds: tuple[int, int]) -> Batch | None:
+            part = slice(*bounds)
+            return self._prepare(order[part], draws[row_of[part]])
+
+        for batch in in_order(self._conductor, prepare, self._bounds[start:], self.ahead + 1):
+            if batch is not None:
+                yield batch
+                used_bytes += len(batch) * self.store.geometry.store_px**2 * self.store.geometry.channels
+            if used_bytes > RELEASE_BYTES:
+                self.store.release()
+                used_bytes = 0
+        self.store.release()
+
+    def _prepare(self, indices: Indices, draws: npt.NDArray[np.float32]) -> Batch | None:
+        resident = self.store.on_device(self.device) if self.device.type == "cuda" else None
+        images: list[ImageU8] = []
+        if resident is None:
+            images, kept = self._read(indices)
+            indices, draws = indices[kept], draws[kept]
+            if not images:
+                return None
+        geometry = self.store.geometry
+        means = self.store.means(indices, images)
+        plan = self.pipeline.matrices(draws, geometry.store_px, geometry.size_px, means)
+        if self.device.type == "cpu":
+            pixels = self._on_cpu(images, plan)
+        else:
+            pixels = self._on_device(np.stack(images) if resident is None else resident, indices, plan)
+        targets = {name: self._target(target, indices, plan) for name, target in self.targets.items()}
+        return Batch(pixels, targets, indices)
+
+    def _read(self, indices: Indices) -> tuple[list[ImageU8], npt.NDArray[np.bool_]]:
+        """The squares that can be read, and which of `indices` they are."""
+        if self.store.images is not None:
+            return [self.store.images[row] for row in self.store.row_of[indices]], np.ones(len(indices), bool)
+        found = list(self._pool.map(self._decoded, indices))
+        return [image for image in found if image is not None], np.array([image is not None for image in found])
+
+    def _decoded(self, index: np.intp) -> ImageU8 | None:
+        try:
+            return self.store.image(int(index))
+        except DataError as problem:
+            self.lost[int(index)] = str(problem)
+            if len(self.lost) > MAX_LOST_FRAC * len(self.indices):
+                raise DataError(
+                    f"{problem.what}, as did {len(self.lost) - 1:,} more pictures since training began",
+                    where=problem.where, fix=problem.fix, details=tuple(self.lost.values()),
+                ) from problem  # fmt: skip
+            return None
+
+    def _on_cpu(self, images: list[ImageU8], plan: Plan) -> "torch.Tensor":
+        import torch
+
+        out = self._recycler.take((len(plan), plan.out_px, plan.out_px, self.store.geometry.channels))
+        pixels = apply_cpu(images, plan, normal=self._normal, out=out, pool=self._pool, parts=2 * self.threads)
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def _on_device(self, source: "torch.Tensor | ImageU8", indices: Indices, plan: Plan) -> "torch.Tensor":
+        import torch
+
+        if isinstance(source, torch.Tensor):
+            images = source[self._sent(torch.from_numpy(self.store.row_of[indices]))]
+        else:
+            images = self._sent(torch.from_numpy(source))
+        return apply_torch(images, plan, *self._levels)
+
+    def _target(self, target: Target, indices: Indices, plan: Plan) -> "torch.Tensor":
+        import torch
+
+        geometry, values = self.store.geometry, target.values[indices]
+        if target.kind == "mask":
+            moved = move_masks(np.stack([geometry.mask_to_store(mask) for mask in values]), plan)
+            return self._sent(torch.from_numpy(moved).long())
+        if target.kind == "box":
+            placed = [
+                _placed(box, geometry.matrix(*self.store.size_hw(i))) for box, i in zip(values, indices, strict=True)
+            ]
+            values = move_boxes(np.stack(placed), plan)
+        elif target.kind == "value" and target.unit == "deg":
+            values = move_angles(values.astype(np.float32), plan)
+        kind = torch.long if target.kind == "label" else torch.float32
+        return self._sent(torch.from_numpy(np.ascontiguousarray(values)).to(kind))
+
+    def _sent(self, tensor: "torch.Tensor") -> "torch.Tensor":
+        """On the device; pinned, so that the copy to a GPU does not wait."""
+        if self.device.type == "cpu":
+            return tensor
+        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return pinned.to(self.device, non_blocking=True)
+
+
+def balanced(target: Target, indices: Indices) -> npt.NDArray[np.float64]:
+    """Return a weight for each of `indices` with which every class is drawn equally often.
+
+    A label weighs 1 / its class's count; several tags weigh as the rarest of them, no tag as the commonest.
+
+    Example:
+        >>> balanced(Target("label", np.array([0, 0, 0, 1])), np.arange(4)).round(2).tolist()
+        [0.33, 0.33, 0.33, 1.0]
+    """
+    values = target.values[indices]
+    if target.kind == "label":
+        return 1 / np.bincount(values)[values]
+    rarity = 1 / np.maximum(values.sum(0), 1)
+    return np.where(values.any(1), (values * rarity).max(1), rarity.min())
+
+
+def _bounds(num: int, batch_size: int, drop_last: bool) -> list[tuple[int, int]]:
+    edges = [*range(0, num, batch_size), num]
+    last = edges[-1] - edges[-2]
+    if len(edges) > 2 and (last == 1 or (drop_last and last < batch_size)):
+        del edges[-1 if drop_last else -2]
+    return list(pairwise(edges))
+
+
+def _placed(box_xyxy: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    corners = box_xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
+    return corners.reshape(4).astype(np.float32)
