@@ -1,4 +1,4 @@
-"""Keras 3 on TensorFlow as its image classification guide has it. Runs in an environment of its own (see --peer-python)."""
+"""Keras 3 on TensorFlow as its image classification guide has it, in an environment of its own (--peer-python)."""
 
 import argparse
 import os
@@ -26,7 +26,12 @@ train = keras.utils.image_dataset_from_directory(f"{arguments.data}/train", crop
 val = keras.utils.image_dataset_from_directory(f"{arguments.data}/val", crop_to_aspect_ratio=True, **options)
 num_classes, num_images = len(train.class_names), len(train.file_paths)
 moves = keras.Sequential([layers.RandomFlip("horizontal"), layers.RandomRotation(0.05), layers.RandomZoom(0.2)])
-train = train.cache().shuffle(1000).map(lambda x, y: (moves(x, training=True), y), num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+train = (
+    train.cache()
+    .shuffle(1000)
+    .map(lambda x, y: (moves(x, training=True), y), num_parallel_calls=tf.data.AUTOTUNE)
+    .prefetch(tf.data.AUTOTUNE)
+)
 val = val.cache().prefetch(tf.data.AUTOTUNE)
 
 blocks = []

@@ -7,7 +7,7 @@ import torch
 from arms import serve
 from torch import nn
 
-from striate.base.torchvision import load   # so that it imports beside a CPU build of torch too
+from striate.base.torchvision import load  # so that it imports beside a CPU build of torch too
 
 parser = argparse.ArgumentParser()
 parser.add_argument("data")

@@ -33,12 +33,16 @@ augment = [{"kind": "flip"}, {"kind": "rotate", "max_deg": 18}, {"kind": "zoom",
 settings = {"epochs": 10_000, "batch_size": arguments.batch, "optimiser": "adam", "schedule": "constant", "lr": 1e-3}
 recipe = Recipe.parse({"augment": augment, "data": {"size": arguments.size}, "train": settings})
 start = time.perf_counter()
-prepared = prepare(open_dataset(arguments.data), recipe, target=None, device=devices.pick("cpu"), progress=Progress("quiet"))
+prepared = prepare(
+    open_dataset(arguments.data), recipe, target=None, device=devices.pick("cpu"), progress=Progress("quiet")
+)
 network = build_network(blueprint("bipyramid", head="pool", dense=0), prepared, 0)
 network = devices.place(network, prepared.device)
 sample = torch.randn(arguments.batch, 3, arguments.size, arguments.size).contiguous(memory_format=torch.channels_last)
 precision = choose_precision(network, sample, arguments.precision)
-training = Training(RunDir(Path(mkdtemp())), prepared, network, seed=0, precision=precision["name"], progress=Progress("quiet"))
+training = Training(
+    RunDir(Path(mkdtemp())), prepared, network, seed=0, precision=precision["name"], progress=Progress("quiet")
+)
 ready = {"prepare_s": time.perf_counter() - start, "precision": precision, "torch": torch.__version__}
 
 

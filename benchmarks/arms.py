@@ -1,4 +1,4 @@
-"""Arms of a benchmark: each lives in its own process and answers `go` with a JSON line, so that arms can be interleaved."""
+"""Arms of a benchmark: each lives in its own process and answers words with JSON lines, so that arms take turns."""
 
 import json
 import statistics
@@ -17,7 +17,9 @@ class Arm:
     def __init__(self, name: str, python: str, script: str, arguments: list[str], threads: int) -> None:
         import os
 
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE", TF_CPP_MIN_LOG_LEVEL="3")
+        environment = dict(
+            os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE", TF_CPP_MIN_LOG_LEVEL="3"
+        )
         self.name = name
         self.process = subprocess.Popen(
             [python, str(HERE / script), *arguments, "--threads", str(threads)],

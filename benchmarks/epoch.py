@@ -64,7 +64,9 @@ if arguments.json:
 else:
     for name, row in result["arms"].items():
         epoch_s, ratio = row["epoch_s"], row["ratio_to_striate"]
+        times_text = (
+            f"{epoch_s['median']:7.2f} s ({epoch_s['min']:.2f} to {epoch_s['max']:.2f})  {ratio['median']:5.2f}x"
+        )
         print(
-            f"{name:<16} first {row['first_epoch_s']:7.2f} s  then {epoch_s['median']:7.2f} s "
-            f"({epoch_s['min']:.2f} to {epoch_s['max']:.2f})  {ratio['median']:5.2f}x  val accuracy {row['val_accuracy']:.3f}"
+            f"{name:<16} first {row['first_epoch_s']:7.2f} s  then {times_text}  val accuracy {row['val_accuracy']:.3f}"
         )

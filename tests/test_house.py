@@ -59,7 +59,13 @@ def test_data_flows_one_way(path):
 
 def test_the_import_check_sees_every_form():
     path = SOURCE / "data" / "x.py"
-    for line in ("import striate.train.loop", "from striate.train import loop", "from striate import train", "from ..train import loop", "from .. import train"):
+    for line in (
+        "import striate.train.loop",
+        "from striate.train import loop",
+        "from striate import train",
+        "from ..train import loop",
+        "from .. import train",
+    ):
         assert imported_areas(path, line) == {"train"}, line
 
 
@@ -107,7 +113,7 @@ def without_docstrings(text: str) -> str:
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--version"], ["train", "-h"], ["recipes"], ["models"]])
 def test_the_command_starts_without_torch(arguments):
-    code = f"import sys; from striate.cli.app import run; code = run({arguments!r}); assert 'torch' not in sys.modules; sys.exit(code)"
+    code = f"import sys; from striate.cli.app import run; code = run({arguments!r}); sys.exit(code + ('torch' in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout

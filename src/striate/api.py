@@ -122,7 +122,7 @@ def train(
 
 
 def study(data: Dataset | str, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any) -> Study:
-    """Compare variants (by default the classic ladder) and decide; see `striate.study.execute.study` for the options."""
+    """Compare variants (by default the ladder) and decide; see `striate.study.execute.study` for the options."""
     from striate.study.execute import study as carry_out
     from striate.study.plan import ladder
 
@@ -284,10 +284,9 @@ def run_text(run: RunDir) -> str:
         if split in scores:
             lines.append(f"  {split}.{task['monitor']} {score_text(scores[split], task['monitor'])}")
     if result:
-        cost = f"{plural(info['model']['parameters'], 'parameter')}, {plural(result['epochs'], 'epoch')} (best {result['best_epoch']})"
-        lines.append(
-            f"  {cost}, {duration(result['time_s'])}, {result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
-        )
+        size, epochs = plural(info["model"]["parameters"], "parameter"), plural(result["epochs"], "epoch")
+        speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
+        lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
     lines.append(f"  folder {run.path}" + (f", report {run.report}" if run.report.exists() else ""))
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from .errors import ResourceError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "opencv-python-headless", "safetensors")
 

@@ -88,9 +88,8 @@ def run(arguments: list[str]) -> int:
     except Exception as problem:
         if is_debug:
             traceback.print_exc()
-        say(
-            f"error: this is a bug in striate: {shown(type(problem).__name__)}: {shown(problem)} -- fix: report it with the output of --debug"
-        )
+        what = f"{shown(type(problem).__name__)}: {shown(problem)}"
+        say(f"error: this is a bug in striate: {what} -- fix: report it with the output of --debug")
         return 1
 
 

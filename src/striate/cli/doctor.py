@@ -64,8 +64,7 @@ def _text(found: dict[str, Any]) -> str:
     for extra, is_there in found["extras"].items():
         lines.append(f"{'extra ' + extra:<26} " + ("there" if is_there else f"missing: pip install 'striate[{extra}]'"))
     if not found["torchvision_operators"]:
-        lines.append(
-            f"{'torchvision operators':<26} not loaded: torch and torchvision are of different builds (nothing here needs them)"
-        )
+        why = "torch and torchvision are of different builds (nothing here needs them)"
+        lines.append(f"{'torchvision operators':<26} not loaded: {why}")
     lines.append(f"{'cache':<26} {found['cache']}")
     return "\n".join(lines)

@@ -89,7 +89,6 @@ def study(
         found = study_ladder(
             data, opening, model=model, changes=changes, seeds=seeds, folds=folds, target=target, **shared
         )
-    import shutil
 
     from striate.study.verdict import render
 

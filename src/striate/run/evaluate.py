@@ -67,7 +67,8 @@ def _other(where: str, info: dict[str, Any]) -> Dataset:
     found = dataset.target(info["task"]["target"])
     if info["task"]["kind"] != "value" and found.names != names:
         odd = sorted(set(found.names) ^ set(names))
-        what = f"its classes are not the run's ({len(found.names)} here, {len(names)} there; differing: {', '.join(odd[:5]) or 'the order'})"
+        differing = ", ".join(odd[:5]) or "the order"
+        what = f"its classes are not the run's ({len(found.names)} here, {len(names)} there; differing: {differing})"
         raise DataError(what, where=where, fix="name the class folders as in training")
     return dataset
 

@@ -110,7 +110,10 @@ class Training:
         self.run.add_epoch({**row, "images_per_s": round(speed, 1)})
         monitor = self.prepared.task.monitor
         epochs, train, val = self.prepared.recipe.train.epochs, row["train"], row["val"]
-        shown = f"train loss {train['loss']:.4f} {monitor} {train[monitor]:.4f}, val loss {val['loss']:.4f} {monitor} {val[monitor]:.4f}"
+        shown = ", ".join(
+            f"{name} loss {one['loss']:.4f} {monitor} {one[monitor]:.4f}"
+            for name, one in (("train", train), ("val", val))
+        )
         mark = " best" if row["is_best"] else ""
         self.progress.line(
             f"epoch {row['epoch']}/{epochs}: {shown}, {speed:,.0f} images/s, {duration(row['time_s'])}{mark}"
