@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from striate.base.errors import DataError, SettingsError
+from striate.base.errors import SettingsError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir, kind_of
 from striate.base.text import duration, plural, shown
@@ -221,31 +219,9 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     if on_bad not in {"stop", "skip"}:
         raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
     findings = prescan(dataset, progress=progress or Progress())
-    bad = bad_files(dataset, findings)
-    if not bad:
-        return dataset, []
     if on_bad == "stop":
-        first_id, reason = bad[0]
-        what = reason if len(bad) == 1 else f"{plural(len(bad), 'file')} cannot be used; the first: {reason}"
-        details = tuple(f"  {shown(name)}: {text}" for name, text in bad)
-        raise DataError(
-            what,
-            where=first_id,
-            fix="remove or replace it, or use --on-bad skip",
-            details=details if len(bad) > 1 else (),
-        )
-    return exclude_bad(dataset, findings), bad
-
-
-def bad_files(dataset: Dataset, findings: Any) -> list[tuple[str, str]]:
-    """Return (id, reason) of every file that cannot be used."""
-    reasons = {
-        sample_id: finding.text for finding in findings if finding.severity == "error" for sample_id in finding.ids
-    }
-    return [
-        (dataset.ids[int(index)], reasons.get(dataset.ids[int(index)], "unusable"))
-        for index in np.sort(list(findings.bad))
-    ]
+        findings.require_usable(dataset)
+    return exclude_bad(dataset, findings), findings.reasons(dataset)
 
 
 def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:

@@ -15,7 +15,9 @@ def plain(network):
     return other
 
 
-@pytest.mark.parametrize(("name", "options"), [("bipyramid", {}), ("bipyramid", {"activation": "tanh"}), ("resnet18", {})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("bipyramid", {}), ("bipyramid", {"activation": "tanh"}), ("resnet18", {})]
+)
 def test_outputs_and_gradients_are_those_of_the_table(name, options):
     network = build(name, classes=3, size=64, seed=0, **options)
     assert network._late

@@ -72,10 +72,11 @@ def predict(
 ) -> None:
     """Say what is in pictures: class and probabilities, or numbers."""
     o.use_threads(threads)
-    from striate.data.sources.folder import picture_files
+    from striate.data.sources.walk import Walk
     from striate.predict import Predictor
 
-    files = [file for path in images for file in (picture_files(path) if path.is_dir() else [path])]
+    folders = {path: [path / name for name in Walk(path).files(path)] for path in images if path.is_dir()}
+    files = [file for path in images for file in folders.get(path, [path])]
     found = Predictor.load(run)(files)
     lines = []
     for one in found:

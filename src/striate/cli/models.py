@@ -26,7 +26,7 @@ def models(
     from striate.model.zoo import ZOO, options
 
     found = {name: choose("network", name, ZOO)} if name else ZOO
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": key, "year": entry.year, "paper": entry.paper, "text": entry.text, "options": options(key)}
         for key, entry in found.items()
     ]

@@ -1,1 +1,6 @@
 """Data: sources, splits, checks, the store, augmentation and the loader."""
+
+from .open import open_dataset
+from .sample import Batch, Dataset, Images, Target
+
+__all__ = ["Batch", "Dataset", "Images", "Target", "open_dataset"]

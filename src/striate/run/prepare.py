@@ -17,10 +17,8 @@ from striate.data.sample import Dataset
 from striate.data.store import Store, open_store, statistics
 from striate.task import Task, for_target
 
+from .geometry import choose_geometry
 from .recipe import Recipe
-
-SMALL_PX = 64
-SAMPLE = 24
 
 
 @dataclass(frozen=True)
@@ -95,21 +93,6 @@ def automatic_batch_size(num_train: int) -> int:
         [32, 64, 128]
     """
     return 32 if num_train <= 1000 else 64 if num_train <= 20_000 else 128
-
-
-def choose_geometry(dataset: Dataset, recipe: Recipe) -> Geometry:
-    """Return how pictures become squares.
-
-    Pictures that all have the square size of the network already are stored as they are (margin 1).
-    """
-    train = dataset.splits["train"]
-    sample = train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
-    shapes = {dataset.images.read(int(index)).shape[:2] for index in sample}
-    short_side = int(np.median([min(shape) for shape in shapes]))
-    size_px = recipe.data.size or min(SMALL_PX, short_side)
-    is_native = shapes == {(size_px, size_px)}
-    margin = 1.0 if is_native or short_side <= size_px else recipe.data.margin
-    return Geometry(size_px=size_px, fit=recipe.data.fit, margin=margin, channels=dataset.channels)
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -1,0 +1,165 @@
+"""striate check."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from striate.base.errors import CheckError
+from striate.base.text import plural, shown
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from striate.data.finding import Findings
+    from striate.data.sample import Dataset
+
+MAX_SHOWN = 40
+MARKS = {"error": "ERROR  ", "warning": "warning", "note": "note   "}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(check)
+
+
+def check(
+    data: o.Where,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Also show one image under the recipe's augmentation.")
+    ] = False,
+    recipe: o.RecipeName = "regularized",
+    size: o.Size = None,
+    fit: o.Fit = None,
+    set_: o.Set = None,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("check"),
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 7 when there are errors or warnings.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Decode every file, however many.")] = False,
+    fix_list: Annotated[
+        bool, typer.Option("--fix-list", help="List the files to mend, one a line, and nothing else.")
+    ] = False,
+    target: o.TargetName = None,
+    task: o.TaskName = None,
+    limit: o.Limit = None,
+    per_class: o.PerClass = None,
+    classes: o.Classes = None,
+    top_classes: o.TopClasses = None,
+    group: o.Group = None,
+    separator: o.Separator = None,
+    root: o.Root = None,
+    split_seed: o.SplitSeed = 0,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Say what is in a dataset and what is wrong with it, file by file; write a contact sheet.
+
+    \b
+    Examples:
+      striate check birds/
+      striate check birds/ --augment --recipe regularized
+      striate check birds/ --strict && striate train birds/
+    """
+    from striate.data.check import check as look
+
+    opening: dict[str, Any] = {
+        "target": target,
+        "task": task,
+        "limit": limit,
+        "per_class": per_class,
+        "classes": classes,
+    }
+    opening |= {"top_classes": top_classes, "group": group, "separator": separator, "root": str(root) if root else None}
+    dataset = o.open_data(data, seed=split_seed, allow_empty=True, **opening)
+    findings = look(dataset, full=full, progress=o.progress_for(quiet))
+    if fix_list:
+        names = sorted({name for finding in findings.problems for name in finding.ids})
+        o.give({"command": "check", "files": names}, "\n".join(names), as_json)
+    else:
+        pictures = _pictures(dataset, findings, out, o.recipe_of(recipe, set_, size, fit) if augment or fit else None)
+        document = {"command": "check", "dataset": _describe(dataset), **findings.to_dict(), "pictures": pictures}
+        o.give(document, _text(dataset, findings, pictures), as_json)
+    if strict and findings.problems:
+        raise CheckError(
+            f"{plural(len(findings.problems), 'problem')} found",
+            where=data,
+            fix="mend the files, or leave out --strict",
+        )
+
+
+def _describe(dataset: "Dataset") -> dict[str, Any]:
+    counts = {name: len(found) for name, found in dataset.splits.items()}
+    return {
+        "name": dataset.name,
+        "images": len(dataset),
+        "channels": dataset.channels,
+        "splits": counts,
+        "classes": {name: dict(zip(counts, row, strict=True)) for name, row in _class_counts(dataset)},
+        "notes": list(dataset.notes),
+    }
+
+
+def _class_counts(dataset: "Dataset") -> list[tuple[str, list[int]]]:
+    target = next((found for found in dataset.targets.values() if found.kind in {"label", "tags"}), None)
+    if target is None:
+        return []
+    splits = dataset.splits.values()
+    hits = (lambda part, k: part == k) if target.kind == "label" else (lambda part, k: part[:, k] > 0)
+    return [(name, [int(hits(target.values[part], k).sum()) for part in splits]) for k, name in enumerate(target.names)]
+
+
+def _pictures(dataset: "Dataset", findings: "Findings", out: Path, recipe: Any) -> list[str]:
+    """Write the contact sheet, and the preview when a recipe is given; return their paths."""
+    from striate.base.files import write_bytes
+    from striate.data.sheet import contact_sheet
+
+    files = {"contact-sheet.png": contact_sheet(dataset, skip=findings.bad)}
+    if recipe is not None:
+        files["augmentation.png"] = _preview(dataset, findings, recipe)
+    for name, content in files.items():
+        write_bytes(out / name, content)
+    return [str(out / name) for name in files]
+
+
+def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
+    import io
+
+    from PIL import Image
+
+    from striate.data.augment import Pipeline
+    from striate.data.augment.preview import preview
+    from striate.run.geometry import choose_geometry
+
+    bad = set(findings.bad.tolist())
+    index = next(int(i) for i in dataset.splits["train"] if int(i) not in bad)
+    geometry = choose_geometry(dataset, recipe, skip=bad)
+    grid = preview(dataset.images.read(index), Pipeline(recipe.augment), geometry)
+    content = io.BytesIO()
+    Image.fromarray(grid).save(content, "PNG")
+    return content.getvalue()
+
+
+def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> str:
+    summary, rows = findings.summary(), _class_counts(dataset)
+    width = max([len(shown(name, 40)) for name, _ in rows[:MAX_SHOWN]] + [5])
+    lines = [f"{shown(dataset.name)}: {plural(len(dataset), 'image')}, {'grey' if dataset.channels == 1 else 'RGB'}"]
+    lines.append(f"{'':<{width}}" + "".join(f"{name:>9}" for name in dataset.splits))
+    lines += [
+        f"{shown(name, 40):<{width}}" + "".join(f"{count:>9,}" for count in counts) for name, counts in rows[:MAX_SHOWN]
+    ]
+    if len(rows) > MAX_SHOWN:
+        lines.append(f"... and {len(rows) - MAX_SHOWN:,} more classes")
+    lines.append(f"{'all':<{width}}" + "".join(f"{len(found):>9,}" for found in dataset.splits.values()))
+    if summary["median"]:
+        small, middle, large = ("x".join(map(str, summary[name][::-1])) for name in ("smallest", "median", "largest"))
+        lines.append(f"sizes {small} to {large}, median {middle}; modes {', '.join(summary['modes'])}")
+    lines += [""] + [f"{MARKS[item.severity]} {item.text}" for item in findings]
+    counts = {name: sum(item.severity == name for item in findings) for name in MARKS}
+    lines += ["", ", ".join(plural(count, name) for name, count in counts.items())]
+    lines += [f"picture: {path}" for path in pictures]
+    lines.append(
+        f"next: striate train {shown(dataset.where)}"
+        if not counts["error"]
+        else "next: mend the errors, or train with --on-bad skip"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""Check a dataset before anything is trained on it: every file decoded, copies, leaks, labels, shortcuts."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from striate.base.progress import Progress
+from striate.base.text import plural, shown
+
+from .check_duplicates import SAME, Alike, exact_groups, join, look_alikes
+from .check_labels import class_findings, group_findings, shortcut_findings
+from .check_scan import Scan, scan
+from .decode import Probe, expected_format
+from .finding import SEVERITIES, Finding, Findings, listed
+from .sample import Dataset
+from .subset import take
+
+MAX_TURNED = 30_000  # beyond, turned and cropped copies are looked for on request only: the time grows with N x N
+TINY_PX, LONG = 16, 5.0
+
+
+def prescan(dataset: Dataset, progress: Progress | None = None) -> Findings:
+    """Return the images that cannot be used: every file is decoded once and what is known of it is kept.
+
+    A file whose size and time did not change is not read again. Beyond 50,000 files or a minute the rest is looked
+    at by header; `check(full=True)` decodes them all.
+    """
+    return _findings(scan(dataset, progress=progress), [], dataset.ids)
+
+
+def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = None) -> Findings:
+    """Return everything found in a dataset.
+
+    Unreadable files, odd formats and modes, constant and tiny pictures, exact and near copies inside and across
+    splits (also mirrored, turned and cropped), copies with different labels, small, uneven and missing classes,
+    groups in two splits, and classes that size, brightness, border or format alone give away.
+
+    Args:
+        full: decode every file however long it takes, and look for turned and cropped copies in any number.
+    """
+    seen = scan(dataset, full=full, progress=progress)
+    found = [
+        *_file_findings(dataset, seen),
+        *_copy_findings(dataset, seen, full or len(dataset) <= MAX_TURNED, progress or Progress("quiet")),
+        *class_findings(dataset),
+        *group_findings(dataset),
+        *shortcut_findings(dataset, seen),
+        *(Finding("layout", "note", (), note) for note in dataset.notes),
+    ]
+    return _findings(seen, found, dataset.ids)
+
+
+def exclude_bad(dataset: Dataset, findings: Findings) -> Dataset:
+    """Return the dataset without the images that cannot be used; every other image stays in its split."""
+    if not len(findings.bad):
+        return dataset
+    good = np.setdiff1d(np.arange(len(dataset), dtype=np.intp), findings.bad)
+    note = f"left out: {plural(len(findings.bad), 'image')} that cannot be used"
+    return replace(take(dataset, good), notes=(*dataset.notes, note))
+
+
+def _findings(seen: Scan, found: Iterable[Finding], ids: tuple[str, ...]) -> Findings:
+    bad = [index for index, probe in enumerate(seen.probes) if probe.problem]
+    errors = [
+        Finding(
+            "unreadable", "error", (ids[index],), f"{shown(ids[index], 120)}: {seen.probes[index].problem}", FIX_BAD
+        )
+        for index in bad
+    ]
+    items = sorted([*errors, *found], key=lambda item: SEVERITIES.index(item.severity))
+    return Findings(tuple(items), np.array(bad, dtype=np.intp), seen)
+
+
+FIX_BAD = "replace or remove the file, or use --on-bad skip"
+
+
+def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
+    """Yield what is odd about files that can be used: one finding a kind, with all files it is about."""
+    usable = [(index, probe) for index, probe in enumerate(seen.probes) if not probe.problem and probe.mode]
+    for kind, severity, text, is_odd in _ODD:
+        odd = [dataset.ids[index] for index, probe in usable if is_odd(dataset.ids[index], probe, dataset.channels)]
+        if odd:
+            yield Finding(kind, severity, tuple(odd), f"{plural(len(odd), 'picture')} {text}: {listed(odd)}")
+    flat = [dataset.ids[index] for index, _ in usable if seen.is_decoded[index] and _is_constant(seen, index)]
+    if flat:
+        text = f"{plural(len(flat), 'picture')} of one colour only: {listed(flat)}"
+        yield Finding("constant", "warning", tuple(flat), text, "remove them: there is nothing to learn from")
+    unseen = int((~seen.is_decoded).sum()) - sum(1 for probe in seen.probes if probe.problem and not probe.mode)
+    if unseen > 0:
+        text = f"{plural(unseen, 'file')} looked at by header only"
+        yield Finding("unchecked", "note", (), text, "use check --full to decode them all")
+
+
+def _is_constant(seen: Scan, index: int) -> bool:
+    contrast, border = seen.statistics[index, 7], seen.statistics[index, 11]
+    return bool(contrast == 0 and border == 0)
+
+
+def _has_wrong_name(name: str, probe: Probe, channels: int) -> bool:
+    return bool(probe.format and expected_format(name) and probe.format != expected_format(name))
+
+
+_Test = Callable[[str, Probe, int], bool]
+_ODD: tuple[tuple[str, str, str, _Test], ...] = (
+    ("wrong_extension", "note", "of another format than their name says", _has_wrong_name),
+    ("frames", "warning", "with several frames or pages: the first is used", lambda _, p, c: p.frames > 1),
+    ("sixteen_bit", "note", "with 16 bits: scaled to 8", lambda _, p, c: p.mode.startswith("I;16")),
+    (
+        "colour_in_grey",
+        "warning",
+        "in colour among grey ones: read as grey",
+        lambda _, p, c: c == 1 and p.channels == 3,
+    ),
+    ("grey_in_colour", "note", "in grey among coloured ones: read as RGB", lambda _, p, c: c == 3 and p.channels == 1),
+    ("transparent", "note", "with an alpha channel: laid on white", lambda _, p, c: p.mode in {"RGBA", "LA", "PA"}),
+    ("cmyk", "note", "in CMYK: converted to RGB", lambda _, p, c: p.mode == "CMYK"),
+    ("rotated", "note", "turned upright by EXIF", lambda _, p, c: p.orientation != 1),
+    ("tiny", "warning", f"with a side under {TINY_PX} pixels", lambda _, p, c: min(p.size_hw) < TINY_PX),
+    (
+        "long",
+        "note",
+        f"more than {LONG:g} times as long as wide",
+        lambda _, p, c: max(p.size_hw) > LONG * min(p.size_hw),
+    ),
+)
+
+
+def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress) -> Iterator[Finding]:
+    usable = np.array([i for i, p in enumerate(seen.probes) if seen.is_decoded[i] and not p.problem], dtype=np.intp)
+    if not len(usable):
+        return
+    splits = _split_names(dataset)
+    groups = exact_groups(seen.digests, usable)
+    for group in groups:
+        yield from _copies(dataset, splits, group, "duplicate", "are identical")
+    repeated = [index for group in groups for index in group[1:]]
+    single = np.setdiff1d(usable, repeated)
+    with progress.bar("comparing images", len(single)) as bar:
+        for alike in look_alikes(seen.thumbs[single], seen.statistics[single, 4:7], turns=turns):
+            kind, how = _named(alike)
+            bar.advance(0, how)
+            for group in join(alike.pairs):
+                yield from _copies(dataset, splits, [int(single[index]) for index in group], kind, how)
+    if not turns:
+        text = f"turned and cropped copies were not looked for among {len(single):,} images"
+        yield Finding("unchecked", "note", (), text, "use check --full")
+
+
+def _named(alike: Alike) -> tuple[str, str]:
+    if alike.how == "near":
+        return "near_duplicate", "are nearly identical" if alike.least == SAME else "are very much alike"
+    if alike.how == "cropped":
+        return "cropped_duplicate", "are the same but for their rim"
+    return "turned_duplicate", f"are the same but {alike.how}"
+
+
+def _copies(dataset: Dataset, splits: list[str], group: list[int], kind: str, how: str) -> Iterator[Finding]:
+    """Yield a finding on a group of copies: a leak when it is in two splits, and its conflict of labels."""
+    ids = tuple(dataset.ids[index] for index in group)
+    sides = list(dict.fromkeys(splits[index] for index in group if splits[index]))
+    is_leak = len(sides) > 1
+    where = f" across {' and '.join(sides)}" if is_leak else ""
+    text = f"{plural(len(ids), 'picture')} {how}{where}: {listed(ids)}"
+    fix = "keep them in one split" if is_leak else "keep one of them"
+    yield Finding(f"{kind}_leak" if is_leak else kind, "warning" if is_leak else "note", ids, text, fix)
+    labels = _labels(dataset, group)
+    if len(set(labels)) > 1:
+        said = ", ".join(f"{shown(name, 80)} ({label})" for name, label in list(zip(ids, labels, strict=True))[:4])
+        text = f"{plural(len(ids), 'picture')} {how} but labelled differently: {said}"
+        yield Finding("conflicting_labels", "warning", ids, text, "find out which label is right")
+
+
+def _labels(dataset: Dataset, group: list[int]) -> list[str]:
+    target = dataset.target() if dataset.targets else None
+    if target is None or target.kind not in {"label", "tags"}:
+        return []
+    if target.kind == "label":
+        return [shown(target.names[int(target.values[index])], 40) for index in group]
+    rows = [np.flatnonzero(target.values[index]) for index in group]
+    return [shown(" + ".join(target.names[tag] for tag in row) or "none", 40) for row in rows]
+
+
+def _split_names(dataset: Dataset) -> list[str]:
+    names = [""] * len(dataset)
+    for split, members in dataset.splits.items():
+        for index in members:
+            names[index] = split
+    return names

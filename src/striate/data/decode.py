@@ -1,0 +1,346 @@
+"""The one door through which picture files come in: Pillow, full load, upright, eight bits, one or three channels."""
+
+import io
+import re
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from striate.base.errors import DataError
+
+from .sample import ImageU8
+
+VERSION = 1  # part of every cache key: raise it when a decoded pixel changes
+MAX_PIXELS = 100_000_000
+MAX_FILE_BYTES = 1 << 30
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+ORIENTATION_TAG = 0x0112
+
+# Plugin classes are called directly: `Image.open` would try every parser it has, and warn of large pictures
+# through a global limit. JpegImageFile reads the first picture of a stereo (MPO) file.
+_READERS: dict[str, Any] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WebP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+}
+_MAGIC = (
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("WebP", rb"RIFF....WEBP"),
+    ("GIF", rb"GIF8[79]a"),
+    ("BMP", rb"BM.{12}(?:[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00)"),
+    ("TIFF", rb"II\*\x00|MM\x00\*|II\+\x00|MM\x00\+"),
+    ("PSD", rb"8BPS"),
+    ("EPS", rb"%!PS|\xc5\xd0\xd3\xc6"),
+    ("PDF", rb"%PDF"),
+    ("FITS", rb"SIMPLE  ="),
+    ("AVIF or HEIC", rb"....ftyp(?:avi[fs]|hei[cfmsx]|he[iv][cmsx]|mi[af]1|msf1)"),
+    ("JPEG 2000", rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"),
+    ("JPEG XL", rb"\xff\x0a|\x00\x00\x00\x0cJXL "),
+    ("icon", rb"\x00\x00[\x01\x02]\x00[\x01-\xff]\x00"),
+    ("netpbm", rb"P[1-7][\s]"),
+    ("DICOM", rb".{128}DICM"),
+    ("OpenEXR", rb"v/1\x01"),
+    ("HDF5", rb"\x89HDF"),
+    ("NumPy", rb"\x93NUMPY"),
+    ("zip", rb"PK\x03\x04"),
+    ("gzip", rb"\x1f\x8b"),
+    ("SVG", rb"\s*(?:<\?xml[^>]*>\s*)?<svg"),
+    ("an HTML page", rb"\s*<(?:!doctype html|html|head|body|!--)"),
+    ("XML", rb"\s*<\?xml"),
+    ("JSON", rb"\s*[{\[]\s*[\"{\[\]}]"),
+    ("a Git LFS pointer", rb"version https://git-lfs"),
+)
+_FORMATS = tuple((name, re.compile(magic, re.DOTALL | re.IGNORECASE)) for name, magic in _MAGIC)
+_GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
+_COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+_EXTENSION_FORMAT = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    ".png": "PNG",
+    ".webp": "WebP",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one full decode said of a file; `problem` is empty when it can be used."""
+
+    format: str = ""
+    mode: str = ""
+    size_hw: tuple[int, int] = (0, 0)
+    frames: int = 1
+    orientation: int = 1
+    problem: str = ""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey pictures, 3 for all others."""
+        return 1 if self.mode in _GREY_MODES else 3
+
+
+class _Unusable(Exception):
+    """Why a file cannot be used, in words."""
+
+
+def decode(
+    path: Path, *, channels: int | None = None, short_side_px: int | None = None, max_pixels: int = MAX_PIXELS
+) -> ImageU8:
+    """Return the picture in a file as (H, W, C) uint8, upright by its EXIF orientation.
+
+    JPEG, PNG, WebP, GIF, BMP and TIFF, recognised by content; first frame or page. Transparent pixels lie on white;
+    palettes, CMYK and YCbCr become RGB; 1-bit becomes 0 and 255; 16-bit grey is divided by 257; 16-bit colour keeps
+    its high byte. 32-bit integer and floating-point pictures have no fixed range and are refused.
+
+    Args:
+        channels: 1 (grey, ITU-R 601), 3 (RGB), or None for what the file has.
+        short_side_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 size as long as its shorter side stays this long.
+        max_pixels: larger pictures are refused before any of their pixels is decoded.
+
+    Raises:
+        DataError: the file is unreadable, damaged or of a format that is not read; the message names it.
+    """
+    return decode_bytes(
+        read_bytes(path), name=str(path), channels=channels, short_side_px=short_side_px, max_pixels=max_pixels
+    )
+
+
+def decode_bytes(
+    data: bytes,
+    *,
+    name: str,
+    channels: int | None = None,
+    short_side_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> ImageU8:
+    """Return the picture in `data` like `decode`; `name` is for the message, its extension for the format rule."""
+    try:
+        return _pixels(_open_whole(data, name, max_pixels), channels, short_side_px)
+    except _Unusable as problem:
+        raise DataError(str(problem), where=name, fix="replace or remove this file") from problem
+
+
+def examine(
+    data: bytes,
+    *,
+    name: str,
+    channels: int | None = None,
+    short_side_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[Probe, ImageU8 | None]:
+    """Return what a full decode says of a file's content, and the picture (None when it cannot be used)."""
+    probe = Probe()
+    try:
+        opened = _open_whole(data, name, max_pixels)
+        probe = _describe(opened)
+        return probe, _pixels(opened, channels, short_side_px)
+    except _Unusable as problem:
+        return Probe(probe.format, probe.mode, probe.size_hw, probe.frames, probe.orientation, str(problem)), None
+
+
+def header(path: Path) -> Probe:
+    """Return what the first bytes of a file say, without decoding it."""
+    try:
+        _check_regular(path)
+        with path.open("rb") as file:
+            return _describe(_open(file, path.name, MAX_PIXELS))
+    except OSError as problem:
+        return Probe(problem=f"file cannot be read ({problem.strerror or problem})")
+    except (_Unusable, DataError) as problem:
+        return Probe(problem=getattr(problem, "what", str(problem)))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        DataError: it is not a regular file, cannot be read, or is larger than 1 GiB.
+    """
+    try:
+        _check_regular(path)
+        return path.read_bytes()
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise DataError(f"file cannot be read ({reason})", where=path, fix="check its permissions") from problem
+
+
+def _check_regular(path: Path) -> None:
+    if not path.is_file():  # also keeps pipes and devices from being opened: reading one may never end
+        what = "is a folder, not a file" if path.is_dir() else "file is missing or not a regular file"
+        raise DataError(what, where=path, fix="restore or remove it")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise DataError("file is larger than 1 GiB", where=path, fix="replace or remove this file")
+
+
+def sniff(data: bytes) -> str:
+    """Return the format of a file by its first bytes, or "" when they are of no known kind.
+
+    Example:
+        >>> sniff(b"GIF89a..."), sniff(b"<html><body>404"), sniff(b"hello")
+        ('GIF', 'an HTML page', '')
+    """
+    head = data[:512]
+    return next((name for name, magic in _FORMATS if magic.match(head)), "")
+
+
+def expected_format(name: str) -> str:
+    """Return the format that a file's extension promises, or "".
+
+    Example:
+        >>> expected_format("a/b.JPG"), expected_format("notes.txt")
+        ('JPEG', '')
+    """
+    return _EXTENSION_FORMAT.get(Path(name).suffix.lower(), "")
+
+
+def _open_whole(data: bytes, name: str, max_pixels: int) -> Image.Image:
+    opened = _open(io.BytesIO(data), name, max_pixels)
+    if opened.format == "PNG":
+        _check_png(data)
+    return opened
+
+
+def _open(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+    _quieten()
+    head = file.read(512)
+    file.seek(0)
+    found = sniff(head)
+    _check_format(head, found, Path(name).suffix)
+    try:
+        opened: Image.Image = _READERS[found](file)
+    except Exception as problem:  # Pillow's parsers raise whatever a hostile header leads them to
+        raise _Unusable(f"not a readable {found} file ({_reason(problem)})") from problem
+    num_pixels = opened.width * opened.height
+    if num_pixels > max_pixels:
+        size = f"{opened.width:,} x {opened.height:,} pixels"
+        raise _Unusable(f"picture is too large: {size}, at most {max_pixels:,} pixels are read")
+    return opened
+
+
+def _check_format(head: bytes, found: str, suffix: str) -> None:
+    if not head:
+        raise _Unusable("file is empty")
+    if found not in _READERS:
+        if re.match(r"an? |XML|JSON", found):
+            raise _Unusable(f"not an image but {found}")
+        raise _Unusable(f"format not allowed: {found}" if found else "not an image: its content is of no known format")
+    # TIFF is a family of containers with many codecs: it is read only where the name asks for it
+    if found == "TIFF" and suffix and expected_format(f"x{suffix}") != "TIFF":
+        raise _Unusable(f"format not allowed: TIFF behind {suffix}")
+
+
+def _check_png(data: bytes) -> None:
+    """Compare the checksums of the chunks that hold the picture; Pillow skips those of the pixel data."""
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        end = at + 8 + length
+        kind = data[at + 4 : at + 8]
+        if end + 4 > len(data):
+            break
+        if kind[0:1].isupper() and zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise _Unusable(f"damaged: the checksum of its {kind.decode('latin-1')} chunk is wrong")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise _Unusable("image file is truncated")
+
+
+def _describe(opened: Image.Image) -> Probe:
+    try:
+        frames = int(getattr(opened, "n_frames", 1))
+    except Exception:  # a damaged later frame says nothing of the first, the one that is used
+        frames = 1
+    return Probe(
+        format=_format_name(opened),
+        mode=opened.mode,
+        size_hw=(opened.height, opened.width),
+        frames=frames,
+        orientation=_orientation(opened),
+    )
+
+
+def _pixels(opened: Image.Image, channels: int | None, short_side_px: int | None) -> ImageU8:
+    if opened.mode not in _GREY_MODES | _COLOUR_MODES:
+        kind = {"I": "32-bit integer", "F": "floating-point"}.get(opened.mode, f"{opened.mode}-mode")
+        raise _Unusable(f"{kind} pictures have no fixed range: save it with 8 or 16 bits")
+    wanted = channels or (1 if opened.mode in _GREY_MODES else 3)
+    try:
+        if short_side_px:
+            opened.draft("", (short_side_px, short_side_px))
+        opened.load()  # never verify(): it accepts half a JPEG
+        pixels = _convert(opened, wanted)
+        # a TIFF is turned by Pillow as it loads, and its tag is gone by then
+        upright = _UPRIGHT.get(_orientation(opened), lambda same: same)(pixels)
+    except Exception as problem:
+        raise _Unusable(f"damaged: {_reason(problem)}") from problem
+    return np.ascontiguousarray(upright)
+
+
+def _convert(image: Image.Image, channels: int) -> ImageU8:
+    if image.mode.startswith("I;16"):
+        grey = ((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        return np.repeat(grey[..., None], channels, axis=2)
+    if image.has_transparency_data:
+        image = Image.fromarray(_on_white(np.asarray(image.convert("RGBA"))))
+    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return pixels[..., None] if channels == 1 else pixels
+
+
+def _on_white(rgba: ImageU8) -> ImageU8:
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+_UPRIGHT = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels, 1),
+}
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF is common and says nothing of the pixels
+        return 1
+    return value if isinstance(value, int) and value in _UPRIGHT else 1
+
+
+def _format_name(image: Image.Image) -> str:
+    return {"WEBP": "WebP"}.get(image.format or "", image.format or "")
+
+
+def _reason(problem: Exception) -> str:
+    return str(problem).strip().rstrip(".").split("\n")[0][:120] or type(problem).__name__
+
+
+def _quieten() -> None:
+    """Damaged metadata makes Pillow warn on stderr; what matters of it is said by the check."""
+    if ("ignore", None, Warning, _PILLOW, 0) not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW.pattern)
+
+
+_PILLOW = re.compile(r"PIL\.")

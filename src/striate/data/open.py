@@ -1,0 +1,231 @@
+"""Open a dataset: find its layout, choose its target, its subset and its splits."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from striate.base.choose import choose, nearest
+from striate.base.errors import DataError
+from striate.base.text import plural
+
+from . import subset
+from .sample import SPLITS, Dataset
+from .sources import arrays, cifar, folder, idx, public, table, toy
+from .split import Indices, assign, strata
+
+TASK_KINDS = {"classify": ("label", "tags"), "regress": ("value",), "segment": ("mask",), "detect": ("box",)}
+
+
+def open_dataset(
+    where: str | Path,
+    *,
+    root: str | Path | None = None,
+    target: str | None = None,
+    task: str | None = None,
+    split: Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+    group: str | None = None,
+    separator: str | None = None,
+    allow_empty: bool = False,
+    per_class: int | None = None,
+    limit: Mapping[str, int] | None = None,
+    classes: Sequence[str] | None = None,
+    top_classes: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+) -> Dataset:
+    """Open the dataset at `where` and split it. No picture is decoded.
+
+    `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
+    CIFAR binary files, an .npz file, a public name such as "fashion-mnist", or "toy:shapes".
+
+    Args:
+        root: where the files of a table, or a local copy of a public dataset, lie.
+        target: which target to learn (a column of a table; "label", "angle", ... of a toy); it becomes the first.
+        task: "classify", "regress", "segment" or "detect": take the first target of its kind.
+        split: shares of train, val and test where the data does not say; stratified by the target.
+        seed: of the split and the subsets; they are functions of it and of the ids only.
+        group: regular expression on the id; what its first group matches stays on one side of a split.
+        separator: several labels an image, separated by this in the label column.
+        allow_empty: keep class folders without images in the class list.
+        per_class: at most so many images of each class, of the whole tree, or of each split if it comes split.
+        limit: at most so many images of a split, for example {"train": 2000}.
+        classes: only these classes.
+        top_classes: only the so many largest classes.
+        folds: divide into so many folds; `fold` (0 .. folds - 1) is the test split (the val split if the data has
+            its own test split).
+
+    Raises:
+        DataError: nothing readable is there, or the data contradicts itself; the message names the file and the fix.
+
+    Example:
+        >>> open_dataset("toy:shapes?n=200", limit={"train": 100})
+        Dataset('shapes': 160 images, 5 classes; train 100, val 30, test 30)
+    """
+    given = {name: value for name, value in locals().items() if name != "where" and value is not None}
+    dataset = _find(str(where), root, target, task, separator, allow_empty)
+    dataset = _first_target(dataset, target, task)
+    dataset = _grouped(dataset, group)
+    dataset = _narrow(dataset, classes, top_classes, per_class, seed)
+    dataset = _in_folds(dataset, folds, fold, split, seed) if folds else _in_splits(dataset, split, seed)
+    if limit:
+        dataset = subset.limit_splits(dataset, limit, seed)
+    return replace(_checked(dataset), options=given | ({"root": str(root)} if root else {}))
+
+
+def _find(
+    where: str, root: str | Path | None, target: str | None, task: str | None, separator: str | None, allow_empty: bool
+) -> Dataset:
+    if where.startswith("toy:"):
+        return toy.read(where)
+    path = Path(where)
+    base = Path(root) if root is not None else None
+    if path.is_file():
+        if path.suffix.lower() == ".npz":
+            return arrays.read(path, where)
+        if path.suffix.lower() in {".csv", ".tsv"}:
+            return table.read(path, where, root=base, target=target, task=task, separator=separator)
+        raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
+    if path.is_dir():
+        return _folder(path, where, allow_empty)
+    if where.lower() in public.PUBLIC:
+        return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty))
+    close = nearest(where, public.PUBLIC)
+    fix = f"check the path, or did you mean {close!r}?" if close else "check the path"
+    raise DataError("no such file, folder or public dataset", where=where, fix=fix)
+
+
+def _folder(path: Path, where: str, allow_empty: bool) -> Dataset:
+    for source in (idx, cifar):
+        if source.matches(path):
+            return source.read(path, where)
+    return folder.read(path, where, allow_empty=allow_empty)
+
+
+def _first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:
+    """Return the dataset with the wanted target first."""
+    if task is not None and task not in TASK_KINDS:
+        return dataset  # other tasks need no target of a certain kind
+    kinds = TASK_KINDS[task] if task else ()
+    name = target
+    if name is None and kinds:
+        name = next((key for key, found in dataset.targets.items() if found.kind in kinds), None)
+        if name is None:
+            have = ", ".join(f"{key} ({found.kind})" for key, found in dataset.targets.items())
+            what = f"no target for task {task!r}; the dataset has {have}"
+            raise DataError(what, where=dataset.where, fix="choose another --task or dataset")
+    if name is None:
+        return dataset
+    chosen = choose("target", name, dataset.targets, DataError)
+    if kinds and chosen.kind not in kinds:
+        what = f"target {name!r} is of kind {chosen.kind!r}; task {task!r} needs {' or '.join(kinds)}"
+        raise DataError(what, where=dataset.where, fix="choose another --target or --task")
+    return replace(dataset, targets={name: chosen, **dataset.targets})
+
+
+def _grouped(dataset: Dataset, pattern: str | None) -> Dataset:
+    if pattern is None:
+        return dataset
+    try:
+        compiled = re.compile(pattern)
+    except re.error as problem:
+        raise DataError(f"group pattern is not a regular expression ({problem})", where=pattern,
+                        fix="mend the pattern") from problem  # fmt: skip
+    if compiled.groups != 1:
+        raise DataError(f"group pattern has {compiled.groups} groups, not one", where=pattern,
+                        fix=r"write one pair of brackets, as in 'patient(\d+)'")  # fmt: skip
+    groups = []
+    for name in dataset.ids:
+        found = compiled.search(name)
+        if not found:
+            raise DataError(f"group pattern {pattern!r} does not fit this id", where=name, fix="widen the pattern")
+        groups.append(found.group(1) or "")
+    return replace(dataset, groups=tuple(groups))
+
+
+def _narrow(
+    dataset: Dataset, classes: Sequence[str] | None, top_classes: int | None, per_class: int | None, seed: int
+) -> Dataset:
+    if classes:
+        dataset = subset.keep_classes(dataset, classes)
+    if top_classes:
+        dataset = subset.top_classes(dataset, top_classes)
+    if per_class:
+        dataset = subset.limit_classes(dataset, per_class, seed)
+    return dataset
+
+
+def _parts(dataset: Dataset, members: Indices, shares: Sequence[float], seed: int) -> list[Indices]:
+    """Divide some images into parts of these shares; `members` and the parts are sorted."""
+    stratum = strata(dataset.target() if dataset.targets else None, len(dataset))[members]
+    groups = [dataset.groups[index] for index in members] if dataset.groups is not None else None
+    part = assign([dataset.ids[index] for index in members], stratum, shares, seed, groups)
+    return [members[part == index] for index in range(len(shares))]
+
+
+def _in_splits(dataset: Dataset, split: Sequence[float], seed: int) -> Dataset:
+    shares = _shares(split)
+    have = dataset.splits
+    missing = [name for name in SPLITS if name not in have]
+    if not missing:
+        return dataset
+    if set(have) <= {"train"}:
+        everything = have.get("train", np.arange(len(dataset), dtype=np.intp))
+        parts = _parts(dataset, everything, shares, seed)
+        how = "stratified" if dataset.groups is None else "stratified by class, groups kept together"
+        note = f"split {'/'.join(f'{100 * share:g}' for share in shares)} % by seed {seed}, {how}"
+        return replace(dataset, splits=dict(zip(SPLITS, parts, strict=True)), notes=(*dataset.notes, note))
+    name = missing[0]
+    share = shares[SPLITS.index(name)]
+    train, taken = _parts(dataset, have["train"], (shares[0], share), seed)
+    note = f"no {name} split in the data: {plural(len(taken), 'image')} of train taken for it, by seed {seed}"
+    splits = {**have, "train": train, name: taken}
+    return replace(dataset, splits={key: splits[key] for key in SPLITS}, notes=(*dataset.notes, note))
+
+
+def _in_folds(dataset: Dataset, folds: int, fold: int | None, split: Sequence[float], seed: int) -> Dataset:
+    if folds < 2 or fold is None or not 0 <= fold < folds:
+        what = f"fold {fold} of {folds}"
+        raise DataError(what, where=dataset.where, fix="use at least 2 folds and a fold from 0 to folds - 1")
+    own_test = dataset.splits.get("test")
+    pool = np.setdiff1d(np.arange(len(dataset), dtype=np.intp), [] if own_test is None else own_test)
+    parts = _parts(dataset, pool, [1.0] * folds, seed)
+    rest = np.sort(np.concatenate([part for index, part in enumerate(parts) if index != fold]))
+    if own_test is not None:
+        splits = {"train": rest, "val": parts[fold], "test": own_test}
+    else:
+        shares = _shares(split)
+        train, val = _parts(dataset, rest, (shares[0], shares[1]), seed)
+        splits = {"train": train, "val": val, "test": parts[fold]}
+    note = f"fold {fold} of {folds} is the {'val' if own_test is not None else 'test'} split"
+    return replace(dataset, splits=splits, notes=(*dataset.notes, note))
+
+
+def _shares(split: Sequence[float]) -> tuple[float, ...]:
+    if len(split) != 3 or min(split) <= 0:
+        what = f"split {'/'.join(f'{share:g}' for share in split)} is not three numbers above 0"
+        raise DataError(what, fix="write for example 0.7/0.15/0.15")
+    return tuple(share / sum(split) for share in split)
+
+
+def _checked(dataset: Dataset) -> Dataset:
+    """Return the dataset if its splits hold images, and none of them twice.
+
+    Raises:
+        DataError: a split is empty, or an image is in two splits.
+    """
+    used = np.zeros(len(dataset), dtype=bool)
+    for name, members in dataset.splits.items():
+        if not len(members):
+            of = f" in {plural(len(set(dataset.groups)), 'group')}" if dataset.groups is not None else ""
+            of = of or (f" of {plural(len(dataset.classes), 'class', 'classes')}" if dataset.classes else "")
+            what = f"{plural(len(dataset), 'image')}{of} are too few: the {name} split would be empty"
+            raise DataError(what, where=dataset.where, fix="add images, or change the shares of the split")
+        if used[members].any():
+            twice = dataset.ids[int(members[used[members]][0])]
+            raise DataError(f"image is in {name} and in another split", where=twice, fix="keep it in one of them")
+        used[members] = True
+    return dataset

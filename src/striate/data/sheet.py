@@ -1,0 +1,88 @@
+"""The contact sheet: some pictures of each class in a row, as one PNG."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from striate.base.errors import DataError
+from striate.base.seeds import rng_for
+from striate.base.text import shown
+
+from .sample import Dataset, ImageU8, Target
+
+PAPER, INK, QUIET = (255, 255, 255), (32, 32, 32), (128, 128, 128)
+GAP_PX, TITLE_PX = 4, 18
+MAX_ROWS = 40
+
+
+def contact_sheet(
+    dataset: Dataset,
+    *,
+    per_row: int = 8,
+    tile_px: int = 96,
+    seed: int = 0,
+    skip: npt.NDArray[np.intp] | Sequence[int] = (),
+) -> bytes:
+    """Return a PNG with up to `per_row` pictures of each class, drawn at random by `seed`, whole and undistorted.
+
+    Datasets without classes give rows of any pictures. At most 40 rows are drawn; pictures that cannot be decoded
+    are shown as an empty tile.
+
+    Args:
+        skip: indices to leave out, such as `findings.bad`.
+    """
+    rows = _rows(dataset, per_row, seed, set(np.asarray(skip, dtype=np.intp).tolist()))
+    width = GAP_PX + per_row * (tile_px + GAP_PX)
+    row_px = TITLE_PX + tile_px + GAP_PX
+    sheet = Image.new("RGB", (width, max(1, len(rows)) * row_px + GAP_PX), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for number, (title, members) in enumerate(rows):
+        top = GAP_PX + number * row_px
+        draw.text((GAP_PX, top + 2), title, fill=INK, font=font)
+        for column, index in enumerate(members):
+            place = (GAP_PX + column * (tile_px + GAP_PX), top + TITLE_PX)
+            sheet.paste(_tile(dataset, index, tile_px), place)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _rows(dataset: Dataset, per_row: int, seed: int, skip: set[int]) -> list[tuple[str, list[int]]]:
+    used = np.concatenate(list(dataset.splits.values())) if dataset.splits else np.arange(len(dataset))
+    order = [int(index) for index in rng_for(seed, "sheet").permutation(np.sort(used)) if int(index) not in skip]
+    target = next((found for found in dataset.targets.values() if found.kind in {"label", "tags"}), None)
+    if target is None:
+        cuts = range(0, min(len(order), 4 * per_row), per_row)
+        return [
+            (f"{dataset.name}: {len(order):,} images" if not cut else "", order[cut : cut + per_row]) for cut in cuts
+        ]
+    rows = []
+    for index, name in enumerate(target.names[:MAX_ROWS]):
+        members = [at for at in order if _has(target, at, index)]
+        rows.append((_printable(f"{shown(name, 60)}  ({len(members):,})"), members[:per_row]))
+    return rows
+
+
+def _has(target: Target, index: int, number: int) -> bool:
+    return bool(target.values[index] == number if target.kind == "label" else target.values[index, number])
+
+
+def _printable(text: str) -> str:
+    """The built-in font has Latin letters only: others are written as escapes, not as empty boxes."""
+    return text.encode("latin-1", "backslashreplace").decode("latin-1")
+
+
+def _tile(dataset: Dataset, index: int, tile_px: int) -> Image.Image:
+    try:
+        pixels: ImageU8 = dataset.images.read(index, tile_px)
+    except DataError:
+        tile = Image.new("RGB", (tile_px, tile_px), PAPER)
+        ImageDraw.Draw(tile).rectangle((0, 0, tile_px - 1, tile_px - 1), outline=QUIET)
+        return tile
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    small = max(picture.size) < tile_px
+    way = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+    return ImageOps.pad(picture, (tile_px, tile_px), method=way, color=(235, 235, 235))

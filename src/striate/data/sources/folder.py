@@ -1,0 +1,182 @@
+"""Class folders: one tree, or already split into train, val and test."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from striate.base.errors import DataError
+from striate.base.text import plural, shown
+
+from ..decode import header
+from ..sample import SPLITS, Dataset, Target
+from .images import FileImages
+from .names import class_list, natural_key
+from .walk import Walk
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+NUM_SAMPLED = 48
+EXPECTED = (
+    "expected one of these trees:",
+    "    DATA/cat/1.jpg          DATA/train/cat/1.jpg",
+    "    DATA/cat/2.jpg          DATA/train/dog/1.jpg",
+    "    DATA/dog/1.jpg          DATA/val/cat/2.jpg     (val/ and test/ may be missing)",
+    "    DATA/dog/2.jpg          DATA/test/cat/3.jpg",
+)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The pictures of one split (or of the whole tree, split ""): relative names by class."""
+
+    split: str
+    folder: Path
+    names: dict[str, list[str]]
+
+
+def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
+    """Return the dataset of a folder of class folders. No picture is decoded.
+
+    Class folders may hold folders of their own. The class list is the union over the splits in natural order.
+    What is not a picture by its name, system files, broken links and links that lead out of the folder are left out
+    and counted in the notes.
+
+    Raises:
+        DataError: the tree is not understood, a class is empty (unless `allow_empty`), is only in val or test, or
+            differs from another only by case; the error shows the trees that are.
+    """
+    walk = Walk(root)
+    parts = [_part(walk, split, folder) for split, folder in _split_folders(walk).items()]
+    if not any(any(part.names.values()) for part in parts):
+        raise _no_images(walk, parts)
+    classes = class_list((name for part in parts for name in part.names), where=root)
+    _check_classes(root, parts, classes, allow_empty)
+    names, labels, splits = _gather(parts, classes)
+    channels, said = sampled_channels(root, names)
+    return Dataset(
+        name=root.resolve().name,
+        where=where,
+        images=FileImages(root, tuple(names), channels),
+        ids=tuple(names),
+        targets={"label": Target("label", np.array(labels, dtype=np.int64), classes)},
+        splits={name: np.array(found, dtype=np.intp) for name, found in splits.items()} if parts[0].split else {},
+        channels=channels,
+        notes=(*_layout(parts), said, *_missing(parts, classes), *walk.notes()),
+    )
+
+
+def sampled_channels(root: Path, names: list[str]) -> tuple[int, str]:
+    """Return 1 when every file of a sample is grey by its header, else 3, and a sentence that says so."""
+    step = max(1, len(names) // NUM_SAMPLED)
+    probes = [header(root / name) for name in names[::step][:NUM_SAMPLED]]
+    readable = [probe for probe in probes if probe.mode]
+    grey = bool(readable) and all(probe.channels == 1 for probe in readable)
+    what = "grey (1 channel)" if grey else "RGB (3 channels)"
+    return (1 if grey else 3), f"read as {what}, by the headers of {plural(len(readable), 'file')}"
+
+
+def _split_folders(walk: Walk) -> dict[str, Path]:
+    """Return {"": root} for one tree, else the folders of train and of the splits beside it."""
+    folders = walk.folders(walk.root)
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        split = SPLIT_NAMES.get(folder.name.casefold())
+        if split:
+            found.setdefault(split, []).append(folder)
+    others = len(folders) - sum(len(same) for same in found.values())
+    if "train" not in found or (others and not walk.folders(found["train"][0])):
+        return {"": walk.root}  # a class may be called "train" or "test"
+    for split, same in found.items():
+        if len(same) > 1:
+            names = " and ".join(folder.name for folder in same)
+            raise DataError(f"{names} are both a {split} split", where=walk.root, fix="keep one of them")
+    _check_apart({split: same[0] for split, same in found.items()})
+    if others:
+        walk.ignored["folders beside train, val and test"] += others
+    return {split: found[split][0] for split in SPLITS if split in found}
+
+
+def _check_apart(folders: dict[str, Path]) -> None:
+    real: dict[Path, str] = {}
+    for split, folder in folders.items():
+        other = real.setdefault(folder.resolve(), split)
+        if other != split:
+            raise DataError(f"{other} and {split} are the same folder", where=folder, fix="use different pictures")
+
+
+def _part(walk: Walk, split: str, folder: Path) -> _Part:
+    loose = walk.count_loose(folder)
+    classes = walk.folders(folder)
+    if loose and not classes:
+        what = f"{plural(loose, 'image')} directly in the folder, without class folders"
+        raise DataError(what, where=folder, fix="put them into one folder a class", details=EXPECTED)
+    if loose:
+        walk.ignored["images outside the class folders"] += loose
+    names = {child.name: sorted(walk.files(child), key=natural_key) for child in classes}
+    return _Part(split, folder, names)
+
+
+def _check_classes(root: Path, parts: list[_Part], classes: tuple[str, ...], allow_empty: bool) -> None:
+    train = parts[0]
+    for part in parts[1:]:
+        extra = [name for name in classes if name in part.names and name not in train.names]
+        if extra:
+            listed = ", ".join(repr(shown(name, 30)) for name in extra[:5]) + (", ..." if len(extra) > 5 else "")
+            what = f"{'class' if len(extra) == 1 else 'classes'} {listed} in {part.split} but not in train"
+            fix = f"add {'it' if len(extra) == 1 else 'them'} to train, or remove {'it' if len(extra) == 1 else 'them'}"
+            raise DataError(what, where=part.folder, fix=fix)
+    empty = [name for name in classes if not train.names[name]]
+    if empty and not allow_empty:
+        what = f"class folder is empty ({len(empty)} of {len(classes)})" if len(empty) > 1 else "class folder is empty"
+        raise DataError(what, where=train.folder / empty[0], fix="remove it, or use --allow-empty")
+    if len(classes) < 2:
+        inside = train.folder / classes[0]
+        nested = len(Walk(inside).folders(inside)) > 1
+        fix = f"open {shown(inside, 60)} instead" if nested else "add a folder for each further class"
+        raise DataError(f"only one class, {shown(classes[0], 40)!r}", where=root, fix=fix, details=EXPECTED)
+
+
+def _gather(parts: list[_Part], classes: tuple[str, ...]) -> tuple[list[str], list[int], dict[str, list[int]]]:
+    names: list[str] = []
+    labels: list[int] = []
+    splits: dict[str, list[int]] = {}
+    for part in parts:
+        start = len(names)
+        for index, name in enumerate(classes):
+            files = part.names.get(name, [])
+            names += files
+            labels += [index] * len(files)
+        splits[part.split] = list(range(start, len(names)))
+    return names, labels, splits
+
+
+def _layout(parts: list[_Part]) -> tuple[str, ...]:
+    if not parts[0].split:
+        return (f"layout: one tree with {len(parts[0].names)} class folders",)
+    return (f"layout: class folders, split into {', '.join(part.folder.name for part in parts)}",)
+
+
+def _missing(parts: list[_Part], classes: tuple[str, ...]) -> tuple[str, ...]:
+    notes = []
+    for part in parts:
+        absent = [name for name in classes if not part.names.get(name)]
+        if absent:
+            listed = ", ".join(shown(name, 30) for name in absent[:5]) + (", ..." if len(absent) > 5 else "")
+            place = f"the {part.split} split" if part.split else "the tree"
+            notes.append(f"{plural(len(absent), 'class', 'classes')} without images in {place}: {listed}")
+    return tuple(notes)
+
+
+def _no_images(walk: Walk, parts: list[_Part]) -> DataError:
+    counts: Counter[str] = walk.ignored
+    why = f" ({'; '.join(f'{count} {what}' for what, count in counts.most_common(3))} left out)" if counts else ""
+    return DataError(f"no images found{why}", where=walk.root, fix="name a folder of class folders", details=EXPECTED)

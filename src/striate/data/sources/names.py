@@ -1,0 +1,43 @@
+"""Class names: their order, and names that a person or a file system would take for the same."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from striate.base.errors import DataError
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key under which numbers inside a name count as numbers.
+
+    Example:
+        >>> sorted(["img10", "img9", "Img1"], key=natural_key)
+        ['Img1', 'img9', 'img10']
+    """
+    parts = re.split(r"([0-9]{1,18})", text)
+    pieces = tuple((0, int(part), "") if index % 2 else (1, 0, part.casefold()) for index, part in enumerate(parts))
+    return (*pieces, (2, 0, text))  # the name itself last: equal keys would leave the order to the file system
+
+
+def class_list(names: Iterable[str], where: object) -> tuple[str, ...]:
+    """Return the distinct names in natural order.
+
+    Raises:
+        DataError: two of them differ only by case, Unicode form or surrounding blanks.
+
+    Example:
+        >>> class_list(["10", "2", "1", "2"], "labels.csv")
+        ('1', '2', '10')
+    """
+    ordered = tuple(sorted(set(names), key=natural_key))
+    seen: dict[str, str] = {}
+    for name in ordered:
+        other = seen.setdefault(unicodedata.normalize("NFKC", name).casefold().strip(), name)
+        if other != name:
+            forms = f"{other!r} and {name!r}" if other.casefold() != name.casefold() else f"{other!a} and {name!a}"
+            raise DataError(
+                f"classes {forms} differ only by case, Unicode form or blanks",
+                where=where,
+                fix="give both the same name, or two different ones",
+            )
+    return ordered

@@ -1,0 +1,111 @@
+"""Smaller datasets out of larger ones: some images, some classes, some of each class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.choose import choose
+from striate.base.errors import DataError
+from striate.base.text import plural
+
+from .sample import SPLITS, Dataset, Images, Target
+from .split import choose_some, strata
+
+
+def take(dataset: Dataset, indices: Sequence[int] | npt.NDArray[np.intp]) -> Dataset:
+    """Return a dataset of these images only, renumbered; splits and the class list stay as they are."""
+    chosen = np.asarray(indices, dtype=np.intp)
+    new_index = np.full(len(dataset), -1, dtype=np.intp)
+    new_index[chosen] = np.arange(len(chosen))
+    splits = {
+        name: np.sort(moved[moved >= 0]) for name, found in dataset.splits.items() for moved in (new_index[found],)
+    }
+    return replace(
+        dataset,
+        images=take_images(dataset.images, chosen),
+        ids=tuple(dataset.ids[index] for index in chosen),
+        targets={name: target.take(chosen) for name, target in dataset.targets.items()},
+        splits=splits,
+        groups=tuple(dataset.groups[index] for index in chosen) if dataset.groups is not None else None,
+    )
+
+
+def take_images(images: Images, indices: npt.NDArray[np.intp]) -> Images:
+    """Return some of the pictures, in the order of `indices`."""
+    return cast(Images, cast(Any, images).take(indices))
+
+
+def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """Return the images of some classes; the class list holds only these, in its old order.
+
+    Raises:
+        DataError: a class is unknown, fewer than two are named, or the dataset has no labels.
+    """
+    label_name, label = _label(dataset, "classes")
+    for name in names:
+        choose("class", name, dict.fromkeys(label.names), DataError)
+    kept = [index for index, name in enumerate(label.names) if name in set(names)]
+    if len(kept) < 2:
+        raise DataError(f"a choice of {plural(len(kept), 'class', 'classes')} leaves nothing to tell apart",
+                        where=dataset.where, fix="name at least two classes")  # fmt: skip
+    new_label = np.full(len(label.names), -1, dtype=np.int64)
+    new_label[kept] = np.arange(len(kept))
+    smaller = take(dataset, np.flatnonzero(new_label[label.values.astype(np.intp)] >= 0))
+    values = new_label[smaller.targets[label_name].values.astype(np.intp)]
+    target = Target("label", values, tuple(label.names[index] for index in kept))
+    note = f"{len(kept)} of {len(label.names)} classes chosen"
+    return replace(smaller, targets={**smaller.targets, label_name: target}, notes=(*dataset.notes, note))
+
+
+def top_classes(dataset: Dataset, count: int) -> Dataset:
+    """Return the images of the `count` classes with most images (ties by class order)."""
+    _, label = _label(dataset, "top_classes")
+    counts = np.bincount(label.values.astype(np.intp), minlength=len(label.names))
+    chosen = np.argsort(-counts, kind="stable")[:count]
+    return keep_classes(dataset, [label.names[index] for index in chosen])
+
+
+def limit_classes(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """Return at most `count` images of each class: of the whole dataset while it has no splits, else of each split."""
+    _, label = _label(dataset, "per_class")
+    ids = np.array(dataset.ids, dtype=object)
+    parts = list(dataset.splits.values()) or [np.arange(len(dataset), dtype=np.intp)]
+    chosen = []
+    for part in parts:
+        for index in range(len(label.names)):
+            members = part[label.values[part] == index]
+            picks = choose_some(list(ids[members]), np.zeros(len(members), dtype=np.int64), count, seed)
+            chosen.append(members[picks])
+    smaller = take(dataset, np.sort(np.concatenate(chosen)))
+    return replace(smaller, notes=(*dataset.notes, f"at most {plural(count, 'image')} of each class"))
+
+
+def limit_splits(dataset: Dataset, limits: Mapping[str, int], seed: int) -> Dataset:
+    """Return at most so many images of each named split, in the proportions of the classes.
+
+    Raises:
+        DataError: a split is unknown, or a limit is not a positive number.
+    """
+    stratum = strata(dataset.target() if dataset.targets else None, len(dataset))
+    ids = np.array(dataset.ids, dtype=object)
+    kept = dict(dataset.splits)
+    for name, limit in limits.items():
+        choose("split", name, dict.fromkeys(SPLITS), DataError)
+        if limit < 1:
+            raise DataError(f"limit of {name} is {limit}", where=dataset.where, fix="give a number above 0")
+        members = dataset.splits[name]
+        if limit < len(members):
+            kept[name] = members[choose_some(list(ids[members]), stratum[members], limit, seed)]
+    smaller = take(dataset.with_splits(kept), np.sort(np.concatenate(list(kept.values()))))
+    said = ", ".join(f"{name} {limit:,}" for name, limit in limits.items())
+    return replace(smaller, notes=(*dataset.notes, f"limited to {said} images"))
+
+
+def _label(dataset: Dataset, option: str) -> tuple[str, Target]:
+    for name, target in dataset.targets.items():
+        if target.kind == "label":
+            return name, target
+    raise DataError(f"{option} needs one class an image", where=dataset.where, fix=f"leave {option} out")

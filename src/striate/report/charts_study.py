@@ -1,0 +1,199 @@
+"""Charts of a study: every seed as a dot, differences from the baseline, curves as small multiples on equal axes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from .charts import SMALL, TEXT, epoch_axis, new_axes, new_figure, rule_axis
+from .metrics import Metric
+from .svg import BAD, GOOD, INK, MUTED, PAPER, TRAIN, VAL, draw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW_PX = 54
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One variant's results: a value a seed, their mean and its interval."""
+
+    name: str
+    values: Sequence[float]
+    mean: float | None
+    interval: tuple[float, float] | None
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variant's difference from the baseline, positive when its metric is larger."""
+
+    name: str
+    mean: float
+    interval: tuple[float, float] | None
+    is_separable: bool
+    is_better: bool
+    is_reference: bool = False
+
+
+def variants(rows: Sequence[Dots], metric: Metric, *, width_px: int = 460) -> Markup | None:
+    """Return the variants side by side; None when nothing was measured."""
+    numbers = [value for row in rows for value in (*row.values, *(row.interval or ()))]
+    if not numbers:
+        return None
+    figure = new_figure(ROW_PX * len(rows) + 30, width_px)
+    axes = new_axes(figure, (16, 26, 16, 4))
+    _row_limits(axes, numbers, len(rows))
+    rule_axis(axes, "x", metric.tick, num_ticks=6)
+    texts, titles = {}, {}
+    for index, row in enumerate(rows):
+        colour = VAL if row.is_best else MUTED
+        texts[f"@{index}"] = row.name
+        axes.text(0, index - 0.3, f"@{index}", fontsize=TEXT, color=INK, fontweight="bold" if row.is_best else "normal",
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+        if row.interval:
+            axes.plot(row.interval, [index + 0.12] * 2, color=colour, linewidth=9, alpha=0.25, solid_capstyle="butt")
+        for seed, value in enumerate(row.values):
+            dot = f"dot-{index}-{seed}"
+            offset = 0.12 + 0.11 * ((seed % 3) - 1) * (len(row.values) > 2)
+            axes.plot(
+                [value],
+                [index + offset],
+                "o",
+                markersize=6,
+                color=colour,
+                markeredgecolor=PAPER,
+                markeredgewidth=0.8,
+                gid=dot,
+            )
+            titles[dot] = f"{row.name}: {metric.text(value)}"
+        if row.mean is not None:
+            axes.plot([row.mean] * 2, [index - 0.12, index + 0.36], color=INK if row.is_best else colour, linewidth=2.4)
+    said = "; ".join(f"{row.name} {metric.text(row.mean)} ({metric.span(row.interval)})" for row in rows)
+    return draw(
+        figure, "variants", f"{metric.label} of each variant, mean and interval: {said}.", texts=texts, titles=titles
+    )
+
+
+def differences(rows: Sequence[Difference], metric: Metric, *, width_px: int = 460) -> Markup | None:
+    """Return each variant's difference from the baseline with its interval, around a line at zero."""
+    numbers = [value for row in rows for value in (row.mean, *(row.interval or ()))]
+    if not numbers:
+        return None
+    figure = new_figure(ROW_PX * len(rows) + 30, width_px)
+    axes = new_axes(figure, (16, 26, 16, 4))
+    _row_limits(axes, [*numbers, 0.0], len(rows))
+    rule_axis(axes, "x", lambda value, step: _points(metric, value, step), num_ticks=6)
+    axes.axvline(0, color=INK, linewidth=1.4)
+    texts = {}
+    for index, row in enumerate(rows):
+        colour = (GOOD if row.is_better else BAD) if row.is_separable else MUTED
+        texts[f"@{index}"] = row.name
+        axes.text(0, index - 0.3, f"@{index}", fontsize=TEXT, color=INK, transform=axes.get_yaxis_transform())
+        if row.interval:
+            axes.plot(row.interval, [index + 0.12] * 2, color=colour, linewidth=2.6, solid_capstyle="butt")
+        if row.is_reference:
+            texts[f"@{index}"] = f"{row.name} (the reference)"
+            axes.plot([0], [index + 0.12], "|", markersize=18, markeredgewidth=5, color=INK)
+            continue
+        face = colour if row.is_separable else PAPER
+        axes.plot(
+            [row.mean],
+            [index + 0.12],
+            "o",
+            markersize=9,
+            markerfacecolor=face,
+            markeredgecolor=colour,
+            markeredgewidth=2,
+        )
+    said = "; ".join(
+        f"{row.name} {metric.change(row.mean)} ({metric.span(row.interval, is_change=True)})"
+        for row in rows
+        if not row.is_reference
+    )
+    return draw(figure, "differences", f"Difference from the baseline: {said}.", texts=texts)
+
+
+def _points(metric: Metric, value: float, step: float) -> str:
+    text = metric.tick(value, step).rstrip("%")
+    return text if text.startswith("−") or abs(value) < step / 2 else f"+{text}"
+
+
+def _row_limits(axes: "Axes", numbers: Sequence[float], num_rows: int) -> None:
+    low, high = min(numbers), max(numbers)
+    room = (high - low) * 0.06 or 0.01
+    axes.set_xlim(low - room, high + room)
+    axes.set_ylim(num_rows - 0.45, -0.62)
+    axes.set_yticks([])
+    for index in range(1, num_rows):
+        axes.axhline(index - 0.5, color=MUTED, alpha=0.25, linewidth=1)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One variant's curves: for each seed a value an epoch, of one score on train and validation."""
+
+    train: Sequence[Sequence[float]]
+    val: Sequence[Sequence[float]]
+
+
+def limits(all_seeds: Sequence[Seeds], metric: Metric) -> tuple[float, float] | None:
+    """Return the value range shared by small multiples."""
+    numbers = sorted(
+        value for seeds in all_seeds for curve in (*seeds.train, *seeds.val) for value in curve if math.isfinite(value)
+    )
+    if not numbers:
+        return None
+    low, high = numbers[0], numbers[-1]
+    if metric.key == "loss":
+        low, high = min(0.0, low), min(high, 3 * numbers[int(0.9 * (len(numbers) - 1))] or high)
+    room = (high - low) * 0.05 or 0.05
+    top = min(1.0, high + room) if metric.is_percent and high <= 1 else high + room
+    return (low if metric.key == "loss" else max(low - room, 0.0) if low >= 0 else low - room), top
+
+
+def multiple(
+    seeds: Seeds,
+    metric: Metric,
+    name: str,
+    says: str,
+    *,
+    ends: tuple[float, float],
+    num_epochs: int,
+    overfit: int | None,
+) -> Markup:
+    """Return one small multiple: mean over the seeds and the band from the lowest to the highest."""
+    figure = new_figure(176, 250)
+    axes = new_axes(figure, (38, 26, 8, 8))
+    axes.set_ylim(*ends)
+    for curves, colour, dashes in ((seeds.train, TRAIN, (0, (4, 2))), (seeds.val, VAL, "-")):
+        epochs, low, mean, high = _band(curves)
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.22, linewidth=0)
+        axes.plot(epochs, mean, color=colour, linewidth=1.9, linestyle=dashes)
+    if overfit is not None:
+        axes.axvline(overfit, color=BAD, linewidth=1.2, linestyle=(0, (1, 2)))
+    rule_axis(axes, "y", metric.tick, num_ticks=4)
+    epoch_axis(axes, range(1, max(2, num_epochs) + 1))
+    axes.tick_params(labelsize=SMALL)
+    return draw(figure, name, says)
+
+
+def _band(curves: Sequence[Sequence[float]]) -> tuple[list[int], list[float], list[float], list[float]]:
+    """Return epochs with their lowest, mean and highest value over the seeds that got that far."""
+    epochs, low, mean, high = [], [], [], []
+    for index in range(max((len(curve) for curve in curves), default=0)):
+        values = [curve[index] for curve in curves if index < len(curve) and math.isfinite(curve[index])]
+        epochs.append(index + 1)
+        low.append(min(values, default=math.nan))
+        high.append(max(values, default=math.nan))
+        mean.append(sum(values) / len(values) if values else math.nan)
+    return epochs, low, mean, high
+
+
+def finite(values: Sequence[float | None]) -> list[float]:
+    """Return the values that are finite numbers."""
+    return [value for value in values if value is not None and math.isfinite(value)]

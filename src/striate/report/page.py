@@ -1,0 +1,148 @@
+"""Assemble a report: one HTML file that opens from disk, asks for nothing from outside and runs only its own script."""
+
+import base64
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from striate.base.files import write_text
+from striate.base.rundir import RunDir, StudyDir
+from striate.base.text import shown
+
+from .pictures import Album
+from .read import Run, Study, at
+from .sections_best import best_images
+from .sections_data import data
+from .sections_labels import labels
+from .sections_run import cost, facts, headline, training
+from .sections_settings import architecture, compare, groups, rerun
+from .sections_study import curves, overview, runs_table, side_by_side, verdict
+from .sections_values import values
+
+FOLDER = Path(__file__).parent
+
+
+def report_run(run: RunDir) -> Path:
+    """Write the report of a run to its `report.html` and return that path.
+
+    Whatever the run lacks (an unevaluated test split, a metric that is not a number, a run that was interrupted)
+    is shown as n/a with the reason.
+
+    Raises:
+        ModelError: this is no run folder, or a newer version of Striate wrote it.
+        ResourceError: the file cannot be written.
+    """
+    read, album = Run.read(run), Album()
+    head = headline(read)
+    context = {
+        "title": str(at(read.info, "name") or run.path.name),
+        "kind": read.kind,
+        "headline": head,
+        "facts": facts(read),
+        "data": data(read.info),
+        "training": training(read),
+        "judged": values(read, album) if read.kind == "value" else labels(read, album),
+        "cost": cost(read),
+        "architecture": architecture(at(read.info, "model")),
+        **_settings(read.info),
+    }
+    return _write(run.report, "run.html", context, album, read.problems)
+
+
+def report_study(study: StudyDir) -> Path:
+    """Write the report of a study to its `report.html` and return that path.
+
+    Raises:
+        ModelError: this is no study folder, or a newer version of Striate wrote it.
+        ResourceError: the file cannot be written.
+    """
+    read, album = Study.read(study), Album()
+    first = next((run.info for runs in read.runs.values() for run in runs), {})
+    context = {
+        "title": str(at(read.info, "name") or study.path.name),
+        "verdict": verdict(read),
+        "compared": side_by_side(read),
+        "overview": overview(read),
+        "curves": curves(read),
+        "judged": best_images(read, album),
+        "variants": read.names,
+        "recipe_differences": compare(read.variants, str(read.info.get("baseline", ""))),
+        "runs": runs_table(read),
+        "seeds": ", ".join(map(str, read.info.get("seeds") or [])),
+        "folds": read.info.get("folds"),
+        "data": data(first | read.info),
+        **_settings(first | read.info | {"recipe": _recipe_of(read)}),
+    }
+    for runs in read.runs.values():
+        for run in runs:
+            read.problems += [f"{run.folder.path.name}: {problem}" for problem in run.problems]
+    return _write(study.report, "study.html", context, album, read.problems)
+
+
+def _recipe_of(study: Study) -> Any:
+    wanted = study.best or study.info.get("baseline")
+    return next((row.get("recipe") for row in study.variants if row["name"] == wanted), None)
+
+
+def _settings(info: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "recipe_name": str(at(info, "recipe_name", "")),
+        "recipe_text": str(at(info, "recipe.text", "")),
+        "recipe": groups(at(info, "recipe")),
+        "rerun": rerun(info),
+        "info": {"seed": at(info, "seed"), "batch_size": at(info, "batch_size"), "status": str(at(info, "status", ""))},
+    }
+
+
+def _write(path: Path, template: str, context: dict[str, Any], album: Album, problems: list[str]) -> Path:
+    style, script = _asset("report.css"), _asset("report.js")
+    allowed = {"default-src": "'none'", "style-src": _hash(style), "script-src": _hash(script), "img-src": "data:"}
+    allowed |= {"base-uri": "'none'", "form-action": "'none'"}
+    page = (
+        _environment()
+        .get_template(template)
+        .render(
+            **context,
+            problems=problems,
+            album=album,
+            style=Markup(style),
+            script=Markup(script),
+            policy="; ".join(f"{what} {source}" for what, source in allowed.items()),
+        )
+    )
+    write_text(path, page)
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def _visible(value: Any) -> Any:
+    """Show control characters as escapes in every text that enters the page; markup made here passes unchanged."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return shown(value, max_chars=4000)
+    return value
+
+
+@cache
+def _asset(name: str) -> str:
+    return re.sub(r"\n{2,}", "\n", (FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,128 @@
+"""The pictures of a report: small JPEGs of the run folder as data URIs, without metadata, within a budget."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from striate.base.errors import UserError
+from striate.base.files import read_json
+from striate.base.rundir import RunDir
+
+MAX_PICTURES = 300
+MAX_BYTES = 4_500_000  # base64 makes 6 MB of it; the page's cap is 8 MB
+MAX_FILE_BYTES = 200_000
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded picture: its data URI and size in pixels."""
+
+    uri: Markup
+    width: int
+    height: int
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it must be enlarged so much that its pixels should stay sharp."""
+        return max(self.width, self.height) <= 48
+
+
+class Album:
+    """Hands out pictures until the budget is spent; a picture shown twice counts twice."""
+
+    def __init__(self, max_pictures: int = MAX_PICTURES, max_bytes: int = MAX_BYTES) -> None:
+        self.max_pictures, self.max_bytes = max_pictures, max_bytes
+        self.num_used, self.num_bytes, self.num_refused = 0, 0, 0
+        self._index: dict[RunDir, dict[str, str]] = {}
+
+    def has(self, run: RunDir, split: str, id_: str) -> bool:
+        """Return whether the run folder lists a picture of this image."""
+        return f"{split}/{id_}" in self._names(run)
+
+    def take(self, run: RunDir, split: str, id_: str) -> Picture | None:
+        """Return the picture of an image; None when there is none or the budget is spent."""
+        name = self._names(run).get(f"{split}/{id_}")
+        if name is None:
+            return None
+        if self.num_used >= self.max_pictures or self.num_bytes >= self.max_bytes:
+            self.num_refused += 1
+            return None
+        content = _read(run, name)
+        if content is None:
+            return None
+        self.num_used += 1
+        self.num_bytes += len(content)
+        width, height = jpeg_size(content)
+        return Picture(Markup("data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")), width, height)
+
+    def _names(self, run: RunDir) -> dict[str, str]:
+        if run not in self._index:
+            try:
+                found: Any = read_json(run.pictures / "index.json", "picture index")
+            except UserError:
+                found = {}
+            self._index[run] = found if isinstance(found, dict) else {}
+        return self._index[run]
+
+
+def _read(run: RunDir, name: object) -> bytes | None:
+    """Return a picture's bytes if it is a plain file name inside the folder and a JPEG of sane size."""
+    if not isinstance(name, str) or name in {"", ".", ".."} or any(sign in name for sign in "/\\:\0"):
+        return None
+    path = run.pictures / name
+    try:
+        if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
+            return None
+        return without_metadata(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def without_metadata(jpeg: bytes) -> bytes:
+    """Return a JPEG without EXIF, comments and other application data (the Adobe colour marker stays).
+
+    Raises:
+        ValueError: these bytes are not a JPEG.
+    """
+    kept = [b"\xff\xd8"]
+    for marker, segment in _segments(jpeg):
+        is_metadata = marker == 0xFE or (0xE1 <= marker <= 0xEF and marker != 0xEE)
+        if not is_metadata:
+            kept.append(segment)
+    return b"".join(kept)
+
+
+def jpeg_size(jpeg: bytes) -> tuple[int, int]:
+    """Return (width, height) in pixels from the frame header.
+
+    Raises:
+        ValueError: these bytes are not a JPEG.
+    """
+    for marker, segment in _segments(jpeg):
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} and len(segment) >= 9:
+            return int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big")
+    raise ValueError("a JPEG without a frame")
+
+
+def _segments(jpeg: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (marker, bytes) of each segment; the scan and all after it come as one."""
+    if jpeg[:3] != b"\xff\xd8\xff":
+        raise ValueError("not a JPEG")
+    position = 2
+    while position + 4 <= len(jpeg):
+        marker = jpeg[position + 1]
+        if jpeg[position] != 0xFF:
+            raise ValueError("not a JPEG")
+        if marker == 0xDA:
+            end = jpeg.rfind(b"\xff\xd9")
+            yield marker, jpeg[position : end + 2 if end > position else None]
+            return
+        length = int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        if length < 2:
+            raise ValueError("not a JPEG")
+        yield marker, jpeg[position : position + 2 + length]
+        position += 2 + length
+    raise ValueError("a JPEG that is cut short")

@@ -1,0 +1,202 @@
+"""Read a run or study folder, whole or broken: what is missing becomes empty and is named in `problems`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from striate.base.errors import UserError
+from striate.base.rundir import RunDir, StudyDir
+
+from .metrics import Metric, metric, number
+from .privacy import without_folders
+from .rows import Row, read_rows
+
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+
+@dataclass
+class Run:
+    """The documents of one run folder."""
+
+    folder: RunDir
+    info: dict[str, Any]
+    history: list[dict[str, Any]]
+    scores: dict[str, dict[str, Any]]
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: RunDir) -> "Run":
+        """Return the run in `folder`.
+
+        Raises:
+            ModelError: run.json is missing, is no run description, or a newer version of Striate wrote it.
+        """
+        problems: list[str] = []
+        info = without_folders(folder.info())
+        history = _tried(folder.history, "history.jsonl", [], problems)
+        scores = _tried(folder.scores, "scores.json", {}, problems)
+        epochs = [row for row in history if isinstance(row, dict) and number(row.get("epoch")) is not None]
+        return cls(folder, info, epochs, {k: v for k, v in scores.items() if isinstance(v, dict)}, problems)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of predictions.csv; empty, with a problem noted, when it cannot be read."""
+        return _tried(lambda: read_rows(self.folder.predictions, self.kind), "predictions.csv", [], self.problems)
+
+    @property
+    def kind(self) -> str:
+        """The task's kind: label, tags or value."""
+        return str(at(self.info, "task.kind", "label"))
+
+    @property
+    def names(self) -> list[str]:
+        """Class, tag or field names, in the order of the outputs."""
+        names = at(self.info, "task.names") or at(self.info, "dataset.classes") or []
+        return [str(name) for name in names]
+
+    @property
+    def metric(self) -> Metric:
+        """The metric the best epoch was chosen by."""
+        fallback = {"label": "accuracy", "tags": "f1"}.get(self.kind, "rmse")
+        return metric(str(at(self.info, "task.monitor") or fallback), str(at(self.info, "task.unit", "")))
+
+    @property
+    def is_angle(self) -> bool:
+        """Whether the predicted numbers are angles in degrees."""
+        return self.kind == "value" and at(self.info, "task.unit") == "deg"
+
+    @property
+    def reported_split(self) -> str | None:
+        """The split the headline speaks of: test, else validation, else none."""
+        return next((split for split in ("test", "val") if self.scores.get(split)), None)
+
+    @property
+    def why_missing(self) -> str:
+        """Why there are no scores."""
+        status = at(self.info, "status")
+        if status == "finished":
+            is_closed = self.info.get("is_test_open") is False
+            return "it stays closed until the study ends" if is_closed else "it was not evaluated"
+        epoch = f"after epoch {self.epochs[-1]}" if self.history else "before its first epoch ended"
+        if status in ("interrupted", "diverged"):
+            was = "was " if status == "interrupted" else ""
+            return f"the run {was}{status} {epoch}, before its evaluation"
+        return f"the run has not finished; it was last seen {epoch}"
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept."""
+        known = number(at(self.info, "result.best_epoch"))
+        marked = [row["epoch"] for row in self.history if row.get("is_best")]
+        return int(known) if known is not None else (int(marked[-1]) if marked else None)
+
+    @property
+    def overfit_epoch(self) -> int | None:
+        """The epoch from which the run overfits, as the training measured it."""
+        known = number(at(self.info, "result.overfit_epoch"))
+        return None if known is None else int(known)
+
+    def curve(self, split: str, key: str) -> list[float]:
+        """Return one number an epoch, NaN where it is missing."""
+        values = [number(at(row, f"{split}.{key}")) for row in self.history]
+        return [float("nan") if value is None else value for value in values]
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs of the history."""
+        return [int(row["epoch"]) for row in self.history]
+
+
+@dataclass
+class Study:
+    """The documents of one study folder and of its runs."""
+
+    folder: StudyDir
+    info: dict[str, Any]
+    verdict: dict[str, Any]
+    runs: dict[str, list[Run]]
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: StudyDir) -> "Study":
+        """Return the study in `folder` with every run that can be read.
+
+        Raises:
+            ModelError: study.json is missing, is no study description, or a newer version of Striate wrote it.
+        """
+        problems: list[str] = []
+        info = without_folders(folder.info())
+        verdict = _tried(folder.verdict, "verdict.json", None, problems) or {}
+        study = cls(folder, info, verdict, {}, problems)
+        folds = range(int(info.get("folds") or 0)) or [None]
+        for name in study.names:
+            tries = [(name, seed, fold) for seed in info.get("seeds") or [0] for fold in folds]
+            study.runs[name] = [run for one in tries if (run := study._run(*one))]
+        return study
+
+    def _run(self, name: str, seed: int, fold: int | None) -> Run | None:
+        folder = self.folder.run(name, seed, fold)
+        if folder.path.parent != self.folder.path / "runs":
+            return None
+        try:
+            return Run.read(folder)
+        except UserError as problem:
+            self.problems.append(f"Run {folder.path.name} is left out: {problem.what}.")
+            return None
+
+    @property
+    def variants(self) -> list[dict[str, Any]]:
+        """The variants as planned, in order."""
+        return [row for row in self.info.get("variants") or [] if isinstance(row, dict) and row.get("name")]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the variants."""
+        return [str(row["name"]) for row in self.variants]
+
+    @property
+    def best(self) -> str | None:
+        """The name of the best variant, once there is a verdict."""
+        name = self.verdict.get("best")
+        return str(name) if name in self.names else None
+
+    @property
+    def metric(self) -> Metric:
+        """The metric of the verdict."""
+        key = self.verdict.get("metric") or at(self.info, "task.monitor") or "accuracy"
+        return metric(str(key), str(at(self.info, "task.unit", "")))
+
+    @property
+    def split(self) -> str:
+        """The split the verdict reports."""
+        return str(self.verdict.get("split_reported") or "test")
+
+
+def at(document: Any, path: str, default: Any = None) -> Any:
+    """Return the value at a dotted path of nested mappings.
+
+    It is `default` when it is missing or null, or when `default` is a list or mapping and the value is not.
+
+    Example:
+        >>> at({"a": {"b": 1}}, "a.b"), at({"a": None}, "a.b", 0), at({"a": "x"}, "a", [])
+        (1, 0, [])
+    """
+    for key in path.split("."):
+        if not isinstance(document, Mapping) or key not in document:
+            return default
+        document = document[key]
+    is_other = isinstance(default, list | dict) and not isinstance(document, type(default))
+    return default if document is None or is_other else document
+
+
+def _tried(read: Any, name: str, otherwise: Any, problems: list[str]) -> Any:
+    try:
+        return read()
+    except FileNotFoundError:
+        problems.append(f"{name} is missing.")
+    except UserError as problem:
+        problems.append(f"{name} could not be used: {problem.what}.")
+    except (OSError, ValueError) as problem:
+        problems.append(f"{name} could not be read: {type(problem).__name__}.")
+    return otherwise

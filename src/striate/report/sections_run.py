@@ -1,0 +1,249 @@
+"""The sections every run report has: the headline, how training went, what it cost."""
+
+import math
+from typing import Any
+
+from markupsafe import Markup
+
+from striate.base.text import duration, plural
+
+from . import charts
+from .metrics import NA, Metric, bounds, count, metric, number, scaled, significant
+from .read import SPLIT_WORDS, Run, at
+from .svg import TRAIN, VAL
+
+STATUS = {
+    "interrupted": "This run was interrupted. It shows what was reached until then; `striate resume` continues it.",
+    "diverged": "This run diverged: the loss stopped being a finite number. It shows the last good state.",
+    "running": "This run has not finished. It shows what was reached when this page was written.",
+}  # fmt: skip
+
+
+def headline(run: Run) -> dict[str, Any]:
+    """Return the result in one number, its interval and split, and sentences that say what was done."""
+    split, found = run.reported_split, run.metric
+    scores = run.scores.get(split or "", {})
+    value, span = scores.get(found.key), at(scores, f"intervals.{found.key}")
+    is_known = number(value) is not None
+    return {
+        "metric": found.label,
+        "split": SPLIT_WORDS[split] if split else "test",
+        "value": found.text(value),
+        "is_known": is_known,
+        "interval": found.span(span) if bounds(span) else "",
+        "num_images": count(scores.get("num_images")),
+        "reason": "" if is_known else _why_unknown(run, split, found),
+        "fallback": f"The test split has no scores ({run.why_missing}); this is validation." if split == "val" else "",
+        "status": STATUS.get(str(at(run.info, "status")), ""),
+        "done": _what_was_done(run),
+        "result": " ".join(_what_came_out(run, scores, split)),
+        "chart": splits_chart(run),
+    }
+
+
+def _why_unknown(run: Run, split: str | None, found: Metric) -> str:
+    if split is None:
+        return f"No result: {run.why_missing}."
+    return f"The {found.label} is not a number: it is not defined here, or the network's outputs are not finite."
+
+
+def _what_was_done(run: Run) -> str:
+    info = run.info
+    trained = number(at(info, "dataset.counts.train"))
+    epochs = number(at(info, "result.epochs")) or (run.epochs[-1] if run.epochs else None)
+    model, parameters = at(info, "model.name"), number(at(info, "model.parameters"))
+    text = f"The network {model}" if model else "A network"
+    text += f" ({scaled(parameters)} parameters)" if parameters else ""
+    numbers = f"to predict {', '.join(run.names[:3]) or 'numbers'}"
+    kinds = {"label": f"{len(run.names)} classes", "tags": f"{len(run.names)} tags"}
+    text += f" learned {kinds.get(run.kind, numbers)}"
+    text += f" from {plural(int(trained), 'image')}" if trained is not None else ""
+    text += f" with the recipe {at(info, 'recipe_name')}" if at(info, "recipe_name") else ""
+    text += f", for {plural(int(epochs), 'epoch')}" if epochs else ""
+    text += f" in {duration(time_s)}" if (time_s := number(at(info, "result.time_s"))) else ""
+    text += _machine(info)
+    return text + (f", seed {at(info, 'seed')}." if at(info, "seed") is not None else ".")
+
+
+def _machine(info: dict[str, Any]) -> str:
+    threads, device = number(at(info, "device.threads")), at(info, "device.type")
+    if device == "cpu":
+        return f" on {plural(int(threads), 'CPU thread')}" if threads else " on a CPU"
+    return " on a GPU" if device == "cuda" else f" on {device}" if device else ""
+
+
+def _what_came_out(run: Run, scores: dict[str, Any], split: str | None) -> list[str]:
+    found = run.metric
+    said: list[str] = []
+    total, value = number(scores.get("num_images")), number(scores.get(found.key))
+    if split is None or total is None or value is None:
+        return said
+    where = f"{count(total)} {SPLIT_WORDS[split]} images"
+    if found.key == "accuracy":
+        said.append(f"Of {where} it named {count(round(value * total))} right.")
+    elif run.is_angle and (near := number(scores.get("within_10_deg"))) is not None:
+        said.append(f"On {where} the angle is off by {found.text(value)} on average; {near:.1%} are within 10 degrees.")
+    else:
+        said.append(f"The {found.label} on {where} is {found.text(value)}.")
+    chance = _chance(run, split)
+    if "guessing" in chance and found.key == "accuracy":
+        said.append(f"Guessing among {len(run.names)} classes would score {chance['guessing']:.1%}.")
+    other = number(at(run.scores, f"val.{found.key}"))
+    if split == "test" and other is not None:
+        said.append(f"On validation, which chose the epoch, it is {found.text(other)}.")
+    return said
+
+
+def _chance(run: Run, split: str | None) -> dict[str, float]:
+    """Return what needs no network: guessing, or for angles the mean error of a random direction."""
+    if run.metric.key == "accuracy" and len(run.names) > 1:
+        return {"guessing": 1 / len(run.names)}
+    return {"random": 90.0} if run.is_angle and run.metric.key == "mean_error_deg" else {}
+
+
+def splits_chart(run: Run) -> Markup | None:
+    """Return the strip chart of the metric on each split."""
+    found = run.metric
+    values = {
+        split: value
+        for split in ("val", "test")
+        if (value := number(at(run.scores, f"{split}.{found.key}"))) is not None
+    }
+    train = number(at(run.scores, f"train.{found.key}"))
+    if train is None and run.best_epoch in run.epochs:
+        train = number(run.curve("train", found.key)[run.epochs.index(run.best_epoch)])
+    if train is not None:
+        values = {"train": train, **values}
+    split = run.reported_split or ""
+    if split not in values:
+        return None
+    return charts.splits(values, at(run.scores, f"{split}.intervals.{found.key}"), split, _chance(run, split), found)
+
+
+def training(run: Run) -> dict[str, Any]:
+    """Return the curves and the sentences that read them."""
+    if not run.history:
+        return {"reason": "No epoch was recorded.", "charts": [], "sentences": [], "table": None}
+    found = run.metric
+    made: list[tuple[str, Markup | None]] = []
+    for wanted in dict.fromkeys(("loss", found.key)):
+        lines = [
+            charts.Line("train", run.curve("train", wanted), TRAIN, "--"),
+            charts.Line("validation", run.curve("val", wanted), VAL),
+        ]
+        one = metric(wanted, found.unit)
+        chart = charts.curves(
+            run.epochs, lines, one, f"curve{len(made)}", best=run.best_epoch, overfit=run.overfit_epoch
+        )
+        made.append((one.label.capitalize(), chart))
+    return {
+        "charts": made,
+        "sentences": training_sentences(run),
+        "reason": "",
+        "gaps": any(not math.isfinite(value) for key in ("loss", found.key) for value in run.curve("val", key)),
+        "table": _epoch_table(run),
+    }
+
+
+def training_sentences(run: Run) -> list[str]:
+    """Return what the curves say, in words."""
+    said, found, best = [], run.metric, run.best_epoch
+    if best in run.epochs:
+        value = run.curve("val", found.key)[run.epochs.index(best)]
+        said.append(
+            f"Validation {found.label} was best at epoch {best} ({found.text(value)}); those weights were kept."
+        )
+    if (epoch := run.overfit_epoch) is not None:
+        said.append(f"Overfitting sets in after epoch {epoch}: validation loss rises while training loss falls.")
+    elif at(run.info, "result.epochs"):
+        said.append("No overfitting set in: validation loss did not turn upward.")
+    if at(run.info, "result.stopped") == "early":
+        said.append(f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while.")
+    if skipped := number(at(run.info, "result.skipped")):
+        said.append(f"{plural(int(skipped), 'image')} went bad while training and were left out.")
+    return said
+
+
+def _epoch_table(run: Run) -> dict[str, Any]:
+    found = run.metric
+    keys = list(dict.fromkeys(("loss", found.key)))
+    head = [
+        "epoch",
+        *(f"{SPLIT_WORDS[split]} {metric(key).label}" for key in keys for split in ("train", "val")),
+        "learning rate",
+        "seconds",
+    ]
+    body = []
+    for row in run.history[:1000]:
+        cells = [metric(key, found.unit).text(at(row, f"{split}.{key}")) for key in keys for split in ("train", "val")]
+        body.append(
+            (
+                [str(int(row["epoch"])), *cells, _short(row.get("lr")), _short(row.get("time_s"))],
+                row["epoch"] == run.best_epoch,
+            )
+        )
+    return {"head": head, "body": body, "num_left_out": max(0, len(run.history) - 1000)}
+
+
+def _short(value: Any) -> str:
+    found = number(value)
+    return NA if found is None else significant(found)
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return the further scores of the reported split, for the row of figures below the headline."""
+    scores = run.scores.get(run.reported_split or "", {})
+    wanted = {
+        "label": ("balanced_accuracy", "macro_f1", "top5_accuracy", "auc", "loss", "ece"),
+        "tags": ("mean_average_precision", "macro_f1", "exact_match", "auc", "loss", "ece"),
+    }.get(run.kind, ("within_10_deg", "median_error_deg", *(() if run.is_angle else ("mae",)), "rmse", "r2", "loss"))
+    unit = str(at(run.info, "task.unit", ""))
+    return [
+        (metric(key).label, metric(key, unit).text(scores[key]))
+        for key in wanted
+        if key in scores and key != run.metric.key
+    ]
+
+
+def cost(run: Run) -> list[tuple[str, str, str]]:
+    """Return (what, value, remark) of size, time and machine."""
+    return [*_size_and_time(run.info), *_where_it_ran(run.info)]
+
+
+def _size_and_time(info: dict[str, Any]) -> list[tuple[str, str, str]]:
+    paths = ("model.parameters", "result.epochs", "result.time_s", "result.train_images_per_s", "input.size_px")
+    parameters, epochs, time_s, speed, size = (number(at(info, path)) for path in paths)
+    return [
+        ("parameters", count(parameters), f"{significant(parameters * 4 / 1e6)} MB as float32" if parameters else ""),
+        ("multiply-adds an image", scaled(at(info, "model.macs")), f"at {count(size)} px" if size else ""),
+        (
+            "training time",
+            NA if time_s is None else duration(time_s),
+            f"{duration(time_s / epochs)} an epoch" if time_s and epochs else "",
+        ),
+        (
+            "training speed",
+            f"{count(speed)} images/s" if speed else NA,
+            f"batches of {count(batch)}" if (batch := at(info, "batch_size")) else "",
+        ),
+    ]
+
+
+def _where_it_ran(info: dict[str, Any]) -> list[tuple[str, str, str]]:
+    threads, cpus, memory = (
+        number(at(info, path)) for path in ("device.threads", "device.cpus", "result.peak_memory_mb")
+    )
+    device = str(at(info, "device.name") or at(info, "device.type") or NA)
+    rows = [
+        ("device", device, f"{count(threads)} threads on {count(cpus)} cores" if threads and cpus else ""),
+        ("precision", str(at(info, "precision.name") or NA), _trial(at(info, "precision.trial"))),
+    ]
+    return [*rows, ("peak memory", f"{scaled(memory * 2**20)}B", "the whole process")] if memory else rows
+
+
+def _trial(trial: Any) -> str:
+    """Say what the precision trial measured."""
+    if not isinstance(trial, dict):
+        return "chosen without a trial"
+    times = {key.removesuffix("_ms"): value for key in trial if key.endswith("_ms") and (value := number(trial[key]))}
+    return "trial step: " + ", ".join(f"{name} {significant(value)} ms" for name, value in times.items())

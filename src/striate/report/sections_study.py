@@ -1,0 +1,221 @@
+"""The sections of a study: the verdict, the variants side by side, their curves, its runs."""
+
+from statistics import mean, median, stdev
+from typing import Any
+
+from striate.base.text import duration, plural
+
+from . import charts_study as charts
+from .metrics import NA, bounds, count, metric, number, scaled
+from .read import SPLIT_WORDS, Study, at
+
+
+def verdict(study: Study) -> dict[str, Any]:
+    """Return the conclusion: the best variant, by how much, its ties, and the sentences of the verdict."""
+    found, best = study.metric, study.best
+    row = _summary(study, best) if best else {}
+    other = _rival(study, best) if best else ""
+    ahead = next((one for one in _differences(study, other) if one.name == best), None)
+    return {
+        "best": best,
+        "text": next((str(v.get("text", "")) for v in study.variants if v["name"] == best), ""),
+        "metric": found.label,
+        "split": SPLIT_WORDS.get(study.split, study.split),
+        "value": found.text(at(row, "test.mean")),
+        "interval": found.span(at(row, "test.interval")) if bounds(at(row, "test.interval")) else "",
+        "num_runs": plural(int(number(row.get("n")) or 0), "run"),
+        "other": other,
+        "ahead": found.change(ahead.mean) if ahead else "",
+        "ahead_interval": found.span(ahead.interval, is_change=True) if ahead and ahead.interval else "",
+        "is_separable": bool(ahead and ahead.is_separable),
+        "ties": [str(name) for name in study.verdict.get("ties") or [] if name != best],
+        "sentences": [str(text) for text in study.verdict.get("sentences") or []],
+        "reason": "" if best else _why_no_verdict(study),
+    }
+
+
+def _rival(study: Study, best: str) -> str:
+    """Return the variant the best is held against: the baseline, or the next best when it is the baseline itself."""
+    baseline = str(study.info.get("baseline", ""))
+    if best != baseline:
+        return baseline
+    means = {name: number(at(_summary(study, name), "test.mean")) for name in study.names if name != best}
+    known = {name: value for name, value in means.items() if value is not None}
+    sign = -1 if _is_less_better(study) else 1
+    return max(known, key=lambda name: sign * known[name], default="")
+
+
+def _is_less_better(study: Study) -> bool:
+    return study.verdict.get("mode") == "min" or study.metric.is_less_better
+
+
+def _why_no_verdict(study: Study) -> str:
+    done = sum(1 for runs in study.runs.values() for run in runs if run.scores)
+    folds = int(study.info.get("folds") or 1)
+    planned = len(study.names) * len(study.info.get("seeds") or [0]) * folds
+    progress = f"{done} of {plural(planned, 'run')} finished"
+    return f"No verdict yet: {progress}. Repeat the study's command, it does only what is missing."
+
+
+def side_by_side(study: Study) -> dict[str, Any]:
+    """Return the charts of the variants and of their differences from the baseline."""
+    found, split, baseline = study.metric, study.split, str(study.info.get("baseline", ""))
+    dots = []
+    for name in study.names:
+        row = _summary(study, name)
+        values = charts.finite([number(value) for value in at(row, "test.values", [])])
+        dots.append(
+            charts.Dots(
+                name, values, number(at(row, "test.mean")), bounds(at(row, "test.interval")), name == study.best
+            )
+        )
+    rows = _differences(study, baseline)
+    return {
+        "chart": charts.variants(dots, found),
+        "differences": charts.differences(rows, found),
+        "metric": found.label,
+        "split": SPLIT_WORDS.get(split, split),
+        "baseline": baseline,
+        "is_less_better": _is_less_better(study),
+    }
+
+
+def _differences(study: Study, baseline: str) -> list[charts.Difference]:
+    """Return the verdict's differences against the baseline, each turned so that it reads variant minus baseline."""
+    found: dict[str, charts.Difference] = {}
+    for row in study.verdict.get("differences") or []:
+        if (
+            not isinstance(row, dict)
+            or baseline not in (row.get("a"), row.get("b"))
+            or (value := number(row.get("mean"))) is None
+        ):
+            continue
+        sign, name = (1, str(row["a"])) if row.get("b") == baseline else (-1, str(row["b"]))
+        ends = bounds(row.get("interval"))
+        interval = (min(sign * ends[0], sign * ends[1]), max(sign * ends[0], sign * ends[1])) if ends else None
+        is_better = (sign * value < 0) if _is_less_better(study) else (sign * value > 0)
+        found.setdefault(name, charts.Difference(name, sign * value, interval, bool(row.get("separable")), is_better))
+    if found:
+        found[baseline] = charts.Difference(baseline, 0.0, None, is_separable=False, is_better=False, is_reference=True)
+    return [found[name] for name in study.names if name in found]
+
+
+def _summary(study: Study, name: str | None) -> dict[str, Any]:
+    """Return a variant's row of the verdict, or one computed from its runs while there is no verdict.
+
+    Its `test` is the split the verdict reports, which is validation where there is no test split.
+    """
+    given = next(
+        (row for row in study.verdict.get("variants") or [] if isinstance(row, dict) and row.get("name") == name), None
+    )
+    if given is not None:
+        return dict(given)
+    runs = study.runs.get(str(name), [])
+    row: dict[str, Any] = {"name": name, "n": len(runs)}
+    for split in ("val", "test"):
+        values = charts.finite([number(at(run.scores, f"{split}.{study.metric.key}")) for run in runs])
+        if values:
+            row[split] = {"mean": mean(values), "std": stdev(values) if len(values) > 1 else None, "values": values}
+    for key, path in (
+        ("best_epoch", "result.best_epoch"),
+        ("overfit_epoch", "result.overfit_epoch"),
+        ("parameters", "model.parameters"),
+        ("macs", "model.macs"),
+    ):
+        values = charts.finite([number(at(run.info, path)) for run in runs])
+        row[key] = median(values) if values else None
+    times = charts.finite([number(at(run.info, "result.time_s")) for run in runs])
+    return row | ({"time_s": {"mean": mean(times)}} if times else {})
+
+
+def overview(study: Study) -> dict[str, Any]:
+    """Return the table of the variants: scores over the seeds, gap, overfitting, time and size."""
+    splits = [("test", "test"), ("validation", "val")] if study.split == "test" else [("validation", "test")]
+    return {
+        "body": [_overview_row(study, planned) for planned in study.variants],
+        "splits": splits,
+        "metric": study.metric.label,
+        "unit": "points" if study.metric.is_percent else study.metric.unit,
+    }
+
+
+def _overview_row(study: Study, planned: dict[str, Any]) -> dict[str, Any]:
+    found, row = study.metric, _summary(study, planned["name"])
+    n = int(number(row.get("n")) or 0)
+    paths = {"val": "val.mean", "test": "test.mean", "gap": "gap.mean", "time": "time_s.mean"}
+    paths |= {"parameters": "parameters", "macs": "macs"}
+    plain = {key: number(at(row, path)) for key, path in paths.items()}
+    return {
+        "name": str(planned["name"]),
+        "text": str(row.get("text") or planned.get("text", "")),
+        "model": str(planned.get("model", "")),
+        "is_best": planned["name"] == study.best,
+        "n": n,
+        "val": _with_spread(found, at(row, "val", {})),
+        "test": _with_spread(found, at(row, "test", {})),
+        "gap": found.change(plain["gap"]).removesuffix(" points"),
+        "overfit": _epoch(row.get("overfit_epoch"), "never" if n else NA),
+        "best_epoch": _epoch(row.get("best_epoch"), NA),
+        "time": NA if plain["time"] is None else duration(plain["time"]),
+        "parameters": scaled(plain["parameters"]),
+        "macs": scaled(plain["macs"]),
+        "sort": plain,
+    }
+
+
+def _with_spread(found: Any, values: Any) -> tuple[str, str]:
+    middle = found.text(at(values, "mean"))
+    spread = number(at(values, "std"))
+    return (middle, f"± {found.spread(spread)}" if spread is not None and middle != NA else "")
+
+
+def _epoch(value: Any, otherwise: str) -> str:
+    found = number(value)
+    return otherwise if found is None else f"{found:g}"
+
+
+def curves(study: Study) -> dict[str, Any]:
+    """Return loss and metric of every variant as small multiples on the same axes."""
+    groups = []
+    for key in dict.fromkeys(("loss", study.metric.key)):
+        one = metric(key, study.metric.unit)
+        seeds = {name: charts.Seeds([run.curve("train", key) for run in runs], [run.curve("val", key) for run in runs])
+                 for name, runs in study.runs.items() if any(run.history for run in runs)}  # fmt: skip
+        ends = charts.limits(list(seeds.values()), one)
+        if ends is None:
+            continue
+        longest = max(len(curve) for one_ in seeds.values() for curve in one_.val)
+        panels = []
+        for index, (name, lines) in enumerate(seeds.items()):
+            overfit = number(_summary(study, name).get("overfit_epoch"))
+            says = f"{one.label} of {name} over the epochs, {plural(len(lines.val), 'seed')}"
+            chart = charts.multiple(
+                lines,
+                one,
+                f"many-{key}-{index}",
+                says,
+                ends=ends,
+                num_epochs=longest,
+                overfit=round(overfit) if overfit else None,
+            )
+            panels.append((name, chart))
+        groups.append((one.label.capitalize(), panels))
+    return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}
+
+
+def runs_table(study: Study) -> list[dict[str, str]]:
+    """Return one line a run."""
+    found = study.metric
+    return [
+        {
+            "folder": run.folder.path.name,
+            "status": str(at(run.info, "status", NA)),
+            "epochs": count(at(run.info, "result.epochs")),
+            "best": count(run.best_epoch),
+            "val": found.text(at(run.scores, f"val.{found.key}")),
+            "test": found.text(at(run.scores, f"test.{found.key}")),
+            "time": duration(time_s) if (time_s := number(at(run.info, "result.time_s"))) is not None else NA,
+        }
+        for runs in study.runs.values()
+        for run in runs
+    ]

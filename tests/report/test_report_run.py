@@ -1,0 +1,397 @@
+"""What a run's report says, against the numbers in the folder; and that what is missing is said, never a crash."""
+
+import csv
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_pages import Element, parse
+from report_runs import SHAPES, write_json, write_run
+
+from striate.base.rundir import RunDir
+from striate.report import report_run
+
+
+def report(path: Path) -> Element:
+    return parse(report_run(RunDir(path)))
+
+
+def edit(path: Path, name: str, change) -> None:
+    document = json.loads((path / name).read_text())
+    change(document)
+    (path / name).write_text(json.dumps(document))
+
+
+def test_rows(path: Path) -> list[dict[str, str]]:
+    with (path / "predictions.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["split"] == "test"]
+
+
+test_rows.__test__ = False
+
+
+@pytest.fixture(scope="module")
+def label(folder):
+    path = folder("label")
+    return path, report(path)
+
+
+def test_the_headline_is_the_test_score_with_its_interval(label):
+    path, page = label
+    scores = RunDir(path).scores()["test"]
+    text = page.get("result").text
+    low, high = scores["intervals"]["accuracy"]
+    assert page.all("p", "figure")[0].text == f"{100 * scores['accuracy']:.1f}%"
+    assert f"95% interval {100 * low:.1f}% to {100 * high:.1f}% , n = 300 images" in text
+    assert "accuracy on the test split" in text
+    rows = test_rows(path)
+    assert f"Of 300 test images it named {sum(row['truth'] == row['prediction'] for row in rows)} right" in text
+    assert "Guessing among 10 classes would score 10.0%" in text
+
+
+def test_what_was_done_is_said_in_one_sentence(label):
+    lead = label[1].all("p", "lead")[0].text
+    assert lead == (
+        "The network bipyramid (1.21 M parameters) learned 10 classes from 1,400 images with the recipe regularized, "
+        "for 30 epochs in 1 min 21 s on 2 CPU threads, seed 0."
+    )
+
+
+def test_the_matrix_holds_the_counts_of_the_table(label):
+    path, page = label
+    expected = Counter((row["truth"], row["prediction"]) for row in test_rows(path))
+    matrix = page.all("table", "matrix")[0]
+    for row, truth in zip(matrix.all("tbody")[0].all("tr"), SHAPES, strict=True):
+        assert row.all("th")[0].text == truth
+        cells = row.all("td")
+        for cell, said in zip(cells, SHAPES, strict=False):
+            assert cell.text == str(expected[truth, said] or "")
+            assert ("right" in cell.classes) == (truth == said)
+        assert int(cells[-1].text) == sum(expected[truth, said] for said in SHAPES)
+
+
+def test_a_darker_cell_is_a_larger_share(label):
+    _, page = label
+    for row in page.all("table", "matrix")[0].all("tbody")[0].all("tr"):
+        *cells, total = row.all("td")
+        levels = [(int(cell.text or 0), int(cell.classes[0].removeprefix("h"))) for cell in cells]
+        assert [level for _, level in sorted(levels)] == sorted(level for _, level in levels)
+        for count, level in levels:
+            assert (level == 0) == (count == 0)
+            assert abs(level - 10 * math.sqrt(count / int(total.text))) <= 1
+
+
+def test_a_cell_opens_exactly_its_images(label):
+    path, page = label
+    images = {}
+    for row in test_rows(path):
+        images.setdefault((row["truth"], row["prediction"]), set()).add(row["id"])
+    links = page.all("table", "matrix")[0].all("a")
+    assert len(links) == len(images)
+    for row, truth in zip(page.all("table", "matrix")[0].all("tbody")[0].all("tr"), SHAPES, strict=True):
+        for cell, said in zip(row.all("td"), SHAPES, strict=False):
+            for link in cell.all("a"):
+                panel = page.get(link.attributes["href"][1:])
+                pictured = [one.attributes["alt"] for one in panel.all("img")]
+                named = [one.text for one in panel.all("li")]
+                assert len(pictured) <= 12
+                assert set(pictured) | set(named) <= images[truth, said]
+                assert len(set(pictured) | set(named)) == min(len(images[truth, said]), len(pictured) + 24)
+
+
+def test_cells_open_without_script(label):
+    style = label[1].all("style")[0].children[0]
+    assert ".panel { display: none" in style
+    assert ".panel:target { display: block" in style
+
+
+def test_the_mistakes_are_the_most_confident_ones(label):
+    path, page = label
+    wrong = [row for row in test_rows(path) if row["truth"] != row["prediction"]]
+    wrong.sort(key=lambda row: -float(row[f"p:{row['prediction']}"]))
+    shots = page.get("mistakes").all("figure", "shot")
+    assert [shot.all("span", "id")[0].text for shot in shots] == [row["id"] for row in wrong[:24]]
+    for shot, row in zip(shots, wrong, strict=False):
+        assert (
+            f"is {row['truth']} said {row['prediction']} {float(row['p:' + row['prediction']]):.1%} sure" in shot.text
+        )
+
+
+def test_the_worst_class_comes_first(label):
+    path, page = label
+    scores = {row["name"]: row for row in RunDir(path).scores()["test"]["per_class"]}
+    rows = page.get("classes").all("tbody")[0].all("tr")
+    values = [scores[row.all("th")[0].text]["f1"] for row in rows]
+    assert values == sorted(values)
+    assert len(rows) == 10
+    assert page.get("classes").all("table", "sortable")
+
+
+def test_the_most_confused_pair_is_named(label):
+    path, page = label
+    counts = Counter(frozenset((r["truth"], r["prediction"])) for r in test_rows(path) if r["truth"] != r["prediction"])
+    most = max(counts.values())
+    said = re.search(r"Most often confused: (\w+) and (\w+) \(", page.get("confusion").text)
+    assert counts[frozenset(said.groups())] == most
+    assert f"{most / sum(counts.values()):.0%} of all {sum(counts.values())} mistakes" in page.get("confusion").text
+
+
+def test_curves_mark_the_best_epoch_and_overfitting(label):
+    path, page = label
+    section, run = page.get("training"), RunDir(path)
+    best = run.info()["result"]["best_epoch"]
+    value = run.history()[best - 1]["val"]["accuracy"]
+    assert (
+        f"Validation accuracy was best at epoch {best} ({100 * value:.1f}%); those weights were kept." in section.text
+    )
+    assert "Overfitting sets in after epoch 18" in section.text
+    plots = section.all("svg", "plot")
+    assert [figure.all("h3")[0].text for figure in section.all("figure")] == ["Loss", "Accuracy"]
+    for plot in plots:
+        texts = [one.text for one in plot.all("text")]
+        assert {f"best: {best}", "overfitting after 18", "train", "validation"} <= set(texts)
+    rows = section.all("tbody")[0].all("tr")
+    assert len(rows) == 30
+    assert rows[best - 1].classes == ["best"]
+
+
+def test_no_overfitting_is_said_too(tmp_path):
+    page = report(write_run(tmp_path / "run", overfit=None, num_pictures=2).path)
+    assert "No overfitting set in" in page.get("training").text
+    assert not any("overfitting" in one.text for one in page.get("training").all("text"))
+
+
+def test_calibration_says_which_way_it_errs(folder):
+    path = folder("label")
+
+    def change(scores, confidence, accuracy):
+        scores["test"]["calibration"] = [
+            {"lower": 0.5, "upper": 1.0, "confidence": confidence, "accuracy": accuracy, "count": 300}
+        ]
+
+    for confidence, accuracy, verdict in (
+        (0.9, 0.7, "too sure"),
+        (0.7, 0.9, "less sure"),
+        (0.8, 0.81, "about as sure"),
+    ):
+        edit(path, "scores.json", lambda scores, c=confidence, a=accuracy: change(scores, c, a))
+        text = report(path).get("calibration").text
+        assert f"claims {confidence:.1%} and is right {accuracy:.1%}" in text
+        assert verdict in text
+
+
+def test_the_whole_recipe_the_versions_and_the_command_are_there(label):
+    page = label[1]
+    assert re.search(r"train epochs 30 optimiser adamw lr 0.001", page.get("settings").text)
+    assert "torch 2.13.0" in page.get("again").text
+    assert "striate train shapes --model bipyramid" in page.get("again").text
+    cost = page.get("cost").text
+    for fact in (
+        "1,214,602",
+        "21.5 M",
+        "1 min 21 s",
+        "1,184 images/s",
+        "AMD EPYC 9B14",
+        "float32 148 ms, bf16 61.7 ms",
+    ):
+        assert fact in cost
+    assert "stage3 conv kernel 3, norm batch" in cost
+
+
+def test_findings_lead_with_the_worst(label):
+    findings = [one.classes[0] for one in label[1].all("ul", "findings")[0].all("li")]
+    assert findings == ["warning", "note"]
+
+
+def test_the_tags_report_ranks_by_average_precision_and_marks_each_tag(folder):
+    path = folder("tags")
+    page = report(path)
+    rows = page.get("classes").all("tbody")[0].all("tr")
+    assert rows[0].all("td")[1].text == "77.0%"
+    assert "average precision" in page.get("classes").text
+    shot = page.get("mistakes").all("figure", "shot")[0]
+    row = next(row for row in test_rows(path) if row["id"] == shot.all("span", "id")[0].text)
+    truth, said = (set(filter(None, row[key].split("|"))) for key in ("truth", "prediction"))
+    for tag in shot.all("span", "tag"):
+        kind = tag.classes[-1]
+        name = tag.text.split()[1]
+        assert {"right": name in truth & said, "missed": name in truth - said, "extra": name in said - truth}[kind]
+    assert len(shot.all("span", "tag")) == len(truth | said)
+    worst = max(float(row["loss"]) for row in test_rows(path) if row["correct"] == "0")
+    assert float(row["loss"]) == worst
+
+
+def test_tags_with_bars_in_their_names_are_told_apart(tmp_path):
+    names = ("a|b", "a", "b\\", "c")
+    page = report(write_run(tmp_path / "run", "tags", names=names, images={"val": 40, "test": 40}).path)
+    marked = {tag.text.split()[1] for tag in page.all("span", "tag")}
+    assert marked == set(names)
+
+
+def test_an_angle_is_compared_the_short_way_round(folder):
+    path = folder("angle")
+    page = report(path)
+    rows = test_rows(path)
+    errors = [abs((float(r["prediction:angle"]) - float(r["truth:angle"]) + 180) % 360 - 180) for r in rows]
+    assert page.all("p", "figure")[0].text == f"{np.mean(errors):.2f}°"
+    assert [plot.attributes["aria-label"].split()[0] for plot in page.get("predictions").all("svg", "plot")] == [
+        "Prediction",
+        "Mean",
+        "Histogram",
+    ]
+    shots = page.get("predictions").all("figure", "shot")
+    assert len(shots) == 24
+    assert shots[0].text.split("off by ")[1].startswith(f"{max(errors):.0f}")
+    signed = [(float(r["prediction:angle"]) - float(r["truth:angle"]) + 180) % 360 - 180 for r in rows]
+    assert f"{np.mean(signed):+.3g}".replace("-", "−").lstrip("+") in page.get("predictions").text
+
+
+def test_several_numbers_are_shown_one_by_one(folder):
+    page = report(folder("values"))
+    section = page.get("predictions")
+    assert len(section.all("svg", "plot")) == 4
+    assert [row.all("th")[0].text for row in section.all("table")[0].all("tr")[1:]] == ["x", "y"]
+    assert "6.10 mm" in section.text
+
+
+# What is missing
+
+
+def test_without_a_test_split_validation_is_reported_and_said_so(folder):
+    path = folder("label")
+    edit(path, "scores.json", lambda scores: scores.pop("test"))
+    page = report(path)
+    assert "accuracy on the validation split" in page.get("result").text
+    assert "The test split has no scores (it was not evaluated); this is validation." in page.text
+
+
+def test_a_closed_test_split_is_explained(folder):
+    path = folder("label")
+    edit(path, "scores.json", lambda scores: scores.pop("test"))
+    edit(path, "run.json", lambda info: info.update(is_test_open=False))
+    assert "stays closed until the study ends" in report(path).text
+
+
+@pytest.mark.parametrize("status", ["interrupted", "running", "diverged"])
+@pytest.mark.parametrize("kind", ["label", "tags", "angle"])
+def test_an_unfinished_run_shows_what_it_has(folder, status, kind):
+    path = folder(kind)
+    for name in ("scores.json", "predictions.csv", "pictures/index.json"):
+        (path / name).unlink()
+    (path / "history.jsonl").write_text("\n".join((path / "history.jsonl").read_text().split("\n")[:7]) + "\n")
+    edit(path, "run.json", lambda info: (info.pop("result"), info.update(status=status)))
+    page = report(path)
+    assert page.all("p", "figure")[0].text == "n/a"
+    assert "epoch 7" in page.get("result").text
+    assert len(page.get("training").all("svg", "plot")) == 2
+    assert len(page.get("training").all("tbody")[0].all("tr")) == 7
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, "x"])
+def test_a_metric_that_is_no_number_is_not_available(folder, value):
+    path = folder("label")
+
+    def spoil(scores):
+        scores["test"] |= {"accuracy": value, "loss": value, "ece": value, "intervals": {"accuracy": [value, value]}}
+        scores["test"]["per_class"][3] |= {"f1": value, "precision": value, "recall": value}
+        scores["test"]["calibration"][-1] |= {"accuracy": value, "confidence": value}
+
+    edit(path, "scores.json", spoil)
+    page = report(path)
+    assert page.all("p", "figure")[0].text == "n/a"
+    assert "nan" not in page.text.lower().split()
+    last = page.get("classes").all("tbody")[0].all("tr")[-1]
+    assert last.text.startswith("diamond n/a n/a n/a")
+    assert "not defined" in page.get("classes").text
+
+
+def test_a_gap_in_the_curve_is_said(folder):
+    path = folder("label")
+    lines = (path / "history.jsonl").read_text().splitlines()
+    row = json.loads(lines[4])
+    row["val"] = {"loss": math.nan, "accuracy": None}
+    lines[4] = json.dumps(row)
+    (path / "history.jsonl").write_text("\n".join(lines) + "\n")
+    page = report(path)
+    assert "A gap in a curve is a value that was not a number" in page.get("training").text
+    assert page.get("training").all("tbody")[0].all("tr")[4].text.count("n/a") == 2
+    solid = page.get("training").all("svg", "plot")[0].all("path")
+    assert any(one.attributes["d"].count("M") == 2 for one in solid if "s-val" in one.classes)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_very_short_histories(folder, lines):
+    path = folder("label")
+    kept = (path / "history.jsonl").read_text().splitlines()[:lines]
+    (path / "history.jsonl").write_text("".join(line + "\n" for line in kept))
+    section = report(path).get("training")
+    assert ("No epoch was recorded" in section.text) == (lines == 0)
+    assert len(section.all("svg", "plot")) == (2 if lines else 0)
+
+
+BROKEN = (None, b"", b"\x00\xff\xfe garbage\n", b'{"a": [1, 2', b"[]", b'"split","id"\n"unclosed')
+FILES = ("predictions.csv", "scores.json", "history.jsonl", "pictures/index.json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content"),
+    [*(("label", name, content) for name in FILES for content in BROKEN)]
+    + [(kind, "predictions.csv", content) for kind in ("tags", "angle") for content in BROKEN[:3]],
+)
+def test_a_broken_file_costs_only_its_part(folder, kind, name, content):
+    path = folder(kind)
+    if content is None:
+        (path / name).unlink()
+    else:
+        (path / name).write_bytes(content)
+    page = report(path)
+    assert page.get("settings").text
+    if name != "pictures/index.json" and (content is None or b"unclosed" in content):
+        assert "n/a" in page.text
+
+
+@pytest.mark.parametrize(
+    "key", ["dataset", "task", "recipe", "model", "versions", "device", "precision", "result", "input"]
+)
+@pytest.mark.parametrize("value", [None, [], "x"])
+def test_a_sparse_run_description_is_enough(folder, key, value):
+    path = folder("label")
+    edit(path, "run.json", lambda info: info.update({key: value}))
+    assert report(path).all("h1")[0].text == "bipyramid regularized"
+
+
+def test_a_class_without_images_in_a_split(tmp_path):
+    run = write_run(tmp_path / "run", images={"val": 30, "test": 12}, num_pictures=5)
+    assert "n/a" in report(run.path).get("classes").text
+
+
+def test_one_class_and_no_mistakes(tmp_path):
+    page = report(write_run(tmp_path / "run", names=("only",), images={"val": 5, "test": 5}).path)
+    assert "None: every image was named right" in page.get("mistakes").text
+    assert "Every image was named right" in page.get("confusion").text
+
+
+def test_file_names_that_are_not_text_still_find_their_picture(tmp_path):
+    run = write_run(tmp_path / "run", images={"val": 10, "test": 20}, num_pictures=20)
+    name = "\udcff\udcfe.jpg"
+    rows = run.predictions.read_text().splitlines()
+    old = rows[-1].split(",")[1]
+    run.predictions.write_bytes("\n".join(rows).replace(old, name).encode("utf-8", "surrogateescape"))
+    index = json.loads((run.pictures / "index.json").read_text())
+    write_json(run.pictures / "index.json", {key.replace(old, name): value for key, value in index.items()})
+    page = report(run.path)
+    shown = [one for one in page.all("img") if one.attributes["alt"] == "\\udcff\\udcfe.jpg"]
+    assert shown
+
+
+def test_pictures_stay_within_their_budget(tmp_path):
+    run = write_run(tmp_path / "run", skill=0.3, images={"val": 10, "test": 900}, num_pictures=700)
+    page = report(run.path)
+    assert len(page.all("img")) == 300
+    assert "It holds 300 pictures, at most 300;" in page.text
+    for panel in page.all("div", "panel"):
+        assert len(panel.all("img")) <= 12
