@@ -145,12 +145,19 @@ def train_run(dataset: Dataset, model: "Model", recipe: "Recipe", *, on_bad: str
     return run
 
 
-def resume_run(path: Path, **options: Any) -> RunDir:
-    """Go on with a run and write its report."""
-    from striate.report import report_run
-    from striate.run.execute import resume
+def resume(path: Path, **options: Any) -> RunDir | StudyDir:
+    """Go on with a run or a study, and write its report."""
+    from striate.report import report_run, report_study
 
-    run = resume(path, **options)
+    if kind_of(path) == "study":
+        from striate.study.execute import resume_study
+
+        study = resume_study(path, **options)
+        report_study(study)
+        return study
+    from striate.run.execute import resume as resume_run
+
+    run = resume_run(path, **options)
     report_run(run)
     return run
 

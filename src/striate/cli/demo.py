@@ -3,6 +3,7 @@
 import typer
 
 from . import options as o
+from .train import give_study
 
 SETTINGS = ("train.epochs=12", "train.patience=0")
 IMAGES = "toy:shapes?n=1200"
@@ -24,7 +25,6 @@ def demo(
     """Run a study on built-in pictures (drawn shapes), and write its verdict and report. About two minutes."""
     o.use_threads(threads)
     from striate.api import study_ladder
-    from striate.study.verdict import render
 
     found = study_ladder(
         IMAGES,
@@ -37,8 +37,4 @@ def demo(
         command=o.command_line(),
         progress=o.progress_for(quiet),
     )
-    verdict = found.verdict() or {}
-    text = f"{render(verdict)}\n\nreport: {found.report}\nnext: open it in a browser, then `striate check YOUR_FOLDER`"
-    o.give(
-        {"command": "demo", "study": str(found.path), "verdict": verdict, "report": str(found.report)}, text, as_json
-    )
+    give_study(found, "demo", as_json)

@@ -8,6 +8,7 @@ import typer
 from striate.base.errors import SettingsError
 
 from . import options as o
+from .train import give_study
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,15 +90,4 @@ def study(
         found = study_ladder(
             data, opening, model=model, changes=changes, seeds=seeds, folds=folds, target=target, **shared
         )
-
-    from striate.study.verdict import render
-
-    verdict = found.verdict()
-    text = (
-        f"{render(verdict)}\n\nreport: {found.report}\nnext: open it, or `striate report {found.path}`"
-        if verdict
-        else ""
-    )
-    o.give(
-        {"command": "study", "study": str(found.path), "verdict": verdict, "report": str(found.report)}, text, as_json
-    )
+    give_study(found, "study", as_json)

@@ -1,14 +1,15 @@
 """striate train, striate resume."""
 
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options as o
 
 if TYPE_CHECKING:
-    from striate.base.rundir import RunDir
+    from striate.base.rundir import RunDir, StudyDir
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,32 +86,50 @@ def train(
         command=o.command_line(),
         progress=o.progress_for(quiet),
     )
-    _give(run, as_json)
+    give_run(run, "train", as_json)
 
 
 def resume(
-    run: o.RunPath,
+    folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run or study folder.")],
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Go on with a run or study that Ctrl-C, a kill or a crash stopped; the result is as if it had never stopped."""
+    """Go on with a run or study that Ctrl-C, a kill or a crash stopped; the result is as if it had never stopped.
+
+    \b
+    Examples:
+      striate resume runs/001-bipyramid-regularized
+      striate resume runs/002-study-birds
+    """
     o.use_threads(threads)
-    from striate.api import resume_run
+    from striate.api import resume as go_on
+    from striate.base.rundir import StudyDir
 
-    _give(resume_run(Path(run), device=device, progress=o.progress_for(quiet)), as_json)
+    found = go_on(folder, device=device, progress=o.progress_for(quiet))
+    if isinstance(found, StudyDir):
+        give_study(found, "resume", as_json)
+    else:
+        give_run(found, "resume", as_json)
 
 
-def _give(run: "RunDir", as_json: bool) -> None:
+def give_run(run: "RunDir", command: str, as_json: bool) -> None:
+    """Give a finished run as the result of a command."""
     from striate.api import run_text
 
-    info, scores = run.info(), run.scores()
-    summary: dict[str, Any] = {
-        "command": "train",
-        "run": str(run.path),
-        "status": info["status"],
-        "result": info["result"],
-    }
-    o.give(summary | {"scores": scores, "report": str(run.report)}, run_text(run), as_json)
+    info = run.info()
+    summary: dict[str, Any] = {"command": command, "run": str(run.path), "status": info["status"]}
+    summary |= {"result": info["result"], "scores": run.scores(), "report": str(run.report)}
+    o.give(summary, run_text(run), as_json)
+
+
+def give_study(study: "StudyDir", command: str, as_json: bool) -> None:
+    """Give a finished study as the result of a command."""
+    from striate.study.verdict import render
+
+    verdict = study.verdict() or {}
+    text = f"{render(verdict, shutil.get_terminal_size().columns)}\n\nreport: {study.report}"
+    summary = {"command": command, "study": str(study.path), "verdict": verdict, "report": str(study.report)}
+    o.give(summary, text, as_json)

@@ -22,7 +22,7 @@ from striate.train.precision import choose_precision
 
 from .finish import finish
 from .network import Model, build_network, name_of, stored_blueprint
-from .prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits
+from .prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
 from .training import Training
 
@@ -73,9 +73,7 @@ def train(
     run = RunDir(folder)
     with locked(folder):
         run.save_info(info)
-        write_json(
-            folder / "split.json", {split: [dataset.ids[i] for i in found] for split, found in dataset.splits.items()}
-        )
+        write_json(folder / "split.json", split_ids(dataset))
         training = Training(run, prepared, network, seed=seed, precision=precision["name"], progress=progress)
         return _carry_out(training, info, None, is_test_open)
 

@@ -96,17 +96,20 @@ def automatic_batch_size(num_train: int) -> int:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return a SHA-256 over ids, target values, class names and file sizes: what a run's data were."""
+    """Return a SHA-256 over splits, ids, target values, class names and file sizes: what a run's data were.
+
+    Images in no split do not count, so leaving files out and never having had them are the same.
+    """
     digest = hashlib.sha256()
-    for sample_id in dataset.ids:
-        digest.update(sample_id.encode("utf-8", "surrogateescape") + b"\x00")
-    for name, target in dataset.targets.items():
-        digest.update(to_json([name, target.kind, target.names]).encode())
-        digest.update(np.ascontiguousarray(target.values).tobytes())
-    sizes = [
-        path.stat().st_size for index in range(len(dataset)) if (path := dataset.images.path(index)) and path.exists()
-    ]
-    digest.update(np.asarray(sizes, dtype=np.int64).tobytes())
+    for split, found in dataset.splits.items():
+        names = "\x00".join([split, *(dataset.ids[index] for index in found)])
+        digest.update(names.encode("utf-8", "surrogatepass") + b"\x00\x00")
+        paths = (dataset.images.path(int(index)) for index in found)
+        sizes = [path.stat().st_size for path in paths if path is not None and path.exists()]
+        digest.update(np.asarray(sizes, dtype=np.int64).tobytes())
+        for name, target in dataset.targets.items():
+            digest.update(to_json([name, target.kind, target.names]).encode())
+            digest.update(np.ascontiguousarray(target.values[found]).tobytes())
     return digest.hexdigest()
 
 
@@ -132,6 +135,11 @@ def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
     if found.kind == "tags":
         description["class_counts"] = {name: found.values[indices].sum(0) for name, indices in dataset.splits.items()}
     return description
+
+
+def split_ids(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the ids of each split, as split.json holds them."""
+    return {name: [dataset.ids[index] for index in found] for name, found in dataset.splits.items()}
 
 
 def restore_splits(dataset: Dataset, splits: dict[str, list[str]]) -> Dataset:

@@ -10,15 +10,16 @@ import numpy as np
 
 from striate.base import device as devices
 from striate.base.errors import Interrupted, ModelError, SettingsError
-from striate.base.files import write_json
+from striate.base.files import read_json, write_json
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir, locked, named_folder, new_folder
 from striate.base.seeds import rng_for
+from striate.data import open_dataset
 from striate.data.sample import Dataset
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
 from striate.run.network import require
-from striate.run.prepare import Prepared, describe_dataset, fingerprint, prepare
+from striate.run.prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 
 from .plan import Variant, check_names
 from .verdict import decide
@@ -84,6 +85,7 @@ def study(
     found = StudyDir(folder)
     with locked(folder):
         found.save_info({**info, "status": "running"})
+        write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
         try:
             runs = _train_all(found, conditions, variants, seeds)
         except Interrupted as stop:
@@ -96,6 +98,36 @@ def study(
         found.save_info({**info, "status": "finished"})
         write_json(folder / "verdict.json", decide(found))
     return found
+
+
+def resume_study(path: Path, *, device: str = "auto", progress: Progress | None = None) -> StudyDir:
+    """Go on with a study from its folder alone: the data are opened again from where they were.
+
+    Raises:
+        ModelError: this is no study, or its data came from Python.
+        DataError: the data are not what they were.
+    """
+    info = StudyDir(path).info()
+    where, options = info["dataset"]["where"], info["dataset"]["options"]
+    if not where:
+        raise ModelError(
+            "the study's data came from Python, not from a path", where=path, fix="call study() again with out=..."
+        )
+    plans = [{**options, "fold": fold} for fold in range(info["folds"])] if info["folds"] else [options]
+    splits = read_json(path / "split.json", "split list")
+    datasets = [restore_splits(open_dataset(where, **plan), found) for plan, found in zip(plans, splits, strict=True)]
+    return study(
+        datasets,
+        [Variant.from_json(values) for values in info["variants"]],
+        seeds=len(info["seeds"]),
+        baseline=info["baseline"],
+        target=info["target"],
+        out=path,
+        name=info["name"],
+        device=device,
+        command=info["command"],
+        progress=progress,
+    )
 
 
 def _train_all(
