@@ -36,7 +36,7 @@ start = time.perf_counter()
 prepared = prepare(
     open_dataset(arguments.data), recipe, target=None, device=devices.pick("cpu"), progress=Progress("quiet")
 )
-network = build_network(blueprint("bipyramid", head="pool", dense=0), prepared, 0)
+network = build_network(blueprint("bipyramid", depth=4), prepared, 0)
 network = devices.place(network, prepared.device)
 sample = torch.randn(arguments.batch, 3, arguments.size, arguments.size).contiguous(memory_format=torch.channels_last)
 precision = choose_precision(network, sample, arguments.precision)

@@ -45,6 +45,7 @@ def recipe():
     """Everything on that has state: augmentation, dropout, batch norm, averaging, a schedule."""
     changes = [
         "train.epochs=4",
+        "train.patience=0",
         "train.batch_size=16",
         "train.ema=0.9",
         "train.precision=float32",

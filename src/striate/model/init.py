@@ -17,7 +17,8 @@ def initialise(network: nn.Module, generator: Generator, scheme: str = "he") -> 
     """Set every parameter and buffer of the network.
 
     Convolution and linear weights follow the scheme; biases start at 0, normalisations at scale 1 and shift 0. The last
-    of these layers starts with a smaller variance, 1 / (3 fan-in), so that the first predictions are near uniform.
+    of these layers starts with a smaller variance, 1 / (9 fan-in), so that the first predictions are near uniform
+    even after many poolings, each of which raises the level.
 
     Args:
         scheme: "he", normal of variance 2 / fan-in (right before ReLU); "truncated", normal of deviation 0.02 cut at
@@ -31,7 +32,7 @@ def initialise(network: nn.Module, generator: Generator, scheme: str = "he") -> 
     draw = choose("initialisation", scheme, SCHEMES)
     weighted = [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)]
     for module in network.modules():
-        gain = 1 / sqrt(3) if weighted and module is weighted[-1] else sqrt(2)
+        gain = 1 / 3 if weighted and module is weighted[-1] else sqrt(2)
         _set(module, draw, gain, generator)
 
 

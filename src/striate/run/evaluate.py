@@ -77,7 +77,6 @@ def _prepared(dataset: Dataset, info: dict[str, Any], device: str, progress: Pro
     data = info["input"]
     geometry = Geometry(data["size_px"], data["fit"], data["margin"], data["channels"])
     store = open_store(dataset, geometry, progress=progress)
-    recipe, task = Recipe.parse(info["recipe"]), from_json(info["task"])
-    return Prepared(
-        dataset, recipe, task, geometry, store, data["mean"], data["std"], info["batch_size"], devices.pick(device)
-    )
+    recipe, task, mean, std = Recipe.parse(info["recipe"]), from_json(info["task"]), data["mean"], data["std"]
+    plan = {"batch_size": info["batch_size"], "num_epochs": info["num_epochs"]}
+    return Prepared(dataset, recipe, task, geometry, store, mean, std, **plan, device=devices.pick(device))

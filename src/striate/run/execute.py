@@ -226,6 +226,7 @@ def _describe(
         "input": {**vars(replace(geometry)), "mean": list(prepared.mean), "std": list(prepared.std)},
         "seed": seed,
         "batch_size": prepared.batch_size,
+        "num_epochs": prepared.num_epochs,
         "versions": devices.versions(),
         "device": devices.describe(prepared.device),
         "precision": precision,

@@ -25,8 +25,8 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     """
     if isinstance(model, nn.Module):
         return model
-    plan = model if isinstance(model, Blueprint) else _plan(model, prepared.recipe.model.options(), progress)
     size = prepared.geometry.size_px
+    plan = model if isinstance(model, Blueprint) else _plan(model, prepared.recipe.model.options(), size, progress)
     return build(
         plan,
         channels=prepared.geometry.channels,
@@ -36,13 +36,14 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     )
 
 
-def _plan(name: str, wanted: dict[str, Any], progress: Progress | None) -> Blueprint:
+def _plan(name: str, wanted: dict[str, Any], size: int, progress: Progress | None) -> Blueprint:
     if name.endswith(".toml"):
         return Blueprint.from_toml(name)
     known = options(name)
     left_out = [option for option in wanted if option not in known]
     if left_out and progress is not None:
         progress.line(f"{name} has no option {', '.join(left_out)}: left out")
+    wanted = {"size": size, **wanted}
     return blueprint(name, **{option: value for option, value in wanted.items() if option in known})
 
 
@@ -76,6 +77,6 @@ def name_of(model: Model) -> str:
 def require(model: Model) -> None:
     """Refuse what is no network, before any data are read."""
     if isinstance(model, str):
-        _plan(model, {}, None)
+        _plan(model, {}, 64, None)
     elif not isinstance(model, Blueprint | nn.Module):
         raise SettingsError(f"{type(model).__name__} is not a network", fix="give a name, a Blueprint or an nn.Module")

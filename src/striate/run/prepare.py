@@ -33,6 +33,7 @@ class Prepared:
     mean: list[float]
     std: list[float]
     batch_size: int
+    num_epochs: int
     device: torch.device
 
     def loader(self, split: str, *, seed: int = 0, is_training: bool = False, indices: Indices | None = None) -> Loader:
@@ -82,7 +83,8 @@ def prepare(
     }
     task = for_target(name, found, found.values[train], **options)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
-    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, device)
+    num_epochs = recipe.train.epochs or automatic_epochs(len(train))
+    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, num_epochs, device)
 
 
 def automatic_batch_size(num_train: int) -> int:
@@ -93,6 +95,16 @@ def automatic_batch_size(num_train: int) -> int:
         [32, 64, 128]
     """
     return 32 if num_train <= 1000 else 64 if num_train <= 20_000 else 128
+
+
+def automatic_epochs(num_train: int) -> int:
+    """Return 40 epochs up to 4,000 training images, fewer beyond, but at least 12.
+
+    Example:
+        >>> [automatic_epochs(count) for count in (500, 2000, 8000, 60000)]
+        [40, 40, 20, 12]
+    """
+    return min(40, max(12, 160_000 // num_train))
 
 
 def fingerprint(dataset: Dataset) -> str:

@@ -43,12 +43,13 @@ class ModelSettings(Settings):
 class TrainSettings(Settings):
     """How the network is trained. None means automatic; the values used are recorded in the run.
 
-    `momentum` is SGD's, or Adam's first beta. `clip` is the largest gradient norm, `ema` the decay of the weight
-    average (0 is off), `patience` the epochs without a better score before stopping (0 never stops; None: half of the
-    epochs, since a rate that is still high hides progress).
+    Automatic `epochs`: 40 up to 4,000 training images, fewer beyond, but at least 12. Automatic `patience` (epochs
+    without a better score before stopping; 0 never stops): half of the epochs, since a rate that is still high hides
+    progress. `momentum` is SGD's, or Adam's first beta; `clip` the largest gradient norm; `ema` the decay of the
+    weight average (0 is off).
     """
 
-    epochs: int = Field(30, ge=1, le=100_000)
+    epochs: int | None = Field(None, ge=1, le=100_000)
     batch_size: int | None = Field(None, ge=1, le=65536)
     optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
     lr: float | None = Field(None, gt=0, le=1e12)
@@ -89,9 +90,9 @@ def _recipes() -> dict[str, Recipe]:
     augmented = baseline.model_copy(update={"text": "baseline + augmentation", "augment": STRENGTHS["medium"]})
     regularized = augmented.model_copy(
         update={
-            "text": "+ dropout, batch norm, weight decay, label smoothing",
+            "text": "+ dropout, batch norm (and the larger rate it allows), weight decay, label smoothing",
             "model": ModelSettings(norm="batch", dropout=0.3),
-            "train": baseline.train.model_copy(update={"weight_decay": 0.05, "label_smoothing": 0.1}),
+            "train": baseline.train.model_copy(update={"lr": 0.01, "weight_decay": 0.05, "label_smoothing": 0.1}),
         }
     )
     return {"baseline": baseline, "augmented": augmented, "regularized": regularized}

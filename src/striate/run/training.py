@@ -49,7 +49,7 @@ class Training:
         self.optimiser = build(
             network, settings.optimiser, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay
         )
-        rate = rate_at(lr, settings.schedule, settings.epochs * len(self.loader), settings.warmup)
+        rate = rate_at(lr, settings.schedule, prepared.num_epochs * len(self.loader), settings.warmup)
         self.average = Average(network, settings.ema) if settings.ema else None
         self.update = Update(
             network,
@@ -61,7 +61,7 @@ class Training:
             average=self.average,
             name_of=lambda index: prepared.dataset.ids[index],
         )
-        patience = settings.patience if settings.patience is not None else max(1, settings.epochs // 2)
+        patience = settings.patience if settings.patience is not None else max(1, prepared.num_epochs // 2)
         self.position, self.stop = Position(), Stop(task.monitor_mode, patience)
         self.best: dict[str, Tensor] = {}
         self._saved_s = time.monotonic()
@@ -83,7 +83,7 @@ class Training:
             return fit(
                 self.update,
                 self.loader,
-                num_epochs=self.prepared.recipe.train.epochs,
+                num_epochs=self.prepared.num_epochs,
                 position=self.position,
                 stop=self.stop,
                 validate=self.validate,
@@ -109,7 +109,7 @@ class Training:
         speed = row.pop("batches_per_s") * self.loader.batch_size
         self.run.add_epoch({**row, "images_per_s": round(speed, 1)})
         monitor = self.prepared.task.monitor
-        epochs, train, val = self.prepared.recipe.train.epochs, row["train"], row["val"]
+        epochs, train, val = self.prepared.num_epochs, row["train"], row["val"]
         shown = ", ".join(
             f"{name} loss {one['loss']:.4f} {monitor} {one[monitor]:.4f}"
             for name, one in (("train", train), ("val", val))

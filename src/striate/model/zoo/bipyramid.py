@@ -1,5 +1,7 @@
 """The bipyramidal network: maps get smaller and more numerous, step by step."""
 
+from math import ceil, log2
+
 from striate.base.errors import SettingsError
 from striate.model.blueprint import Blueprint, Row
 
@@ -10,10 +12,11 @@ PAPER = "LeCun et al., Backpropagation applied to handwritten zip code recogniti
 
 def bipyramid(
     *,
+    size: int = 64,
     width: int = 32,
-    depth: int = 4,
-    head: str = "flatten",
-    dense: int = 128,
+    depth: int = 0,
+    head: str = "pool",
+    dense: int = 0,
     norm: str = "none",
     activation: str = "relu",
     dropout: float = 0.0,
@@ -22,8 +25,9 @@ def bipyramid(
     """Return levels of 3x3 convolution, activation and 2x2 max-pooling; the filters double at each level.
 
     Args:
-        width: filters of the first level.
-        depth: number of levels; each halves height and width.
+        size: side of the images in pixels, which decides the depth.
+        width: filters of the first level; levels beyond the fifth stay at 16 times as many.
+        depth: number of levels, each of which halves height and width, rounded up; 0 = down to a 2x2 map.
         head: "flatten" keeps where things are and ties the network to its input size; "pool" takes the mean of each
             map and works at any size.
         dense: width of the hidden layer in the head; 0 = none.
@@ -33,15 +37,15 @@ def bipyramid(
 
     Example:
         >>> [row.name for row in bipyramid(depth=2).rows]
-        ['conv1', 'pool1', 'conv2', 'pool2', 'flatten', 'dense', 'outputs']
+        ['conv1', 'pool1', 'conv2', 'pool2', 'pool', 'outputs']
     """
-    if head not in {"flatten", "pool"} or depth < 1:
+    if head not in {"flatten", "pool"} or depth < 0:
         raise SettingsError(
-            f"head {head!r}, depth {depth} cannot be", where="bipyramid", fix="give head flatten or pool, depth >= 1"
+            f"head {head!r}, depth {depth} cannot be", where="bipyramid", fix="give head flatten or pool, depth >= 0"
         )
     rows = []
-    for level in range(depth):
-        rows += _level(width * 2**level, norm, str(level + 1))
+    for level in range(depth or max(1, ceil(log2(size)) - 1)):
+        rows += _level(width * 2 ** min(level, 4), norm, str(level + 1))
         if spatial_dropout:
             options = {"rate": spatial_dropout, "spatial": True}
             rows.append(Row("dropout", options=options, name=f"spatial_dropout{level + 1}"))
@@ -51,16 +55,19 @@ def bipyramid(
     if dropout:
         rows.append(Row("dropout", options={"rate": dropout}, name="dropout"))
     rows.append(Row("linear", options={"activation": "none"}, name="outputs"))
-    return Blueprint("bipyramid", tuple(rows), paper=PAPER, size=128, defaults={"activation": activation})
+    return Blueprint("bipyramid", tuple(rows), paper=PAPER, size=size, defaults={"activation": activation})
+
+
+ODD = {"ceil": True}  # an odd map keeps its last row and column, so that any size can be halved any number of times
 
 
 def _level(width: int, norm: str, number: str) -> list[Row]:
     if norm == "none":
-        return [Row("conv", width, name=f"conv{number}"), Row("max_pool", stride=2, name=f"pool{number}")]
+        return [Row("conv", width, name=f"conv{number}"), Row("max_pool", stride=2, options=ODD, name=f"pool{number}")]
     bare = {"activation": "none", "bias": False}
     return [
         Row("conv", width, options=bare, name=f"conv{number}"),
-        Row("max_pool", stride=2, name=f"pool{number}"),
+        Row("max_pool", stride=2, options=ODD, name=f"pool{number}"),
         Row("normalise", options={"norm": norm}, name=f"norm{number}"),
     ]
 
