@@ -51,6 +51,7 @@ def recipe():
         "train.precision=float32",
         "train.lr=0.01",
         "model.width=8",
+        "model.head=flatten",
         "model.depth=2",
     ]
     return named("regularized").changed(changes)
