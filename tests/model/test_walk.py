@@ -12,14 +12,16 @@ from striate.base import torchvision as tv
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import assemble, build
+from striate.model.network import Network
 from striate.model.table import render
 from striate.model.walk import walk
 
 
 def count_by_torch(network: nn.Module, size: int) -> int:
     counter = FlopCounterMode(display=False)
+    given = {"sides": True} if isinstance(network, Network) and network.blueprint.sides else {}
     with torch.no_grad(), counter:
-        network.eval()(torch.empty(1, 3, size, size, device="meta"))
+        network.eval()(torch.empty(1, 3, size, size, device="meta"), **given)
     return counter.get_total_flops() // 2
 
 

@@ -14,7 +14,37 @@ from striate.model.weights import copy_by_order, to_bytes
 TINY = {
     "bipyramid": ({"width": 4}, (16, 32)),
     "mlp": ({"width": 8}, (8, 16)),
+    "neocognitron": ({"width": 0.1}, (28, 33)),
+    "lenet5": ({}, (32, 36)),
+    "lenet5_dense": ({"width": 0.5}, (32, 36)),
+    "alexnet": ({"width": 0.05}, (64, 80)),
+    **{f"vgg{depth}{norm}": ({"width": 0.05}, (32, 40)) for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
+    "googlenet": ({"width": 0.1}, (32, 64)),
+    "inception_v2": ({"width": 0.1}, (32, 64)),
+    "inception_v3": ({"width": 0.1}, (75, 96)),
+    "inception_resnet_v2": ({"width": 0.1, "depth": [2, 3, 2]}, (75, 96)),
+    **dict.fromkeys(("squeezenet1_0", "squeezenet1_1"), ({"width": 0.25}, (32, 64))),
+    **dict.fromkeys(
+        ("densenet121", "densenet169", "densenet201", "densenet_cifar"), ({"growth": 4, "depth": [2, 3]}, (33, 64))
+    ),
+    "xception": ({"width": 0.05}, (64, 96)),
+    "xception_small": ({"width": 0.1}, (32, 64)),
     **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), ({"width": 4}, (33, 64))),
+    **{f"resnetv2_{layers}": ({"width": 4, "depth": [1, 2, 1, 1]}, (33, 64)) for layers in (50, 101, 152)},
+    **{f"wide_resnet{layers}_2": ({"width": 4, "depth": [1, 2, 1, 1]}, (33, 64)) for layers in (50, 101)},
+    **{f"resnext{name}": ({"width": 16, "depth": [1, 2, 1, 1]}, (33, 64)) for name in ("50_32x4d", "101_32x8d")},
+    **{f"resnet{layers}": ({"width": 4, "depth": [2, 2, 2]}, (32, 33)) for layers in (20, 32, 44, 56, 110)},
+    **{f"mobilenet{name}": ({"width": 0.1}, (33, 64)) for name in ("v1_100", "_v2", "_v3_small", "_v3_large")},
+    **{f"mobilenet{name}_cifar": ({"width": 0.1}, (32, 33)) for name in ("v1", "_v2")},
+    **{f"mnasnet{name}": ({"width": 0.1}, (33, 64)) for name in ("0_5", "0_75", "1_0", "1_3")},
+    **{f"efficientnet_b{number}": ({"width": 0.1, "depth": 0.3}, (33, 64)) for number in range(8)},
+    **{f"nasneta{name}": ({"width": 4, "depth": 1, "stem": 4}, (33, 64)) for name in ("large", "mobile")},
+    **{
+        f"convnext_{name}": ({"width": 4, "depth": [1, 1, 2, 1]}, (33, 64))
+        for name in ("tiny", "small", "base", "large")
+    },
+    "vit_b_16": ({"width": 12, "depth": 2, "expand": 1.0}, (32, 64)),
+    "vit_cifar": ({"width": 12, "depth": 2}, (32, 40)),
 }
 PUBLISHED = {
     "resnet18": 11_689_512,
@@ -33,7 +63,8 @@ def test_every_network_trains_and_travels(name: str, tmp_path) -> None:
         optimiser = torch.optim.SGD(network.parameters(), lr=1e-3)
         x = torch.randn(4, channels, size, size, generator=torch.Generator().manual_seed(0))
         for _ in range(2):
-            loss = F.cross_entropy(network(x), torch.tensor([0, 1, 2, 0]))
+            outputs = network(x, sides=True).values()
+            loss = sum(F.cross_entropy(y, torch.tensor([0, 1, 2, 0])) for y in outputs)
             loss.backward()
             assert all(value.grad is not None and value.grad.isfinite().all() for value in network.parameters())
             optimiser.step()
@@ -88,8 +119,10 @@ def test_options_change_the_network() -> None:
     assert [(row.block, row.width) for row in blueprint.rows] == [
         ("conv", 8),
         ("max_pool", 0),
+        ("normalise", 0),
         ("conv", 16),
         ("max_pool", 0),
+        ("normalise", 0),
         ("global_pool", 0),
         ("dropout", 0),
         ("linear", 0),
@@ -104,8 +137,8 @@ def test_options_change_the_network() -> None:
 
 def test_unknown_names_and_options_are_refused_with_the_nearest() -> None:
     with pytest.raises(SettingsError) as caught:
-        zoo.blueprint("resnet5O")
-    assert "resnet50" in caught.value.fix
+        zoo.blueprint("resnt152")
+    assert "resnet152" in caught.value.fix
     with pytest.raises(SettingsError) as caught:
         zoo.build("bipyramid", classes=2, widht=3)
     assert "'width'" in caught.value.fix

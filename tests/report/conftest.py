@@ -19,7 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "tags": lambda path: write_run(path, "tags"),
         "angle": lambda path: write_run(path, "value", names=("angle",), unit="deg"),
         "values": lambda path: write_run(path, "value", names=("x", "y"), unit="mm"),
-        "study": write_study,
+        "study": lambda path: write_study(path, num_pictures=25, num_images=200),
     }
 
     def copy(kind: str) -> Path:

@@ -354,7 +354,10 @@ def _write_values(split: str, names: Any, skill: float, count: int, truth_rng: A
         "mae": error.mean(),
         "mean_error_deg": error.mean(),
         "within_10_deg": (errors < 10).mean(),
-        "intervals": {key: [error.mean() - 0.8, error.mean() + 0.9] for key in ("mean_error_deg", "rmse")},
+        "intervals": {
+            "mean_error_deg": [error.mean() - 0.8, error.mean() + 0.9],
+            "rmse": [math.sqrt((errors**2).mean()) * k for k in (0.9, 1.1)],
+        },
         "per_field": [
             {"name": n, "rmse": 6.1, "mae": e.mean(), "r2": 0.97} for n, e in zip(names, errors.T, strict=True)
         ],

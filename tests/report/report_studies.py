@@ -25,7 +25,13 @@ SENTENCES = (
 
 
 def write_study(
-    path: Path, *, seeds: tuple[int, ...] = (0, 1, 2), num_pictures: int = 60, has_verdict: bool = True, **changes: Any
+    path: Path,
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    num_pictures: int = 60,
+    num_images: int = 300,
+    has_verdict: bool = True,
+    **changes: Any,
 ) -> StudyDir:
     """Write a finished study of four variants; `changes` replaces parts of study.json."""
     study, planned, rows = StudyDir(path), [], []
@@ -37,7 +43,14 @@ def write_study(
         parameters = 3_200_000 if model == "mlp" else 1_214_602
         described = {"name": model, "parameters": parameters, "macs": parameters * 8, "depth": 6, "blueprint": None}
         for seed in seeds:
-            options = {"recipe": recipe, "recipe_name": name, "model": described, "num_pictures": num_pictures}
+            images = {"val": num_images, "test": num_images}
+            options = {
+                "images": images,
+                "recipe": recipe,
+                "recipe_name": name,
+                "model": described,
+                "num_pictures": num_pictures,
+            }
             write_run(study.run(name, seed).path, skill=skill, seed=100 * number + seed, overfit=overfit, **options)
         rows.append(_summary(study, name, seeds) | {"text": text, "overfit_epoch": overfit, "parameters": parameters})
     info = describe("the three rungs", SHAPES, "label")

@@ -258,6 +258,20 @@ def test_several_numbers_are_shown_one_by_one(folder):
     assert "6.10 mm" in section.text
 
 
+def test_the_histogram_counts_every_error(folder):
+    path = folder("angle")
+    plot = report(path).get("predictions").all("svg", "plot")[2]
+    assert "Histogram of 300 errors" in plot.attributes["aria-label"]
+    bars = [one.attributes["d"] for one in plot.all("path") if "f-val" in one.classes]
+    heights = [abs(float(bar.split()[2]) - float(bar.split()[8])) for bar in bars]
+    signed = [(float(r["prediction:angle"]) - float(r["truth:angle"]) + 180) % 360 - 180 for r in test_rows(path)]
+    reach = 8 * np.median(np.abs(signed))
+    reach = min(reach, max(abs(np.sort(signed)[2]), abs(np.sort(signed)[297])))
+    counts, _ = np.histogram(np.clip(signed, -reach, reach), bins=31, range=(-reach, reach))
+    assert sum(counts) == 300
+    assert np.allclose(np.array(heights) / sum(heights), counts / 300, atol=0.01)
+
+
 # What is missing
 
 
@@ -276,8 +290,7 @@ def test_a_closed_test_split_is_explained(folder):
     assert "stays closed until the study ends" in report(path).text
 
 
-@pytest.mark.parametrize("status", ["interrupted", "running", "diverged"])
-@pytest.mark.parametrize("kind", ["label", "tags", "angle"])
+@pytest.mark.parametrize(("status", "kind"), [("interrupted", "label"), ("running", "tags"), ("diverged", "angle")])
 def test_an_unfinished_run_shows_what_it_has(folder, status, kind):
     path = folder(kind)
     for name in ("scores.json", "predictions.csv", "pictures/index.json"):
@@ -339,7 +352,8 @@ FILES = ("predictions.csv", "scores.json", "history.jsonl", "pictures/index.json
 
 @pytest.mark.parametrize(
     ("kind", "name", "content"),
-    [*(("label", name, content) for name in FILES for content in BROKEN)]
+    [("label", name, content) for name in FILES[:2] for content in BROKEN]
+    + [("label", name, content) for name in FILES[2:] for content in BROKEN[:3]]
     + [(kind, "predictions.csv", content) for kind in ("tags", "angle") for content in BROKEN[:3]],
 )
 def test_a_broken_file_costs_only_its_part(folder, kind, name, content):
@@ -357,7 +371,7 @@ def test_a_broken_file_costs_only_its_part(folder, kind, name, content):
 @pytest.mark.parametrize(
     "key", ["dataset", "task", "recipe", "model", "versions", "device", "precision", "result", "input"]
 )
-@pytest.mark.parametrize("value", [None, [], "x"])
+@pytest.mark.parametrize("value", [None, "x"])
 def test_a_sparse_run_description_is_enough(folder, key, value):
     path = folder("label")
     edit(path, "run.json", lambda info: info.update({key: value}))

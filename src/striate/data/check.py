@@ -8,7 +8,7 @@ import numpy as np
 from striate.base.progress import Progress
 from striate.base.text import plural, shown
 
-from .check_duplicates import SAME, Alike, exact_groups, join, look_alikes
+from .check_duplicates import STRICT, Alike, exact_groups, join, look_alikes
 from .check_labels import class_findings, group_findings, shortcut_findings
 from .check_scan import Scan, scan
 from .decode import Probe, expected_format
@@ -141,7 +141,8 @@ def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress
             kind, how = _named(alike)
             bar.advance(0, how)
             for group in join(alike.pairs):
-                yield from _copies(dataset, splits, [int(single[index]) for index in group], kind, how)
+                members = [int(single[index]) for index in group]
+                yield from _copies(dataset, splits, members, kind, how, is_sure=alike.least < STRICT)
     if not turns:
         text = f"turned and cropped copies were not looked for among {len(single):,} images"
         yield Finding("unchecked", "note", (), text, "use check --full")
@@ -149,26 +150,32 @@ def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress
 
 def _named(alike: Alike) -> tuple[str, str]:
     if alike.how == "near":
-        return "near_duplicate", "are nearly identical" if alike.least == SAME else "are very much alike"
+        return "near_duplicate", "are nearly identical" if alike.least < STRICT else "are very much alike"
     if alike.how == "cropped":
         return "cropped_duplicate", "are the same but for their rim"
     return "turned_duplicate", f"are the same but {alike.how}"
 
 
-def _copies(dataset: Dataset, splits: list[str], group: list[int], kind: str, how: str) -> Iterator[Finding]:
-    """Yield a finding on a group of copies: a leak when it is in two splits, and its conflict of labels."""
+def _copies(
+    dataset: Dataset, splits: list[str], group: list[int], kind: str, how: str, *, is_sure: bool = True
+) -> Iterator[Finding]:
+    """Yield a finding on a group of copies: a leak when it is in two splits, and its conflict of labels.
+
+    In a set of look-alikes nobody can be sure that two pictures are one: there both are notes.
+    """
+    severe = "warning" if is_sure else "note"
     ids = tuple(dataset.ids[index] for index in group)
     sides = list(dict.fromkeys(splits[index] for index in group if splits[index]))
     is_leak = len(sides) > 1
     where = f" across {' and '.join(sides)}" if is_leak else ""
     text = f"{plural(len(ids), 'picture')} {how}{where}: {listed(ids)}"
     fix = "keep them in one split" if is_leak else "keep one of them"
-    yield Finding(f"{kind}_leak" if is_leak else kind, "warning" if is_leak else "note", ids, text, fix)
+    yield Finding(f"{kind}_leak" if is_leak else kind, severe if is_leak else "note", ids, text, fix)
     labels = _labels(dataset, group)
     if len(set(labels)) > 1:
         said = ", ".join(f"{shown(name, 80)} ({label})" for name, label in list(zip(ids, labels, strict=True))[:4])
         text = f"{plural(len(ids), 'picture')} {how} but labelled differently: {said}"
-        yield Finding("conflicting_labels", "warning", ids, text, "find out which label is right")
+        yield Finding("conflicting_labels", severe, ids, text, "find out which label is right")
 
 
 def _labels(dataset: Dataset, group: list[int]) -> list[str]:

@@ -129,7 +129,7 @@ def features(pictures: Floats, count: int) -> Floats:
     """
     basis = _cosines(pictures.shape[1], count)
     spectrum = basis @ pictures @ basis.T
-    vectors = (spectrum * _weights(count)).reshape(len(pictures), -1)
+    vectors = (spectrum * _weights(count)).reshape(len(pictures), count * count)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
 
 
@@ -140,7 +140,7 @@ def turned(vectors: Floats, count: int, swap: bool, flip_rows: bool, flip_column
     spectrum = spectrum.transpose(0, 2, 1) if swap else spectrum
     spectrum = spectrum * sign[:, None] if flip_rows else spectrum
     spectrum = spectrum * sign if flip_columns else spectrum
-    return np.ascontiguousarray(spectrum.reshape(len(vectors), -1))
+    return np.ascontiguousarray(spectrum.reshape(vectors.shape))
 
 
 def _weights(count: int) -> Floats:

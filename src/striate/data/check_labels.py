@@ -14,6 +14,14 @@ from .sample import Dataset, Target
 
 SMALL_CLASS, UNEVEN = 10, 10.0
 MIN_MEMBERS, NUM_BINS, TELLTALE = 20, 12, 0.90
+TELLTALES = {  # columns of STATISTICS, and the file format behind them
+    "size": range(3),
+    "compression": range(3, 4),
+    "colour or brightness": range(4, 7),
+    "contrast": range(7, 8),
+    "border": range(8, 12),
+    "file format": range(len(STATISTICS), len(STATISTICS) + 1),
+}
 
 
 def class_counts(dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
@@ -93,14 +101,14 @@ def shortcut_findings(dataset: Dataset, scan: Scan) -> Iterator[Finding]:
     half = rng_for(0, "shortcut").permutation(len(members)) % 2 == 0
     accuracy = np.stack([_accuracy(column, labels, half, len(target.names)) for column in numbers.T])
     for index in np.flatnonzero(accuracy.max(axis=0) >= TELLTALE):
-        best = int(accuracy[:, index].argmax())
-        what = (*STATISTICS, "file format")[best]
-        name = shown(target.names[index], 40)
+        best = {what: float(accuracy[list(columns), index].max()) for what, columns in TELLTALES.items()}
+        telling = sorted((what for what in best if best[what] >= TELLTALE), key=lambda what: -best[what])
+        what = " or ".join(telling)
         text = (
-            f"shortcut: the {what} alone tells class {name!r} from the rest "
-            f"(balanced accuracy {accuracy[best, index]:.2f}; 0.50 is chance)"
+            f"shortcut: the {what} alone tells class {shown(target.names[index], 40)!r} from the rest "
+            f"(balanced accuracy {best[telling[0]]:.2f}; 0.50 is chance)"
         )
-        yield Finding("shortcut", "warning", (), text, f"make the {what} alike in all classes, or crop it away")
+        yield Finding("shortcut", "warning", (), text, f"make the {what} alike in all classes")
 
 
 def _accuracy(

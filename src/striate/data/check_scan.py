@@ -83,9 +83,11 @@ def scan(dataset: Dataset, *, full: bool = False, progress: Progress | None = No
     # in a random order, so that what is decoded in time is a fair sample
     order = rng_for(0, "scan").permutation(todo)
     if len(order):
-        _look_at_all(dataset, found, order, None if full else time.monotonic() + MAX_TIME_S, full, progress)
-        if cache is not None:
-            cache.save(found, dataset.ids)
+        try:
+            _look_at_all(dataset, found, order, None if full else time.monotonic() + MAX_TIME_S, full, progress)
+        finally:  # after Ctrl-C too: what was seen need not be seen again
+            if cache is not None:
+                cache.save(found, dataset.ids)
     return found
 
 
@@ -133,10 +135,10 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
         probe, pixels = decode.examine(data, name=path.name, channels=dataset.channels, short_side_px=SHORT_SIDE_PX)
         found.probes[index] = probe
         content, num_bytes = hashlib.blake2b(data, digest_size=16).digest(), len(data)
-    found.is_decoded[index] = True
     found.digests[index] = np.frombuffer(content, dtype=np.uint8)
     if pixels is not None:
         found.thumbs[index], found.statistics[index] = _summary(pixels, found.probes[index].size_hw, num_bytes)
+    found.is_decoded[index] = True  # last: an interrupted row is looked at again
 
 
 def _summary(pixels: ImageU8, size_hw: tuple[int, int], num_bytes: int) -> tuple[ImageU8, Sequence[float]]:
@@ -195,13 +197,13 @@ class _Cache:
             statistics=np.concatenate([self._old.statistics[rows], found.statistics]),
             is_decoded=np.concatenate([self._old.is_decoded[rows], found.is_decoded]),
         )
-        with suppress(ResourceError):
+        with suppress(ResourceError, OSError):
             write_bytes(self._path, buffer.getvalue())
 
 
 def _load(path: Path) -> tuple[list[str], list[str], Scan]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             rows = json.loads(archive["texts"].tobytes())
             probes = [
                 Probe(kind, mode, (size[0], size[1]), frames, orientation, problem)

@@ -112,7 +112,11 @@ def _first_target(dataset: Dataset, target: str | None, task: str | None) -> Dat
     kinds = TASK_KINDS[task] if task else ()
     name = target
     if name is None and kinds:
-        name = next((key for key, found in dataset.targets.items() if found.kind in kinds), None)
+        fitting = [key for key, found in dataset.targets.items() if found.kind in kinds]
+        if len(fitting) > 1:
+            what = f"several targets for task {task!r}: {', '.join(fitting)}"
+            raise DataError(what, where=dataset.where, fix=f"choose one, as in --target {fitting[0]}")
+        name = next(iter(fitting), None)
         if name is None:
             have = ", ".join(f"{key} ({found.kind})" for key, found in dataset.targets.items())
             what = f"no target for task {task!r}; the dataset has {have}"

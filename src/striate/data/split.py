@@ -19,7 +19,7 @@ def shuffled(ids: Sequence[str], seed: int) -> Indices:
 
 
 def strata(target: Target | None, count: int) -> npt.NDArray[np.int64]:
-    """Return one stratum an image (N,): its class, its rarest tag, or the decile of its first number.
+    """Return one stratum an image (N,): its class, its rarest tag, or the tenth in which its first number lies.
 
     Targets without classes or numbers (masks, boxes) give one stratum.
     """
@@ -33,7 +33,8 @@ def strata(target: Target | None, count: int) -> npt.NDArray[np.int64]:
         return np.where(tags.any(axis=1), rarity.argmin(axis=1), tags.shape[1])
     if target.kind == "value":
         first = target.values[:, 0].astype(np.float64)
-        return np.searchsorted(np.quantile(first, np.linspace(0.1, 0.9, 9)), first).astype(np.int64)
+        edges = np.linspace(0, 1, max(1, min(10, count // 10)) + 1)[1:-1]
+        return np.searchsorted(np.quantile(first, edges), first).astype(np.int64)
     return np.zeros(count, dtype=np.int64)
 
 

@@ -21,6 +21,7 @@ MATRICES = {"mm": slice(0, 2), "bmm": slice(0, 2), "addmm": slice(1, 3), "baddbm
 
 NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "native_layer_norm", "native_group_norm"}
 POINTWISE = {"relu", "hardtanh", "leaky_relu", "elu", "gelu", "silu", "hardswish", "sigmoid", "hardsigmoid", "tanh"}
+BROADCAST = {"add", "sub", "mul", "div", "pow", "sqrt", "neg", "clamp_min"}
 
 
 class ShapesOnly(TorchDispatchMode):
@@ -49,9 +50,37 @@ def perform(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
     if name == "mean" and len(args) > 1:
         return torch.ops.aten.sum.dim_IntList(*args)
+    if name == "cat":
+        return _cat(*args)
+    if name in BROADCAST:
+        return args[0].new_empty(_broadcast([arg.shape for arg in args if isinstance(arg, Tensor)]))
     if name.rstrip("_") in POINTWISE:
         return args[0] if name.endswith("_") else torch.empty_like(args[0])
     return func(*args, **kwargs)
+
+
+def _cat(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
+    dim %= parts[0].ndim
+    shapes = [(*part.shape[:dim], *part.shape[dim:][1:]) for part in parts]
+    if any(shape != shapes[0] for shape in shapes):
+        raise RuntimeError(f"maps of {' and '.join(_text(part.shape[1:]) for part in parts)} cannot be joined")
+    shape = list(parts[0].shape)
+    shape[dim] = sum(part.shape[dim] for part in parts)
+    return parts[0].new_empty(shape)
+
+
+def _broadcast(shapes: Sequence[Shape]) -> Shape:
+    """Return the shape of tensors put together point by point; what has size 1 is repeated."""
+    most = max(map(len, shapes))
+    sizes = list(zip(*((*[1] * (most - len(shape)), *shape) for shape in shapes), strict=True))
+    for column in sizes:
+        if len(set(column) - {1}) > 1:
+            raise RuntimeError(f"maps of {' and '.join(_text(shape[1:]) for shape in shapes)} do not fit together")
+    return tuple(0 if 0 in column else max(column) for column in sizes)
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def macs_of(func: Any, args: Sequence[Any], made: Sequence[Tensor]) -> int:

@@ -166,18 +166,19 @@ class Tracer(ShapesOnly):
         def end(module: nn.Module, args: Any, out: Any) -> None:
             tensor = next(_tensors(out), None)
             view = self.views.get(tensor) if tensor is not None else None
-            if view is None:
+            if tensor is None:
                 return
+            axes = view.axes if view else ()  # what does not depend on the image (a class token) sees nothing of it
             self.layers.append(
                 Layer(
                     len(self.layers),
                     name,
                     self.blocks[name],
-                    tuple(tensor.shape[1:]) if tensor is not None else (),
+                    tuple(tensor.shape[1:]),
                     parameters,
                     self.macs - self.before[0],
-                    (view.height.size, view.width.size),
-                    (view.height.jump, view.width.jump),
+                    (axes[0].size, axes[1].size) if axes else (0, 0),
+                    (axes[0].jump, axes[1].jump) if axes else (0.0, 0.0),
                     self.activation_bytes - self.before[1],
                 )
             )

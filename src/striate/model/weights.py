@@ -1,17 +1,57 @@
-"""Weights into a network: from its own file by name, from a reference implementation by order and shape."""
+"""Weights into a network: its own file by name; others' by order and shape, with a report of what went where."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError
 from striate.base.text import plural
 
+from . import published
+from .adapt import Roles, adapted, roles_of
+from .foreign import Foreign, read
+from .network import Network
+
 COUNTERS = "num_batches_tracked"  # of batch normalisation; not a weight, and references differ in having it
+FIX = "build it with the options, channels and size of these weights"
+ROOM_BYTES = 256 << 20  # a file may be four times the network's size (doubles, averages) and this
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of the tensors of a network and of a file.
+
+    Args:
+        source: the file, or who published it.
+        matched: name here -> name there.
+        reshaped: those of them that had to change -> what was done.
+        missing: names here that keep their fresh values: the layers that give the outputs.
+        unused: names there that went nowhere.
+        preset: how images are prepared for these weights, if that is known.
+    """
+
+    source: str
+    matched: Mapping[str, str]
+    reshaped: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    preset: published.Preset | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{plural(len(self.matched), 'tensor')} matched"]
+        parts += [f"{name}: {how}" for name, how in self.reshaped.items()]
+        parts += [f"fresh: {', '.join(self.missing)}"] if self.missing else []
+        parts += [f"unused: {', '.join(self.unused)}"] if self.unused else []
+        return f"{self.source}: " + "; ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts and lists."""
+        return asdict(self)
 
 
 def to_bytes(network: nn.Module) -> bytes:
@@ -19,48 +59,112 @@ def to_bytes(network: nn.Module) -> bytes:
     return save({name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()})
 
 
-def load(network: nn.Module, path: str | Path) -> None:
-    """Load a `.safetensors` file of a network of the same blueprint, name by name.
+def load(network: Network, source: str | Path, *, reset_head: bool | None = None) -> Loaded:
+    """Load weights into a network and return what went where.
+
+    A file this network was saved to is taken name by name. Any other is taken by order and shape: blueprints keep the
+    order of torchvision, else timm. The first layer adapts to the number of input channels (see
+    `adapt.channels_to`), a transformer's positions to the size of its map.
+
+    Args:
+        source: "imagenet" for published weights, from the local cache or downloaded; else a `.safetensors`, `.npz`, or
+            (read by a child process that takes tensors and nothing else) `.pth`, `.pt` or `.th` file.
+        reset_head: whether the last layer stays fresh if the number of outputs differs; by default only for "imagenet".
 
     Raises:
-        ModelError: the file cannot be read, or a tensor is missing, unknown or of another shape.
+        ModelError: the source cannot be read, would run code, or does not fit; the message names the first tensor.
     """
-    try:
-        given = load_file(path)
-    except (OSError, SafetensorError) as problem:
-        raise ModelError(f"cannot read weights ({problem})", where=path, fix="give a .safetensors file") from problem
-    wanted = network.state_dict()
-    fix = "build the network it was saved from, with the same options, classes, channels and size"
-    for trouble, names in (("missing", wanted.keys() - given), ("unknown", given.keys() - wanted)):
-        if names:
-            raise ModelError(f"{plural(len(names), 'tensor')} {trouble}, one is {min(names)!r}", where=path, fix=fix)
-    for name, value in wanted.items():
-        if value.shape != given[name].shape:
-            what = f"tensor {name!r} is {_text(given[name])}, the network's is {_text(value)}"
-            raise ModelError(what, where=path, fix=fix)
-    network.load_state_dict(given)
+    limit = 4 * sum(value.nbytes for value in network.state_dict().values()) + ROOM_BYTES
+    if source == "imagenet":
+        found = published.find(network.blueprint.name)
+        text, preset, resets = found.source, found.preset, reset_head is not False
+        given = read(published.fetch(found), limit)
+    else:
+        text, preset, resets = str(source), None, bool(reset_head)
+        given = read(source, limit)
+    here, there = _ordered(network, given, text)
+    fit = _fit(network, here, there, given.tensors, text, resets)
+    fit.write()
+    unused = tuple(name for name in given.tensors if name not in there and not name.endswith(COUNTERS))
+    matched = {name: other for name, other in zip(here, there, strict=True) if name in fit.ready}
+    return Loaded(text, matched, fit.reshaped, fit.fresh, unused, preset)
 
 
 def copy_by_order(network: nn.Module, reference: Mapping[str, Tensor], where: str = "reference") -> None:
-    """Copy a reference implementation's state, tensor by tensor in order; each shape must be equal.
+    """Copy a reference implementation's state, tensor by tensor in order; shapes are equal up to dimensions of 1.
 
     Blueprints keep the order of the reference (torchvision or timm), so its names need not be known.
 
     Raises:
         ModelError: the number of tensors or a shape differs; the first pair that does is named.
     """
-    ours = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTERS)}
-    theirs = {name: value for name, value in reference.items() if not name.endswith(COUNTERS)}
-    for (name, value), (other, given) in zip(ours.items(), theirs.items(), strict=False):
-        if value.shape != given.shape:
-            raise ModelError(
-                f"{name!r} is {_text(value)}, but {other!r} is {_text(given)}", where=where, fix="mend the row order"
-            )
-    if len(ours) != len(theirs):
-        raise ModelError(f"{len(ours)} tensors here, {len(theirs)} there", where=where, fix="mend the rows")
-    with torch.no_grad():
-        for value, given in zip(ours.values(), theirs.values(), strict=True):
-            value.copy_(given)
+    here, there = _weights(network.state_dict()), _weights(reference)
+    _fit(network, here, there, reference, where, False).write()
+
+
+def _weights(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.endswith(COUNTERS)]
+
+
+def _ordered(network: Network, given: Foreign, where: str) -> tuple[list[str], list[str]]:
+    """Return the names here and those there that belong to them, one to one."""
+    wanted, theirs = network.state_dict(), given.tensors
+    here, there = _weights(wanted), _weights(theirs)
+    if not set(here) & set(there):
+        order = _weights(published.key_order(network.blueprint.name))
+        if set(order) == set(there):
+            return here, order
+        if given.ordered:
+            return here, there
+    for trouble, odd in (("missing", wanted.keys() - theirs), ("unknown", theirs.keys() - wanted)):
+        if odd:
+            raise ModelError(f"{plural(len(odd), 'tensor')} {trouble}, one is {min(odd)!r}", where=where, fix=FIX)
+    return list(wanted), list(wanted)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Tensors ready to be copied: `ready` name -> new value; `reshaped` name -> what was done; `fresh` stay."""
+
+    state: Mapping[str, Tensor]
+    ready: dict[str, Tensor] = field(default_factory=dict)
+    reshaped: dict[str, str] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
+
+    def write(self) -> None:
+        """Copy the values into the network."""
+        with torch.no_grad():
+            for name, value in self.ready.items():
+                self.state[name].copy_(value)
+
+
+def _fit(
+    network: nn.Module, here: list[str], there: list[str], theirs: Mapping[str, Tensor], where: str, resets: bool
+) -> Fit:
+    """Bring each tensor there into the shape of the one here; nothing is copied yet, so a misfit changes nothing."""
+    state = network.state_dict()
+    roles = roles_of(network) if isinstance(network, Network) else Roles()
+    fit, fresh = Fit(state), []
+    for name, other in zip(here, there, strict=False):
+        value, given = state[name], theirs[other]
+        made = adapted(name, value, given, roles)
+        if made is not None and given.is_floating_point() == value.is_floating_point():
+            fit.ready[name] = made[0]
+            fit.reshaped.update({name: made[1]} if made[1] else {})
+        elif made is None and resets and name in roles.outputs:
+            fresh.append(name)
+        else:
+            raise _misfit(name, other, value, given, where, name in roles.outputs)
+    if len(here) != len(there):
+        raise ModelError(f"{len(here)} tensors here, {len(there)} there", where=where, fix=FIX)
+    return replace(fit, fresh=tuple(fresh))
+
+
+def _misfit(name: str, other: str, value: Tensor, given: Tensor, where: str, is_head: bool) -> ModelError:
+    kinds = [f"{_text(x)} {x.dtype}".removesuffix(" torch.float32") for x in (given, value)]
+    what = f"tensor {name} is {kinds[0]}, the network's is {kinds[1]}" + ("" if other == name else f" (from {other})")
+    fix = f"build it for {len(given)} outputs, or load with reset_head=True" if is_head else FIX
+    return ModelError(what, where=where, fix=fix)
 
 
 def _text(value: Tensor) -> str:

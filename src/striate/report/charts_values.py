@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -69,6 +70,9 @@ def errors(differences: Sequence[float], name: str, metric: Metric) -> Markup | 
         return None
     last = len(finite) - 1
     reach = max(abs(finite[int(0.01 * last)]), abs(finite[math.ceil(0.99 * last)])) or 1.0
+    reach = min(
+        reach, 8 * median(map(abs, finite)) or reach
+    )  # a few wild errors must not squeeze all others into one bar
     num_bins, width = 31, 2 * reach / 31
     counts = [0] * num_bins
     for value in finite:

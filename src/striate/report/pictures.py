@@ -55,8 +55,7 @@ class Album:
             return None
         self.num_used += 1
         self.num_bytes += len(content)
-        width, height = jpeg_size(content)
-        return Picture(Markup("data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")), width, height)
+        return Picture(_data_uri(content), *jpeg_size(content))
 
     def _names(self, run: RunDir) -> dict[str, str]:
         if run not in self._index:
@@ -76,9 +75,15 @@ def _read(run: RunDir, name: object) -> bytes | None:
     try:
         if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
             return None
-        return without_metadata(path.read_bytes())
+        content = without_metadata(path.read_bytes())
+        jpeg_size(content)  # raises when there is no frame to show
+        return content
     except (OSError, ValueError):
         return None
+
+
+def _data_uri(jpeg: bytes) -> Markup:
+    return Markup("data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii"))
 
 
 def without_metadata(jpeg: bytes) -> bytes:

@@ -196,7 +196,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     wanted = {
         "label": ("balanced_accuracy", "macro_f1", "top5_accuracy", "auc", "loss", "ece"),
         "tags": ("mean_average_precision", "macro_f1", "exact_match", "auc", "loss", "ece"),
-    }.get(run.kind, ("within_10_deg", "median_error_deg", *(() if run.is_angle else ("mae",)), "rmse", "r2", "loss"))
+    }.get(run.kind, (*(("within_10_deg", "median_error_deg") if run.is_angle else ("mae",)), "rmse", "r2", "loss"))
     unit = str(at(run.info, "task.unit", ""))
     return [
         (metric(key).label, metric(key, unit).text(scores[key]))

@@ -53,7 +53,7 @@ def _per_field(scores: dict[str, Any], unit: str) -> list[list[str]]:
 def _field(rows: list[Row], index: int, name: str, unit: str, *, is_angle: bool) -> dict[str, Any]:
     truths, said = [row.truths[index] for row in rows], [row.values[index] for row in rows]
     differences = [v - t for t, v in zip(truths, said, strict=True)]
-    found = metric("mean_error_deg" if is_angle else "value", unit)
+    found = metric("mean_error_deg" if is_angle else "rmse", unit)
     if is_angle:
         differences = [charts.circular(value) for value in differences]
     finite = [value for value in differences if math.isfinite(value)]

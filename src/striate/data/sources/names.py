@@ -34,7 +34,7 @@ def class_list(names: Iterable[str], where: object) -> tuple[str, ...]:
     for name in ordered:
         other = seen.setdefault(unicodedata.normalize("NFKC", name).casefold().strip(), name)
         if other != name:
-            forms = f"{other!r} and {name!r}" if other.casefold() != name.casefold() else f"{other!a} and {name!a}"
+            forms = f"{other!r} and {name!r}" if other.casefold() == name.casefold() else f"{other!a} and {name!a}"
             raise DataError(
                 f"classes {forms} differ only by case, Unicode form or blanks",
                 where=where,

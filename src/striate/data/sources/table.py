@@ -167,7 +167,7 @@ def _targets(table: _Table, target: str | None, task: str | None, separator: str
     elif target is not None and task != "regress":
         choose("column", target, table.columns, DataError)
         label = target if not _is_all(table.columns[target], _is_fraction) else label
-    elif target is None and task == "regress" and label:
+    elif target is None and task == "regress" and label and any(map(_is_number, table.columns[label])):
         found[label] = _numbers(table, [label])
     if label and label not in found:
         found[label] = _labels(table, label, separator, only=len(free) == 1 and task is None)

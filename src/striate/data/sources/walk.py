@@ -33,7 +33,9 @@ class Walk:
     def files(self, folder: Path) -> list[str]:
         """Return the pictures in `folder` and below, as paths relative to the root."""
         skip = len(os.path.join(str(self.root), ""))  # noqa: PTH118
-        return [path[skip:].replace(os.sep, "/") for path in self._pictures(str(folder), (os.path.realpath(folder),))]
+        above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(self.root))]
+        real = tuple(os.path.realpath(parent) for parent in reversed(above))
+        return [path[skip:].replace(os.sep, "/") for path in self._pictures(str(folder), real)]
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence on what was left out, or nothing."""

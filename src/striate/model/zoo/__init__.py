@@ -9,13 +9,51 @@ from striate.base.choose import choose, nearest
 from striate.base.errors import SettingsError
 from striate.model.blueprint import Blueprint
 
-from . import bipyramid, mlp, resnet
+from . import (
+    alexnet,
+    bipyramid,
+    convnext,
+    densenet,
+    efficientnet,
+    googlenet,
+    inception,
+    lenet,
+    mlp,
+    mnasnet,
+    mobilenet,
+    nasnet,
+    neocognitron,
+    resnet,
+    squeezenet,
+    vgg,
+    vit,
+    xception,
+)
 from .entry import Entry
 
 if TYPE_CHECKING:
     from striate.model.network import Network
 
-ZOO: dict[str, Entry] = {**bipyramid.ENTRIES, **mlp.ENTRIES, **resnet.ENTRIES}
+ZOO: dict[str, Entry] = {
+    **bipyramid.ENTRIES,
+    **mlp.ENTRIES,
+    **neocognitron.ENTRIES,
+    **lenet.ENTRIES,
+    **alexnet.ENTRIES,
+    **vgg.ENTRIES,
+    **googlenet.ENTRIES,
+    **inception.ENTRIES,
+    **resnet.ENTRIES,
+    **squeezenet.ENTRIES,
+    **densenet.ENTRIES,
+    **xception.ENTRIES,
+    **mobilenet.ENTRIES,
+    **nasnet.ENTRIES,
+    **mnasnet.ENTRIES,
+    **efficientnet.ENTRIES,
+    **vit.ENTRIES,
+    **convnext.ENTRIES,
+}
 
 __all__ = ["ZOO", "Entry", "blueprint", "build", "names", "options"]
 
@@ -76,13 +114,13 @@ def build(
     seed: int | None = None,
     **given: Any,
 ) -> "Network":
-    """Return a network with fresh weights, or those of a file.
+    """Return a network with fresh weights, published ones, or those of a file.
 
     Args:
         classes: their number or their names.
         channels: of the input.
         size: side, or height and width, of the input in pixels.
-        weights: a `.safetensors` file of a network of the same blueprint; None = fresh.
+        weights: None = fresh; "imagenet" = published ones; or a weights file (see `striate.model.weights.load`).
         seed: of the fresh weights.
         given: the network's options.
 
@@ -95,6 +133,8 @@ def build(
 
     outputs = classes if isinstance(classes, int) else len(classes)
     size_hw = (size, size) if isinstance(size, int) else size
+    if "size" in options(name):
+        given = {"size": max(size_hw), **given}
     network = build_network(blueprint(name, **given), channels=channels, outputs=outputs, size_hw=size_hw, seed=seed)
     if weights is not None:
         load(network, weights)

@@ -15,11 +15,21 @@ from collections.abc import Callable
 
 from torch import nn
 
+from .attention import ClassToken, FirstToken, Grid, TokenNorm, Tokens, Transformer
+from .cell import Cell
 from .conv import conv
+from .convnext import ConvNeXtBlock
+from .dense import dense
+from .inception import Fire, InceptionResidual, auxiliary_pool, inception
+from .inverted import inverted, squeeze_excite
 from .join import Add, Concat
+from .lecun import PartialConv, Subsample
 from .linear import dropout, linear
+from .neocognitron import ComplexCells, Contrast, SimpleCells
 from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool
-from .residual import basic, bottleneck
+from .preactivation import normalise, pre_conv
+from .residual import basic, bottleneck, pre_basic, pre_bottleneck
+from .separable import XceptionUnit, separable
 
 Block = Callable[..., nn.Module]
 
@@ -34,8 +44,34 @@ BLOCKS: dict[str, Block] = {
     "dropout": dropout,
     "basic": basic,
     "bottleneck": bottleneck,
+    "pre_basic": pre_basic,
+    "pre_bottleneck": pre_bottleneck,
+    "inverted": inverted,
+    "squeeze_excite": squeeze_excite,
+    "convnext": ConvNeXtBlock,
+    "cell": Cell,
+    "class_token": ClassToken,
+    "tokens": Tokens,
+    "transformer": Transformer,
+    "token_norm": TokenNorm,
+    "first_token": FirstToken,
+    "grid": Grid,
     "add": Add,
     "concat": Concat,
+    "partial_conv": PartialConv,
+    "subsample": Subsample,
+    "contrast": Contrast,
+    "simple_cells": SimpleCells,
+    "complex_cells": ComplexCells,
+    "inception": inception,
+    "inception_residual": InceptionResidual,
+    "auxiliary_pool": auxiliary_pool,
+    "fire": Fire,
+    "pre_conv": pre_conv,
+    "normalise": normalise,
+    "dense": dense,
+    "separable": separable,
+    "xception": XceptionUnit,
 }
 
 __all__ = ["BLOCKS", "Block"]

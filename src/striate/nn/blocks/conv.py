@@ -3,13 +3,44 @@
 from collections import OrderedDict
 from math import gcd
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from striate.base.errors import SettingsError
 
 from .norm import Spec, make_activation, make_norm, normalises
 
 Pair = int | tuple[int, int]
+
+
+class TensorFlowConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding, which depends on the input's size; see `pad_tensorflow`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, padding = pad_tensorflow(x, self.kernel_size, self.stride, self.dilation)
+        return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+def pad_tensorflow(
+    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...] = (1, 1), value: float = 0.0
+) -> tuple[Tensor, tuple[int, int]]:
+    """Return the map, and the padding still to add on each side, so that a window gives ceil(size / stride) units.
+
+    Where the two sides of an axis need different padding, the map is padded here; the larger part lies at its end.
+
+    Example:
+        >>> import torch
+        >>> x, padding = pad_tensorflow(torch.zeros(1, 1, 8, 9), (3, 3), (2, 2))
+        >>> x.shape, padding
+        (torch.Size([1, 1, 9, 11]), (0, 0))
+    """
+    high, wide = (
+        max(0, (-(-x.shape[axis - 2] // stride[axis]) - 1) * stride[axis] + reach + 1 - x.shape[axis - 2])
+        for axis, reach in enumerate(d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+    )
+    if high % 2 == 0 and wide % 2 == 0:
+        return x, (high // 2, wide // 2)
+    return F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2), value=value), (0, 0)
 
 
 def conv(
@@ -29,7 +60,8 @@ def conv(
 
     Args:
         kernel, stride, padding, dilation: one number, or one for height and one for width. Padding "same" keeps the
-            size at stride 1 (odd kernels), "valid" pads nothing.
+            size at stride 1 (odd kernels), "valid" pads nothing, "tensorflow" is TensorFlow's SAME (at stride 2 the
+            odd pixel goes to the bottom and the right).
         groups: number of separate groups of channels; `groups = c_in` is depthwise.
         bias: whether the convolution has one; by default if no normalisation follows.
 
@@ -47,7 +79,8 @@ def conv(
     check_groups(groups, c_in, width)
     has_bias = not normalises(norm) if bias is None else bias
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts["conv"] = nn.Conv2d(
+    layer = TensorFlowConv2d if padding == "tensorflow" else nn.Conv2d
+    parts["conv"] = layer(
         c_in, width, kernel, stride, pad_of(kernel, padding, dilation), dilation, groups, bias=has_bias
     )
     if normalises(norm):
@@ -64,7 +97,7 @@ def pad_of(kernel: Pair, padding: Pair | str, dilation: Pair = 1) -> tuple[int, 
         >>> pad_of(3, "same", dilation=2), pad_of((1, 7), "same"), pad_of(5, "valid")
         ((2, 2), (0, 3), (0, 0))
     """
-    if padding == "valid":
+    if padding in {"valid", "tensorflow"}:
         return 0, 0
     if padding == "same":
         (k_h, k_w), (d_h, d_w) = pair(kernel), pair(dilation)
@@ -72,7 +105,7 @@ def pad_of(kernel: Pair, padding: Pair | str, dilation: Pair = 1) -> tuple[int, 
             raise SettingsError(f"kernel {kernel} is even, so no padding keeps the size", fix="use an odd kernel")
         return d_h * (k_h // 2), d_w * (k_w // 2)
     if isinstance(padding, str):
-        raise SettingsError(f"unknown padding {padding!r}", fix='use "same", "valid" or pixels')
+        raise SettingsError(f"unknown padding {padding!r}", fix='use "same", "valid", "tensorflow" or pixels')
     return pair(padding)
 
 

@@ -23,6 +23,16 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class ScaledTanh(nn.Module):
+    """1.7159 tanh(2 x / 3), which is 1 at 1 and -1 at -1.
+
+    Reference: LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86 (1998), appendix A.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1.7159 * (x * (2 / 3)).tanh()
+
+
 def _group(width: int, groups: int = 32, eps: float = 1e-5) -> nn.Module:
     return nn.GroupNorm(gcd(groups, width), width, eps=eps)
 
@@ -55,6 +65,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "hardsigmoid": nn.Hardsigmoid,
     "tanh": nn.Tanh,
+    "scaled_tanh": ScaledTanh,
     "none": nn.Identity,
 }
 
@@ -88,8 +99,11 @@ def normalises(spec: Spec) -> bool:
     return spec != "none" and not (isinstance(spec, Mapping) and spec.get("kind") == "none")
 
 
-def make_activation(kind: str) -> nn.Module:
+def make_activation(kind: str, *, inplace: bool = True) -> nn.Module:
     """Return the activation; those that can work in place, on a tensor the block has made itself.
+
+    Args:
+        inplace: False for an activation of a block's input, which others may take too.
 
     Raises:
         SettingsError: the name is unknown.
@@ -98,4 +112,7 @@ def make_activation(kind: str) -> nn.Module:
         >>> make_activation("relu")
         ReLU(inplace=True)
     """
-    return choose("activation", kind, ACTIVATIONS)()
+    activation = choose("activation", kind, ACTIVATIONS)()
+    if not inplace and hasattr(activation, "inplace"):
+        setattr(activation, "inplace", False)  # noqa: B010 - a setting of torch's activations, not a submodule
+    return activation

@@ -1,12 +1,17 @@
 """Residual blocks: the input goes around the convolutions and is added."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
 from .conv import conv
 from .norm import Spec, make_activation
+from .preactivation import normalise, pre_conv
 
 
 class DropPath(nn.Module):
@@ -32,10 +37,7 @@ class DropPath(nn.Module):
 
 
 class Residual(nn.Module):
-    """`activation(branch(x) + shortcut(x))`.
-
-    The shortcut is the input itself, or a 1x1 projection where the shape changes.
-    """
+    """`activation(branch(x) + shortcut(x))`; the shortcut is the input itself, or what brings it to the new shape."""
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module | None, activation: str, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -57,11 +59,16 @@ def basic(
     *,
     stride: int = 1,
     groups: int = 1,
+    shortcut: str = "projection",
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
 ) -> Residual:
     """Return two 3x3 convolutions with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
+
+    Args:
+        shortcut: where the shape changes: "projection" is a 1x1 convolution (the paper's option B), "pad" leaves
+            out rows and columns and adds maps of zeros, without parameters (option A).
 
     Reference: He et al., Deep Residual Learning for Image Recognition, arXiv:1512.03385, figure 5 left.
     """
@@ -69,7 +76,7 @@ def basic(
         conv(c_in, width, stride=stride, groups=groups, norm=norm, activation=activation),
         conv(width, width, groups=groups, norm=norm),
     )
-    return Residual(branch, _projection(c_in, width, stride, norm), activation, drop_path)
+    return Residual(branch, _shortcut(c_in, width, stride, norm, shortcut), activation, drop_path)
 
 
 def bottleneck(
@@ -102,8 +109,96 @@ def bottleneck(
         conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
         conv(inner, width, kernel=1, norm=norm),
     )
-    return Residual(branch, _projection(c_in, width, stride, norm), activation, drop_path)
+    return Residual(branch, _shortcut(c_in, width, stride, norm), activation, drop_path)
 
 
-def _projection(c_in: int, width: int, stride: int, norm: Spec) -> nn.Module | None:
-    return conv(c_in, width, kernel=1, stride=stride, norm=norm) if stride != 1 or c_in != width else None
+class PreResidual(nn.Module):
+    """`branch(y) + shortcut(x)` with y the normalised and activated input; a projection takes y, the identity x.
+
+    Reference: He et al., Identity Mappings in Deep Residual Networks, arXiv:1603.05027, figure 4e.
+    """
+
+    def __init__(self, first: nn.Module, branch: nn.Module, projection: nn.Module | None, drop_path: float) -> None:
+        super().__init__()
+        self.projection = projection
+        self.first = first
+        self.branch = branch
+        self.drop_path = DropPath(drop_path) if drop_path else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        z = self.branch(y)
+        if self.drop_path is not None:
+            z = self.drop_path(z)
+        return z.add_(x if self.projection is None else self.projection(y))
+
+
+def pre_basic(
+    c_in: int,
+    width: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    norm: Spec = "batch",
+    activation: str = "relu",
+    drop_path: float = 0.0,
+) -> PreResidual:
+    """Return `basic` with normalisation and activation before each convolution: the identity stays untouched."""
+    first = normalise(c_in, norm=norm, activation=activation)
+    branch = nn.Sequential(
+        conv(c_in, width, stride=stride, groups=groups, bias=False),
+        pre_conv(width, width, groups=groups, norm=norm, activation=activation),
+    )
+    return PreResidual(first, branch, _shortcut(c_in, width, stride, "none"), drop_path)
+
+
+def pre_bottleneck(
+    c_in: int,
+    width: int,
+    *,
+    stride: int = 1,
+    reduction: int = 4,
+    groups: int = 1,
+    norm: Spec = "batch",
+    activation: str = "relu",
+    drop_path: float = 0.0,
+) -> PreResidual:
+    """Return `bottleneck` with normalisation and activation before each convolution: the identity stays untouched."""
+    inner = width // reduction
+    first = normalise(c_in, norm=norm, activation=activation)
+    branch = nn.Sequential(
+        conv(c_in, inner, kernel=1, bias=False),
+        pre_conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
+        pre_conv(inner, width, kernel=1, norm=norm, activation=activation),
+    )
+    return PreResidual(first, branch, _shortcut(c_in, width, stride, "none"), drop_path)
+
+
+class Pad(nn.Module):
+    """Every `stride`-th row and column, and maps of zeros before and after to have `width`."""
+
+    def __init__(self, c_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        if width < c_in:
+            raise SettingsError(f"shortcut 'pad' cannot go from {c_in} to {width} maps", fix="use 'projection'")
+        self.before, self.after, self.stride = (width - c_in) // 2, -(-(width - c_in) // 2), stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+
+
+def _project(c_in: int, width: int, stride: int, norm: Spec) -> nn.Module:
+    return conv(c_in, width, kernel=1, stride=stride, bias=False, norm=norm)
+
+
+def _pad(c_in: int, width: int, stride: int, norm: Spec) -> nn.Module:
+    return Pad(c_in, width, stride)
+
+
+SHORTCUTS: Mapping[str, Callable[[int, int, int, Spec], nn.Module]] = {"projection": _project, "pad": _pad}
+
+
+def _shortcut(c_in: int, width: int, stride: int, norm: Spec, kind: str = "projection") -> nn.Module | None:
+    """Return what brings the input to the branch's shape, None where it has it already."""
+    make = choose("shortcut", kind, SHORTCUTS)
+    return make(c_in, width, stride, norm) if stride != 1 or c_in != width else None

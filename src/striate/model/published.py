@@ -1,0 +1,168 @@
+"""Weights that others have published: where they are, how their images were prepared, what their classes are called."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from striate.base import torchvision as tv
+from striate.base.errors import ModelError
+from striate.base.text import shown
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How the images of some weights are prepared: shorter side to `resize`, centre square of `size`, normalised.
+
+    Args:
+        mean, std: of each channel, for values 0..1.
+        size: side in pixels of what the network sees.
+        resize: shorter side in pixels before that square is cut.
+        options: of the network that the weights need, `{"padding": "tensorflow"}`.
+    """
+
+    mean: tuple[float, ...] = IMAGENET[0]
+    std: tuple[float, ...] = IMAGENET[1]
+    size: int = 224
+    resize: int = 256
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def normal(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and std for images of another number of channels: then each has the average.
+
+        Example:
+            >>> Preset(mean=(0.5, 0.5, 0.2), std=(0.2, 0.2, 0.2)).normal(1)
+            ((0.4,), (0.2,))
+        """
+        if channels == len(self.mean):
+            return self.mean, self.std
+        mean, std = (round(sum(values) / len(values), 6) for values in (self.mean, self.std))
+        return (mean,) * channels, (std,) * channels
+
+
+PRESETS: Mapping[str, Preset] = {
+    "torchvision": Preset(),
+    "tensorflow": Preset((0.5,) * 3, (0.5,) * 3, options={"padding": "tensorflow"}),
+    "cifar": Preset(size=32, resize=32),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published ImageNet weights of a network.
+
+    Args:
+        source: who publishes them, and their name there.
+        url: of the file; for timm, the repository on the model hub.
+        classes: names in the order of the outputs.
+        scores: "top1" and "top5" in percent on ImageNet's validation images, as published; empty if not said there.
+    """
+
+    name: str
+    source: str
+    url: str
+    preset: Preset
+    classes: tuple[str, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def find(name: str) -> Published:
+    """Return what is published for a network; nothing is fetched.
+
+    Raises:
+        ModelError: neither torchvision nor timm publishes ImageNet weights of it.
+    """
+    models = tv.load("torchvision.models")
+    if name in models.list_models():
+        weights = models.get_model_weights(name).DEFAULT
+        how, metrics = weights.transforms(), weights.meta["_metrics"]["ImageNet-1K"]
+        preset = Preset(tuple(how.mean), tuple(how.std), how.crop_size[0], how.resize_size[0])
+        scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]}
+        return Published(name, f"torchvision {weights}", weights.url, preset, classes(), scores)
+    settings = _timm(name).get_pretrained_cfg(name)
+    if settings is None or settings.num_classes != 1000 or not (settings.hf_hub_id or settings.url):
+        raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
+    size = settings.input_size[1]
+    preset = Preset(tuple(settings.mean), tuple(settings.std), size, round(size / settings.crop_pct))
+    return Published(name, f"timm {name}.{settings.tag}", settings.hf_hub_id or settings.url, preset, classes())
+
+
+def classes() -> tuple[str, ...]:
+    """Return the names of the 1000 ImageNet classes in the order of published networks' outputs.
+
+    Example:
+        >>> classes()[0], classes()[281]
+        ('tench', 'tabby')
+    """
+    weights = tv.load("torchvision.models").ResNet18_Weights.DEFAULT
+    return tuple(weights.meta["categories"])
+
+
+def fetch(found: Published) -> Path:
+    """Return the file of published weights from the local cache, downloaded first if it is not there.
+
+    torchvision's lie in torch's cache (`$TORCH_HOME/hub/checkpoints`), timm's in that of the model hub (`$HF_HOME`).
+
+    Raises:
+        ModelError: it is not there and cannot be downloaded.
+    """
+    return _from_hub(found) if found.source.startswith("timm") else _from_torch(found)
+
+
+def _from_torch(found: Published) -> Path:
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / found.url.rsplit("/", 1)[-1]
+    if path.is_file():
+        return path
+    digits = re.search(r"-([a-f0-9]{8,})\.", path.name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(found.url, str(path), digits.group(1) if digits else None, progress=False)
+    except (OSError, RuntimeError) as problem:
+        raise _offline(found, problem, f"put the file into {path.parent}") from problem
+    return path
+
+
+def _from_hub(found: Published) -> Path:
+    hub = tv.load("huggingface_hub")
+    try:
+        return Path(hub.hf_hub_download(found.url, "model.safetensors"))
+    except Exception as problem:  # the client's errors have no common class
+        raise _offline(found, problem, "connect once, or give weights=FILE") from problem
+
+
+def _offline(found: Published, problem: Exception, fix: str) -> ModelError:
+    reason = shown(str(problem).strip().split("\n")[0], 60)
+    return ModelError(f"cannot fetch the weights of {found.name} ({reason})", where=found.url, fix=fix)
+
+
+def _timm(name: str) -> Any:
+    tv.load()  # first, since timm imports torchvision
+    try:
+        timm = tv.load("timm")
+    except ImportError as problem:
+        what = f"the published weights of {name!r} come with timm, which is missing"
+        raise ModelError(what, fix='install it: pip install "striate[pretrained]"') from problem
+    if not timm.is_model(name):
+        raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
+    return timm
+
+
+def key_order(name: str) -> tuple[str, ...]:
+    """Return the names of a published network's tensors, in order; empty if nobody publishes it."""
+    import warnings
+
+    import torch
+
+    models = tv.load("torchvision.models")
+    try:
+        make = models.get_model if name in models.list_models() else _timm(name).create_model
+    except ModelError:
+        return ()
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some announce a slow start of weights, which there is none of here
+        return tuple(make(name).state_dict())
