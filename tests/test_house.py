@@ -82,13 +82,16 @@ def test_files_and_functions_are_short(path):
 
 FORBIDDEN = {
     r"\bpickle\b(?!\W*(anywhere|=False))": set(),
-    r"torch\.load\(": set(),
+    r"torch\.load\(": {"model/import_weights.py"},  # weights_only, in a child process with limits
     r"(?<![\w.])eval\(": set(),
     r"extractall": set(),
     r"yaml\.load\(": set(),
     r"innerHTML": set(),
-    r"open\([^)]*[\"'][wax]b?\+?[\"']": {"base/files.py"},
-    r"write_(?:text|bytes)\((?=[\"'])|\.write_text\(|\.write_bytes\(": set(),
+    r"open\([^)]*[\"'][wax]b?\+?[\"']": {
+        "base/files.py",
+        "data/store.py",
+    },  # the store writes its map inside `files.whole_folder`
+    r"write_(?:text|bytes)\((?=[\"'])|\.write_text\(|\.write_bytes\(": {"data/store.py"},
 }
 
 
@@ -113,7 +116,8 @@ def without_docstrings(text: str) -> str:
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--version"], ["train", "-h"], ["recipes"], ["models"]])
 def test_the_command_starts_without_torch(arguments):
-    code = f"import sys; from striate.cli.app import run; code = run({arguments!r}); sys.exit(code + ('torch' in sys.modules))"
+    start = f"import sys; from striate.cli.app import run; code = run({arguments!r})"
+    code = start + "; sys.exit(code + ('torch' in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout

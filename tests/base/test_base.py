@@ -1,0 +1,180 @@
+"""The ground: error lines, settings, atomic files, seeds, folders and locks."""
+
+import errno
+import json
+import re
+
+import numpy as np
+import pytest
+
+from striate.base import files
+from striate.base.choose import choose
+from striate.base.errors import (
+    CheckError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    ModelError,
+    ResourceError,
+    SettingsError,
+    UserError,
+)
+from striate.base.rundir import RunDir, StudyDir, kind_of, locked, named_folder, new_folder
+from striate.base.seeds import rng_for, seed_for
+from striate.base.settings import Settings, read_toml
+from striate.base.tensors import read_tensors, write_tensors
+from striate.base.text import duration, shown
+
+LINE = re.compile(r"error: .+: .+ -- fix: .+")
+
+
+class Inner(Settings):
+    learning_rate: float = 0.1
+    name: str = "a"
+
+
+class Outer(Settings):
+    inner: Inner = Inner()
+    count: int = 3
+
+
+def test_every_error_is_one_short_line_with_its_exit_code():
+    codes = {SettingsError: 2, DataError: 3, ModelError: 4, ResourceError: 5, DivergedError: 6, CheckError: 7}
+    for error, code in codes.items():
+        problem = error("w" * 500, where="x" * 500, fix="f" * 500)
+        assert problem.exit_code == code
+        assert len(problem.line) <= 240
+        assert LINE.fullmatch(problem.line)
+    assert Interrupted("stop", signal_number=15).exit_code == 143
+
+
+def test_control_characters_and_markup_are_shown_not_obeyed():
+    line = UserError("bad\x1b[31m", where="[/x]\n\u202e.png", fix="rename").line
+    assert "\x1b" not in line
+    assert "\n" not in line
+    assert "[/x]" in line
+    assert "\\u202e" in line
+    assert shown("a" * 500, 50).count("a") == 47
+
+
+def test_an_unknown_name_comes_with_the_nearest():
+    with pytest.raises(SettingsError, match="did you mean 'cosine'"):
+        choose("schedule", "cosin", {"cosine": 1, "step": 2})
+    with pytest.raises(DataError, match="choose one of a, b"):
+        choose("x", "zzzz", {"a": 1, "b": 2}, DataError)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"inner": {"learing_rate": 1}}, "did you mean learning_rate"),
+        ({"count": "many"}, "change count"),
+        ({"inner": {"learning_rate": float("nan")}}, "finite"),
+        ({"nothing": 1}, "known settings: inner, count"),
+    ],
+)
+def test_wrong_settings_name_file_field_and_fix(values, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        Outer.parse(values, "r.toml")
+    assert "r.toml: " in caught.value.line
+
+
+def test_assignments_are_typed_and_leave_the_original_alone():
+    start = Outer()
+    changed = start.changed(["inner.learning_rate=1e-3", "count=5", "inner.name=010"])
+    assert (changed.inner.learning_rate, changed.count, changed.inner.name) == (0.001, 5, "010")
+    assert start == Outer()
+    with pytest.raises(SettingsError, match="is not a setting"):
+        start.changed(["count"])
+
+
+def test_toml_errors_name_the_line(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text("a = 1\na = 2\n")
+    with pytest.raises(SettingsError, match=r"r\.toml"):
+        read_toml(path)
+
+
+def test_json_is_strict_and_plain():
+    text = files.to_json({"a": float("nan"), "b": np.float32(1.5), "c": np.arange(2), "d": [float("inf")]})
+    assert json.loads(text) == {"a": None, "b": 1.5, "c": [0, 1], "d": [None]}
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename"])
+def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, step):
+    path = tmp_path / "a.json"
+    files.write_json(path, 1)
+
+    def plan(at, where):
+        if at == step:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with files.faults(plan), pytest.raises(ResourceError, match="bytes needed"):
+        files.write_json(path, 2)
+    assert json.loads(path.read_text()) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_half_written_history_line_is_left_out(tmp_path):
+    run = RunDir(tmp_path)
+    run.add_epoch({"epoch": 1})
+    with (tmp_path / "history.jsonl").open("ab") as file:
+        file.write(b'{"epoch": 2, "tr')
+    assert run.history() == [{"epoch": 1}]
+
+
+def test_streams_differ_by_every_key_and_repeat():
+    seeds = {seed_for(0, "order", 1), seed_for(0, "order", 2), seed_for(1, "order", 1), seed_for(0, "augment", 1)}
+    assert len(seeds) == 4
+    assert (rng_for(3, "x").random(4) == rng_for(3, "x").random(4)).all()
+
+
+def test_folders_are_numbered_and_never_overwritten(tmp_path):
+    assert [new_folder(tmp_path, "a b/c").name for _ in range(2)] == ["001-a-b-c", "002-a-b-c"]
+    used = tmp_path / "mine"
+    used.mkdir()
+    (used / "x").touch()
+    with pytest.raises(SettingsError, match="not empty"):
+        named_folder(used)
+    named_folder(used, overwrite=True)
+    assert (tmp_path / "mine.old1" / "x").exists()
+    with pytest.raises(ResourceError):
+        named_folder(tmp_path / "mine.old1" / "x")
+
+
+def test_one_lock_a_folder(tmp_path):
+    with locked(tmp_path), pytest.raises(ResourceError, match="in use by pid"), locked(tmp_path):
+        pass
+    with locked(tmp_path):
+        pass
+
+
+def test_what_is_no_run_folder_or_newer_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="neither a run nor a study"):
+        kind_of(tmp_path)
+    with pytest.raises(ModelError, match="not a run folder"):
+        RunDir(tmp_path).info()
+    (tmp_path / "study.json").write_text('{"schema": 99}')
+    with pytest.raises(ModelError, match="newer Striate"):
+        StudyDir(tmp_path).info()
+
+
+def test_hostile_tensor_files_are_refused(tmp_path):
+    import torch
+
+    path = tmp_path / "w.safetensors"
+    write_tensors(path, {"a": torch.arange(6.0).reshape(2, 3)})
+    assert torch.equal(read_tensors(path)["a"], torch.arange(6.0).reshape(2, 3))
+    good = path.read_bytes()
+    header = (
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    )
+    twice = len(header).to_bytes(8, "little") + header + bytes(4)
+    for content in (good[:-3], (2**40).to_bytes(8, "little") + good[8:], twice, b"", b"PK\x03\x04" + good):
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match="not a readable safetensors file"):
+            read_tensors(path)
+
+
+def test_durations_read_well():
+    assert [duration(value) for value in (0.04, 59.7, 61, 7200)] == ["0.0 s", "1 min 00 s", "1 min 01 s", "2 h 00 min"]
