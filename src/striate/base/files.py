@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.replace(path)
         _fsync_folder(path.parent)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a parent may be a file
+            temporary.unlink()
         raise _disk_error(problem, path, len(content)) from problem
 
 

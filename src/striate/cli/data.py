@@ -100,12 +100,10 @@ def _describe(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _class_counts(dataset: "Dataset") -> list[tuple[str, list[int]]]:
-    target = next((found for found in dataset.targets.values() if found.kind in {"label", "tags"}), None)
-    if target is None:
-        return []
-    splits = dataset.splits.values()
-    hits = (lambda part, k: part == k) if target.kind == "label" else (lambda part, k: part[:, k] > 0)
-    return [(name, [int(hits(target.values[part], k).sum()) for part in splits]) for k, name in enumerate(target.names)]
+    from striate.data.check_labels import class_counts
+
+    counts = class_counts(dataset)
+    return [(name, [int(part[k]) for part in counts.values()]) for k, name in enumerate(dataset.classes) if counts]
 
 
 def _pictures(dataset: "Dataset", findings: "Findings", out: Path, recipe: Any) -> list[str]:

@@ -5,7 +5,7 @@ import typer
 from . import options as o
 from .train import give_study
 
-SETTINGS = ("train.epochs=12", "train.patience=0")
+SETTINGS = ("train.epochs=10", "train.patience=0")
 IMAGES = "toy:shapes?n=1200"
 
 
@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    seeds: int = typer.Option(2, help="Runs a variant.", min=1),
+    seeds: int = typer.Option(3, help="Runs a variant.", min=1),
     out: o.Out = None,
     threads: o.Threads = None,
     as_json: o.Json = False,
