@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +163,20 @@ def resume(path: Path, **options: Any) -> RunDir | StudyDir:
     return run
 
 
+def fork(path: Path, *, data: str | None = None, **options: Any) -> RunDir:
+    """Start a new run with a run's network, recipe and seed on its data as they are now; see `train_run`."""
+    from striate.run.execute import open_again
+    from striate.run.network import stored_blueprint
+    from striate.run.recipe import Recipe
+
+    run = RunDir(path)
+    info = run.info()
+    recipe = Recipe.parse(info["recipe"], path / "run.json")
+    dataset, plan = open_again(run, data), stored_blueprint(info, run)
+    same = {"recipe_name": info["recipe_name"], "seed": info["seed"], "target": info["task"]["target"]}
+    return train_run(dataset, plan, recipe, **same, **options)
+
+
 def study_ladder(
     where: str,
     opening: dict[str, Any],
@@ -218,6 +233,8 @@ def _study(
 def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tuple[Dataset, list[tuple[str, str]]]:
     """Decode every file once; stop at unusable ones, or return the dataset without them and (id, reason) of each.
 
+    What else would make results suffer is said, and travels with the dataset into the run folder.
+
     Raises:
         DataError: a file cannot be used and `on_bad` is "stop"; all are listed.
     """
@@ -225,10 +242,15 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
 
     if on_bad not in {"stop", "skip"}:
         raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
-    findings = prescan(dataset, progress=progress or Progress())
+    progress = progress or Progress()
+    findings = prescan(dataset, progress=progress)
     if on_bad == "stop":
         findings.require_usable(dataset)
-    return exclude_bad(dataset, findings), findings.reasons(dataset)
+    warnings = [item for item in findings if item.severity == "warning"]
+    for item in warnings:
+        progress.line(f"warning: {item.text}")
+    said = tuple({"kind": i.kind, "severity": i.severity, "count": len(i.ids), "text": i.text} for i in warnings)
+    return replace(exclude_bad(dataset, findings), findings=said), findings.reasons(dataset)
 
 
 def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:

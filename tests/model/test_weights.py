@@ -258,6 +258,30 @@ def test_presets_are_those_of_the_publishers() -> None:
     assert published.find("mobilenet_v2").preset.normal(1)[0] == pytest.approx((0.449,), abs=1e-3)
 
 
+def test_auxiliary_heads_are_left_out_of_a_network_without_them(tmp_path) -> None:
+    torch.manual_seed(0)
+    theirs = tv.load("torchvision.models").get_model("googlenet", init_weights=True, num_classes=5).eval()
+    path = tmp_path / "weights.npz"
+    save_npz(path, theirs.state_dict())
+    network = zoo.build("googlenet", classes=5, size=64, aux=False, seed=0).eval()
+    found = load(network, path)
+    assert found.unused and all(name.startswith("aux") for name in found.unused)
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(network(x), theirs(x), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_presets_of_networks_that_rescale_their_input_themselves(name: str) -> None:
+    theirs = tv.load("torchvision.models").get_model(name, init_weights=False, transform_input=True)
+    how = tv.load("torchvision.models").get_model_weights(name).DEFAULT.transforms()
+    image = torch.rand(1, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (how.mean, how.std))
+    seen = theirs._transform_input((image - mean) / std)
+    preset = published.find(name).preset
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (preset.mean, preset.std))
+    torch.testing.assert_close((image - mean) / std, seen, rtol=1e-5, atol=1e-5)
+
+
 def test_names_of_classes_are_unique() -> None:
     assert len(set(published.classes())) == 1000
 

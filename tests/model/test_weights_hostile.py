@@ -172,10 +172,10 @@ HOSTILE = {
 def test_hostile_safetensors_are_refused_quickly(kind, network, tmp_path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(HOSTILE[kind])
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ModelError):
         load(network, path)
-    assert time.monotonic() - start < 4
+    assert time.process_time() - start < 2
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(network, tmp_path) -> None:

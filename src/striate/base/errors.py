@@ -70,6 +70,12 @@ class CheckError(UserError):
     exit_code = 7
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM where no training listens for it: a KeyboardInterrupt with an exit code of its own."""
+
+    exit_code = 143
+
+
 class Interrupted(UserError):
     """Ctrl-C (130) or SIGTERM (143): the state was saved; `fix` holds the resume command."""
 

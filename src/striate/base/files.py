@@ -50,9 +50,10 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.replace(path)
         _fsync_folder(path.parent)
     except OSError as problem:
-        with suppress(OSError):  # a parent may be a file
-            temporary.unlink()
         raise _disk_error(problem, path, len(content)) from problem
+    finally:
+        with suppress(OSError):  # a parent may be a file
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -143,6 +144,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise _disk_error(problem, path, 0) from problem
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def require_room(folder: Path, num_bytes: int, what: str) -> None:
+    """Refuse work whose files would not fit on the disk of `folder`, which need not exist yet.
+
+    Raises:
+        ResourceError: there are fewer than `num_bytes` free.
+    """
+    folder = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        what = f"{what} need {num_bytes:,} bytes, {free:,} are free"
+        raise ResourceError(what, where=folder, fix="free space or choose another --out folder")
 
 
 def sha256(path: Path) -> str:

@@ -108,17 +108,18 @@ def named_folder(path: Path, *, overwrite: bool = False) -> Path:
 
     Raises:
         SettingsError: it exists and is not empty.
-        ResourceError: it cannot be created or written.
+        ResourceError: it cannot be created or written, or a process that is at work in it would be overwritten.
     """
     try:
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and not _is_free(path):
             if not overwrite:
                 raise SettingsError(
                     "output folder exists and is not empty",
                     where=path,
                     fix="use `striate resume`, --overwrite or another --out",
                 )
-            path.rename(_aside(path))
+            with locked(path):
+                path.rename(_aside(path))
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
         probe.touch()
@@ -128,6 +129,11 @@ def named_folder(path: Path, *, overwrite: bool = False) -> Path:
         raise ResourceError(
             f"cannot write to the output folder ({problem.strerror})", where=path, fix="choose another --out folder"
         ) from problem
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a folder holds nothing, or only what a run leaves that was killed before it began."""
+    return {entry.name for entry in path.iterdir()} <= {".lock", "split.json"}
 
 
 def _aside(path: Path) -> Path:
@@ -142,10 +148,14 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the folder's one lock; it names its holder and vanishes with the process.
 
     Raises:
-        ResourceError: another process holds it.
+        ResourceError: another process holds it, or the folder cannot be written.
     """
-    lock = path / ".lock"
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as problem:
+        raise ResourceError(
+            f"folder cannot be written ({problem.strerror})", where=path, fix="check its permissions"
+        ) from problem
     try:
         if not _try_lock(descriptor):
             holder = os.read(descriptor, 200).decode("utf-8", "replace") or "an unknown process"
@@ -183,7 +193,7 @@ def _versioned(path: Path, kind: str) -> dict[str, Any]:
             fix=f"name a folder made by `striate {'study' if kind == 'study' else 'train'}`",
         )
     info = read_json(path, f"{kind} description")
-    if not isinstance(info, dict) or not isinstance(info.get("schema"), int):
+    if not isinstance(info, dict) or not isinstance(info.get("schema"), int) or info["schema"] < 1:
         raise ModelError(f"not a {kind} description", where=path, fix="restore this file from a copy")
     if info["schema"] > SCHEMA:
         raise ModelError(

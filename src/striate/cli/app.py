@@ -1,14 +1,16 @@
 """The `striate` command: its groups, its errors and exit codes."""
 
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from striate import __version__
-from striate.base.errors import UserError
+from striate.base.errors import Terminated, UserError
 from striate.base.progress import say
 from striate.base.text import shown
 
@@ -59,16 +61,28 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt as stop:  # one more while the last line was written
+        code = getattr(stop, "exit_code", 130)
+    sys.exit(code)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """Turn SIGTERM into an exception, so that what is half written is removed on the way out."""
+    raise Terminated
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code: 0 ok, 1 our bug, 2 usage, 3 data, 4 model, 5 resource, ..."""
     is_debug = "--debug" in arguments
     try:
-        code = app(args=arguments, standalone_mode=False)
+        _invoke(arguments)
         sys.stdout.flush()
-        return int(code or 0)
+        return 0
+    except typer.Exit as end:
+        return end.exit_code
     except UserError as problem:
         if is_debug:
             traceback.print_exc()
@@ -79,9 +93,9 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as problem:
         say(_usage_line(problem))
         return 2
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as stop:
         say("error: stopped -- fix: run the same command again")
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush is quiet too
         return 0
@@ -91,6 +105,15 @@ def run(arguments: list[str]) -> int:
         what = f"{shown(type(problem).__name__)}: {shown(problem)}"
         say(f"error: this is a bug in striate: {what} -- fix: report it with the output of --debug")
         return 1
+
+
+def _invoke(arguments: list[str]) -> None:
+    """Run the command without Typer's own handling of Ctrl-C and of closed pipes, which has other exit codes."""
+    if "_STRIATE_COMPLETE" in os.environ:  # a shell asks what could come next
+        app(args=arguments)
+    command = typer.main.get_command(app)
+    with command.make_context("striate", arguments) as context:
+        command.invoke(context)
 
 
 def _usage_line(problem: typer.TyperException) -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.base.errors import SettingsError
+
 from . import options as o
 
 if TYPE_CHECKING:
@@ -91,6 +93,11 @@ def train(
 
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run or study folder.")],
+    data: Annotated[str | None, typer.Option(metavar="DATA", help="Where a run's data are now, if moved.")] = None,
+    fork: Annotated[
+        bool, typer.Option("--fork", help="Start a new run with a run's settings on its data as they are now.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the new run, with --fork.")] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -103,12 +110,19 @@ def resume(
     Examples:
       striate resume runs/001-bipyramid-regularized
       striate resume runs/002-study-birds
+      striate resume runs/001-bipyramid-regularized --fork
     """
+    if out and not fork:
+        raise SettingsError("a resumed run stays in its folder", where="--out", fix="leave it out, or use --fork")
     o.use_threads(threads)
-    from striate.api import resume as go_on
+    from striate import api
     from striate.base.rundir import StudyDir
 
-    found = go_on(folder, device=device, progress=o.progress_for(quiet))
+    options: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
+    if fork:
+        found: RunDir | StudyDir = api.fork(folder, data=data, out=out, command=o.command_line(), **options)
+    else:
+        found = api.resume(folder, **options | ({"where": data} if data else {}))
     if isinstance(found, StudyDir):
         give_study(found, "resume", as_json)
     else:

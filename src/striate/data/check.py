@@ -21,12 +21,14 @@ TINY_PX, LONG = 16, 5.0
 
 
 def prescan(dataset: Dataset, progress: Progress | None = None) -> Findings:
-    """Return the images that cannot be used: every file is decoded once and what is known of it is kept.
+    """Return the images that cannot be used, and what is odd about the others and about the classes.
 
+    Every file is decoded once and what is known of it is kept.
     A file whose size and time did not change is not read again. Beyond 50,000 files or a minute the rest is looked
     at by header; `check(full=True)` decodes them all.
     """
-    return _findings(scan(dataset, progress=progress), [], dataset.ids)
+    seen = scan(dataset, progress=progress)
+    return _findings(seen, [*_file_findings(dataset, seen), *class_findings(dataset)], dataset.ids)
 
 
 def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = None) -> Findings:

@@ -301,7 +301,8 @@ def _convert(image: Image.Image, channels: int) -> ImageU8:
         return np.repeat(grey[..., None], channels, axis=2)
     if image.has_transparency_data:
         image = Image.fromarray(_on_white(np.asarray(image.convert("RGBA"))))
-    pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    mode = "L" if channels == 1 else "RGB"
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels[..., None] if channels == 1 else pixels
 
 

@@ -76,6 +76,16 @@ def open_dataset(
     return replace(_checked(dataset), options=given | ({"root": str(root)} if root else {}))
 
 
+def is_path(where: str) -> bool:
+    """Return whether a dataset is a file or folder, not a toy or a public name.
+
+    Example:
+        >>> is_path("birds/"), is_path("toy:shapes"), is_path("cifar10")
+        (True, False, False)
+    """
+    return not where.startswith("toy:") and where.lower() not in public.PUBLIC
+
+
 def _find(
     where: str, root: str | Path | None, target: str | None, task: str | None, separator: str | None, allow_empty: bool
 ) -> Dataset:

@@ -65,7 +65,8 @@ class Dataset:
 
     `ids[i]` is the stable id of image i (path relative to the root, or its index as text); `splits` maps train,
     val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split;
-    `options` are the arguments it was opened with, so that a run can open it again.
+    `options` are the arguments it was opened with, so that a run can open it again; `findings` are the warnings of
+    the look before training, as plain documents for the run folder.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Dataset:
     groups: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Mapping[str, Any], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -21,6 +21,7 @@ MATRICES = {"mm": slice(0, 2), "bmm": slice(0, 2), "addmm": slice(1, 3), "baddbm
 
 NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "native_layer_norm", "native_group_norm"}
 POINTWISE = {"relu", "hardtanh", "leaky_relu", "elu", "gelu", "silu", "hardswish", "sigmoid", "hardsigmoid", "tanh"}
+SAME_SHAPE = {"_safe_softmax", "_softmax"}
 BROADCAST = {"add", "sub", "mul", "div", "pow", "sqrt", "neg", "clamp_min"}
 
 
@@ -54,6 +55,8 @@ def perform(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         return _cat(*args)
     if name in BROADCAST:
         return args[0].new_empty(_broadcast([arg.shape for arg in args if isinstance(arg, Tensor)]))
+    if name in SAME_SHAPE:
+        return torch.empty_like(args[0])
     if name.rstrip("_") in POINTWISE:
         return args[0] if name.endswith("_") else torch.empty_like(args[0])
     return func(*args, **kwargs)

@@ -11,6 +11,8 @@ from striate.base.errors import ModelError
 from striate.base.text import shown
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+ELSEWHERE = {"xception": "legacy_xception"}  # names that timm has changed
+RESCALED = {"googlenet", "inception_v3"}  # torchvision's bring their input from that scale to -1..1 themselves
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,11 @@ def find(name: str) -> Published:
     if name in models.list_models():
         weights = models.get_model_weights(name).DEFAULT
         how, metrics = weights.transforms(), weights.meta["_metrics"]["ImageNet-1K"]
-        preset = Preset(tuple(how.mean), tuple(how.std), how.crop_size[0], how.resize_size[0])
+        mean, std = ((0.5,) * 3, (0.5,) * 3) if name in RESCALED else (tuple(how.mean), tuple(how.std))
+        preset = Preset(mean, std, how.crop_size[0], how.resize_size[0])
         scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]}
         return Published(name, f"torchvision {weights}", weights.url, preset, classes(), scores)
-    settings = _timm(name).get_pretrained_cfg(name)
+    settings = _timm(name).get_pretrained_cfg(ELSEWHERE.get(name, name))
     if settings is None or settings.num_classes != 1000 or not (settings.hf_hub_id or settings.url):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
     size = settings.input_size[1]
@@ -104,12 +107,12 @@ def classes() -> tuple[str, ...]:
 def fetch(found: Published) -> Path:
     """Return the file of published weights from the local cache, downloaded first if it is not there.
 
-    torchvision's lie in torch's cache (`$TORCH_HOME/hub/checkpoints`), timm's in that of the model hub (`$HF_HOME`).
+    Files lie in torch's cache (`$TORCH_HOME/hub/checkpoints`), those of the model hub in its own (`$HF_HOME`).
 
     Raises:
         ModelError: it is not there and cannot be downloaded.
     """
-    return _from_hub(found) if found.source.startswith("timm") else _from_torch(found)
+    return _from_torch(found) if found.url.startswith("http") else _from_hub(found)
 
 
 def _from_torch(found: Published) -> Path:
@@ -147,7 +150,7 @@ def _timm(name: str) -> Any:
     except ImportError as problem:
         what = f"the published weights of {name!r} come with timm, which is missing"
         raise ModelError(what, fix='install it: pip install "striate[pretrained]"') from problem
-    if not timm.is_model(name):
+    if not timm.is_model(ELSEWHERE.get(name, name)):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
     return timm
 
@@ -165,4 +168,4 @@ def key_order(name: str) -> tuple[str, ...]:
         return ()
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some announce a slow start of weights, which there is none of here
-        return tuple(make(name).state_dict())
+        return tuple(make(ELSEWHERE.get(name, name)).state_dict())

@@ -19,6 +19,7 @@ from .network import Network
 
 COUNTERS = "num_batches_tracked"  # of batch normalisation; not a weight, and references differ in having it
 FIX = "build it with the options, channels and size of these weights"
+SIDES = ("aux", "AuxLogits")  # torchvision's names of auxiliary heads
 ROOM_BYTES = 256 << 20  # a file may be four times the network's size (doubles, averages) and this
 
 
@@ -112,10 +113,9 @@ def _ordered(network: Network, given: Foreign, where: str) -> tuple[list[str], l
     here, there = _weights(wanted), _weights(theirs)
     if not set(here) & set(there):
         order = _weights(published.key_order(network.blueprint.name))
-        if set(order) == set(there):
-            return here, order
-        if given.ordered:
-            return here, there
+        if set(order) == set(there) or given.ordered:
+            names = order if set(order) == set(there) else there
+            return here, [name for name in names if network.blueprint.sides or not name.startswith(SIDES)]
     for trouble, odd in (("missing", wanted.keys() - theirs), ("unknown", theirs.keys() - wanted)):
         if odd:
             raise ModelError(f"{plural(len(odd), 'tensor')} {trouble}, one is {min(odd)!r}", where=where, fix=FIX)

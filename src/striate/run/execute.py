@@ -1,5 +1,8 @@
 """Train a run from nothing, or go on with one; both end in the same finished folder."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +12,12 @@ import torch
 from torch import nn
 
 from striate.base import device as devices
-from striate.base.errors import DivergedError, Interrupted, ModelError, ResourceError
-from striate.base.files import write_json
+from striate.base.errors import DataError, DivergedError, Interrupted, ModelError, ResourceError
+from striate.base.files import require_room, write_json
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, locked, named_folder, new_folder
 from striate.data import open_dataset
+from striate.data.open import is_path
 from striate.data.sample import Dataset
 from striate.model.walk import walk
 from striate.train import checkpoint
@@ -22,9 +26,11 @@ from striate.train.precision import choose_precision
 
 from .finish import finish
 from .network import Model, build_network, name_of, stored_blueprint
-from .prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
+from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
 from .training import Training
+
+NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
 
 
 def train(
@@ -68,12 +74,13 @@ def train(
     prepared = prepared or prepare(dataset, recipe, target=target, device=devices.pick(device), progress=progress)
     network = devices.place(build_network(model, prepared, seed, progress), prepared.device)
     precision = precision or choose_precision(network, _sample_images(prepared), recipe.train.precision)
+    require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
     info = _describe(prepared, network, model, name, seed, precision, command)
     run = RunDir(folder)
-    with locked(folder):
-        run.save_info(info)
+    with locked(folder), _resumable(run):
         write_json(folder / "split.json", split_ids(dataset))
+        run.save_info(info)
         training = Training(run, prepared, network, seed=seed, precision=precision["name"], progress=progress)
         return _carry_out(training, info, None, is_test_open)
 
@@ -82,29 +89,36 @@ def resume(
     path: Path,
     *,
     dataset: Dataset | None = None,
+    where: str | None = None,
     model: nn.Module | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> RunDir:
     """Go on with an interrupted run and return its folder; a finished one is left as it is.
 
+    One that was stopped before its first checkpoint starts from the beginning, as it would have.
+
     Args:
         dataset: the run's dataset, when it cannot be opened again from what run.json says.
+        where: the place of the run's data, when it is not the one run.json says any more.
         model: the run's network, when it was not made from a blueprint.
 
     Raises:
-        ModelError: no complete checkpoint, or the recipe or the dataset are not those of the run.
+        ModelError: every checkpoint is damaged, or the recipe or the dataset are not those of the run.
         Interrupted: stopped again.
     """
     progress, run = progress or Progress(), RunDir(path)
-    info = run.info()
-    with locked(path):
+    run.info()  # refuses what is no run folder before a lock is left in it
+    with locked(path), _resumable(run):
+        info = run.info()
         if info["status"] == "finished":
             progress.line(f"{path} is finished: nothing to do")
             return run
-        state = checkpoint.load(run.checkpoints)
+        is_begun = any(run.checkpoints.glob("step-*"))
+        state = checkpoint.load(run.checkpoints) if is_begun else None
         recipe = Recipe.parse(info["recipe"], path / "run.json")
-        dataset = reopen(run, dataset)
+        dataset = reopen(run, dataset, where)
+        info["dataset"]["where"] = where or info["dataset"]["where"]
         _refuse_changes(info, state, dataset, path)
         prepared = prepare(
             dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress
@@ -123,11 +137,7 @@ def _carry_out(training: Training, info: dict[str, Any], state: checkpoint.State
     try:
         with listen() as interrupt:
             ended = training.train(interrupt, state)
-    except Interrupted as stop:
-        run.save_info({**info, "status": "interrupted"})
-        raise Interrupted(
-            stop.what, where=run.path, fix=f"striate resume {run.path}", signal_number=stop.exit_code - 128
-        ) from None
+        return finish(training, info, ended, is_test_open)
     except DivergedError as problem:
         run.save_info({**info, "status": "diverged"})
         raise DivergedError(problem.what, where=run.path, fix=problem.fix) from None
@@ -138,31 +148,51 @@ def _carry_out(training: Training, info: dict[str, Any], state: checkpoint.State
             where=run.path,
             fix=f"use --set train.batch_size={max(1, batch // 2)}",
         ) from problem
-    return finish(training, info, ended, is_test_open)
 
 
-def reopen(run: RunDir, dataset: Dataset | None = None) -> Dataset:
+@contextmanager
+def _resumable(run: RunDir) -> Iterator[None]:
+    """Say how to go on when a signal ends what is done in this block."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        if not (run.path / "run.json").is_file():
+            raise
+        run.save_info({**run.info(), "status": "interrupted"})
+        what = getattr(stop, "what", "stopped at once; the last saved state is kept")
+        number, command = getattr(stop, "exit_code", 130) - 128, f"striate resume {shlex.quote(str(run.path))}"
+        raise Interrupted(what, where=run.path, fix=command, signal_number=number) from None
+
+
+def reopen(run: RunDir, dataset: Dataset | None = None, where: str | None = None) -> Dataset:
     """Return the run's dataset with the run's splits, opened again from what run.json says unless it is given."""
+    return restore_splits(dataset or open_again(run, where), run.splits())
+
+
+def open_again(run: RunDir, where: str | None = None) -> Dataset:
+    """Return the run's dataset as it is now, opened with the run's options: from `where`, or where it was.
+
+    Raises:
+        ModelError: the data never had a place.
+        DataError: they are not there any more.
+    """
     info = run.info()["dataset"]
-    if dataset is None:
-        if not info["where"]:
-            raise ModelError(
-                "the run's data came from Python, not from a path",
-                where=run.path,
-                fix="resume it from Python with dataset=...",
-            )
-        options = {name: value for name, value in info["options"].items() if value is not None}
-        dataset = open_dataset(info["where"], **options)
-    return restore_splits(dataset, run.splits())
+    if not info["where"]:
+        what = "the run's data came from Python, not from a path"
+        raise ModelError(what, where=run.path, fix="resume it from Python with dataset=...")
+    if where is None and is_path(info["where"]) and not Path(info["where"]).exists():
+        raise DataError("the run's data are gone", where=info["where"], fix="name their new place with --data")
+    options = {name: value for name, value in info["options"].items() if value is not None}
+    return open_dataset(where or info["where"], **options)
 
 
-def _refuse_changes(info: dict[str, Any], state: checkpoint.State, dataset: Dataset, path: Path) -> None:
+def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:
     before, now = info["dataset"]["fingerprint"], fingerprint(dataset)
     pairs = [("dataset", before[:12], now[:12])] if before != now else []
     classes = list(dataset.target(info["task"]["target"]).names)
     if classes != info["task"]["names"] and info["task"]["kind"] != "value":
         pairs.append(("classes", ", ".join(info["task"]["names"]), ", ".join(classes)))
-    old = state.document.get("recipe", info["recipe"])
+    old = state.document.get("recipe", info["recipe"]) if state else info["recipe"]
     pairs += [(name, str(a), str(b)) for name, a, b in _differences(old, info["recipe"])]
     if pairs:
         width = max(len(name) for name, _, _ in pairs)
@@ -170,7 +200,7 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State, dataset: Data
         raise ModelError(
             f"{pairs[0][0]} changed since the run began",
             where=path,
-            fix="restore it, or start a new run with `striate train`",
+            fix=RESTORE,
             details=table,
         )
 
@@ -184,6 +214,11 @@ def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") ->
         elif a != b:
             found.append((f"{path}{key}", a, b))
     return found
+
+
+def _state_bytes(network: nn.Module) -> int:
+    """About what a checkpoint takes: the weights, the best ones, two moments of the optimiser."""
+    return 4 * sum(tensor.nbytes for tensor in network.state_dict().values())
 
 
 def _sample_images(prepared: Prepared) -> torch.Tensor:

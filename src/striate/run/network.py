@@ -4,12 +4,12 @@ from typing import Any
 
 from torch import nn
 
-from striate.base.errors import ModelError, SettingsError
+from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
 from striate.model.blueprint import Blueprint
-from striate.model.build import build
+from striate.model.build import DoesNotFit, build
 from striate.model.zoo import blueprint, options
 from striate.predict.predictor import load_weights
 
@@ -22,18 +22,23 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     """Return the network for the task, initialised from `seed`; a module is taken as it is.
 
     Options of the recipe that the named network does not have are left out, and said so.
+
+    Raises:
+        SettingsError: the network cannot work on the size that was asked for.
+        DataError: it cannot work on the pictures' own size, and none was asked for.
     """
     if isinstance(model, nn.Module):
         return model
     size = prepared.geometry.size_px
     plan = model if isinstance(model, Blueprint) else _plan(model, prepared.recipe.model.options(), size, progress)
-    return build(
-        plan,
-        channels=prepared.geometry.channels,
-        outputs=prepared.task.num_outputs,
-        size_hw=(size, size),
-        seed=seed_for(seed, "init"),
-    )
+    channels, outputs = prepared.geometry.channels, prepared.task.num_outputs
+    try:
+        return build(plan, channels=channels, outputs=outputs, size_hw=(size, size), seed=seed_for(seed, "init"))
+    except DoesNotFit as problem:
+        if prepared.recipe.data.size is not None:
+            raise
+        what = f"pictures of {size} px are too small for {plan.name}"
+        raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
 
 
 def _plan(name: str, wanted: dict[str, Any], size: int, progress: Progress | None) -> Blueprint:

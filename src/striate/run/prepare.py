@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from striate.base.errors import DataError, SettingsError
+from striate.base.errors import DataError, ModelError
 from striate.base.files import to_json
 from striate.base.progress import Progress
+from striate.base.text import plural
 from striate.data.augment import Pipeline
 from striate.data.geometry import Geometry
 from striate.data.loader import Indices, Loader, balanced
@@ -19,6 +20,8 @@ from striate.task import Task, for_target
 
 from .geometry import choose_geometry
 from .recipe import Recipe
+
+RESTORE = "restore it, or start a new run with `striate resume RUN --fork`"
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
         "classes": list(found.names) if found.kind in {"label", "tags"} else [],
         "channels": dataset.channels,
         "notes": list(dataset.notes),
+        "findings": list(dataset.findings),
     }
     if found.kind == "label":
         count = {
@@ -158,23 +162,15 @@ def restore_splits(dataset: Dataset, splits: dict[str, list[str]]) -> Dataset:
     """Return the dataset with the splits a run folder lists.
 
     Raises:
-        DataError: a listed image is not in the dataset any more.
+        ModelError: a listed image is not in the dataset any more.
     """
     position = {sample_id: index for index, sample_id in enumerate(dataset.ids)}
     missing = [sample_id for ids in splits.values() for sample_id in ids if sample_id not in position]
     if missing:
-        what = f"{len(missing)} images of the run are not in the dataset any more, first {missing[0]!r}"
-        raise DataError(what, where=dataset.where, fix="restore the files or name the dataset's new place with --data")
+        what = f"dataset changed since the run began: {plural(len(missing), 'image')} gone, first {missing[0]!r}"
+        raise ModelError(what, where=dataset.where, fix=RESTORE)
     restored = {
         name: np.sort(np.array([position[sample_id] for sample_id in ids], dtype=np.intp))
         for name, ids in splits.items()
     }
     return dataset.with_splits(restored)
-
-
-def check_size(size_px: int, least_px: int) -> None:
-    """Refuse a size below what the network allows."""
-    if size_px < least_px:
-        raise SettingsError(
-            f"size {size_px} px is too small for this network", where="data.size", fix=f"use --size {least_px} or more"
-        )

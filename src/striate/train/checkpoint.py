@@ -51,6 +51,8 @@ def save(folder: Path, state: State) -> Path:
     write_text(folder / POINTER, path.name + "\n")
     for old in _newest_first(folder)[KEEP:]:
         shutil.rmtree(old, ignore_errors=True)
+    for left in folder.glob(".*.tmp"):  # half written when the process was killed; the run's lock is ours
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     return path
 
 

@@ -12,12 +12,15 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._is_ending = False
 
     def receive(self, number: int, frame: FrameType | None = None) -> None:
-        """Take a signal; a second one raises at once, whatever is going on."""
-        if self.signal_number is not None:
+        """Take a signal; a second one raises at once, whatever is going on; more must not disturb the clearing up."""
+        if self.signal_number is None:
+            self.signal_number = number
+        elif not self._is_ending:
+            self._is_ending = True
             raise KeyboardInterrupt
-        self.signal_number = number
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The blocks a blueprint's rows name.
 
 A block is called as `block(c_in, width, stride=..., **options)` and returns a module of (N, c_in, H, W) maps or
-(N, c_in) vectors. Its signature is its contract, read by the builder:
+(N, c_in) vectors or (N, c_in, T) tokens. Its signature is its contract, read by the builder:
 
 - first parameter `c_in`: one input and its number of channels; `c_ins`: any number of inputs, a tuple of them;
 - `width`, `stride`: only if the block has the parameter may a row give the value;
