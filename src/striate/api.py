@@ -267,17 +267,20 @@ def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
     write_text(folder / "skipped.csv", text.getvalue())
 
 
-def load_blueprint(model: str, options: dict[str, Any]) -> Blueprint:
-    """Return the blueprint of a zoo name, a TOML file or a run folder."""
+def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict[str, int]]:
+    """Return the blueprint of a zoo name, a TOML file or a run folder, and the size, channels and outputs it is for."""
+    usual = {"size": 64, "channels": 3, "outputs": 10}
     if model.endswith(".toml"):
-        return Blueprint.from_toml(model)
+        return Blueprint.from_toml(model), usual
     if Path(model).is_dir():
         from striate.run.network import stored_blueprint
+        from striate.task import from_json
 
-        kind_of(Path(model))
         run = RunDir(model)
-        return stored_blueprint(run.info(), run)
-    return blueprint(model, **options)
+        info = run.info()
+        known = {"size": info["input"]["size_px"], "channels": info["input"]["channels"]}
+        return stored_blueprint(info, run), known | {"outputs": from_json(info["task"]).num_outputs}
+    return blueprint(model, **options), usual
 
 
 def run_text(run: RunDir) -> str:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -96,8 +96,15 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
 def _known_fields(cls: type[BaseModel], path: Sequence[str]) -> list[str]:
     for part in path:
         field = cls.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return list(cls.model_fields)
-        cls = annotation
+        inner = _model_in(field.annotation) if field else None
+        if field and inner is None:
+            break
+        cls = inner or cls  # a place in a list stays with the list's model
     return list(cls.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the settings class of a field: its own, or that of the items of a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for item in get_args(annotation) if (found := _model_in(item))), None)

@@ -43,9 +43,9 @@ def models(
 
 def analyze(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A network's name, a .toml blueprint or a run folder.")],
-    size: Annotated[int, typer.Option(help="Side of the input in pixels.")] = 64,
-    channels: Annotated[int, typer.Option(help="Channels of the input.")] = 3,
-    outputs: Annotated[int, typer.Option(help="Outputs of the head.")] = 10,
+    size: Annotated[int | None, typer.Option(help="Side of the input in pixels; by default 64, or a run's.")] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of the input; by default 3, or a run's.")] = None,
+    outputs: Annotated[int | None, typer.Option(help="Outputs of the head; by default 10, or a run's.")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="A blueprint option, e.g. norm=batch; repeatable.")
     ] = None,
@@ -62,11 +62,15 @@ def analyze(
     from striate.model.table import render
     from striate.model.walk import walk
 
-    cost = walk(_blueprint(model, option), size_hw=(size, size), channels=channels, outputs=outputs)
+    blueprint, known = _blueprint(model, option)
+    side = size or known["size"]
+    cost = walk(
+        blueprint, size_hw=(side, side), channels=channels or known["channels"], outputs=outputs or known["outputs"]
+    )
     o.give({"command": "analyze", "model": model, **cost.to_json()}, render(cost), as_json)
 
 
-def _blueprint(model: str, option: list[str] | None) -> Any:
+def _blueprint(model: str, option: list[str] | None) -> tuple[Any, dict[str, int]]:
     from striate.api import load_blueprint
 
     return load_blueprint(model, dict(_option(text) for text in option or []))
