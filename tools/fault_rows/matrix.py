@@ -1,0 +1,41 @@
+"""All rows, in the order of the matrix; and what a command needs, imported once before any of them is forked."""
+
+from importlib import import_module
+
+from .sheet import Row
+
+GROUPS = (
+    "images_broken",
+    "images_odd",
+    "folders_odd",
+    "images_real",
+    "labels_folders",
+    "labels_tables",
+    "numbers",
+    "saving",
+    "resuming",
+    "folders_run",
+    "signals",
+    "settings",
+    "terminal",
+    "reports",
+)
+PRELOADED = (
+    *("torch", "torch._dynamo", "cv2", "PIL.Image", "rich.progress", "safetensors.torch"),
+    *("matplotlib.figure", "matplotlib.backends.backend_svg", "striate.task", "pydantic.type_adapter"),
+    *("striate.cli", "striate.api", "striate.report", "striate.predict", "striate.model.table"),
+    *("striate.data.check", "striate.data.sheet", "striate.run.evaluate", "striate.study.execute"),
+)
+
+
+def load() -> list[Row]:
+    """Import what commands need, and return every row."""
+    for name in PRELOADED:
+        import_module(name)
+    import torch
+
+    with torch.inference_mode():  # the first convolution without data imports as much again
+        torch.nn.Conv2d(3, 3, 3, device="meta")(torch.empty(1, 3, 8, 8, device="meta"))
+    groups = [import_module(f".{name}", __package__).ROWS for name in GROUPS]
+    rows = [row for group in groups for row in group]
+    return sorted(rows, key=lambda row: (row.id[0], int("".join(filter(str.isdigit, row.id)) or 99), row.id))
