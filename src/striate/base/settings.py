@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from .choose import nearest
 from .errors import SettingsError
@@ -15,6 +15,14 @@ class Settings(BaseModel):
     """A frozen group of settings; unknown keys are refused with the nearest known one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind is not bool:
+            raise ValueError("true and false are no value here")
+        return value
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: object = "") -> Self:
@@ -56,7 +64,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(
             f"settings file cannot be read ({problem.strerror})", where=path, fix="check the path"
         ) from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise SettingsError(f"not TOML: {problem}", where=path, fix="mend this line") from problem
 
 
@@ -64,7 +72,7 @@ def value_of(text: str) -> Any:
     """Return the value of `text` read as TOML (number, true, list, quoted text), else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
@@ -85,7 +93,7 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
     if first["type"] == "extra_forbidden":
         known = _known_fields(cls, path[:-1])
         close = nearest(path[-1], known)
-        fix = f"did you mean {close}?" if close else f"known settings: {', '.join(known)}"
+        fix = f"did you mean {known[close]}?" if close else f"known settings: {', '.join(known)}"
         return SettingsError("unknown setting", where=place, fix=fix)
     came = repr(first["input"])
     return SettingsError(
@@ -93,14 +101,16 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
     )
 
 
-def _known_fields(cls: type[BaseModel], path: Sequence[str]) -> list[str]:
+def _known_fields(cls: type[BaseModel], path: Sequence[str]) -> dict[str, str]:
+    """Return every spelling of a field's name (the name itself, and its title) with the name."""
     for part in path:
         field = cls.model_fields.get(part)
         inner = _model_in(field.annotation) if field else None
         if field and inner is None:
             break
         cls = inner or cls  # a place in a list stays with the list's model
-    return list(cls.model_fields)
+    titles = {field.title: name for name, field in cls.model_fields.items() if field.title}
+    return {name: name for name in cls.model_fields} | titles
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

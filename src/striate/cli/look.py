@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from striate.base.errors import SettingsError
 from striate.base.text import shown
 
 from . import options as o
@@ -63,21 +64,35 @@ def evaluate(
 
 
 def predict(
-    run: o.RunPath,
+    run: Annotated[str, typer.Argument(metavar="RUN|imagenet:NAME", help="A run folder, or a published network.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(help="Classes to show for each picture.", min=1)] = 3,
+    weights: Annotated[
+        Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="How those weights want their pictures, e.g. torchvision.")] = None,
     threads: o.Threads = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Say what is in pictures: class and probabilities, or numbers."""
+    """Say what is in pictures: class and probabilities, or numbers.
+
+    \b
+    Examples:
+      striate predict runs/001-bipyramid-regularized new/*.jpg
+      striate predict imagenet:mobilenet_v2 photo.jpg
+    """
     o.use_threads(threads)
     from striate.data.sources.walk import Walk
-    from striate.predict import Predictor
+    from striate.predict import Predictor, pretrained
 
+    is_published = run.startswith(pretrained.PREFIX)
+    if (weights or preset) and not is_published:
+        raise SettingsError("--weights and --preset go with imagenet:NAME", where=run, fix="leave them out")
     folders = {path: [path / name for name in Walk(path).files(path)] for path in images if path.is_dir()}
     files = [file for path in images for file in folders.get(path, [path])]
-    found = Predictor.load(run)(files)
+    predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
+    found = predictor(files)
     lines = []
     for one in found:
         if one.probabilities is None:

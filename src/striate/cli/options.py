@@ -37,9 +37,11 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting
 Out = Annotated[Path | None, typer.Option(help="Result folder; by default runs/NNN-name.")]
 Overwrite = Annotated[bool, typer.Option(help="Move an existing result folder aside.")]
 Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
-PerClass = Annotated[int | None, typer.Option("--per-class", help="At most this many training images a class.")]
+PerClass = Annotated[int | None, typer.Option("--per-class", help="At most this many training images a class.", min=1)]
 Classes = Annotated[str | None, typer.Option(help="Only these classes, comma-separated.")]
-TopClasses = Annotated[int | None, typer.Option("--top-classes", help="Only the k classes with the most images.")]
+TopClasses = Annotated[
+    int | None, typer.Option("--top-classes", help="Only the k classes with the most images.", min=2)
+]
 Group = Annotated[
     str | None, typer.Option(help="Regular expression on the image id whose first group must not be split.")
 ]

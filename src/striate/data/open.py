@@ -16,7 +16,13 @@ from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, folder, idx, public, table, toy
 from .split import Indices, assign, strata
 
-TASK_KINDS = {"classify": ("label", "tags"), "regress": ("value",), "segment": ("mask",), "detect": ("box",)}
+TASK_KINDS = {
+    "classify": ("label", "tags"),
+    "tag": ("tags",),
+    "regress": ("value",),
+    "segment": ("mask",),
+    "detect": ("box",),
+}
 
 
 def open_dataset(
@@ -117,9 +123,7 @@ def _folder(path: Path, where: str, allow_empty: bool) -> Dataset:
 
 def _first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:
     """Return the dataset with the wanted target first."""
-    if task is not None and task not in TASK_KINDS:
-        return dataset  # other tasks need no target of a certain kind
-    kinds = TASK_KINDS[task] if task else ()
+    kinds = choose("task", task, TASK_KINDS) if task else ()
     name = target
     if name is None and kinds:
         fitting = [key for key, found in dataset.targets.items() if found.kind in kinds]

@@ -146,7 +146,7 @@ class Blueprint:
         """
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as problem:
             raise SettingsError(f"not a blueprint file ({problem})", where=path, fix="give a TOML file") from problem
         try:
             return cls.from_json({"name": Path(path).stem, **table})

@@ -52,7 +52,7 @@ class TrainSettings(Settings):
     epochs: int | None = Field(None, ge=1, le=100_000)
     batch_size: int | None = Field(None, ge=1, le=65536)
     optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
-    lr: float | None = Field(None, gt=0, le=1e12)
+    lr: float | None = Field(None, gt=0, le=1e12, title="learning_rate")
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "step", "cosine", "linear", "onecycle"] = "onecycle"
