@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from .choose import nearest
 from .errors import SettingsError
@@ -16,13 +16,18 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and kind is not bool:
-            raise ValueError("true and false are no value here")
-        return value
+    def _true_is_no_number(cls, values: Any) -> Any:
+        """Pydantic takes `true` for 1; as text it is refused where a number is wanted."""
+        if not isinstance(values, Mapping):
+            return values
+        fields = cls.model_fields
+        numbers = {key for key in values if key in fields and {int, float} & set(_kinds(fields[key].annotation))}
+        return {
+            key: str(value).lower() if isinstance(value, bool) and key in numbers else value
+            for key, value in values.items()
+        }
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: object = "") -> Self:
@@ -99,6 +104,11 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
     return SettingsError(
         f"{first['msg']}; got {came if len(came) < 60 else came[:57] + '...'}", where=place, fix=f"change {field}"
     )
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """Return the types a field may have: those of a union, else its own."""
+    return get_args(annotation) or (annotation,)
 
 
 def _known_fields(cls: type[BaseModel], path: Sequence[str]) -> dict[str, str]:

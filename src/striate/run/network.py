@@ -24,8 +24,8 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     Options of the recipe that the named network does not have are left out, and said so.
 
     Raises:
-        SettingsError: the network cannot work on the size that was asked for.
-        DataError: it cannot work on the pictures' own size, and none was asked for.
+        SettingsError: the network cannot work on the size that was asked for, or is a blueprint that cannot be.
+        DataError: a network of the zoo cannot work on the pictures' own size, and none was asked for.
     """
     if isinstance(model, nn.Module):
         return model
@@ -35,7 +35,7 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     try:
         return build(plan, channels=channels, outputs=outputs, size_hw=(size, size), seed=seed_for(seed, "init"))
     except DoesNotFit as problem:
-        if prepared.recipe.data.size is not None:
+        if prepared.recipe.data.size is not None or isinstance(model, Blueprint) or model.endswith(".toml"):
             raise
         what = f"pictures of {size} px are too small for {plan.name}"
         raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
