@@ -58,7 +58,7 @@ def carry_out(row: Row, folder: Path, *, is_debug: bool = False, is_kept: bool =
     except Skipped as reason:
         status, text = "skip", str(reason)
     except Failed as problem:
-        status, text = "FAIL", str(problem)
+        status, text = "FAIL", " ".join(str(problem).split())
     except Exception as problem:  # the row itself is at fault, which must not pass for a pass
         status, text = "FAIL", f"{type(problem).__name__}: {problem}"
         if is_debug:

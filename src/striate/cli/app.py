@@ -1,5 +1,6 @@
 """The `striate` command: its groups, its errors and exit codes."""
 
+import io
 import os
 import signal
 import sys
@@ -58,6 +59,7 @@ for group in (demo, data, train, study, look, models, doctor):
 
 def main() -> None:
     """Run the command line; every way out has its exit code."""
+    sys.stdout, sys.stderr = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None when closed by the caller
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
