@@ -83,6 +83,16 @@ def test_one_failure_is_tried_again(tmp_path):
     assert checkpoint.load(tmp_path).document["step"] == 5
 
 
+def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
+    checkpoint.save(tmp_path, state(1))
+    half = tmp_path / ".step-00000002.999.tmp"
+    half.mkdir()
+    (half / "weights.safetensors").write_bytes(b"half")
+    (tmp_path / ".latest.999.tmp").write_text("step-0")
+    checkpoint.save(tmp_path, state(3))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-00000001", "step-00000003"]
+
+
 @pytest.mark.parametrize("name", sorted(OPTIMISERS))
 def test_an_optimiser_goes_on_bit_equal(name):
     def network():

@@ -145,19 +145,25 @@ class Loader:
         if self.store.images is not None:
             return [self.store.images[row] for row in self.store.row_of[indices]], np.ones(len(indices), bool)
         found = list(self._pool.map(self._decoded, indices))
-        return [image for image in found if image is not None], np.array([image is not None for image in found])
+        for index, image in zip(indices, found, strict=True):
+            if isinstance(image, DataError):
+                self._lose(int(index), image)
+        kept = np.array([not isinstance(image, DataError) for image in found])
+        return [image for image in found if not isinstance(image, DataError)], kept
 
-    def _decoded(self, index: np.intp) -> ImageU8 | None:
+    def _decoded(self, index: np.intp) -> ImageU8 | DataError:
         try:
             return self.store.image(int(index))
         except DataError as problem:
-            self.lost[int(index)] = str(problem)
-            if len(self.lost) > MAX_LOST_FRAC * len(self.indices):
-                raise DataError(
-                    f"{problem.what}, as did {len(self.lost) - 1:,} more pictures since training began",
-                    where=problem.where, fix=problem.fix, details=tuple(self.lost.values()),
-                ) from problem  # fmt: skip
-            return None
+            return problem
+
+    def _lose(self, index: int, problem: DataError) -> None:
+        self.lost[index] = str(problem)
+        if len(self.lost) > MAX_LOST_FRAC * len(self.indices):
+            raise DataError(
+                f"{problem.what}, as did {len(self.lost) - 1:,} more pictures since training began",
+                where=problem.where, fix=problem.fix, details=tuple(self.lost.values()),
+            ) from problem  # fmt: skip
 
     def _on_cpu(self, images: list[ImageU8], plan: Plan) -> "torch.Tensor":
         import torch
