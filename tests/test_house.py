@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "predict": MODELS,
     "run": MODELS | {"train", "evaluate", "inside", "predict"},
     "study": {"base", "data", "evaluate", "run"},
+    "search": {"base", "data", "evaluate", "model", "run", "study"},
     "report": {"base", "inside", "predict", "study"},
     "explore": {"base", "inside", "predict", "study"},
 }

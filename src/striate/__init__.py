@@ -7,7 +7,9 @@
 >>> print(study.verdict)                                                     # doctest: +SKIP
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -27,6 +29,10 @@ _WHERE = {  # public name -> (module, name in it); loaded on first use, so that 
     "Row": ("striate.model.blueprint", "Row"),
     "zoo": ("striate.model.zoo", ""),
     "walk": ("striate.model.walk", "walk"),
+    "examine": ("striate.model.issues", "examine"),
+    "compare": ("striate.model.table", "compare"),
+    "ablate": ("striate.model.ablate", "ablate"),
+    "draw": ("striate.model.draw", "draw"),
     "Predictor": ("striate.predict", "Predictor"),
 }
 
@@ -39,6 +45,17 @@ def __getattr__(name: str) -> Any:
     module, attribute = _WHERE[name]
     found = import_module(module)
     return getattr(found, attribute) if attribute else found
+
+
+class _Package(ModuleType):
+    """`striate.train` and `striate.study` are verbs, also after the rooms of these names have been imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

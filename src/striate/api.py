@@ -1,12 +1,13 @@
 """The verbs in Python: open, train, study, predict, report. The command line calls these too."""
 
+import contextlib
 import html
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.base.errors import SettingsError
+from striate.base.errors import SettingsError, UserError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir, kind_of
 from striate.base.text import duration, plural, shown
@@ -185,17 +186,27 @@ def study_ladder(
     changes: list[str],
     seeds: int,
     folds: int | None,
+    is_full: bool = False,
+    weights: str | None = None,
+    base: str = "mobilenet_v2",
+    has_curve: bool = False,
     **options: Any,
 ) -> StudyDir:
-    """Carry out the classic ladder on a dataset."""
-    from striate.study.plan import ladder
+    """Carry out the classic ladder on a dataset, or the full one up to transfer; with a learning curve if asked."""
+    from striate.study.plan import full_ladder, ladder, with_learning_curve
 
+    variants = full_ladder(model, changes, weights=weights, base=base) if is_full else ladder(model, changes)
+    if has_curve:
+        num_train = len(open_dataset(where, **opening | ({"folds": folds, "fold": 0} if folds else {})).splits["train"])
+        variants = with_learning_curve(variants, "regularized", num_train)
     name = f"study-{Path(where.split('?')[0].replace(':', '-')).name}"
-    return _study(where, opening, ladder(model, changes), seeds=seeds, folds=folds, name=name, **options)
+    return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
 
 
 def study_file(path: Path, **options: Any) -> StudyDir:
     """Carry out a study file."""
+    from striate.base.settings import read_toml
+    from striate.study.grid import plan_of
     from striate.study.plan import read_plan
 
     table, variants = read_plan(path)
@@ -206,7 +217,13 @@ def study_file(path: Path, **options: Any) -> StudyDir:
         if table.data.startswith("toy:") or not (path.parent / table.data).exists()
         else str(path.parent / table.data)
     )
-    options |= {"seeds": table.seeds, "baseline": table.baseline, "target": table.target, "name": path.stem}
+    options |= {
+        "plan": plan_of(read_toml(path)),
+        "seeds": table.seeds,
+        "baseline": table.baseline,
+        "target": table.target,
+        "name": path.stem,
+    }
     return _study(where, table.options, variants, folds=table.folds, **options)
 
 
@@ -268,10 +285,22 @@ def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
 
 
 def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict[str, int]]:
-    """Return the blueprint of a zoo name, a TOML file or a run folder, and the size, channels and outputs it is for."""
-    usual = {"size": 64, "channels": 3, "outputs": 10}
+    """Return the blueprint of a zoo name, a TOML file or a run folder, and the size, channels and outputs it is for.
+
+    Args:
+        model: may end in "without PART" or "with KIND pooling", see `striate.model.ablate`.
+        options: of a network of the zoo.
+    """
+    from striate.model.ablate import ablate, split_name
+    from striate.model.catalogue import native
+
+    name, without, pool = split_name(model)
+    if without or pool:
+        whole, known = load_blueprint(name, options)
+        return ablate(whole, without, pool), known
     if model.endswith(".toml"):
-        return Blueprint.from_toml(model), usual
+        plan = Blueprint.from_toml(model)
+        return plan, native(plan)
     if Path(model).is_dir():
         from striate.run.network import stored_blueprint
         from striate.task import from_json
@@ -280,7 +309,8 @@ def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict
         info = run.info()
         known = {"size": info["input"]["size_px"], "channels": info["input"]["channels"]}
         return stored_blueprint(info, run), known | {"outputs": from_json(info["task"]).num_outputs}
-    return blueprint(model, **options), usual
+    plan = blueprint(model, **options)
+    return plan, native(plan)
 
 
 def run_text(run: RunDir) -> str:
@@ -296,7 +326,18 @@ def run_text(run: RunDir) -> str:
         speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
         lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
     lines.append(f"  folder {run.path}" + (f", report {run.report}" if run.report.exists() else ""))
+    lines += [f"  {line}" for line in _state_text(run)]
     return "\n".join(lines)
+
+
+def _state_text(run: RunDir) -> list[str]:
+    """The first thing the narrator says of a run, and the next experiment; nothing where it cannot read the folder."""
+    from striate.study.narrator import narrate
+
+    with contextlib.suppress(UserError):
+        for first in narrate(run)[:1]:
+            return [f"{first.title}: {first.evidence}", f"Next: {first.next}" + f" {first.command}".rstrip()]
+    return []
 
 
 def score_text(scores: dict[str, Any], name: str) -> str:

@@ -150,7 +150,7 @@ def test_one_lock_a_folder(tmp_path):
 
 
 def test_what_is_no_run_folder_or_newer_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="neither a run nor a study"):
+    with pytest.raises(ModelError, match="no folder of a run, study or search"):
         kind_of(tmp_path)
     with pytest.raises(ModelError, match="not a run folder"):
         RunDir(tmp_path).info()

@@ -9,7 +9,9 @@ import sys
 import pytest
 from typer.main import get_command
 
+from striate.base.tensors import write_tensors
 from striate.cli.app import app, run
+from striate.model import zoo
 
 START = "from striate.cli import main; main()"
 FAST = ["--set", "train.epochs=1", "--set", "model.width=4", "--threads", "1"]
@@ -25,16 +27,25 @@ def test_every_command_gives_one_json_document(finished, tmp_path, capsys, monke
     shutil.copytree(finished, tmp_path / "run")
     toy, here = "toy:shapes?n=80&size=16", str(tmp_path / "run")
     (picture,) = sorted((tmp_path / "run" / "pictures").glob("*-0000.jpg"))[:1]
+    weights = tmp_path / "lenet5.safetensors"
+    write_tensors(weights, zoo.build("lenet5", classes=10, size=32).state_dict())
     commands = {
         "check": [toy, "--out", str(tmp_path / "sheet")],
         "train": [toy, *FAST, "--out", str(tmp_path / "new")],
+        "rate": [toy, "--steps", "40", "--threads", "1", "--out", str(tmp_path / "rate.png")],
         "resume": [here],
         "report": [here],
         "evaluate": [here],
         "predict": [here, str(picture)],
+        "search": [
+            *(toy, "--candidates", "3", "--epochs", "1", "--seeds", "1", "--set", "train.epochs=1"),
+            *("--set", "model.width=8", "--threads", "1", "--out", str(tmp_path / "search")),
+        ],
         "study": [toy, "--seeds", "1", "--set", "train.epochs=1", "--threads", "1", "--out", str(tmp_path / "study")],
+        "explain": ["filters", str(picture), "--out", str(tmp_path / "filters.png")],
         "models": ["bipyramid"],
         "analyze": ["bipyramid"],
+        "import-weights": [str(weights), "--model", "lenet5", "--out", str(tmp_path / "imported.safetensors")],
         "recipes": [],
         "doctor": [],
         "demo": ["--seeds", "1", "--threads", "1", "--out", str(tmp_path / "demo")],

@@ -238,14 +238,14 @@ class StudyDir:
 
 
 def kind_of(path: Path) -> str:
-    """Return "run" or "study" for a folder.
+    """Return "run", "study" or "search" for a folder.
 
     Raises:
-        ModelError: it is neither.
+        ModelError: it is none of them.
     """
-    for kind in ("run", "study"):
+    for kind in ("run", "study", "search"):
         if (path / f"{kind}.json").is_file():
             return kind
     raise ModelError(
-        "neither a run nor a study folder", where=path, fix="name a folder made by `striate train` or `striate study`"
+        "no folder of a run, study or search", where=path, fix="name one made by `striate train`, `study` or `search`"
     )

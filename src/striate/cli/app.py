@@ -15,7 +15,7 @@ from striate.base.errors import Terminated, UserError
 from striate.base.progress import say
 from striate.base.text import shown
 
-from . import data, demo, doctor, look, models, study, train
+from . import analyze, data, demo, doctor, explain, look, models, rate, search, study, train, weights
 
 EXAMPLES = """Train, compare and explain convolutional networks on your own images.
 
@@ -53,7 +53,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-for group in (demo, data, train, study, look, models, doctor):
+for group in (demo, data, rate, train, study, search, look, explain, models, analyze, weights, doctor):
     group.add_to(app)
 
 

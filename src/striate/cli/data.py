@@ -124,14 +124,18 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
 
     from PIL import Image
 
-    from striate.data.augment import Pipeline
     from striate.data.augment.preview import preview
     from striate.run.geometry import choose_geometry
 
     bad = set(findings.bad.tolist())
-    index = next(int(i) for i in dataset.splits["train"] if int(i) not in bad)
+    index, *others = [int(i) for i in dataset.splits["train"] if int(i) not in bad][:: max(1, len(dataset) // 8)][:8]
     geometry = choose_geometry(dataset, recipe, skip=bad)
-    grid = preview(dataset.images.read(index), Pipeline(recipe.augment), geometry)
+    grid = preview(
+        dataset.images.read(index),
+        recipe.pipeline(len(dataset.splits["train"])),
+        geometry,
+        others=[dataset.images.read(i) for i in others],
+    )
     content = io.BytesIO()
     Image.fromarray(grid).save(content, "PNG")
     return content.getvalue()

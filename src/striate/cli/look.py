@@ -1,11 +1,12 @@
 """striate report, striate evaluate, striate predict."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from striate.base.errors import SettingsError
+from striate.base.progress import Progress, say
 from striate.base.text import shown
 
 from . import options as o
@@ -33,11 +34,22 @@ def report(
 
 
 def evaluate(
-    run: o.RunPath,
+    run: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run folder; with --ensemble a study folder.")],
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Another dataset; by default the run's own.")
     ] = None,
     split: Annotated[str, typer.Option(help="The split to score: train, val, test or all.")] = "test",
+    views: Annotated[
+        int, typer.Option(help="Ways to see each picture, averaged: 2 with its mirror image, up to 10 also moved.")
+    ] = 1,
+    tta: Annotated[bool, typer.Option("--tta", help="Test-time augmentation: --views 6.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit a temperature on the validation split, for `striate predict`.")
+    ] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="The runs of each variant of a study as one network.")
+    ] = False,
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="With --ensemble, only this variant.")] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -47,20 +59,92 @@ def evaluate(
     """Score a run on its own test split, or on another dataset with the same classes.
 
     Another dataset's scores and its row for every image are written to RUN/evaluations/NAME.
+
+    \b
+    Examples:
+      striate evaluate runs/001-bipyramid-regularized
+      striate evaluate runs/001-bipyramid-regularized --tta
+      striate evaluate runs/001-bipyramid-regularized --calibrate
+      striate evaluate runs/002-study-birds --ensemble
     """
+    _refuse_mixed(data, {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}, variant)
     o.use_threads(threads)
+    if ensemble:
+        document, text = _ensemble(run, variant, split)
+    elif calibrate:
+        document, text = _calibrate(run, device, o.progress_for(quiet))
+    else:
+        document, text = _scores(run, data, split, 6 if tta else views, device, o.progress_for(quiet))
+    o.give({"command": "evaluate", **document}, text, as_json)
+
+
+def _refuse_mixed(data: str | None, modes: dict[str, bool], variant: str | None) -> None:
+    chosen = [name for name, is_on in modes.items() if is_on]
+    if len(chosen) > 1:
+        raise SettingsError(f"{' and '.join(chosen)} do not go together", where=chosen[1], fix="leave one out")
+    if data is not None and chosen and chosen != ["--views"]:
+        raise SettingsError(f"{chosen[0]} is of the run's own data", where=data, fix="leave DATA out")
+    if variant is not None and chosen != ["--ensemble"]:
+        raise SettingsError("a variant is one of an ensemble's", where="--variant", fix="add --ensemble")
+
+
+def _scores(
+    run: Path, data: str | None, split: str, views: int, device: str, progress: Progress
+) -> tuple[dict[str, Any], str]:
     from striate.api import score_text
     from striate.run.evaluate import evaluate_run
 
-    found = evaluate_run(run, data, split=split, device=device, progress=o.progress_for(quiet))
+    found = evaluate_run(run, data, split=split, views=views, device=device, progress=progress)
     task = found.pop("task")
     rows = [f"{name:<18} {value:.4f}" for name, value in found["scores"].items() if isinstance(value, float)]
     lines = [
         f"{split}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
+        *([f"mean probability of {views} views of each picture"] if views > 1 else []),
         *rows,
         f"every image: {found['predictions']}",
     ]
-    o.give({"command": "evaluate", "run": str(run), **found}, "\n".join(lines), as_json)
+    return {"run": str(run), **found}, "\n".join(lines)
+
+
+def _calibrate(run: Path, device: str, progress: Progress) -> tuple[dict[str, Any], str]:
+    from striate.run.evaluate import calibrate_run
+
+    found = calibrate_run(run, device=device, progress=progress)
+    lines = [f"temperature {found['temperature']:.3f}, fitted on {found['splits']['val']['num_images']:,} val images"]
+    for name, row in found["splits"].items():
+        for what, title in (("ece", "calibration error"), ("loss", "loss")):
+            lines.append(f"{name:<5} {title:<18} {row['before'][what]:.4f} -> {row['after'][what]:.4f}")
+    lines.append(f"`striate predict {run}` uses it from now on: {run / 'calibration.json'}")
+    return {"run": str(run), **found}, "\n".join(lines)
+
+
+def _ensemble(study: Path, variant: str | None, split: str) -> tuple[dict[str, Any], str]:
+    from striate.base.rundir import StudyDir
+    from striate.run.evaluate import ensemble_study
+
+    found = ensemble_study(StudyDir(study), variant=variant, split=split)
+    metric, rows = found["metric"], found["rows"]
+    width = max(len("ensemble of"), *(len(row["name"]) for row in rows))
+    heading = f"{'ensemble of':<{width}}  runs  {'val':>8}  {split:>8}  {'95 % interval':>18}  {'one run':>8}  gain"
+    lines = [f"{found['combined']} of the runs; {metric}", heading]
+    for row in rows:
+        interval = row["scores"]["intervals"].get(metric)
+        cells = (_number(row["val"]), _number(row["scores"][metric]), _span(interval), _number(row["single"]))
+        gain = f"{row['gain']:+.4f} ({_span(row['gain_interval'])})"
+        lines.append(
+            f"{row['name']:<{width}}  {row['num_runs']:>4}  {cells[0]:>8}  {cells[1]:>8}  {cells[2]:>18}  "
+            f"{cells[3]:>8}  {gain}"
+        )
+    lines.append(f"best on validation: {found['best']}; gain: better than the mean of its single runs is positive")
+    return {"study": str(study), **found}, "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.4f}"
+
+
+def _span(interval: list[float] | None) -> str:
+    return "n/a" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
 def predict(
@@ -77,6 +161,8 @@ def predict(
 ) -> None:
     """Say what is in pictures: class and probabilities, or numbers.
 
+    A run that `striate evaluate --calibrate` has seen gives calibrated probabilities.
+
     \b
     Examples:
       striate predict runs/001-bipyramid-regularized new/*.jpg
@@ -92,7 +178,9 @@ def predict(
     folders = {path: [path / name for name in Walk(path).files(path)] for path in images if path.is_dir()}
     files = [file for path in images for file in folders.get(path, [path])]
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
-    found = predictor(files)
+    found, temperature = predictor(files), predictor.temperature
+    if temperature != 1 and not as_json:
+        say(f"calibrated probabilities: temperature {temperature:.3f}, from {Path(run) / 'calibration.json'}")
     lines = []
     for one in found:
         if one.probabilities is None:
@@ -101,4 +189,5 @@ def predict(
             best = sorted(one.probabilities.items(), key=lambda item: -item[1])[:top]
             says = ", ".join(f"{name} {value:.3f}" for name, value in best)
         lines.append(f"{shown(one.id)}: {says}")
-    o.give({"command": "predict", "predictions": [one.to_json() for one in found]}, "\n".join(lines), as_json)
+    document = {"command": "predict", "temperature": temperature, "predictions": [one.to_json() for one in found]}
+    o.give(document, "\n".join(lines), as_json)

@@ -1,6 +1,6 @@
-"""striate models, striate analyze, striate recipes."""
+"""striate models, striate recipes."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -8,81 +8,142 @@ from striate.base.errors import SettingsError
 
 from . import options as o
 
+if TYPE_CHECKING:
+    from striate.base.progress import Progress
+    from striate.model.catalogue import Facts
+    from striate.model.timing import Timing
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(models)
-    app.command()(analyze)
     app.command()(recipes)
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One network: its options.")] = None,
-    as_json: o.Json = False,
-    debug: o.Debug = False,
-) -> None:
-    """List the networks, or one network's options."""
-    from striate.base.choose import choose
-    from striate.model.zoo import ZOO, options
-
-    found = {name: choose("network", name, ZOO)} if name else ZOO
-    rows: list[dict[str, Any]] = [
-        {"name": key, "year": entry.year, "paper": entry.paper, "text": entry.text, "options": options(key)}
-        for key, entry in found.items()
-    ]
-    width = max(len(row["name"]) for row in rows)
-    lines = [f"{row['name']:<{width}}  {row['year']}  {row['text']}" for row in rows]
-    if name:
-        lines = [
-            f"{rows[0]['paper']}",
-            *lines,
-            *(f"  {option} = {value}" for option, value in rows[0]["options"].items()),
-        ]
-    o.give({"command": "models", "models": rows}, "\n".join(lines), as_json)
-
-
-def analyze(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A network's name, a .toml blueprint or a run folder.")],
-    size: Annotated[int | None, typer.Option(help="Side of the input in pixels; by default 64, or a run's.")] = None,
-    channels: Annotated[int | None, typer.Option(help="Channels of the input; by default 3, or a run's.")] = None,
-    outputs: Annotated[int | None, typer.Option(help="Outputs of the head; by default 10, or a run's.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", help="A blueprint option, e.g. norm=batch; repeatable.")
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One network, a pattern (resnet*), or a text to find.")
     ] = None,
+    time: Annotated[
+        bool, typer.Option("--time", help="Measure steps of the named networks here, beside the reference's module.")
+    ] = False,
+    size: Annotated[int | None, typer.Option(help="With --time: side of the input; by default the network's.")] = None,
+    threads: o.Threads = None,
+    quiet: o.Quiet = False,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Show a network row by row: output shape, parameters, MACs, receptive field, totals.
+    """List the networks with what they cost and score; one network's options; or how fast they are here.
 
     \b
     Examples:
-      striate analyze bipyramid --size 64
-      striate analyze resnet18 --size 224 --outputs 1000
+      striate models
+      striate models "mobilenet*"
+      striate models resnet18 --time --size 224 --threads 2
     """
-    from striate.model.table import render
-    from striate.model.walk import walk
+    from striate.model.catalogue import facts, matching
+    from striate.model.zoo import ZOO, options
 
-    blueprint, known = _blueprint(model, option)
-    side = size or known["size"]
-    cost = walk(
-        blueprint, size_hw=(side, side), channels=channels or known["channels"], outputs=outputs or known["outputs"]
+    found = [facts(key) for key in (matching(name) if name else ZOO)]
+    rows = [fact.to_json() | {"options": options(fact.name)} for fact in found]
+    if time:
+        if not name:
+            raise SettingsError("all networks would take hours", where="--time", fix="name one: striate models NAME")
+        o.use_threads(threads)
+        document, text = _time([fact.name for fact in found], size, o.progress_for(quiet))
+        o.give({"command": "models", "models": rows, **document}, text, as_json)
+        return
+    text = _one(found[0], rows[0]["options"]) if len(found) == 1 and name else _list(found)
+    o.give({"command": "models", "models": rows}, text, as_json)
+
+
+HEADINGS = ("name", "year", "input", "parameters", "MACs", "depth", "MB", "top-1", "top-5", "")
+NOTE = (
+    "Counted at each network's own input. Top-1 and top-5: percent on ImageNet's validation images, as stated by the "
+    "publisher\nof the weights (see striate models NAME); MB: weights in float32."
+)
+
+
+def _list(found: list["Facts"]) -> str:
+    from striate.base.columns import aligned, count
+
+    lines = [
+        (
+            *(fact.name, str(fact.year), f"{fact.size_px}x{fact.size_px}x{fact.channels}"),
+            *(count(fact.parameters), count(fact.macs), str(fact.depth), f"{fact.size_mb:.1f}"),
+            *("-" if score is None else f"{score:.1f}" for score in (fact.top1, fact.top5)),
+            fact.text,
+        )
+        for fact in found
+    ]
+    return "\n".join([*aligned([HEADINGS, *lines], {0, 9}), NOTE])
+
+
+def _one(fact: "Facts", options: dict[str, Any]) -> str:
+    from striate.base.columns import count
+
+    stated = f"top-1 {fact.top1} %, top-5 {fact.top5} % on ImageNet ({fact.source})" if fact.top1 else ""
+    known = [f"weights by {fact.source}; it states no accuracy"] if fact.source and not stated else [stated]
+    return "\n".join(
+        [
+            fact.paper,
+            f"{fact.name}  {fact.year}  {fact.text}",
+            f"{fact.parameters:,} parameters ({fact.size_mb:.1f} MB), {count(fact.macs)} MACs, {fact.depth} weighted "
+            f"layers deep at {fact.size_px}x{fact.size_px}x{fact.channels} and {fact.outputs:,} outputs",
+            *filter(None, known),
+            *(f"  {option} = {value}" for option, value in options.items()),
+        ]
     )
-    o.give({"command": "analyze", "model": model, **cost.to_json()}, render(cost), as_json)
 
 
-def _blueprint(model: str, option: list[str] | None) -> tuple[Any, dict[str, int]]:
-    from striate.api import load_blueprint
+def _time(names: list[str], size: int | None, progress: "Progress") -> tuple[dict[str, Any], str]:
+    import torch
 
-    return load_blueprint(model, dict(_option(text) for text in option or []))
+    from striate.model.timing import ROUNDS, WARM_UP, measure
+    from striate.model.zoo import blueprint
+    from striate.train.precision import has_bf16
+
+    found, lines, can_bf16 = [], [], has_bf16(torch.device("cpu"))
+    with progress.bar("timing", 4 * len(names), "steps") as bar:
+        for name in names:
+            plan = blueprint(name)
+            side = size or plan.size
+            timings = measure(plan, size_hw=(side, side), has_bf16=can_bf16, advance=bar.advance)
+            found.append({"name": name, "size_px": side, "timings": [timing.to_json() for timing in timings]})
+            lines += [(f"{name} {side} px", f"{one.step} of {one.batch}", *_cells(one)) for one in timings]
+    protocol = {
+        "device": "cpu",
+        "threads": torch.get_num_threads(),
+        "warm_up": WARM_UP,
+        "rounds": ROUNDS,
+        "trained_precision": "bf16" if can_bf16 else "float32",
+    }
+    return {"protocol": protocol, "timings": found}, _timed(lines, protocol)
 
 
-def _option(text: str) -> tuple[str, Any]:
-    from striate.base.settings import value_of
+def _cells(timing: "Timing") -> tuple[str, ...]:
+    arms = ("ours", "reference", "ours_channels_last", "reference_channels_last", "ours_as_trained")
+    ratios = (timing.ratio, timing.ratio_channels_last, timing.speedup)
+    return (
+        *(f"{timing.ms[arm]:.1f}" if arm in timing.ms else "-" for arm in arms),
+        *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios),
+    )
 
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise SettingsError(f"{text!r} is not an option", where="--option", fix="write name=value")
-    return name.strip(), value_of(value.strip())
+
+def _timed(lines: list[tuple[str, ...]], protocol: dict[str, Any]) -> str:
+    from striate.base.columns import aligned
+
+    heads = ("ms a step", "", "ours", "ref.", "ours CL", "ref. CL", "as trained", "ours/ref.", "CL", "faster")
+    return "\n".join(
+        [
+            *aligned([heads, *lines], {0, 1}),
+            f"CPU, {protocol['threads']} threads; after {protocol['warm_up']} warm-up steps the median of "
+            f"{protocol['rounds']} rounds in which all arms take turns; training = forward, loss, backward, SGD.",
+            "ref. = torchvision's or timm's module of that name, random weights. ours/ref.: both contiguous, CL: both "
+            "channels-last, float32.",
+            f"as trained: channels-last, {protocol['trained_precision']}; faster = ref. by default / ours as trained.",
+        ]
+    )
 
 
 def recipes(

@@ -24,8 +24,19 @@ SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed of the split 
 ModelName = Annotated[
     str, typer.Option("--model", "-m", help="A network's name (see `striate models`) or a .toml blueprint.")
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="Take a part out of the network: skip, norm, aux, se or depthwise; repeatable."),
+]
+Pool = Annotated[
+    str | None, typer.Option(help="How the network makes maps smaller instead of its own pooling: avg, max or stride.")
+]
 RecipeName = Annotated[
     str, typer.Option("--recipe", "-r", help="A recipe's name (see `striate recipes`) or a .toml file.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="imagenet|FILE|RUN", help="Weights to start from: published, a file's, or an earlier run's."),
 ]
 TargetName = Annotated[str | None, typer.Option(help="The target to predict; by default the dataset's first.")]
 TaskName = Annotated[str | None, typer.Option(help="classify, tag or regress; by default what the target is.")]
@@ -100,12 +111,15 @@ def open_data(where: str, **options: Any) -> "Dataset":
     return open_dataset(where, **{name: value for name, value in options.items() if value is not None})
 
 
-def recipe_of(name: str, changes: list[str] | None, size: int | None = None, fit: str | None = None) -> "Recipe":
-    """Return the named recipe with `--size`, `--fit` and `--set` applied."""
+def recipe_of(
+    name: str, changes: list[str] | None, size: int | None = None, fit: str | None = None, weights: str | None = None
+) -> "Recipe":
+    """Return the named recipe with `--size`, `--fit`, `--weights` and `--set` applied."""
     from striate.run.recipe import named
 
     short = [f"data.size={size}"] if size is not None else []
     short += [f"data.fit={fit}"] if fit is not None else []
+    short += [f"transfer.weights={weights}"] if weights is not None else []
     return named(name).changed([*short, *(changes or [])])
 
 

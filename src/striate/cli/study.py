@@ -19,6 +19,14 @@ def add_to(app: typer.Typer) -> None:
 def study(
     data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
     model: o.ModelName = "bipyramid",
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="The whole ladder: also a small residual network, and transfer.")
+    ] = False,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Also train on 25 and 50 % of the images: would more of them help?")
+    ] = False,
+    weights: o.Weights = None,
+    base: Annotated[str, typer.Option(metavar="NAME", help="The network that --weights are of.")] = "mobilenet_v2",
     seeds: Annotated[int, typer.Option(help="Runs a variant.", min=1)] = 3,
     folds: Annotated[int | None, typer.Option(help="Cross-validation over this many folds.", min=2)] = None,
     target: o.TargetName = None,
@@ -37,6 +45,13 @@ def study(
     split_seed: o.SplitSeed = 0,
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
+    parallel: Annotated[
+        str,
+        typer.Option(metavar="N|auto", help="Runs at once, each a process with one thread; auto: 2 where faster."),
+    ] = "1",
+    drop_hopeless: Annotated[
+        bool, typer.Option("--drop-hopeless", help="After two seeds, give up variants clearly worse on validation.")
+    ] = False,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -51,8 +66,12 @@ def study(
     Examples:
       striate study birds/ --seeds 3
       striate study birds/ --limit train=2000,val=1000,test=1000 --set train.epochs=20
+      striate study birds/ --ladder --weights imagenet --base mobilenet_v2
+      striate study birds/ --learning-curve
       striate study variants.toml
     """
+    if weights and not ladder:
+        raise SettingsError("weights are for the rungs of transfer", where="--weights", fix="add --ladder")
     from striate.api import study_file, study_ladder
 
     short = [f"data.size={size}"] if size is not None else []
@@ -61,6 +80,8 @@ def study(
     shared: dict[str, Any] = {
         "out": out,
         "device": device,
+        "parallel": parallel,
+        "drop_hopeless": drop_hopeless,
         "on_bad": on_bad,
         "command": o.command_line(),
         "progress": o.progress_for(quiet),
@@ -85,9 +106,14 @@ def study(
             raise SettingsError(
                 "--set, --size and --fit do not go with a study file", where=data, fix="write them into the file"
             )
+        if learning_curve:
+            raise SettingsError(
+                "--learning-curve does not go with a study file", where=data, fix="give variants num_train = ..."
+            )
         found = study_file(Path(data), **shared)
     else:
-        found = study_ladder(
-            data, opening, model=model, changes=changes, seeds=seeds, folds=folds, target=target, **shared
-        )
+        rungs: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
+        rungs["has_curve"] = learning_curve
+        plan: dict[str, Any] = {"model": model, "changes": changes, "seeds": seeds, "folds": folds, "target": target}
+        found = study_ladder(data, opening, **rungs, **plan, **shared)
     give_study(found, "study", as_json)

@@ -23,7 +23,10 @@ def add_to(app: typer.Typer) -> None:
 def train(
     data: o.Where,
     model: o.ModelName = "bipyramid",
+    without: o.Without = None,
+    pool: o.Pool = None,
     recipe: o.RecipeName = "regularized",
+    weights: o.Weights = None,
     seed: o.Seed = 0,
     target: o.TargetName = None,
     task: o.TaskName = None,
@@ -54,9 +57,11 @@ def train(
     Examples:
       striate train birds/ --model bipyramid --recipe regularized --seed 0
       striate train toy:shapes --task regress --target angle
+      striate train birds/ --model resnet20 --without skip
+      striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune
       striate train birds/ --size 128 --set train.epochs=60 --limit train=400,val=100,test=100
     """
-    settings = o.recipe_of(recipe, set_, size, fit)
+    settings = o.recipe_of(recipe, set_, size, fit, weights)
     dataset = o.open_data(
         data,
         target=target,
@@ -73,10 +78,11 @@ def train(
     )
     o.use_threads(threads)
     from striate.api import train_run
+    from striate.model.ablate import ablated_name
 
     run = train_run(
         dataset,
-        model,
+        ablated_name(model, without or (), pool),
         settings,
         recipe_name=recipe if not (set_ or size or fit) else f"{recipe} changed",
         seed=seed,
@@ -92,7 +98,7 @@ def train(
 
 
 def resume(
-    folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run or study folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY|SEARCH", help="A run, study or search folder.")],
     data: Annotated[str | None, typer.Option(metavar="DATA", help="Where a run's data are now, if moved.")] = None,
     fork: Annotated[
         bool, typer.Option("--fork", help="Start a new run with a run's settings on its data as they are now.")
@@ -116,9 +122,16 @@ def resume(
         raise SettingsError("a resumed run stays in its folder", where="--out", fix="leave it out, or use --fork")
     o.use_threads(threads)
     from striate import api
-    from striate.base.rundir import StudyDir
+    from striate.base.rundir import StudyDir, kind_of
 
     options: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
+    if kind_of(folder) == "search":
+        from striate.search.execute import resume_search
+
+        from .search import give_search
+
+        give_search(resume_search(folder, **options), "resume", as_json)
+        return
     if fork:
         found: RunDir | StudyDir = api.fork(folder, data=data, out=out, command=o.command_line(), **options)
     else:
@@ -132,10 +145,12 @@ def resume(
 def give_run(run: "RunDir", command: str, as_json: bool) -> None:
     """Give a finished run as the result of a command."""
     from striate.api import run_text
+    from striate.study.narrator import narrate
 
     info = run.info()
     summary: dict[str, Any] = {"command": command, "run": str(run.path), "status": info["status"]}
     summary |= {"result": info["result"], "scores": run.scores(), "report": str(run.report)}
+    summary["remarks"] = [remark.to_json() for remark in narrate(run)]
     o.give(summary, run_text(run), as_json)
 
 

@@ -1,7 +1,7 @@
 """Batches for training and evaluation, from a store, without worker processes: threads decode nothing twice.
 
-The order is a function of (seed, epoch), what augmentation does to a sample of (seed, epoch, sample). So neither
-threads nor batch size nor a resume in the middle of an epoch can change what a sample gets.
+The order is a function of (seed, epoch), what augmentation does to a sample of (seed, epoch, sample), with whom it
+is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoch can change what a sample gets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,8 @@ from striate.base.device import num_cpus
 from striate.base.errors import DataError
 from striate.base.seeds import rng_for
 
-from .augment.apply import Normal, Recycler, apply_cpu, apply_torch
+from .augment.apply import Normal, Recycler, apply_cpu
+from .augment.mix import mix_target, refuse_unmixable
 from .augment.move import move_angles, move_boxes, move_masks
 from .augment.pipeline import Pipeline, Plan
 from .sample import Batch, Dataset, ImageU8, Target
@@ -34,8 +35,9 @@ class Loader:
 
     Images come as (B, C, S, S) float32, normalised, with channels-last strides, on `device`; labels as int64, tags
     as float32 (B, K), values as float32 (B, D), masks as int64 (B, S, S), boxes as float32 (B, 4) in output pixels.
-    What belongs to a picture moves with it. A last batch of one joins the batch before it, because batch
-    normalisation cannot train on a single picture.
+    What belongs to a picture moves with it. A pipeline that mixes makes labels float32 (B, K), the share of each class;
+    partners come from the same batch, so there the batch size matters too. A last batch of one joins the batch before
+    it, because batch normalisation cannot train on a single picture.
 
     On a GPU the whole store lies in its memory as uint8 when it fits, and augmentation runs there.
 
@@ -57,6 +59,7 @@ class Loader:
 
     Raises:
         DataError: the split is empty.
+        SettingsError: the pipeline mixes pictures and a target cannot be mixed.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class Loader:
             raise DataError(f"no pictures in split {split!r}", where=dataset.where, fix="check the dataset's splits")
         self.store, self.dataset, self.pipeline = store, dataset, pipeline or Pipeline()
         self.targets = {name: dataset.target(name) for name in (dataset.targets if targets is None else targets)}
+        for name, target in self.targets.items():
+            refuse_unmixable(self.pipeline.ops, name, target)
         self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
@@ -175,6 +180,8 @@ class Loader:
     def _on_device(self, source: "torch.Tensor | ImageU8", indices: Indices, plan: Plan) -> "torch.Tensor":
         import torch
 
+        from .augment.device import apply_torch
+
         if isinstance(source, torch.Tensor):
             images = source[self._sent(torch.from_numpy(self.store.row_of[indices]))]
         else:
@@ -195,7 +202,9 @@ class Loader:
             values = move_boxes(np.stack(placed), plan)
         elif target.kind == "value" and target.unit == "deg":
             values = move_angles(values.astype(np.float32), plan)
-        kind = torch.long if target.kind == "label" else torch.float32
+        if plan.mix is not None:
+            values = mix_target(target, values, plan.mix)
+        kind = torch.long if target.kind == "label" and plan.mix is None else torch.float32
         return self._sent(torch.from_numpy(np.ascontiguousarray(values)).to(kind))
 
     def _sent(self, tensor: "torch.Tensor") -> "torch.Tensor":

@@ -116,6 +116,13 @@ class Blueprint:
         taken = {source for sources in self.sources.values() for source in sources}
         return tuple(name for name in self.names[:-1] if name not in taken)
 
+    def _repr_svg_(self) -> str:
+        from .catalogue import native
+        from .draw import draw
+
+        at = native(self)
+        return draw(self, size_hw=(at["size"], at["size"]), channels=at["channels"], outputs=at["outputs"])
+
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and texts; what equals its default is left out."""
         table = _plain(self)

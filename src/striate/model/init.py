@@ -22,7 +22,8 @@ def initialise(network: nn.Module, generator: Generator, scheme: str = "he") -> 
 
     Args:
         scheme: "he", normal of variance 2 / fan-in (right before ReLU); "truncated", normal of deviation 0.02 cut at
-            two deviations (transformers, ConvNeXt).
+            two deviations (transformers, ConvNeXt); "normal", of deviation 0.05 everywhere, which shows what goes
+            wrong in deep networks.
 
     Raises:
         TypeError: a module has parameters of its own and no `initialise(generator)`.
@@ -71,4 +72,9 @@ def truncated(weight: Tensor, gain: float, generator: Generator) -> None:
     nn.init.trunc_normal_(weight, 0.0, 0.02, -0.04, 0.04, generator=generator)
 
 
-SCHEMES: Mapping[str, Scheme] = {"he": he, "truncated": truncated}
+def normal(weight: Tensor, gain: float, generator: Generator) -> None:
+    """Fill with a normal distribution of deviation 0.05, whatever the fan-in."""
+    nn.init.normal_(weight, 0.0, 0.05, generator=generator)
+
+
+SCHEMES: Mapping[str, Scheme] = {"he": he, "truncated": truncated, "normal": normal}

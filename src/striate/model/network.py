@@ -42,6 +42,7 @@ class Network(nn.Module):
         self.channels, self.outputs, self.size_hw = channels, outputs, size_hw
         self.rows = nn.ModuleDict(dict(rows))
         self.stages = find_stages(blueprint, shapes)
+        self._grids = find_grids(blueprint, shapes)
         self._late = late_activations(blueprint, rows)
         self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
 
@@ -64,16 +65,18 @@ class Network(nn.Module):
         return self._run(x, (*self.blueprint.sides, last)) if sides else self._run(x, (last,))[last]
 
     def features(self, x: Tensor, at: str | None = None) -> dict[str, Tensor]:
-        """Return maps of the body (head left out): stage name -> (N, C, H, W), fine to coarse.
+        """Return maps of the body (head left out): row name -> (N, C, H, W), fine to coarse.
+
+        Tokens of a transformer come as the map they were cut from, without the class token.
 
         Args:
-            at: the name of one row, whose output alone is returned; by default the last row at each size.
+            at: the name of one row, whose output alone is returned; by default those of `stages`, a row a stride.
 
         Raises:
             SettingsError: no row has that name.
         """
         if at is None:
-            return self._run(x, self.stages)
+            return self._maps(x, self.stages)
         if at not in self.rows:
             close = nearest(at, self.rows)
             raise SettingsError(
@@ -81,7 +84,14 @@ class Network(nn.Module):
                 where=self.blueprint.name,
                 fix=f"did you mean {close!r}?" if close else f"choose among {', '.join(self.rows)}",
             )
-        return self._run(x, (at,))
+        return self._maps(x, (at,))
+
+    def _maps(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
+        found = self._run(x, wanted)
+        for name in self._grids.keys() & found.keys():
+            high, wide = self._grids[name]
+            found[name] = found[name][:, :, -high * wide :].unflatten(2, (high, wide))
+        return found
 
     def _run(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
         if wanted not in self._plans:
@@ -119,12 +129,37 @@ def plan(blueprint: Blueprint, wanted: tuple[str, ...]) -> tuple[Step, ...]:
 
 
 def find_stages(blueprint: Blueprint, shapes: Mapping[str, Shape]) -> tuple[str, ...]:
-    """Return the last row at each map size before the head, fine to coarse; rows on side branches do not count."""
+    """Return the last row at each stride before the head, fine to coarse; rows on side branches do not count.
+
+    A stage lasts until the map has two thirds of its size or less: convolutions without padding take a rim off, which
+    is no new stride. Tokens count as the map they were cut from.
+    """
     path = {name for name, _, _ in plan(blueprint, (blueprint.names[-1],))}
-    at_size: dict[Shape, str] = {}
+    grids = find_grids(blueprint, shapes)
+    stages: list[str] = []
+    start = 0
     for name in blueprint.names:
-        if name == blueprint.head or (not blueprint.head and name in path and len(shapes[name]) < 3):
+        is_vector = len(shapes[name]) < 3 and name not in grids
+        if name == blueprint.head or (not blueprint.head and name in path and is_vector):
             break
-        if name in path and len(shapes[name]) == 3:
-            at_size[shapes[name][1:]] = name
-    return tuple(at_size.values())
+        if name not in path or is_vector:
+            continue
+        side = min(grids.get(name, shapes[name][1:]))
+        if not stages or 3 * side <= 2 * start:
+            start = side
+            stages.append(name)
+        stages[-1] = name
+    return tuple(stages)
+
+
+def find_grids(blueprint: Blueprint, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, int]]:
+    """Return row of tokens -> height and width of the map that they were cut from."""
+    grids: dict[str, tuple[int, int]] = {}
+    for name, sources in blueprint.sources.items():
+        first = sources[0]
+        if len(shapes[name]) != 2 or first == IMAGE:
+            continue
+        like = grids.get(first) or (shapes[first][1:] if len(shapes[first]) == 3 else ())
+        if len(like) == 2 and shapes[name][1] >= like[0] * like[1]:
+            grids[name] = (like[0], like[1])
+    return grids

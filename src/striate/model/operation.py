@@ -3,87 +3,14 @@
 Operations without a rule here are taken as point by point if the map keeps its size, else as seeing the whole input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from .field import Axis, View, join, permute, reshape
-
-Shape = tuple[int, ...]
-
-# Where the two factors of a product of matrices are among the arguments.
-MATRICES = {"mm": slice(0, 2), "bmm": slice(0, 2), "addmm": slice(1, 3), "baddbmm": slice(1, 3)}
-
-
-NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "native_layer_norm", "native_group_norm"}
-POINTWISE = {"relu", "hardtanh", "leaky_relu", "elu", "gelu", "silu", "hardswish", "sigmoid", "hardsigmoid", "tanh"}
-SAME_SHAPE = {"_safe_softmax", "_softmax"}
-BROADCAST = {"add", "sub", "mul", "div", "pow", "sqrt", "neg", "clamp_min"}
-
-
-class ShapesOnly(TorchDispatchMode):
-    """Runs operations on the meta device."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # the usual wrapper loads torch's compiler at the first operation, which takes a second
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return perform(func, args, kwargs or {})
-
-
-def perform(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Return the result of an operation on the meta device.
-
-    Those that torch itself answers in Python are answered here: its way loads its compiler first, and takes long.
-    """
-    name = func.overloadpacket.__name__
-    if name in MATRICES:
-        a, b = args[MATRICES[name]]
-        if a.shape[-1] != b.shape[-2]:
-            raise RuntimeError(f"{a.shape[-1]} features come, the weights take {b.shape[-2]}")
-        return a.new_empty(*a.shape[:-1], b.shape[-1])
-    if name in NORMS:
-        return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
-    if name == "mean" and len(args) > 1:
-        return torch.ops.aten.sum.dim_IntList(*args)
-    if name == "cat":
-        return _cat(*args)
-    if name in BROADCAST:
-        return args[0].new_empty(_broadcast([arg.shape for arg in args if isinstance(arg, Tensor)]))
-    if name in SAME_SHAPE:
-        return torch.empty_like(args[0])
-    if name.rstrip("_") in POINTWISE:
-        return args[0] if name.endswith("_") else torch.empty_like(args[0])
-    return func(*args, **kwargs)
-
-
-def _cat(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
-    dim %= parts[0].ndim
-    shapes = [(*part.shape[:dim], *part.shape[dim:][1:]) for part in parts]
-    if any(shape != shapes[0] for shape in shapes):
-        raise RuntimeError(f"maps of {' and '.join(_text(part.shape[1:]) for part in parts)} cannot be joined")
-    shape = list(parts[0].shape)
-    shape[dim] = sum(part.shape[dim] for part in parts)
-    return parts[0].new_empty(shape)
-
-
-def _broadcast(shapes: Sequence[Shape]) -> Shape:
-    """Return the shape of tensors put together point by point; what has size 1 is repeated."""
-    most = max(map(len, shapes))
-    sizes = list(zip(*((*[1] * (most - len(shape)), *shape) for shape in shapes), strict=True))
-    for column in sizes:
-        if len(set(column) - {1}) > 1:
-            raise RuntimeError(f"maps of {' and '.join(_text(shape[1:]) for shape in shapes)} do not fit together")
-    return tuple(0 if 0 in column else max(column) for column in sizes)
-
-
-def _text(shape: Shape) -> str:
-    return "x".join(map(str, shape))
+from .meta import MATRICES, Shape
 
 
 def macs_of(func: Any, args: Sequence[Any], made: Sequence[Tensor]) -> int:
@@ -185,6 +112,30 @@ def _pad(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
     return replace(view, height=height, width=width)
 
 
+def _unfold(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
+    """Windows side by side: (N, C, H, W) -> (N, C x taps, positions)."""
+    if view.dims != (2, 3):
+        return view.whole()
+    kernel, dilation, padding, stride = (_pair(args, index) for index in (1, 2, 3, 4))
+    axes = [
+        axis.window(
+            kernel[i],
+            stride[i],
+            padding[i],
+            dilation[i],
+            (axis.length + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1,
+        )
+        for i, axis in enumerate(view.axes)
+    ]
+    return View(axes[0], axes[1], (2, 2), view.depth)
+
+
+def _bmm(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
+    """A product for each position stays apart; within one, all is mixed."""
+    is_apart = view.dims == (0, 0) and args[0].shape == shape
+    return replace(view if is_apart else view.whole(), depth=view.depth + is_apart)
+
+
 def _pair(args: Sequence[Any], index: int, default: int = 1) -> Sequence[int]:
     """Return a pair from an argument that may be missing, one number, or an empty list (stride: then the kernel)."""
     value = args[index] if len(args) > index else default
@@ -221,5 +172,6 @@ RULES: dict[str, Callable[[View, Sequence[Any], Shape, Shape], View]] = {
     "_unsafe_view": lambda view, args, shape, out: reshape(view, shape, out),
     "mm": _matmul(0),
     "addmm": _matmul(1),
-    "bmm": lambda view, args, shape, out: view.whole(),
+    "bmm": _bmm,
+    "im2col": _unfold,
 }

@@ -85,7 +85,7 @@ def find(name: str) -> Published:
         preset = Preset(mean, std, how.crop_size[0], how.resize_size[0])
         scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]}
         return Published(name, f"torchvision {weights}", weights.url, preset, classes(), scores)
-    settings = _timm(name).get_pretrained_cfg(ELSEWHERE.get(name, name))
+    settings = timm_module(name).get_pretrained_cfg(ELSEWHERE.get(name, name))
     if settings is None or settings.num_classes != 1000 or not (settings.hf_hub_id or settings.url):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
     size = settings.input_size[1]
@@ -143,7 +143,12 @@ def _offline(found: Published, problem: Exception, fix: str) -> ModelError:
     return ModelError(f"cannot fetch the weights of {found.name} ({reason})", where=found.url, fix=fix)
 
 
-def _timm(name: str) -> Any:
+def timm_module(name: str) -> Any:
+    """Return the library timm, which has the network.
+
+    Raises:
+        ModelError: it is not installed, or has no such network.
+    """
     tv.load()  # first, since timm imports torchvision
     try:
         timm = tv.load("timm")
@@ -163,7 +168,7 @@ def key_order(name: str) -> tuple[str, ...]:
 
     models = tv.load("torchvision.models")
     try:
-        make = models.get_model if name in models.list_models() else _timm(name).create_model
+        make = models.get_model if name in models.list_models() else timm_module(name).create_model
     except ModelError:
         return ()
     with torch.device("meta"), warnings.catch_warnings():

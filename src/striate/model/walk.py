@@ -12,10 +12,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from .blueprint import Blueprint
 from .build import assemble
 from .field import Axis, View
+from .meta import ShapesOnly, perform
 from .network import Network, Shape
-from .operation import ShapesOnly, macs_of, perform, view_after
+from .operation import macs_of, view_after
 
 FLOAT_BYTES = 4
+Watch = Callable[[str, Any, Sequence[Any], Sequence[Tensor]], None]  # row, operation, its arguments, what it made
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Layer:
         receptive_field_hw: pixels of the image that one unit of the output sees (padding included), height and width.
         jump_hw: distance in pixels between neighbouring units.
         activation_bytes: of all tensors the row makes for one image in float32; what training has to keep, about.
+        is_global: whether all units see the same pixels, as after global pooling or attention.
     """
 
     index: int
@@ -40,6 +43,7 @@ class Layer:
     receptive_field_hw: tuple[int, int]
     jump_hw: tuple[float, float]
     activation_bytes: int
+    is_global: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,11 @@ class Walk:
         """Return plain dicts, lists and numbers."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        from .table import html
+
+        return html(self)
+
 
 def walk(
     network: nn.Module | Blueprint,
@@ -72,6 +81,7 @@ def walk(
     size_hw: tuple[int, int] | None = None,
     channels: int | None = None,
     outputs: int = 1000,
+    watch: Watch | None = None,
 ) -> Walk:
     """Return what each row of a network costs and sees. Weights are neither read nor changed.
 
@@ -80,6 +90,7 @@ def walk(
         size_hw: height and width of the image in pixels; by default what the network was made for.
         channels: of the image; by default those of the network, else 3.
         outputs: of a blueprint.
+        watch: called after every operation with the row's name, the operation, its arguments and the tensors it made.
 
     Raises:
         SettingsError: a blueprint cannot work on this input.
@@ -102,7 +113,7 @@ def walk(
         units = [(key, part) for key, part in network.named_modules() if not any(True for _ in part.children())]
         blocks, name = {key: type(part).__name__ for key, part in units}, type(network).__name__
     size_hw, channels = size_hw or (224, 224), channels or 3
-    tracer = Tracer(units, blocks)
+    tracer = Tracer(units, blocks, watch)
     depth = _run(network, tracer, torch.empty(1, channels, *size_hw, device="meta"))
     state = {id(value): value.numel() for value in (*network.parameters(), *network.buffers())}
     return Walk(
@@ -121,9 +132,10 @@ def walk(
 class Tracer(ShapesOnly):
     """Sees every operation: counts what it costs, and follows what its output sees of the image."""
 
-    def __init__(self, units: Sequence[tuple[str, nn.Module]], blocks: dict[str, str]) -> None:
+    def __init__(self, units: Sequence[tuple[str, nn.Module]], blocks: dict[str, str], watch: Watch | None) -> None:
         super().__init__()
-        self.units, self.blocks = units, blocks
+        self.units, self.blocks, self.watch = units, blocks, watch
+        self.row = ""
         self.views: Any = WeakTensorKeyDictionary()
         self.layers: list[Layer] = []
         self.macs = self.activation_bytes = 0
@@ -139,6 +151,8 @@ class Tracer(ShapesOnly):
             views = [self.views[x] for x in inputs]
             for x in made:
                 self.views[x] = view_after(func, args, views, [tuple(y.shape) for y in inputs], tuple(x.shape))
+        if self.watch:
+            self.watch(self.row, func, args, made)
         return out
 
     @contextmanager
@@ -146,7 +160,7 @@ class Tracer(ShapesOnly):
         """Note a layer at the end of each unit."""
         handles = []
         for name, unit in self.units:
-            handles.append(unit.register_forward_pre_hook(self._begin()))
+            handles.append(unit.register_forward_pre_hook(self._begin(name)))
             handles.append(unit.register_forward_hook(self._end(name, unit)))
         try:
             yield
@@ -154,9 +168,9 @@ class Tracer(ShapesOnly):
             for handle in handles:
                 handle.remove()
 
-    def _begin(self) -> Callable[..., None]:
+    def _begin(self, name: str) -> Callable[..., None]:
         def begin(module: nn.Module, args: Any) -> None:
-            self.before = self.macs, self.activation_bytes
+            self.row, self.before = name, (self.macs, self.activation_bytes)
 
         return begin
 
@@ -180,6 +194,7 @@ class Tracer(ShapesOnly):
                     (axes[0].size, axes[1].size) if axes else (0, 0),
                     (axes[0].jump, axes[1].jump) if axes else (0.0, 0.0),
                     self.activation_bytes - self.before[1],
+                    not axes or not (axes[0].step and axes[1].step),
                 )
             )
 
@@ -188,17 +203,22 @@ class Tracer(ShapesOnly):
 
 def _run(network: nn.Module, tracer: Tracer, image: Tensor) -> int:
     """Run the network on the meta device and give it back as it was; return the depth of its output."""
-    state = {name: value.to("meta") for name, value in (*network.named_parameters(), *network.named_buffers())}
-    modes = {module: module.training for module in network.modules()}
-    sides = bool(network.blueprint.sides) if isinstance(network, Network) else False
+    state = dict((*network.named_parameters(), *network.named_buffers()))
+    modes = [module for module in network.modules() if module.training]
+    options = {"sides": True} if isinstance(network, Network) and network.blueprint.sides else {}
     tracer.views[image] = View(Axis(image.shape[2]), Axis(image.shape[3]), (2, 3))
     try:
-        network.eval()
+        for module in modes:
+            module.training = False
         with torch.no_grad(), tracer.hooked(), tracer:
-            out = torch.func.functional_call(network, state, (image,), {"sides": True} if sides else None)
+            if all(value.is_meta for value in state.values()):
+                out = network(image, **options)
+            else:
+                shapes = {name: value.to("meta") for name, value in state.items()}
+                out = torch.func.functional_call(network, shapes, (image,), options)
     finally:
-        for module, is_training in modes.items():
-            module.training = is_training
+        for module in modes:
+            module.training = True
     if isinstance(out, dict):
         out = list(out.values())[-1]
     view = tracer.views.get(next(_tensors(out)))

@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from striate.base.choose import choose
 from striate.base.errors import ModelError
+from striate.base.files import write_bytes
 from striate.base.text import plural
 
 from . import published
@@ -44,20 +46,26 @@ class Loaded:
     preset: published.Preset | None = None
 
     def __str__(self) -> str:
+        return f"{self.source}: {self.summary}"
+
+    @property
+    def summary(self) -> str:
+        """How many tensors matched, and which changed, stayed fresh or went nowhere."""
         parts = [f"{plural(len(self.matched), 'tensor')} matched"]
         parts += [f"{name}: {how}" for name, how in self.reshaped.items()]
         parts += [f"fresh: {', '.join(self.missing)}"] if self.missing else []
         parts += [f"unused: {', '.join(self.unused)}"] if self.unused else []
-        return f"{self.source}: " + "; ".join(parts)
+        return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists."""
         return asdict(self)
 
 
-def to_bytes(network: nn.Module) -> bytes:
-    """Return the network's state as the content of a `.safetensors` file."""
-    return save({name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()})
+def to_bytes(network: nn.Module, notes: Mapping[str, str] | None = None) -> bytes:
+    """Return the network's state, and notes about it, as the content of a `.safetensors` file."""
+    state = {name: value.detach().contiguous().cpu() for name, value in network.state_dict().items()}
+    return save(state, metadata=dict(notes) if notes else None)
 
 
 def load(network: Network, source: str | Path, *, reset_head: bool | None = None) -> Loaded:
@@ -83,12 +91,58 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
     else:
         text, preset, resets = str(source), None, bool(reset_head)
         given = read(source, limit)
+    return _take(network, given, text, preset, resets)
+
+
+def _take(network: Network, given: Foreign, text: str, preset: published.Preset | None, resets: bool) -> Loaded:
     here, there = _ordered(network, given, text)
     fit = _fit(network, here, there, given.tensors, text, resets)
     fit.write()
     unused = tuple(name for name in given.tensors if name not in there and not name.endswith(COUNTERS))
     matched = {name: other for name, other in zip(here, there, strict=True) if name in fit.ready}
     return Loaded(text, matched, fit.reshaped, fit.fresh, unused, preset)
+
+
+def import_file(
+    source: str | Path,
+    name: str,
+    out: str | Path,
+    *,
+    preset: str | None = None,
+    outputs: int | None = None,
+    channels: int = 3,
+) -> Loaded:
+    """Write a weights file of any kind as a network's own `.safetensors`, under the names of its rows.
+
+    Args:
+        source: as for `load`; a `.pth` is read by a child process that takes tensors and nothing else.
+        name: of the network in the zoo.
+        out: the file to write; it is written whole or not at all.
+        preset: how images are prepared for these weights, a name in `published.PRESETS`, noted in the file; the
+            options it needs ("tensorflow": other padding) belong to the blueprint, and are not in the file.
+        outputs: of the network; by default what the last tensor gives.
+        channels: of its input; the first layer adapts as `adapt.channels_to` says.
+
+    Raises:
+        SettingsError: the network or the preset is unknown.
+        ModelError: the weights cannot be read, would run code, or do not fit; nothing is written.
+    """
+    from .build import assemble, build
+    from .zoo import blueprint
+
+    plan = blueprint(name)
+    found = choose("preset", preset, published.PRESETS) if preset else None
+    size_hw = (plan.size, plan.size)
+    usual = assemble(plan, channels=channels, outputs=outputs or 1000, size_hw=size_hw)
+    given = read(source, 4 * sum(value.nbytes for value in usual.state_dict().values()) + ROOM_BYTES)
+    if outputs is None:
+        known = (*usual.state_dict(), *published.key_order(name))  # a .safetensors file is sorted by name
+        order = [key for key in known if key in given.tensors] or list(given.tensors)
+        outputs = max(1, *given.tensors[_weights(order)[-1]].shape[:1]) if _weights(order) else 1
+    network = build(plan, channels=channels, outputs=outputs, size_hw=size_hw, seed=0)
+    loaded = _take(network, given, str(source), found, False)
+    write_bytes(Path(out), to_bytes(network, {"model": name, "preset": preset or ""}))
+    return loaded
 
 
 def copy_by_order(network: nn.Module, reference: Mapping[str, Tensor], where: str = "reference") -> None:

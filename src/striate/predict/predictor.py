@@ -1,5 +1,6 @@
 """A run folder becomes a function from pictures to predictions."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn
 
 from striate.base.device import place
 from striate.base.errors import ModelError
+from striate.base.files import read_json, sha256
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
@@ -49,6 +51,9 @@ class Prediction:
 class Predictor:
     """A trained network with its preparation of pictures, its task and its class names.
 
+    Outputs are divided by `temperature` before they become probabilities; a run that `striate evaluate --calibrate`
+    has seen brings its own, others have 1.
+
     Example:
         >>> predictor = Predictor.load(run)                     # doctest: +SKIP
         >>> predictor([Path("robin.jpg")])[0].names             # doctest: +SKIP
@@ -56,10 +61,16 @@ class Predictor:
     """
 
     def __init__(
-        self, network: nn.Module, task: Task, geometry: Geometry, mean: Sequence[float], std: Sequence[float]
+        self,
+        network: nn.Module,
+        task: Task,
+        geometry: Geometry,
+        mean: Sequence[float],
+        std: Sequence[float],
+        temperature: float = 1.0,
     ) -> None:
         self.network = place(network.eval(), "cpu")
-        self.task, self.geometry = task, geometry
+        self.task, self.geometry, self.temperature = task, geometry, temperature
         self.normal = Normal.of(mean, std, geometry.size_px)
 
     @classmethod
@@ -70,7 +81,7 @@ class Predictor:
             network: the module, when the run was not made from a blueprint.
 
         Raises:
-            ModelError: the folder is no finished run, or its weights do not fit.
+            ModelError: the folder is no finished run, or its weights or its calibration do not fit.
         """
         run = run if isinstance(run, RunDir) else RunDir(run)
         info = run.info()
@@ -93,7 +104,7 @@ class Predictor:
                 Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=size_hw
             )
         load_weights(network, run)
-        return cls(network, task, geometry, data["mean"], data["std"])
+        return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run))
 
     def __call__(self, pictures: Sequence[Path | str | ImageU8]) -> list[Prediction]:
         """Return a prediction for each picture: a path, or (H, W, C) uint8 pixels.
@@ -124,7 +135,7 @@ class Predictor:
         return outputs
 
     def _read(self, outputs: torch.Tensor, ids: list[str]) -> list[Prediction]:
-        decoded, names = self.task.decode(outputs), self.task.names
+        decoded, names = self.task.decode(outputs / self.temperature), self.task.names
         if decoded.probabilities is None:
             return [Prediction(one, names, tuple(row)) for one, row in zip(ids, decoded.values.tolist(), strict=True)]
         given = decoded.values if decoded.values.ndim == 2 else nn.functional.one_hot(decoded.values, len(names))
@@ -149,6 +160,25 @@ def _plain_view(count: int, geometry: Geometry) -> Any:
     return pipeline.matrices(
         pipeline.draw(count, 0, 0), geometry.store_px, geometry.size_px, np.zeros((count, geometry.channels))
     )
+
+
+def temperature_of(run: RunDir) -> float:
+    """Return the temperature in a run's calibration.json, 1 without that file.
+
+    Raises:
+        ModelError: the file is broken, or belongs to other weights.
+    """
+    path = run.path / "calibration.json"
+    if not path.exists():
+        return 1.0
+    found = read_json(path, "calibration")
+    value = found.get("temperature") if isinstance(found, dict) else None
+    again = f"repeat `striate evaluate {run.path} --calibrate`"
+    if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+        raise ModelError("not a calibration", where=path, fix=again)
+    if found.get("weights") != sha256(run.weights):
+        raise ModelError("the temperature was fitted to other weights", where=path, fix=again)
+    return float(value)
 
 
 def load_weights(network: nn.Module, run: RunDir) -> None:

@@ -79,6 +79,40 @@ def variants(rows: Sequence[Dots], metric: Metric, *, width_px: int = 460) -> Ma
     )
 
 
+@dataclass(frozen=True)
+class Size:
+    """A point of a learning curve: training images, mean score and its interval."""
+
+    num_train: float
+    mean: float
+    interval: tuple[float, float] | None
+    name: str
+
+
+def learning_curve(points: Sequence[Size], metric: Metric, *, width_px: int = 460) -> Markup:
+    """Return the score over the number of training images, which has a logarithmic axis."""
+    figure = new_figure(260, width_px)
+    axes = new_axes(figure, (52, 34, 16, 14))
+    places = [math.log2(point.num_train) for point in points]
+    for place, point in zip(places, points, strict=True):
+        if point.interval:
+            axes.plot([place, place], point.interval, color=VAL, linewidth=9, alpha=0.25, solid_capstyle="butt")
+    axes.plot(places, [point.mean for point in points], "o-", color=VAL, linewidth=1.6, markersize=7)
+    room = 0.15 * (places[-1] - places[0])
+    axes.set_xlim(places[0] - room, places[-1] + room)
+    axes.margins(y=0.12)
+    axes.set_xticks([])
+    rule_axis(axes, "y", metric.tick, num_ticks=5)
+    texts = {f"@{index}": f"{point.num_train:,.0f} images" for index, point in enumerate(points)}
+    for index, place in enumerate(places):
+        axes.text(place, -0.07, f"@{index}", fontsize=SMALL, color=MUTED, ha="center", va="top",
+                  transform=axes.get_xaxis_transform())  # fmt: skip
+    said = "; ".join(
+        f"{point.num_train:,.0f} images {metric.text(point.mean)} ({metric.span(point.interval)})" for point in points
+    )
+    return draw(figure, "learning", f"{metric.label} over the number of training images: {said}.", texts=texts)
+
+
 def differences(rows: Sequence[Difference], metric: Metric, *, width_px: int = 460) -> Markup | None:
     """Return each variant's difference from the baseline with its interval, around a line at zero."""
     numbers = [value for row in rows for value in (row.mean, *(row.interval or ()))]

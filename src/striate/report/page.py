@@ -19,9 +19,9 @@ from .read import Run, Study, at
 from .sections_best import best_images
 from .sections_data import data
 from .sections_labels import labels
-from .sections_run import cost, facts, headline, training
+from .sections_run import cost, facts, headline, remarks, training
 from .sections_settings import architecture, compare, groups, rerun
-from .sections_study import curves, overview, runs_table, side_by_side, verdict
+from .sections_study import advice, curves, learning_curve, overview, runs_table, side_by_side, verdict
 from .sections_values import values
 
 FOLDER = Path(__file__).parent
@@ -44,6 +44,7 @@ def report_run(run: RunDir) -> Path:
         "kind": read.kind,
         "headline": head,
         "facts": facts(read),
+        "remarks": remarks(read),
         "data": data(read.info),
         "training": training(read),
         "judged": values(read, album) if read.kind == "value" else labels(read, album),
@@ -66,6 +67,8 @@ def report_study(study: StudyDir) -> Path:
     context = {
         "title": str(at(read.info, "name") or study.path.name),
         "verdict": verdict(read),
+        "advice": advice(read),
+        "learning_curve": learning_curve(read),
         "compared": side_by_side(read),
         "overview": overview(read),
         "curves": curves(read),

@@ -5,10 +5,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from striate.base.errors import UserError
 from striate.base.text import duration, plural
+from striate.study.narrator import narrate
 
 from . import charts
 from .metrics import NA, Metric, bounds, count, metric, number, scaled, significant
+from .privacy import without_folders
 from .read import SPLIT_WORDS, Run, at
 from .svg import TRAIN, VAL
 
@@ -118,6 +121,16 @@ def splits_chart(run: Run) -> Markup | None:
     if split not in values:
         return None
     return charts.splits(values, at(run.scores, f"{split}.intervals.{found.key}"), split, _chance(run, split), found)
+
+
+def remarks(run: Run) -> list[dict[str, str]]:
+    """Return what the narrator makes of the run: state, evidence and the next experiment; empty when it cannot tell."""
+    try:
+        said = narrate(run.folder)
+    except (UserError, OSError, ValueError) as problem:
+        run.problems.append(f"The run's state was not judged: {getattr(problem, 'what', type(problem).__name__)}.")
+        return []
+    return [{"title": one.title, **one.to_json(), "command": without_folders(one.command)} for one in said]
 
 
 def training(run: Run) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from striate.base.text import duration, plural
 
 from . import charts_study as charts
 from .metrics import NA, bounds, count, metric, number, scaled
+from .privacy import without_folders
 from .read import SPLIT_WORDS, Study, at
 
 
@@ -32,6 +33,22 @@ def verdict(study: Study) -> dict[str, Any]:
         "sentences": [str(text) for text in study.verdict.get("sentences") or []],
         "reason": "" if best else _why_no_verdict(study),
     }
+
+
+def advice(study: Study) -> list[dict[str, str]]:
+    """Return what to do next, as the verdict says: texts with a command where there is one."""
+    rows = [row for row in study.verdict.get("advice") or [] if isinstance(row, dict) and row.get("text")]
+    return [{"text": str(row["text"]), "command": without_folders(str(row.get("command") or ""))} for row in rows]
+
+
+def learning_curve(study: Study) -> Any:
+    """Return the chart of the score over the number of training images; None when the study has no such curve."""
+    found = [
+        charts.Size(num, mean, bounds(row.get("interval")), str(row.get("variant", "")))
+        for row in at(study.verdict, "learning_curve.points", [])
+        if (num := number(row.get("num_train"))) and (mean := number(row.get("mean"))) is not None
+    ]
+    return charts.learning_curve(found, study.metric) if len(found) > 1 else None
 
 
 def _rival(study: Study, best: str) -> str:

@@ -8,16 +8,19 @@ import numpy as np
 from striate.base import device as devices
 from striate.base.choose import choose
 from striate.base.errors import DataError, ModelError
-from striate.base.files import write_json
+from striate.base.files import sha256, write_json
 from striate.base.progress import Progress
-from striate.base.rundir import RunDir
+from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
 from striate.data.geometry import Geometry
 from striate.data.sample import SPLITS, Dataset
 from striate.data.store import open_store
+from striate.evaluate.calibrate import fit_temperature, outputs_of, reliability
+from striate.evaluate.ensemble import EVERYTHING, ensembles
 from striate.evaluate.run import evaluate
 from striate.evaluate.scores import scores_of
 from striate.evaluate.table import write_predictions
+from striate.evaluate.views import Averaged
 from striate.task import from_json
 
 from .execute import reopen
@@ -28,19 +31,26 @@ from .recipe import Recipe
 
 
 def evaluate_run(
-    path: Path, where: str | None = None, *, split: str = "test", device: str = "auto", progress: Progress | None = None
+    path: Path,
+    where: str | None = None,
+    *,
+    split: str = "test",
+    views: int = 1,
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Return {"task", "split", "scores", "predictions"} of a run on its own data, or on another dataset.
+    """Return {"task", "split", "views", "scores", "predictions"} of a run on its own data, or on another dataset.
 
     The table of every image goes to `RUN/evaluations/NAME-SPLIT/`; the run's own files are not touched.
+
+    Args:
+        views: of each picture, whose probabilities are averaged; see `striate.evaluate.views`.
 
     Raises:
         ModelError: the run is not finished.
         DataError: the other dataset's classes are not the run's.
     """
-    run, progress = RunDir(path), progress or Progress()
-    if not run.weights.is_file():
-        raise ModelError("the run has no weights yet", where=path, fix=f"finish it with `striate resume {path}`")
+    run, progress = _finished(path), progress or Progress()
     info = run.info()
     dataset = reopen(run) if where is None else _other(where, info)
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
@@ -49,12 +59,73 @@ def evaluate_run(
     if not len(chosen):
         raise DataError(f"the {split} split is empty", where=dataset.where, fix="choose another --split")
     prepared = _prepared(dataset.with_splits({split: chosen}), info, device, progress)
-    found = evaluate(network_of(run, prepared), prepared.task, prepared.loader(split))
-    folder = path / "evaluations" / f"{Path(dataset.name).name}-{split}"
+    network = network_of(run, prepared)
+    network = Averaged(network, prepared.task, views) if views != 1 else network
+    found = evaluate(network, prepared.task, prepared.loader(split))
+    folder = path / "evaluations" / f"{Path(dataset.name).name}-{split}{f'-{views}-views' if views > 1 else ''}"
     scores = scores_of(prepared.task.kind, found, prepared.task.names, prepared.task.unit)
     write_predictions(folder / "predictions.csv", rows_of(prepared, found, split))
     write_json(folder / "scores.json", scores)
-    return {"task": info["task"], "split": split, "scores": scores, "predictions": str(folder / "predictions.csv")}
+    table = str(folder / "predictions.csv")
+    return {"task": info["task"], "split": split, "views": views, "scores": scores, "predictions": table}
+
+
+def calibrate_run(path: Path, *, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+    """Fit a temperature on a run's validation images, and write RUN/calibration.json, which `predict` uses.
+
+    Returns {"temperature", "weights" (SHA-256 of the weights it is for), "splits"}, where each of the splits has
+    {"num_images", "before", "after"}, and these {"loss", "ece"}. Only validation images are fitted on.
+
+    Raises:
+        ModelError: the run is not finished.
+        DataError: the run predicts numbers, which have no probabilities; or no temperature is best.
+    """
+    run, progress = _finished(path), progress or Progress()
+    info, dataset = run.info(), reopen(run)
+    if info["task"]["kind"] == "value":
+        raise DataError("the run predicts numbers, which have no probabilities", where=path, fix="leave it out")
+    chosen = {name: dataset.splits[name] for name in ("val", "test") if len(dataset.splits.get(name, ()))}
+    prepared = _prepared(dataset.with_splits(chosen), info, device, progress)
+    network, task = network_of(run, prepared), prepared.task
+    outputs = {name: outputs_of(network, task, prepared.loader(name)) for name in chosen}
+    try:
+        temperature = fit_temperature(task.kind, *(column.numpy() for column in outputs["val"]))
+    except DataError as problem:
+        raise DataError(problem.what, where=path, fix=problem.fix) from None
+    splits = {
+        name: {
+            "num_images": len(truth),
+            "before": reliability(task, found, truth),
+            "after": reliability(task, found, truth, temperature),
+        }
+        for name, (found, truth) in outputs.items()
+    }
+    document = {"temperature": temperature, "weights": sha256(run.weights), "splits": splits}
+    write_json(path / "calibration.json", document)
+    return document
+
+
+def ensemble_study(study: StudyDir, *, variant: str | None = None, split: str = "test") -> dict[str, Any]:
+    """Return a study's ensembles, and write for each its scores and its row for every image.
+
+    See `striate.evaluate.ensemble.ensembles`; instead of a table, a row has "predictions", the file it is in.
+    """
+    found = ensembles(study, variant=variant, split=split)
+    for row in found["rows"]:
+        name = "all-variants" if row["name"] == EVERYTHING else f"variant-{row['name']}"
+        folder = study.path / "evaluations" / f"ensemble-{name}-{split}"
+        write_predictions(folder / "predictions.csv", {split: row.pop("table")})
+        write_json(folder / "scores.json", row["scores"])
+        row["predictions"] = str(folder / "predictions.csv")
+    return found
+
+
+def _finished(path: Path) -> RunDir:
+    run = RunDir(path)
+    run.info()
+    if not run.weights.is_file():
+        raise ModelError("the run has no weights yet", where=path, fix=f"finish it with `striate resume {path}`")
+    return run
 
 
 def _other(where: str, info: dict[str, Any]) -> Dataset:

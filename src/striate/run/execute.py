@@ -24,11 +24,13 @@ from striate.train import checkpoint
 from striate.train.interrupt import listen
 from striate.train.precision import choose_precision
 
+from .features import cut
 from .finish import finish
-from .network import Model, build_network, name_of, stored_blueprint
+from .heading import HeadTraining, solve_head
+from .network import Model, build_network, name_of, start_network, stored_blueprint
 from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
-from .training import Training
+from .training import Training, make_update, training_data
 
 NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
 
@@ -71,9 +73,12 @@ def train(
     progress = progress or Progress()
     name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
     recipe = named(recipe) if isinstance(recipe, str) else recipe
-    prepared = prepared or prepare(dataset, recipe, target=target, device=devices.pick(device), progress=progress)
-    network = devices.place(build_network(model, prepared, seed, progress), prepared.device)
+    place = devices.pick(device)
+    prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
+    model = prepared.start.blueprint if prepared.start and prepared.start.blueprint else model
+    network = devices.place(start_network(model, prepared, seed, progress), prepared.device)
     precision = precision or choose_precision(network, _sample_images(prepared), recipe.train.precision)
+    refuse_misfits(prepared, network, precision["name"], seed)
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
     info = _describe(prepared, network, model, name, seed, precision, command)
@@ -81,8 +86,7 @@ def train(
     with locked(folder), _resumable(run):
         write_json(folder / "split.json", split_ids(dataset))
         run.save_info(info)
-        training = Training(run, prepared, network, seed=seed, precision=precision["name"], progress=progress)
-        return _carry_out(training, info, None, is_test_open)
+        return _carry_out(run, prepared, network, info, None, is_test_open, progress)
 
 
 def resume(
@@ -121,33 +125,61 @@ def resume(
         info["dataset"]["where"] = where or info["dataset"]["where"]
         _refuse_changes(info, state, dataset, path)
         prepared = prepare(
-            dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress
-        )
-        network = model or build_network(stored_blueprint(info, run), prepared, info["seed"])
+            dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress,
+            model=info["model"]["name"],
+        )  # fmt: skip
+        make = start_network if state is None else build_network
+        network = model or make(stored_blueprint(info, run), prepared, info["seed"])
         network = devices.place(network, prepared.device)
-        precision = info["precision"]["name"]
-        training = Training(run, prepared, network, seed=info["seed"], precision=precision, progress=progress)
-        return _carry_out(training, info, state, info.get("is_test_open", True))
+        return _carry_out(run, prepared, network, info, state, info.get("is_test_open", True), progress)
 
 
-def _carry_out(training: Training, info: dict[str, Any], state: checkpoint.State | None, is_test_open: bool) -> RunDir:
-    run = training.run
+def _carry_out(
+    run: RunDir,
+    prepared: Prepared,
+    network: nn.Module,
+    info: dict[str, Any],
+    state: checkpoint.State | None,
+    is_test_open: bool,
+    progress: Progress,
+) -> RunDir:
     info = {**info, "status": "running", "is_test_open": is_test_open}
     run.save_info(info)
+    options: dict[str, Any] = {"precision": info["precision"]["name"], "progress": progress}
     try:
         with listen() as interrupt:
+            training: Training | HeadTraining
+            if prepared.recipe.transfer.head == "only":
+                training = HeadTraining(run, prepared, network, **options)
+            else:
+                if prepared.recipe.transfer.head == "solved" and state is None:
+                    solve_head(prepared, network, **options)
+                training = Training(run, prepared, network, seed=info["seed"], **options)
             ended = training.train(interrupt, state)
-        return finish(training, info, ended, is_test_open)
+        return finish(run.path, training, info, ended, is_test_open)
     except DivergedError as problem:
         run.save_info({**info, "status": "diverged"})
         raise DivergedError(problem.what, where=run.path, fix=problem.fix) from None
     except torch.OutOfMemoryError as problem:
-        batch = training.prepared.batch_size
+        batch = prepared.batch_size
         raise ResourceError(
             f"batch {batch} does not fit into memory",
             where=run.path,
             fix=f"use --set train.batch_size={max(1, batch // 2)}",
         ) from problem
+
+
+def refuse_misfits(prepared: Prepared, network: nn.Module, precision: str, seed: int) -> None:
+    """Refuse settings that do not go with this network or these targets, before a folder is begun.
+
+    Raises:
+        SettingsError: a frozen row that is not there, Muon without filters, wrong labels for numbers, a head on maps.
+    """
+    if prepared.recipe.transfer.head != "fresh":
+        cut(network, precision)
+    if prepared.recipe.transfer.head != "only":
+        make_update(prepared, network, precision, num_steps=1)
+        training_data(prepared, seed)
 
 
 @contextmanager
@@ -262,6 +294,7 @@ def _describe(
         "seed": seed,
         "batch_size": prepared.batch_size,
         "num_epochs": prepared.num_epochs,
+        "augment": [op.model_dump(mode="json") for op in prepared.pipeline.ops],
         "versions": devices.versions(),
         "device": devices.describe(prepared.device),
         "precision": precision,

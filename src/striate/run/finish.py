@@ -3,6 +3,7 @@
 import io
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 from striate.base.errors import DivergedError
 from striate.base.files import read_json, write_bytes, write_json
+from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
 from striate.base.tensors import write_tensors
@@ -19,7 +21,10 @@ from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
 from striate.evaluate.table import Predictions, read_predictions, write_predictions
+from striate.task import Task
 
+from .features import Features, cut, take
+from .heading import HeadTraining
 from .network import network_of
 from .prepare import Prepared
 from .training import Training
@@ -29,20 +34,23 @@ MAX_PICTURES = 400  # a split
 PICTURE_PX = 128
 
 
-def finish(training: Training, info: dict[str, Any], ended: str, is_test_open: bool) -> RunDir:
+def finish(
+    folder: Path, training: Training | HeadTraining, info: dict[str, Any], ended: str, is_test_open: bool
+) -> RunDir:
     """Write everything a finished run holds, and return its folder.
 
     Raises:
         DivergedError: no epoch had a validation score.
     """
-    run, prepared, network = training.run, training.prepared, training.network
+    run, prepared, network = RunDir(folder), training.prepared, training.network
     if not training.best:
         raise DivergedError(
             "no epoch had a validation score", where=run.path, fix="lower the rate, or check the targets"
         )
     network.load_state_dict(training.best)
     write_tensors(run.weights, network.state_dict())
-    score_splits(run, prepared, network, ("train", "val", "test") if is_test_open else ("train", "val"))
+    splits = ("train", "val", "test") if is_test_open else ("train", "val")
+    score_splits(run, prepared, network, splits, info["precision"]["name"])
     history = run.history()
     result = {
         "epochs": len(history),
@@ -52,7 +60,7 @@ def finish(training: Training, info: dict[str, Any], ended: str, is_test_open: b
         "train_images_per_s": float(np.median([row["images_per_s"] for row in history])),
         "overfit_epoch": overfit_epoch(history),
         "peak_memory_mb": peak_memory_mb(),
-        "skipped": len(training.loader.lost),
+        "skipped": training.num_lost,
     }
     run.save_info({**info, "status": "finished", "result": result})
     return run
@@ -61,11 +69,11 @@ def finish(training: Training, info: dict[str, Any], ended: str, is_test_open: b
 def open_test(run: RunDir, prepared: Prepared) -> None:
     """Score a finished run's test split, unless that was done before."""
     if "test" not in run.scores() and len(prepared.dataset.splits.get("test", ())):
-        score_splits(run, prepared, network_of(run, prepared), ("test",))
+        score_splits(run, prepared, network_of(run, prepared), ("test",), run.info()["precision"]["name"])
         run.save_info({**run.info(), "is_test_open": True})
 
 
-def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tuple[str, ...]) -> None:
+def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tuple[str, ...], precision: str) -> None:
     """Evaluate splits and merge them into scores.json, predictions.csv and pictures/."""
     task = prepared.task
     scores = run.scores()
@@ -74,13 +82,23 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
         indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
         if not len(indices):
             continue
-        found = evaluate(network, task, _plain_loader(prepared, split))
+        found = evaluate(*_source(prepared, network, split, precision))
         scores[split] = scores_of(task.kind, found, task.names, task.unit)
         if split != "train":
             tables[split] = rows_of(prepared, found, split)[split]
             keep_pictures(run, prepared, found, split)
     write_predictions(run.predictions, tables)
     write_json(run.path / "scores.json", scores)
+
+
+def _source(
+    prepared: Prepared, network: nn.Module, split: str, precision: str
+) -> tuple[nn.Module, Task, Loader | Features]:
+    """What is evaluated on what: a network on pictures, or a head on the features it was solved on."""
+    if prepared.recipe.transfer.head != "only":
+        return network, prepared.task, _plain_loader(prepared, split)
+    body = cut(network, precision)
+    return body.head, prepared.task, take(body, prepared, split, views=1, progress=Progress("quiet"))
 
 
 def _plain_loader(prepared: Prepared, split: str) -> Loader:

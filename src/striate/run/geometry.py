@@ -13,20 +13,23 @@ SMALL_PX = 64
 SAMPLE = 24
 
 
-def choose_geometry(dataset: Dataset, recipe: Recipe, skip: Collection[int] = ()) -> Geometry:
+def choose_geometry(
+    dataset: Dataset, recipe: Recipe, skip: Collection[int] = (), size_px: int | None = None
+) -> Geometry:
     """Return how pictures become squares.
 
-    The size is the recipe's, else the pictures' own up to 64 px. Pictures that all have it already are stored as they
-    are (margin 1), and so are smaller ones, which have no pixels to spare.
+    The size is the recipe's, else that of the weights it starts from, else the pictures' own up to 64 px. Pictures
+    that all have it already are stored as they are (margin 1), and so are smaller ones, with no pixels to spare.
 
     Args:
         skip: indices of pictures that cannot be used.
+        size_px: of the weights that the network starts from.
     """
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
     sample = train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
     shapes = {dataset.images.read(int(index)).shape[:2] for index in sample}
     short_side = int(np.median([min(shape) for shape in shapes]))
-    size_px = recipe.data.size or min(SMALL_PX, short_side)
+    size_px = recipe.data.size or size_px or min(SMALL_PX, short_side)
     is_native = shapes == {(size_px, size_px)}
     margin = 1.0 if is_native or short_side <= size_px else recipe.data.margin
     return Geometry(size_px=size_px, fit=recipe.data.fit, margin=margin, channels=dataset.channels)

@@ -1,5 +1,6 @@
 """The network of a run: new from a name, or again from its folder."""
 
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -8,14 +9,28 @@ from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
-from striate.model.blueprint import Blueprint
+from striate.model.ablate import ablate, ablated_name, split_name
+from striate.model.blueprint import Blueprint, Row
 from striate.model.build import DoesNotFit, build
+from striate.model.network import Network
 from striate.model.zoo import blueprint, options
 from striate.predict.predictor import load_weights
 
 from .prepare import Prepared
 
-Model = str | Blueprint | nn.Module
+Model = str | Blueprint | nn.Module  # a text may end in "without PART" and "with KIND pooling", see `model.ablate`
+HIDDEN = "head_hidden"  # the row that a recipe puts before the last one
+
+__all__ = [
+    "Model",
+    "ablated_name",
+    "build_network",
+    "name_of",
+    "network_of",
+    "require",
+    "start_network",
+    "stored_blueprint",
+]
 
 
 def build_network(model: Model, prepared: Prepared, seed: int, progress: Progress | None = None) -> nn.Module:
@@ -29,19 +44,59 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     """
     if isinstance(model, nn.Module):
         return model
-    size = prepared.geometry.size_px
-    plan = model if isinstance(model, Blueprint) else _plan(model, prepared.recipe.model.options(), size, progress)
+    size, hidden = prepared.geometry.size_px, prepared.recipe.transfer.hidden
+    wanted = prepared.recipe.model.options() | (dict(prepared.start.options) if prepared.start else {})
+    plan = model if isinstance(model, Blueprint) else _plan(model, wanted, size, progress)
+    plan = with_hidden(plan, hidden) if hidden and HIDDEN not in plan.names else plan
     channels, outputs = prepared.geometry.channels, prepared.task.num_outputs
     try:
         return build(plan, channels=channels, outputs=outputs, size_hw=(size, size), seed=seed_for(seed, "init"))
     except DoesNotFit as problem:
-        if prepared.recipe.data.size is not None or isinstance(model, Blueprint) or model.endswith(".toml"):
+        is_own = isinstance(model, Blueprint) or split_name(model)[0].endswith(".toml")
+        if prepared.recipe.data.size is not None or is_own:
             raise
         what = f"pictures of {size} px are too small for {plan.name}"
         raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
 
 
-def _plan(name: str, wanted: dict[str, Any], size: int, progress: Progress | None) -> Blueprint:
+def start_network(model: Model, prepared: Prepared, seed: int, progress: Progress | None = None) -> nn.Module:
+    """Return the network like `build_network`, with the weights that the recipe starts from; says what went where.
+
+    Raises:
+        ModelError: the weights cannot be had, or are another network's.
+    """
+    network, start = build_network(model, prepared, seed, progress), prepared.start
+    if start is None:
+        return network
+    if not isinstance(network, Network):
+        raise ModelError("weights go into networks of rows", fix="load them into the module before it is trained")
+    bare = network
+    if HIDDEN in network.blueprint.names:
+        rows = tuple(row for row in network.blueprint.rows if row.name != HIDDEN)
+        options: dict[str, Any] = {"channels": network.channels, "outputs": network.outputs}
+        bare = build(replace(network.blueprint, rows=rows), **options, size_hw=network.size_hw)
+    loaded = start.fill(bare)
+    if bare is not network:
+        last = f"rows.{network.blueprint.names[-1]}."
+        state = {name: value for name, value in bare.state_dict().items() if not name.startswith(last)}
+        network.load_state_dict(state, strict=False)
+    if progress is not None:
+        progress.line(f"weights from {loaded.source}: {loaded.summary}")
+    return network
+
+
+def with_hidden(plan: Blueprint, width: int) -> Blueprint:
+    """Return the blueprint with a hidden layer before its last row."""
+    row = Row("linear", width, options={"norm": "none", "activation": "relu"}, name=HIDDEN)
+    return replace(plan, rows=(*plan.rows[:-1], row, plan.rows[-1]))
+
+
+def _plan(model: str, wanted: dict[str, Any], size: int, progress: Progress | None) -> Blueprint:
+    name, without, pool = split_name(model)
+    return ablate(_whole(name, wanted, size, progress), without, pool)
+
+
+def _whole(name: str, wanted: dict[str, Any], size: int, progress: Progress | None) -> Blueprint:
     if name.endswith(".toml"):
         return Blueprint.from_toml(name)
     known = options(name)
@@ -75,13 +130,17 @@ def stored_blueprint(info: dict[str, Any], run: RunDir) -> Blueprint:
 def name_of(model: Model) -> str:
     """Return what a run calls the network."""
     if isinstance(model, str):
-        return model.rsplit("/", 1)[-1].removesuffix(".toml")
+        name, without, pool = split_name(model)
+        return ablated_name(name.rsplit("/", 1)[-1].removesuffix(".toml"), without, pool)
     return model.name if isinstance(model, Blueprint) else type(model).__name__
 
 
 def require(model: Model) -> None:
     """Refuse what is no network, before any data are read."""
     if isinstance(model, str):
-        _plan(model, {}, 64, None)
+        name, without, pool = split_name(model)
+        ablated_name(name, without)  # refuses unknown parts
+        others = [part for part in without if part != "norm"]  # which the recipe may bring
+        ablate(_whole(name, {}, 64, None), others, pool)
     elif not isinstance(model, Blueprint | nn.Module):
         raise SettingsError(f"{type(model).__name__} is not a network", fix="give a name, a Blueprint or an nn.Module")

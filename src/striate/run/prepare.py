@@ -12,6 +12,7 @@ from striate.base.files import to_json
 from striate.base.progress import Progress
 from striate.base.text import plural
 from striate.data.augment import Pipeline
+from striate.data.augment.mix import refuse_unmixable
 from striate.data.geometry import Geometry
 from striate.data.loader import Indices, Loader, balanced
 from striate.data.sample import Dataset
@@ -20,6 +21,7 @@ from striate.task import Task, for_target
 
 from .geometry import choose_geometry
 from .recipe import Recipe
+from .start import Start, start_of
 
 RESTORE = "restore it, or start a new run with `striate resume RUN --fork`"
 
@@ -38,12 +40,27 @@ class Prepared:
     batch_size: int
     num_epochs: int
     device: torch.device
+    start: Start | None = None
 
-    def loader(self, split: str, *, seed: int = 0, is_training: bool = False, indices: Indices | None = None) -> Loader:
+    @property
+    def pipeline(self) -> Pipeline:
+        """The augmentation of training images."""
+        return self.recipe.pipeline(len(self.dataset.splits["train"]))
+
+    def loader(
+        self,
+        split: str,
+        *,
+        seed: int = 0,
+        is_training: bool = False,
+        indices: Indices | None = None,
+        pipeline: Pipeline | None = None,
+    ) -> Loader:
         """Return the loader of a split: shuffled, augmented and balanced for training, else in order and plain.
 
         Args:
             indices: only these images of the split.
+            pipeline: augmentation when it is not training.
         """
         chosen = self.dataset.splits[split] if indices is None else indices
         is_balanced = is_training and self.recipe.data.balance == "sampling"
@@ -52,7 +69,7 @@ class Prepared:
             self.dataset,
             chosen,
             targets=(self.task.target,),
-            pipeline=Pipeline(self.recipe.augment) if is_training else None,
+            pipeline=self.pipeline if is_training else pipeline,
             mean=self.mean,
             std=self.std,
             batch_size=self.batch_size if is_training else max(64, self.batch_size),
@@ -64,9 +81,18 @@ class Prepared:
 
 
 def prepare(
-    dataset: Dataset, recipe: Recipe, *, target: str | None, device: torch.device, progress: Progress
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    target: str | None,
+    device: torch.device,
+    progress: Progress,
+    model: object = None,
 ) -> Prepared:
     """Return what a run of `recipe` on `dataset` trains with; builds the store when it is not there.
+
+    Args:
+        model: the network, which decides what published weights are and how they want their pictures.
 
     Raises:
         DataError: no training or validation images, an unusable file, a constant channel, an unknown target.
@@ -74,12 +100,14 @@ def prepare(
     for split in ("train", "val"):
         if not len(dataset.splits.get(split, ())):
             raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images or change --limit")
-    geometry = choose_geometry(dataset, recipe)
+    start = start_of(recipe, model)
+    geometry = choose_geometry(dataset, recipe, size_px=start.size_px if start else None)
     store = open_store(dataset, geometry, progress=progress)
     train = dataset.splits["train"]
-    mean, std = statistics(store, train)
+    mean, std = start.normal(geometry.channels) if start else statistics(store, train)
     name = target or next(iter(dataset.targets))
     found = dataset.target(name)
+    refuse_unmixable(recipe.pipeline(len(train)).ops, name, found)
     options: dict[str, Any] = {
         "label_smoothing": recipe.train.label_smoothing,
         "is_balanced": recipe.data.balance == "weights",
@@ -87,7 +115,7 @@ def prepare(
     task = for_target(name, found, found.values[train], **options)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
-    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, num_epochs, device)
+    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, num_epochs, device, start)
 
 
 def automatic_batch_size(num_train: int) -> int:
@@ -101,13 +129,13 @@ def automatic_batch_size(num_train: int) -> int:
 
 
 def automatic_epochs(num_train: int) -> int:
-    """Return 40 epochs up to 4,000 training images, fewer beyond, but at least 12.
+    """Return 40 epochs up to 4,000 training images, fewer beyond, but at least 16.
 
     Example:
         >>> [automatic_epochs(count) for count in (500, 2000, 8000, 60000)]
-        [40, 40, 20, 12]
+        [40, 40, 20, 16]
     """
-    return min(40, max(12, 160_000 // num_train))
+    return min(40, max(16, 160_000 // num_train))
 
 
 def fingerprint(dataset: Dataset) -> str:

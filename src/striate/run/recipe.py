@@ -1,14 +1,16 @@
 """A recipe: everything that influences a result, except dataset, blueprint and seed. Named recipes are values here."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
-from striate.data.augment import STRENGTHS, Op
+from striate.data.augment import STRENGTHS, Op, Pipeline
+
+MANY = 20_000  # training images that augmentation need not multiply
 
 
 class DataSettings(Settings):
@@ -31,7 +33,7 @@ class ModelSettings(Settings):
     norm: str | None = None
     dropout: float | None = Field(None, ge=0, lt=1)
     activation: str | None = None
-    width: int | None = Field(None, ge=1, le=65536)
+    width: int | float | None = Field(None, gt=0, le=65536)
     depth: int | None = Field(None, ge=1, le=1000)
     head: str | None = None
 
@@ -43,29 +45,85 @@ class ModelSettings(Settings):
 class TrainSettings(Settings):
     """How the network is trained. None means automatic; the values used are recorded in the run.
 
-    Automatic `epochs`: 40 up to 4,000 training images, fewer beyond, but at least 12. Automatic `patience` (epochs
+    Automatic `epochs`: 40 up to 4,000 training images, fewer beyond, but at least 16. Automatic `patience` (epochs
     without a better score before stopping; 0 never stops): half of the epochs, since a rate that is still high hides
-    progress. `momentum` is SGD's, or Adam's first beta; `clip` the largest gradient norm; `ema` the decay of the
-    weight average (0 is off).
+    progress; never with `swa`, which needs the last epochs. `clip` is the largest gradient norm.
+
+    Optimiser: `momentum` is that of sgd, rmsprop and muon, and the first beta of adam, adamw and lion. `weight_decay`
+    is added to the gradient by sgd, adam and rmsprop (L2), and shrinks the weights beside the step in adamw, lion and
+    muon (decoupled). muon moves the filters, adamw the rest. `depth_decay`: each row's rate is this times the next
+    row's.
+
+    Averages: `ema` is the decay of the running average (0 is off), whose batch-norm statistics are the network's own;
+    `swa` the share of the epochs, at the end, whose networks are averaged, with batch-norm statistics measured anew by
+    a pass over the training images; `swa_lr` the constant rate in them (0: the schedule goes on).
+
+    Against overfitting: `l1` x sum |w| and `l2` x sum w^2 in the loss (both: elastic net); `weight_noise`, deviation
+    of noise on weights as a share of their root mean square; `label_noise`, share of training labels that are made
+    wrong; `sam`, radius of sharpness-aware minimisation, two passes a step (0.05 is usual).
+
+    Parts: `aux_weight` of the loss of auxiliary outputs (None: as published, 0.3 for GoogLeNet, 0.4 for Inception v3;
+    0 leaves them out); `frozen`, the last of the leading rows that do not train ("body": all before the head), whose
+    batch norm and dropout are as at prediction; `freeze_norm` keeps every batch norm's statistics as they are.
+    `record_gradients` writes gradient, weights, activations and dead units of each row into the history.
     """
 
     epochs: int | None = Field(None, ge=1, le=100_000)
     batch_size: int | None = Field(None, ge=1, le=65536)
-    optimiser: Literal["sgd", "adam", "adamw"] = "adamw"
+    optimiser: Literal["sgd", "adam", "adamw", "rmsprop", "lion", "muon"] = "adamw"
     lr: float | None = Field(None, gt=0, le=1e12, title="learning_rate")
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    depth_decay: float = Field(1.0, gt=0, le=1)
     schedule: Literal["constant", "step", "cosine", "linear", "onecycle"] = "onecycle"
     warmup: float = Field(0.0, ge=0, lt=1)
     clip: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1)
+    swa: float = Field(0.0, ge=0, le=1)
+    swa_lr: float = Field(0.0, ge=0, le=1e12)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    l1: float = Field(0.0, ge=0)
+    l2: float = Field(0.0, ge=0)
+    weight_noise: float = Field(0.0, ge=0, le=10)
+    label_noise: float = Field(0.0, ge=0, lt=1)
+    sam: float = Field(0.0, ge=0, le=100)
+    aux_weight: float | None = Field(None, ge=0)
+    frozen: str = ""
+    freeze_norm: bool = False
     patience: int | None = Field(None, ge=0)
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    record_gradients: bool = False
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.ema and self.swa:
+            raise SettingsError("both ema and swa average the weights", where="train", fix="set one of them to 0")
+        if self.swa_lr and not self.swa:
+            raise SettingsError("swa_lr is the rate while swa averages", where="train", fix="set train.swa=0.25 too")
+        return self
+
+
+class TransferSettings(Settings):
+    """Where a network's weights come from before training.
+
+    `weights`: "imagenet" (published, from the local cache or downloaded), a weights file, or the folder of a run; None
+    is fresh. `preset`: how a file's weights want their pictures. `head`: "fresh", "solved" on features of the frozen
+    body before training, or "only": nothing else is trained. `views`: of each training image that features are taken
+    of, the first as it is, the others augmented. `hidden`: width of a layer before the last one; 0 is none.
+    """
+
+    weights: str | None = None
+    preset: Literal["torchvision", "tensorflow", "cifar"] | None = None
+    head: Literal["fresh", "solved", "only"] = "fresh"
+    views: int = Field(2, ge=1, le=1000)
+    hidden: int = Field(0, ge=0, le=65536)
 
 
 class Recipe(Settings):
     """How to train: data, augmentation, model options and training.
+
+    `augment` None ("auto" in a file) is automatic: the strength "medium" up to 20,000 training images, else "light",
+    since the few epochs that many images allow do not fit a harder task.
 
     Example:
         >>> recipe = named("regularized").changed(["train.epochs=4", "augment=light"])
@@ -75,19 +133,32 @@ class Recipe(Settings):
 
     text: str = ""
     data: DataSettings = DataSettings()
-    augment: tuple[Op, ...] = ()
+    augment: tuple[Op, ...] | None = ()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+    transfer: TransferSettings = TransferSettings()
 
     @field_validator("augment", mode="before")
     @classmethod
     def _strength(cls, value: Any) -> Any:
+        if value == "auto":
+            return None
         return STRENGTHS[value] if isinstance(value, str) and value in STRENGTHS else value
+
+    def pipeline(self, num_train: int) -> Pipeline:
+        """Return the augmentation of `num_train` training images.
+
+        Example:
+            >>> [len(named("augmented").pipeline(count).ops) for count in (20_000, 20_001)]
+            [7, 2]
+        """
+        automatic = STRENGTHS["medium" if num_train <= MANY else "light"]
+        return Pipeline(automatic if self.augment is None else self.augment)
 
 
 def _recipes() -> dict[str, Recipe]:
     baseline = Recipe(text="no remedy against overfitting", train=TrainSettings())
-    augmented = baseline.model_copy(update={"text": "baseline + augmentation", "augment": STRENGTHS["medium"]})
+    augmented = baseline.model_copy(update={"text": "baseline + augmentation", "augment": None})
     regularized = augmented.model_copy(
         update={
             "text": "+ dropout, batch norm (and the larger rate it allows), weight decay, label smoothing",
@@ -95,7 +166,32 @@ def _recipes() -> dict[str, Recipe]:
             "train": baseline.train.model_copy(update={"lr": 0.01, "weight_decay": 0.05, "label_smoothing": 0.1}),
         }
     )
-    return {"baseline": baseline, "augmented": augmented, "regularized": regularized}
+    return {
+        "baseline": baseline,
+        "augmented": augmented,
+        "regularized": regularized,
+        **_transfer_recipes(),
+    }
+
+
+def _transfer_recipes() -> dict[str, Recipe]:
+    features = Recipe(
+        text="a linear head solved on features of a trained network, taken once",
+        augment=STRENGTHS["light"],
+        transfer=TransferSettings(head="only"),
+    )
+    frozen = Recipe(
+        text="a new head on a trained network that stays as it is, augmentation live",
+        augment=STRENGTHS["light"],
+        train=TrainSettings(epochs=10, lr=0.003, frozen="body"),
+    )
+    finetune = Recipe(
+        text="a solved head, then everything at a small rate, smaller for early rows",
+        augment=STRENGTHS["medium"],
+        train=TrainSettings(epochs=8, lr=2e-4, weight_decay=0.05, depth_decay=0.9, freeze_norm=True),
+        transfer=TransferSettings(head="solved"),
+    )
+    return {"features": features, "frozen": frozen, "finetune": finetune}
 
 
 RECIPES = _recipes()

@@ -1,8 +1,10 @@
 """One run while it trains: the pieces `fit` is handed, and the state a checkpoint holds."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,18 +14,78 @@ from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
 from striate.base.text import duration
+from striate.data.loader import Loader
 from striate.evaluate.run import quick_scores
 from striate.train import checkpoint
+from striate.train.average import Average, EqualAverage
 from striate.train.interrupt import Interrupt
+from striate.train.label_noise import with_wrong_labels
 from striate.train.loop import Position, fit
 from striate.train.optim import DEFAULT_LR, build
-from striate.train.schedule import rate_at
+from striate.train.precision import autocast
+from striate.train.probe import Rows, look
+from striate.train.regularise import freeze
+from striate.train.schedule import rate_at, then_constant
 from striate.train.stop import Stop
-from striate.train.update import Average, Update, autocast
+from striate.train.update import Update, side_weight
 
 from .prepare import Prepared
 
 SAVE_EVERY_S = 15.0
+PROBE_IMAGES = 64
+
+
+def make_update(
+    prepared: Prepared, network: nn.Module, precision: str, *, num_steps: int, average: Average | None = None
+) -> Update:
+    """Return the recipe's training step for a network; rows that the recipe freezes stop training here.
+
+    Raises:
+        SettingsError: a row, the optimiser or a setting does not go with this network.
+    """
+    settings = prepared.recipe.train
+    still = freeze(network, settings.frozen, has_fixed_norms=settings.freeze_norm)
+    lr = settings.lr or DEFAULT_LR[settings.optimiser]
+    optimiser = build(
+        network,
+        settings.optimiser,
+        lr=lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        depth_decay=settings.depth_decay,
+    )
+    return Update(
+        network,
+        prepared.task,
+        optimiser,
+        rate_at(lr, settings.schedule, num_steps, settings.warmup),
+        clip=settings.clip,
+        precision=precision,
+        average=average,
+        name_of=lambda index: prepared.dataset.ids[index],
+        side_weight=side_weight(network, settings.aux_weight),
+        l1=settings.l1,
+        l2=settings.l2,
+        weight_noise=settings.weight_noise,
+        sam=settings.sam,
+        still=still,
+    )
+
+
+def training_data(prepared: Prepared, seed: int) -> Prepared:
+    """The data with the wrong labels that the recipe asks for; scores are always taken on the right ones."""
+    share, dataset, name = prepared.recipe.train.label_noise, prepared.dataset, prepared.task.target
+    if not share:
+        return prepared
+    target = with_wrong_labels(dataset.target(name), dataset.ids, dataset.splits["train"], share, seed)
+    return replace(prepared, dataset=replace(dataset, targets={**dataset.targets, name: target}))
+
+
+def _probe_loader(prepared: Prepared) -> Loader:
+    """One batch of validation images, spread evenly over the split."""
+    val = prepared.dataset.splits["val"]
+    places = np.unique(np.linspace(0, len(val) - 1, PROBE_IMAGES).astype(int))
+    return prepared.loader("val", indices=val[places])
 
 
 class Training:
@@ -42,33 +104,35 @@ class Training:
     ) -> None:
         self.run, self.prepared, self.network, self.seed = run, prepared, network, seed
         self.precision, self.progress = precision, progress
-        settings, task = prepared.recipe.train, prepared.task
-        self.loader = prepared.loader("train", seed=seed, is_training=True)
+        settings, num_epochs = prepared.recipe.train, prepared.num_epochs
+        self.loader = training_data(prepared, seed).loader("train", seed=seed, is_training=True)
         self.val_loader = prepared.loader("val")
-        lr = settings.lr or DEFAULT_LR[settings.optimiser]
-        self.optimiser = build(
-            network, settings.optimiser, lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
-        rate = rate_at(lr, settings.schedule, prepared.num_epochs * len(self.loader), settings.warmup)
         self.average = Average(network, settings.ema) if settings.ema else None
-        self.update = Update(
-            network,
-            task,
-            self.optimiser,
-            rate,
-            clip=settings.clip,
-            precision=precision,
-            average=self.average,
-            name_of=lambda index: prepared.dataset.ids[index],
+        first_epoch = num_epochs - max(1, round(settings.swa * num_epochs))
+        self.swa = EqualAverage(network, first_epoch) if settings.swa else None
+        self.update = make_update(
+            prepared, network, precision, num_steps=num_epochs * len(self.loader), average=self.average
         )
-        patience = settings.patience if settings.patience is not None else max(1, prepared.num_epochs // 2)
-        self.position, self.stop = Position(), Stop(task.monitor_mode, patience)
+        if settings.swa_lr:
+            self.update.rate_at = then_constant(self.update.rate_at, first_epoch * len(self.loader), settings.swa_lr)
+        automatic = 0 if settings.swa else max(1, num_epochs // 2)
+        patience = settings.patience if settings.patience is not None else automatic
+        self.position, self.stop = Position(), Stop(prepared.task.monitor_mode, patience)
         self.best: dict[str, Tensor] = {}
+        self._rows: Rows = {}
+        self._probe_loader = _probe_loader(prepared) if settings.record_gradients else None
         self._saved_s = time.monotonic()
+
+    @property
+    def num_lost(self) -> int:
+        """Pictures that became unreadable while training."""
+        return len(self.loader.lost)
 
     @property
     def model(self) -> nn.Module:
         """What is validated and kept: the averaged model when there is one."""
+        if self.swa is not None and self.swa.count:
+            return self.swa.model
         return self.average.model if self.average is not None else self.network
 
     def train(self, interrupt: Interrupt, state: checkpoint.State | None = None) -> str:
@@ -95,7 +159,13 @@ class Training:
             )
 
     def validate(self) -> dict[str, float]:
-        """Return the scores of the validation split."""
+        """Return the scores of the validation split; the network of an epoch that counts for SWA joins its mean."""
+        epoch = self.position.epoch
+        if self._probe_loader is not None:
+            batch = next(iter(self._probe_loader.batches(0)))
+            self._rows = look(self.network, self.update.loss, batch)
+        if self.swa is not None and epoch >= self.swa.first_epoch:
+            self.swa.update(self.network, lambda: self.loader.batches(epoch), self.precision)
         return quick_scores(
             self.model, self.prepared.task, self.val_loader, autocast(self.prepared.device, self.precision)
         )
@@ -107,7 +177,8 @@ class Training:
     def record(self, row: dict[str, Any]) -> None:
         """Append an epoch to the history and show it."""
         speed = row.pop("batches_per_s") * self.loader.batch_size
-        self.run.add_epoch({**row, "images_per_s": round(speed, 1)})
+        rows = {"rows": self._rows} if self._rows else {}
+        self.run.add_epoch({**row, "images_per_s": round(speed, 1), **rows})
         monitor = self.prepared.task.monitor
         epochs, train, val = self.prepared.num_epochs, row["train"], row["val"]
         shown = ", ".join(
@@ -136,24 +207,29 @@ class Training:
         checkpoint.save(self.run.checkpoints, self.state())
         self._saved_s = time.monotonic()
 
+    @property
+    def _averages(self) -> dict[str, Average | EqualAverage]:
+        """The averages that are kept, by the name of their tensors in a checkpoint."""
+        both = {"average": self.average, "swa": self.swa}
+        return {name: average for name, average in both.items() if average is not None}
+
     def state(self) -> checkpoint.State:
         """Return everything needed to go on from here."""
-        optimiser, numbers = checkpoint.pack_optimiser(self.optimiser)
         position = self.position
-        tensors = {**optimiser, "rng.cpu": torch.get_rng_state()}
+        tensors = {**checkpoint.pack_optimiser(self.update.optimiser), "rng.cpu": torch.get_rng_state()}
         if self.prepared.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.prepared.device)
         if position.sums is not None:
             tensors["sums"] = position.sums
-        if self.average is not None:
-            tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
+        for prefix, average in self._averages.items():
+            tensors |= {f"{prefix}.{name}": tensor for name, tensor in average.model.state_dict().items()}
         document = {
             "epoch": position.epoch,
             "batch": position.batch,
             "step": position.step,
             "time_s": position.time_s,
             "stop": self.stop.state(),
-            "optimiser": numbers,
+            "swa_count": self.swa.count if self.swa is not None else 0,
             "recipe": self.prepared.recipe.model_dump(mode="json"),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
@@ -167,14 +243,14 @@ class Training:
         document, tensors = state.document, state.tensors["state"]
         device = self.prepared.device
         self.network.load_state_dict(state.tensors["weights"])
-        checkpoint.unpack_optimiser(self.optimiser, tensors, document["optimiser"])
+        checkpoint.unpack_optimiser(self.update.optimiser, tensors)
         self.best = {name: tensor.to(device) for name, tensor in state.tensors.get("best", {}).items()}
-        if self.average is not None:
-            prefix = "average."
-            averaged = {
-                name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
-            }
-            self.average.model.load_state_dict(averaged)
+        for prefix, average in self._averages.items():
+            start = f"{prefix}."
+            averaged = {name.removeprefix(start): one for name, one in tensors.items() if name.startswith(start)}
+            average.model.load_state_dict(averaged)
+        if self.swa is not None:
+            self.swa.count = document["swa_count"]
         sums = tensors["sums"].to(device) if "sums" in tensors else None
         self.position = Position(document["epoch"], document["batch"], document["step"], sums, document["time_s"])
         self.stop.restore(document["stop"])

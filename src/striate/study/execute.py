@@ -1,12 +1,14 @@
 """Carry out a study: do what is missing, nothing twice; open the test split once, after everything is trained."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from striate.base import device as devices
 from striate.base.errors import Interrupted, ModelError, SettingsError
@@ -20,7 +22,12 @@ from striate.run.execute import resume, train
 from striate.run.finish import open_test
 from striate.run.network import require
 from striate.run.prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
+from striate.run.start import require_start
 
+from . import parallel as processes
+from .budget import expectation, expected_s
+from .hopeless import hopeless
+from .parallel import Job
 from .plan import Variant, check_names
 from .verdict import decide
 
@@ -29,12 +36,11 @@ from .verdict import decide
 class Conditions:
     """What all runs of a study share: the dataset of each fold, and one prepared data side a variant and fold."""
 
-    datasets: Sequence[Dataset]
+    datasets: Mapping[int, Dataset]
     target: str | None
     device: str
     progress: Progress
     prepared: dict[tuple[str, int], Prepared] = field(default_factory=dict)
-    precision: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def prepare(self, variant: Variant, fold: int) -> Prepared:
         """Return the data side of a variant's runs, made on first use."""
@@ -42,7 +48,12 @@ class Conditions:
         if key not in self.prepared:
             dataset = limit_training(self.datasets[fold], variant.num_train, self.target)
             found = prepare(
-                dataset, variant.recipe, target=self.target, device=devices.pick(self.device), progress=self.progress
+                dataset,
+                variant.recipe,
+                target=self.target,
+                device=devices.pick(self.device),
+                progress=self.progress,
+                model=variant.model,
             )
             self.prepared[key] = found
         return self.prepared[key]
@@ -60,6 +71,9 @@ def study(
     name: str = "study",
     device: str = "auto",
     command: str = "",
+    parallel: int | str = 1,
+    drop_hopeless: bool = False,
+    plan: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> StudyDir:
     """Train every variant with every seed on the same split, decide, and return the study folder.
@@ -68,6 +82,10 @@ def study(
         datasets: one dataset, or one a fold.
         variants: what is compared; the first called "baseline" (else the first) is what the others are held against.
         out: the study's folder; one that holds this study already is continued.
+        parallel: runs at once, each a process with one thread; "auto" is 2 where that is faster.
+        drop_hopeless: after two seeds and more, give up variants whose validation interval lies wholly on the worse
+            side of the best one's; never the baseline, nor a point of a learning curve (`num_train`).
+        plan: the grid or random plan that the variants come from, for study.json.
 
     Raises:
         SettingsError: the folder holds another study.
@@ -77,26 +95,33 @@ def study(
     check_names(variants)
     for variant in variants:
         require(variant.model)
+        require_start(variant.recipe, variant.model)
     names = [variant.name for variant in variants]
     baseline = baseline or ("baseline" if "baseline" in names else names[0])
-    conditions = Conditions(datasets, target, device, progress)
+    if drop_hopeless and len(datasets) > 1:
+        raise SettingsError("folds have different images", where="--drop-hopeless", fix="leave --folds out")
+    conditions = Conditions(dict(enumerate(datasets)), target, device, progress)
     info = _describe(conditions, variants, seeds, baseline, command, name)
+    info |= {"plan": plan, "parallel": parallel, "drop_hopeless": drop_hopeless, "dropped": {}}
     folder = _folder(info, out, root, name)
     found = StudyDir(folder)
     with locked(folder):
         found.save_info({**info, "status": "running"})
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
         try:
-            runs = _train_all(found, conditions, variants, seeds)
+            jobs, info["dropped"] = _train_all(found, conditions, variants, info)
         except Interrupted as stop:
             found.save_info({**info, "status": "interrupted"})
             raise Interrupted(
                 stop.what, where=folder, fix=f"striate resume {folder}", signal_number=stop.exit_code - 128
             ) from None
-        for variant, fold, run in runs:
-            open_test(run, conditions.prepare(variant, fold))
+        with _threads_of(jobs[0].run):
+            for job in jobs:
+                open_test(job.run, conditions.prepare(_called(job.variant, variants), job.fold))
         found.save_info({**info, "status": "finished"})
-        write_json(folder / "verdict.json", decide(found))
+        verdict = decide(found)
+        verdict["sentences"] += [row["text"] for row in info["dropped"].values()]
+        write_json(folder / "verdict.json", verdict)
     return found
 
 
@@ -108,14 +133,7 @@ def resume_study(path: Path, *, device: str = "auto", progress: Progress | None 
         DataError: the data are not what they were.
     """
     info = StudyDir(path).info()
-    where, options = info["dataset"]["where"], info["dataset"]["options"]
-    if not where:
-        raise ModelError(
-            "the study's data came from Python, not from a path", where=path, fix="call study() again with out=..."
-        )
-    plans = [{**options, "fold": fold} for fold in range(info["folds"])] if info["folds"] else [options]
-    splits = read_json(path / "split.json", "split list")
-    datasets = [restore_splits(open_dataset(where, **plan), found) for plan, found in zip(plans, splits, strict=True)]
+    datasets = [reopened(StudyDir(path), fold) for fold in range(info["folds"] or 1)]
     return study(
         datasets,
         [Variant.from_json(values) for values in info["variants"]],
@@ -126,35 +144,101 @@ def resume_study(path: Path, *, device: str = "auto", progress: Progress | None 
         name=info["name"],
         device=device,
         command=info["command"],
+        parallel=info.get("parallel", 1),
+        drop_hopeless=info.get("drop_hopeless", False),
+        plan=info.get("plan"),
         progress=progress,
     )
 
 
-def _train_all(
-    found: StudyDir, conditions: Conditions, variants: list[Variant], seeds: int
-) -> list[tuple[Variant, int, RunDir]]:
-    folds = range(len(conditions.datasets))
-    jobs = [(variant, seed, fold) for seed in range(seeds) for fold in folds for variant in variants]
-    runs = []
-    for number, (variant, seed, fold) in enumerate(jobs, 1):
-        run = found.run(variant.name, seed, fold if len(conditions.datasets) > 1 else None)
-        conditions.progress.line(
-            f"run {number}/{len(jobs)}: {variant.name}, seed {seed}" + (f", fold {fold}" if len(folds) > 1 else "")
+def reopened(study: StudyDir, fold: int) -> Dataset:
+    """Return the dataset of a study's fold (0 without folds), opened again from where it was, with the study's split.
+
+    Raises:
+        ModelError: the data came from Python, or are not what they were.
+    """
+    info = study.info()
+    where, options = info["dataset"]["where"], info["dataset"]["options"]
+    if not where:
+        raise ModelError(
+            "the study's data came from Python, not from a path",
+            where=study.path,
+            fix="call study() again with out=...",
         )
-        _train_one(run, conditions, variant, seed, fold)
-        runs.append((variant, fold, run))
-    return runs
+    plan = {**options, "fold": fold} if info["folds"] else options
+    splits = read_json(study.path / "split.json", "split list")
+    dataset = restore_splits(open_dataset(where, **plan), splits[fold])
+    return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
 
 
-def _train_one(run: RunDir, conditions: Conditions, variant: Variant, seed: int, fold: int) -> None:
+def _train_all(
+    found: StudyDir, conditions: Conditions, variants: list[Variant], info: Mapping[str, Any]
+) -> tuple[list[Job], dict[str, Any]]:
+    """Train what is missing; return the runs, and the variants that were given up."""
+    seeds, folds, names = info["seeds"], len(conditions.datasets), [variant.name for variant in variants]
+    num = _announce(conditions, variants, _jobs(found, names, seeds, folds), info["parallel"])
+    is_dropping, done, dropped = info["drop_hopeless"], list[Job](), dict[str, Any]()
+    for part in [[seed] for seed in seeds] if is_dropping else [seeds]:
+        left = [name for name in names if name not in dropped]
+        jobs = _jobs(found, left, part, folds)
+        _train_part(found, conditions, variants, jobs, num)
+        done += jobs
+        if is_dropping and part[-1] != seeds[-1]:
+            kept = {info["baseline"], *(variant.name for variant in variants if variant.num_train)}
+            new = hopeless(found, left, seeds[: part[-1] + 1])
+            dropped |= {name: row for name, row in new.items() if name not in kept}
+            for row in (row for name, row in new.items() if name not in kept):
+                conditions.progress.line(row["text"])
+    return done, dropped
+
+
+def _jobs(found: StudyDir, names: Sequence[str], seeds: Sequence[int], folds: int) -> list[Job]:
+    return [
+        Job(name, seed, fold, found.run(name, seed, fold if folds > 1 else None))
+        for seed in seeds
+        for fold in range(folds)
+        for name in names
+    ]
+
+
+def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], wanted: int | str) -> int:
+    """Prepare every variant's data, say what the study will take, and return how many runs are trained at once."""
+    missing = [job for job in jobs if not _is_finished(job.run)]
+    planned = [(job, _called(job.variant, variants)) for job in missing]
+    runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
+    times_s = expected_s(runs)
+    sizes, has_place = [one.geometry.size_px for _, one in runs], bool(conditions.datasets[0].where)
+    num = processes.at_once(wanted, devices.pick(conditions.device).type, sizes, times_s)
+    if num > 1 and not has_place:
+        if wanted != "auto":
+            raise SettingsError("the data came from Python, not from a path", where="--parallel", fix="leave it out")
+        num = 1
+    if runs:
+        conditions.progress.line(expectation(runs, times_s, num))
+    return num
+
+
+def _train_part(
+    found: StudyDir, conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], num: int
+) -> None:
+    if num > 1:
+        missing = [job for job in jobs if not _is_finished(job.run)]
+        processes.carry_out(found.path, missing, num, device=conditions.device, progress=conditions.progress)
+        return
+    for number, job in enumerate(jobs, 1):
+        fold = f", fold {job.fold}" if len(conditions.datasets) > 1 else ""
+        conditions.progress.line(f"run {number}/{len(jobs)}: {job.variant}, seed {job.seed}{fold}")
+        train_one(found, job.run, conditions, _called(job.variant, variants), job.seed, job.fold)
+
+
+def train_one(study: StudyDir, run: RunDir, conditions: Conditions, variant: Variant, seed: int, fold: int) -> None:
+    """Train one run of a study or go on with it; a finished one is left as it is."""
     prepared = conditions.prepare(variant, fold)
-    if (run.path / "run.json").exists():
-        status = run.info()["status"]
-        if status == "finished":
-            return
-        if any(run.checkpoints.glob("step-*")):
-            resume(run.path, dataset=prepared.dataset, device=conditions.device, progress=conditions.progress)
-            return
+    if _is_finished(run):
+        return
+    if any(run.checkpoints.glob("step-*")):
+        resume(run.path, dataset=prepared.dataset, device=conditions.device, progress=conditions.progress)
+        return
     train(
         prepared.dataset,
         variant.model,
@@ -166,11 +250,39 @@ def _train_one(run: RunDir, conditions: Conditions, variant: Variant, seed: int,
         overwrite=True,
         device=conditions.device,
         prepared=prepared,
-        precision=conditions.precision.get(variant.name),
+        precision=_known_precision(study, variant.name),
         is_test_open=False,
         progress=conditions.progress,
     )
-    conditions.precision[variant.name] = run.info()["precision"]
+
+
+def _is_finished(run: RunDir) -> bool:
+    return (run.path / "run.json").exists() and run.info()["status"] == "finished"
+
+
+def _known_precision(study: StudyDir, variant: str) -> dict[str, Any] | None:
+    """The precision that a run of the variant has chosen already: all of them compute in the same one."""
+    info = study.info()
+    for job in _jobs(study, [variant], info["seeds"], info["folds"] or 1):
+        if job.is_begun:
+            found: dict[str, Any] = job.run.info()["precision"]
+            return found
+    return None
+
+
+def _called(name: str, variants: Sequence[Variant]) -> Variant:
+    return next(variant for variant in variants if variant.name == name)
+
+
+@contextmanager
+def _threads_of(run: RunDir) -> Iterator[None]:
+    """Compute with no more threads than the runs did, so that scores do not depend on which process takes them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, run.info()["device"]["threads"]))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _describe(

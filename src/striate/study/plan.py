@@ -1,15 +1,17 @@
 """What a study compares: variants x seeds (x folds), from the default ladder or a TOML file."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
 from striate.run.recipe import Recipe, from_table, named
+
+from .grid import expanded
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,72 @@ def ladder(model: str = "bipyramid", changes: list[str] | None = None) -> list[V
         ("augmented", model, "augmented", "+ augmentation"),
         ("regularized", model, "regularized", "+ augmentation, dropout, batch norm, weight decay, label smoothing"),
     ]
-    return [Variant(name, net, named(recipe).changed(changes or []), recipe, text) for name, net, recipe, text in rungs]
+    return [_rung(*row, changes or []) for row in rungs]
+
+
+def full_ladder(
+    model: str = "bipyramid",
+    changes: list[str] | None = None,
+    *,
+    weights: str | None = None,
+    base: str = "mobilenet_v2",
+) -> list[Variant]:
+    """Return the classic exercise, then a small residual network, then three ways of transfer when there are weights.
+
+    Args:
+        weights: "imagenet", a weights file or a run folder; None leaves transfer out.
+        base: the network these weights are of.
+        changes: `field=value` settings applied to every rung.
+    """
+    small = [("small-xception", "xception_small", "regularized", "a small residual network of separable convolutions")]
+    transfer = [
+        ("features", base, "features", "a linear head on features of a trained network"),
+        ("frozen", base, "frozen", "a new head on a trained network that stays as it is"),
+        ("finetuned", base, "finetune", "a trained network trained on at a small rate"),
+    ]
+    start = [f"transfer.weights={weights}"]
+    return [
+        *ladder(model, changes),
+        *(_rung(*row, changes or []) for row in small),
+        *(_rung(*row, [*start, *(changes or [])]) for row in (transfer if weights else [])),
+    ]
+
+
+CURVE_SHARES = (0.25, 0.5)  # of the training images, beside all of them
+
+
+def with_learning_curve(variants: list[Variant], of: str, num_train: int) -> list[Variant]:
+    """Return the variants, and the one called `of` on a quarter and on half of the `num_train` training images as well.
+
+    Example:
+        >>> [(one.name, one.num_train) for one in with_learning_curve(ladder(), "regularized", 2000)[-3:]]
+        [('regularized', None), ('regularized-25', 500), ('regularized-50', 1000)]
+    """
+    whole = next(variant for variant in variants if variant.name == of)
+    parts = [
+        replace(
+            whole,
+            name=f"{of}-{100 * share:.0f}",
+            text=f"{of} on {100 * share:.0f}% of the training images",
+            num_train=max(1, round(share * num_train)),
+        )
+        for share in CURVE_SHARES
+    ]
+    return [*variants, *parts]
+
+
+def _rung(name: str, model: str, recipe: str, text: str, changes: list[str]) -> Variant:
+    return Variant(name, model, named(recipe).changed(changes), recipe, text)
 
 
 class VariantTable(Settings):
-    """One `[[variant]]` of a study file; `changes` are the recipe's tables, on top of the named recipe."""
+    """One `[[variant]]` of a study file; `set` changes the named recipe, `without` and `pool` the network."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$")
     text: str = ""
     model: str = "bipyramid"
+    without: tuple[Literal["skip", "norm", "aux", "se", "depthwise"], ...] = ()
+    pool: Literal["avg", "max", "stride"] | None = None
     recipe: str = "baseline"
     set: tuple[str, ...] = ()
     num_train: int | None = Field(None, ge=1)
@@ -87,7 +146,7 @@ def read_plan(path: Path) -> tuple[StudyTable, list[Variant]]:
     Raises:
         SettingsError: the file, a field or a recipe is wrong, or two variants share a name.
     """
-    table = StudyTable.parse(read_toml(path), path)
+    table = StudyTable.parse(expanded(read_toml(path), path), path)
     names = [variant.name for variant in table.variant]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -102,6 +161,8 @@ def read_plan(path: Path) -> tuple[StudyTable, list[Variant]]:
 
 
 def _variant(row: VariantTable, table: StudyTable, path: Path) -> Variant:
+    from striate.run.network import ablated_name
+
     where = f"{path}: variant {row.name}"
     if row.recipe.endswith(".toml"):
         recipe = from_table(read_toml(path.parent / row.recipe), path.parent / row.recipe)
@@ -109,7 +170,7 @@ def _variant(row: VariantTable, table: StudyTable, path: Path) -> Variant:
         recipe = named(row.recipe)
     return Variant(
         row.name,
-        row.model,
+        ablated_name(row.model, row.without, row.pool),
         recipe.changed([*table.set, *row.set], where),
         row.recipe,
         row.text or row.recipe,

@@ -27,6 +27,7 @@ def render(verdict: Mapping[str, Any], width: int = 100) -> str:
     columns = _fitted(columns, width)
     notes = [note for mark, note in MARKS.items() if mark in columns[""]]
     paragraphs = ["; ".join(notes), *verdict["sentences"]]
+    paragraphs += [f"{one['text']} {one['command']}".rstrip() for one in verdict.get("advice") or []]
     wrapped = [_wrapped(shown(text, 4000), width) for text in paragraphs if text]
     return "\n".join([*_lines(columns), "", *wrapped])
 

@@ -17,7 +17,9 @@ from striate.base.errors import ModelError
 from striate.base.rundir import StudyDir
 from striate.evaluate.interval import Difference
 
+from .advice import advise
 from .compare import Comparison, Entrant, compare
+from .learning import learning_curve
 from .render import render
 from .sentences import sentences
 from .wording import Wording
@@ -32,12 +34,15 @@ def decide(study: StudyDir) -> dict[str, Any]:
     looked at after that. Ties are the variants whose difference from it on the test split has an interval that
     includes zero. In `differences`, `mean` and `interval` are A minus B in the metric's own unit, and `probability`
     says how probably A is the better one, also where less is better. Without a test split the validation scores are
-    reported (`split_reported`), and a sentence says so.
+    reported (`split_reported`), and a sentence says so. `advice` is what to do next, each with a command where there
+    is one; `learning_curve` is None unless one variant was trained on three numbers of images (see `learning_curve`).
 
     Raises:
         ModelError: no run is finished, or the runs cannot be compared; the message names the folder.
     """
-    return verdict_of(compare(study), study)
+    found = compare(study)
+    verdict = verdict_of(found, study) | {"learning_curve": learning_curve(study, found)}
+    return verdict | {"advice": advise(study, verdict, found)}
 
 
 def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
@@ -56,6 +61,7 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
         "unit": found.unit,
         "split_chosen_on": "val",
         "split_reported": found.split,
+        "baseline": found.baseline,
         "best": best,
         "ties": [row["b"] for row in differences if row["a"] == best and not row["separable"]],
         "variants": [_variant(found, entrant) for entrant in found.entrants],
@@ -113,9 +119,16 @@ def _variant(found: Comparison, entrant: Entrant) -> dict[str, Any]:
         "overfit_epoch": typical_epoch([trial.overfit_epoch for trial in entrant.trials]),
         "best_epoch": median(trial.best_epoch for trial in entrant.trials) if entrant.trials else None,
         "time_s": {"mean": entrant.mean("time_s")},
+        "per_minute": _per_minute(entrant),
         "parameters": entrant.parameters,
         "macs": entrant.macs,
     }
+
+
+def _per_minute(entrant: Entrant) -> float | None:
+    """The reported score over the minutes a run takes."""
+    score, time_s = entrant.mean("reported"), entrant.mean("time_s")
+    return None if score is None or not time_s else 60 * score / time_s
 
 
 def typical_epoch(epochs: Sequence[int | None]) -> float | None:

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,6 +18,8 @@ class Classify:
     """Predict one of K classes; outputs are logits (N, K).
 
     Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7) and one weight a class when balanced.
+    Targets are class indices (N,), or shares (N, K) where pictures were mixed: then the loss has them all, and a
+    prediction is right when it names the class with the largest share.
     """
 
     target: str
@@ -72,11 +73,13 @@ class Classify:
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return {"cross_entropy": scalar}, the weighted mean over the batch."""
-        weight = outputs.new_tensor(self.class_weights, dtype=torch.float32) if self.class_weights else None
-        loss = F.cross_entropy(
-            outputs.float(), targets[self.target], weight=weight, label_smoothing=self.label_smoothing
-        )
-        return {"cross_entropy": loss}
+        truth, outputs = targets[self.target], outputs.float()
+        weight = outputs.new_tensor(self.class_weights) if self.class_weights else None
+        if truth.ndim == 1 or weight is None:
+            return {"cross_entropy": F.cross_entropy(outputs, truth, weight, label_smoothing=self.label_smoothing)}
+        # torch divides by the number of images here, not by their weights as it does for indices
+        total = F.cross_entropy(outputs, truth, weight, label_smoothing=self.label_smoothing, reduction="sum")
+        return {"cross_entropy": total / (truth @ weight).sum()}
 
     def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the plain cross-entropy of each image (N,)."""
@@ -85,7 +88,7 @@ class Classify:
     def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Return (sum of plain losses, number right, number of images)."""
         truth = targets[self.target]
-        right = (outputs.argmax(1) == truth).sum()
+        right = (outputs.argmax(1) == (truth if truth.ndim == 1 else truth.argmax(1))).sum()
         return counted(self.losses(outputs, truth).sum(), right, count=len(truth))
 
     def summarise(self, sums: Tensor) -> dict[str, float]:

@@ -83,10 +83,11 @@ class Tag:
 
     def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Return (loss, exact matches, true positives, false positives, false negatives, images) as sums."""
-        truth, given = targets[self.target].bool(), outputs > 0
+        shares = targets[self.target]  # 0 or 1, between them where pictures were mixed
+        truth, given = shares >= 0.5, outputs > 0
         exact = (truth == given).all(1).sum()
         hits, extra, missed = (truth & given).sum(), (~truth & given).sum(), (truth & ~given).sum()
-        return counted(self.losses(outputs, truth).sum(), exact, hits, extra, missed, count=len(truth))
+        return counted(self.losses(outputs, shares).sum(), exact, hits, extra, missed, count=len(truth))
 
     def summarise(self, sums: Tensor) -> dict[str, float]:
         """Return {"loss", "exact_match", "f1"}; f1 is micro-averaged."""

@@ -13,6 +13,8 @@ from striate.base.files import read_json, sha256, whole_folder, write_json, writ
 from striate.base.progress import say
 from striate.base.tensors import read_tensors, write_tensors
 
+from .optim import Optimiser
+
 SCHEMA = 1
 KEEP = 2
 POINTER = "latest"
@@ -111,30 +113,27 @@ def _read(path: Path) -> State:
     return State(document, {file.stem: read_tensors(file) for file in sorted(path.glob("*.safetensors"))})
 
 
-def pack_optimiser(optimiser: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the optimiser's state as tensors named `optimiser.INDEX.KEY` and a document of plain numbers."""
-    tensors: dict[str, Tensor] = {}
-    numbers: dict[str, Any] = {}
-    for index, entries in optimiser.state_dict()["state"].items():
-        for key, value in entries.items():
-            place: dict[str, Any] = tensors if isinstance(value, Tensor) else numbers
-            place[f"optimiser.{index}.{key}"] = value
-    return tensors, numbers
+def pack_optimiser(optimiser: Optimiser) -> dict[str, Tensor]:
+    """Return the optimiser's state as tensors named `optimiser.INDEX.KEY`."""
+    return {
+        f"optimiser.{index}.{key}": value
+        for index, parameter in enumerate(optimiser.parameters)
+        for key, value in optimiser.state.get(parameter, {}).items()
+    }
 
 
-def unpack_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+def unpack_optimiser(optimiser: Optimiser, tensors: dict[str, Tensor]) -> None:
     """Put a packed state back.
 
     Moments get their parameter's strides: the fused kernels walk both in memory order, and files hold plain order.
     """
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Any]] = {}
-    for name, value in (tensors | numbers).items():
+    parameters = optimiser.parameters
+    optimiser.state.clear()
+    for name, value in tensors.items():
         kind, _, rest = name.partition(".")
         if kind == "optimiser":
             index, _, key = rest.partition(".")
             parameter = parameters[int(index)]
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
+            if value.shape == parameter.shape:
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            state.setdefault(int(index), {})[key] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            optimiser.state[parameter][key] = value.to(parameter.device)

@@ -81,7 +81,7 @@ def fit(
     """
     while position.epoch < num_epochs and not stop.is_over(position.epoch):
         start_s, first_batch = time.perf_counter(), position.batch
-        update.model.train()
+        update.train_mode()
         with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
             for batch in loader.batches(position.epoch, first_batch):
                 position.add(update(batch, position.step))

@@ -1,53 +1,220 @@
-"""Optimisers by name, with weight decay on weights only."""
+"""Optimisers by name: one class keeps the state, each group of parameters names the rule of its step.
 
-from collections.abc import Callable
+`torch.optim`'s classes import torch's compiler when the first one is made, which takes half a second; its functions do
+the same arithmetic without. A network can have two rules at once, which is what Muon needs.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 from striate.base.choose import choose
+from striate.base.errors import SettingsError
 
-Groups = list[dict[str, Any]]
+from .muon import add_orthogonal, is_filter
 
-
-def _sgd(groups: Groups, lr: float, momentum: float, fused: bool) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=fused)
-
-
-def _adam(groups: Groups, lr: float, momentum: float, fused: bool) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=lr, betas=(momentum, 0.999), fused=fused)
+Group = dict[str, Any]
+Groups = list[Group]
+State = dict[str, Tensor]
+Rule = Callable[[Group, list[Tensor], list[Tensor], list[State]], None]
 
 
-def _adamw(groups: Groups, lr: float, momentum: float, fused: bool) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.999), fused=fused)
+def _zeros(states: list[State], key: str, parameters: list[Tensor]) -> list[Tensor]:
+    """Return one entry of each state; it begins at zero, laid out in memory like its parameter."""
+    return [
+        state.setdefault(key, torch.zeros_like(p, requires_grad=False))
+        for state, p in zip(states, parameters, strict=True)
+    ]
 
 
-OPTIMISERS: dict[str, Callable[[Groups, float, float, bool], torch.optim.Optimizer]] = {
+def _sgd(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+    momentum = group["momentum"]
+    buffers: list[Tensor | None] = [state.get("momentum_buffer") for state in states] if momentum else []
+    if any(one is not None for one in buffers):  # a parameter that had no gradient before starts from zero
+        buffers = list(_zeros(states, "momentum_buffer", parameters))
+    sgd(
+        parameters, grads, buffers, fused=True, weight_decay=group["weight_decay"], momentum=momentum, lr=group["lr"],
+        dampening=0.0, nesterov=momentum > 0, maximize=False,
+    )  # fmt: skip
+    for state, buffer in zip(states, buffers, strict=False):
+        if buffer is not None:
+            state["momentum_buffer"] = buffer
+
+
+def _adam(
+    group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], is_decoupled: bool = False
+) -> None:
+    for state, parameter in zip(states, parameters, strict=True):
+        state.setdefault("step", torch.zeros((), device=parameter.device))
+    means, squares = (_zeros(states, key, parameters) for key in ("exp_avg", "exp_avg_sq"))
+    adam(
+        parameters, grads, means, squares, [], [state["step"] for state in states], fused=True,
+        decoupled_weight_decay=is_decoupled, amsgrad=False, beta1=group["momentum"], beta2=0.999, lr=group["lr"],
+        weight_decay=group["weight_decay"], eps=1e-8, maximize=False,
+    )  # fmt: skip
+
+
+def _adamw(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+    _adam(group, parameters, grads, states, is_decoupled=True)
+
+
+def _rmsprop(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+    for state in states:
+        state.setdefault("step", torch.zeros(()))
+    squares = _zeros(states, "square_avg", parameters)
+    buffers = _zeros(states, "momentum_buffer", parameters) if group["momentum"] else []
+    rmsprop(
+        parameters, grads, squares, [], buffers, [state["step"] for state in states], foreach=True, lr=group["lr"],
+        alpha=0.99, eps=1e-8, weight_decay=group["weight_decay"], momentum=group["momentum"], centered=False,
+    )  # fmt: skip
+
+
+def _lion(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+    means = _zeros(states, "exp_avg", parameters)
+    signs = torch._foreach_lerp(means, grads, 1 - group["momentum"])
+    torch._foreach_sign_(signs)
+    torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+    torch._foreach_add_(parameters, signs, alpha=-group["lr"])
+    torch._foreach_lerp_(means, grads, 0.01)
+
+
+def _muon(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+    means, momentum = _zeros(states, "momentum_buffer", parameters), group["momentum"]
+    torch._foreach_lerp_(means, grads, 1 - momentum)
+    torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+    add_orthogonal(parameters, list(torch._foreach_lerp(grads, means, momentum)), -group["lr"])
+
+
+OPTIMISERS: dict[str, Rule] = {
     "sgd": _sgd,
     "adam": _adam,
     "adamw": _adamw,
+    "rmsprop": _rmsprop,
+    "lion": _lion,
+    "muon": _muon,
 }
-DEFAULT_LR = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
+DEFAULT_LR = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "lion": 1e-4, "muon": 1e-3}
 
 
-def groups(model: nn.Module, weight_decay: float) -> Groups:
-    """Return two groups: weights with decay, and vectors (biases, norm scales) without (He 2019, section 3.1)."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    weights = [parameter for parameter in trainable if parameter.ndim > 1]
-    vectors = [parameter for parameter in trainable if parameter.ndim <= 1]
-    both = [{"params": weights, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in both if group["params"]]
-
-
-def build(model: nn.Module, name: str, *, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
-    """Return the optimiser called `name`: "sgd" (Nesterov), "adam" (L2 in the gradient), "adamw" (decoupled).
+class Optimiser:
+    """Groups of parameters, each with its rule, rate and decay, and the state of every parameter.
 
     Args:
-        momentum: SGD's momentum, or Adam's first beta.
+        groups: dictionaries with "params", "rule", "lr", "scale" (of the rate), "momentum", "weight_decay".
+    """
+
+    def __init__(self, groups: Groups) -> None:
+        self.param_groups = groups
+        self.state: defaultdict[Tensor, State] = defaultdict(dict)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Every parameter, group after group: a checkpoint numbers them in this order."""
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    @property
+    def decaying(self) -> list[Tensor]:
+        """Weights, to which decay and penalties apply; biases and the scales of normalisations are left alone."""
+        return [parameter for parameter in self.parameters if parameter.ndim > 1]
+
+    def set_rate(self, lr: float) -> None:
+        """Set the rate of each group: `lr` times the group's scale."""
+        for group in self.param_groups:
+            group["lr"] = lr * group["scale"]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        for group in self.param_groups:
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if moved:
+                states = [self.state[parameter] for parameter in moved]
+                OPTIMISERS[group["rule"]](group, moved, [parameter.grad for parameter in moved], states)
+
+
+def rows_of(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the rows of a network in order, by name; of any other module its children."""
+    rows = getattr(model, "rows", None)
+    return dict(rows.items() if isinstance(rows, nn.ModuleDict) else model.named_children())
+
+
+def groups(model: nn.Module, weight_decay: float, depth_decay: float = 1.0, rule: str = "adamw") -> Groups:
+    """Return groups of trainable parameters: weights with decay, and vectors (biases, norm scales) without.
+
+    Args:
+        depth_decay: each row's rate is this times that of the next row which has parameters; 1 = one rate for all.
+        rule: "muon" sets the filters apart; the rest then follows "adamw".
 
     Raises:
-        SettingsError: unknown name.
+        SettingsError: nothing is left to train, or the network has no filter for Muon.
+
+    Reference: He et al. 2019, Bag of tricks, section 3.1; Howard and Ruder 2018, arXiv:1801.06146 (rate per depth).
     """
-    make = choose("optimiser", name, OPTIMISERS)
-    return make(groups(model, weight_decay), lr, momentum, True)
+    heads = [parameter for parameter in model.parameters() if parameter.ndim > 1][-1:]
+    found = []
+    for scale, parameters in _by_depth(model, depth_decay):
+        filters = [p for p in parameters if rule == "muon" and is_filter(p) and not any(p is head for head in heads)]
+        chosen = {id(parameter) for parameter in filters}
+        weights = [p for p in parameters if p.ndim > 1 and id(p) not in chosen]
+        vectors = [p for p in parameters if p.ndim <= 1]
+        rest = "adamw" if rule == "muon" else rule
+        found += [
+            {"params": params, "rule": its_rule, "scale": scale, "weight_decay": decay}
+            for params, its_rule, decay in (
+                (filters, "muon", weight_decay),
+                (weights, rest, weight_decay),
+                (vectors, rest, 0.0),
+            )
+            if params
+        ]
+    if not found:
+        raise SettingsError("every parameter is frozen", where="train.frozen", fix="leave at least the last row free")
+    if rule == "muon" and all(group["rule"] != "muon" for group in found):
+        raise SettingsError("the network has no filters for muon", where="train.optimiser", fix="use adamw")
+    return found
+
+
+def _by_depth(model: nn.Module, depth_decay: float) -> Iterator[tuple[float, list[nn.Parameter]]]:
+    """Yield (scale of the rate, trainable parameters), first rows first."""
+    if depth_decay == 1:
+        yield 1.0, [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return
+    parts = [list(row.parameters()) for row in rows_of(model).values()]
+    inside = {id(parameter) for part in parts for parameter in part}
+    parts = [[p for p in model.parameters() if id(p) not in inside], *parts]  # a module's own lie before its rows
+    parts = [part for part in parts if part]
+    for depth, part in zip(reversed(range(len(parts))), parts, strict=True):
+        yield depth_decay**depth, [parameter for parameter in part if parameter.requires_grad]
+
+
+def build(
+    model: nn.Module, name: str, *, lr: float, momentum: float, weight_decay: float, depth_decay: float = 1.0
+) -> Optimiser:
+    """Return the optimiser called `name`.
+
+    "sgd" (Nesterov) and "rmsprop" add decay to the gradient (L2), as does "adam"; "adamw", "lion" and "muon" shrink the
+    weights beside the step (decoupled decay, Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    Args:
+        momentum: of SGD, RMSprop and Muon; Adam's and Lion's first beta.
+        depth_decay: see `groups`.
+
+    Raises:
+        SettingsError: unknown name, or nothing to train with it.
+
+    Reference: Chen et al. 2023, arXiv:2302.06675 (Lion, its second beta is 0.99); Jordan 2024 (Muon, see `muon`).
+    """
+    choose("optimiser", name, OPTIMISERS)
+    found = groups(model, weight_decay, depth_decay, name)
+    return Optimiser([{**group, "lr": lr * group["scale"], "momentum": momentum} for group in found])

@@ -1,17 +1,21 @@
 """Which precision trains faster here: a short measured trial, recorded with the run."""
 
 import copy
-import statistics
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
-from .update import autocast
-
 GAIN_NEEDED = 1.15  # bf16 has fewer digits: it must be clearly faster, and timer noise must not decide
-REPEATS = 3
+REPEATS = 3  # after a round that warms up
+PRECISIONS = ("float32", "bf16")
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which a forward pass runs at `precision` ("float32" or "bf16")."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -30,21 +34,20 @@ def choose_precision(model: nn.Module, images: torch.Tensor, wanted: str = "auto
         return {"name": "float32" if wanted == "auto" else wanted, "trial": None}
     trial_model = copy.deepcopy(model).train()
     with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
-        times = {name: _step_ms(trial_model, images, name) for name in ("float32", "bf16")}
+        rounds = [{name: _step_ms(trial_model, images, name) for name in PRECISIONS} for _ in range(REPEATS + 1)]
+    # they take turns, and the least disturbed step counts, so that other work on the machine does not decide
+    times = {name: min(one[name] for one in rounds[1:]) for name in PRECISIONS}
     is_faster = times["float32"] > GAIN_NEEDED * times["bf16"]
     trial = {f"{name}_ms": round(value, 3) for name, value in times.items()}
     return {"name": "bf16" if is_faster else "float32", "trial": trial}
 
 
 def _step_ms(model: nn.Module, images: torch.Tensor, precision: str) -> float:
-    times = []
-    for _ in range(REPEATS + 1):  # the first one warms up
-        start = time.perf_counter()
-        with autocast(images.device, precision):
-            outputs = model(images)
-        outputs.float().square().mean().backward()
-        model.zero_grad(set_to_none=True)
-        if images.device.type == "cuda":
-            torch.cuda.synchronize(images.device)
-        times.append((time.perf_counter() - start) * 1000)
-    return statistics.median(times[1:])
+    start = time.perf_counter()
+    with autocast(images.device, precision):
+        outputs = model(images)
+    outputs.float().square().mean().backward()
+    model.zero_grad(set_to_none=True)
+    if images.device.type == "cuda":
+        torch.cuda.synchronize(images.device)
+    return (time.perf_counter() - start) * 1000

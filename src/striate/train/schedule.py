@@ -65,3 +65,14 @@ def rate_at(lr: float, schedule: str, num_steps: int, warmup_frac: float = 0.0) 
         return lr * shape(min(1.0, progress))
 
     return rate
+
+
+def then_constant(rate: Callable[[int], float], first_step: int, lr: float) -> Callable[[int], float]:
+    """Return `rate` up to `first_step`, and `lr` from there on.
+
+    Example:
+        >>> rate = then_constant(rate_at(0.1, "linear", num_steps=10), first_step=8, lr=0.05)
+        >>> [round(rate(step), 3) for step in (0, 7, 8, 9)]
+        [0.1, 0.03, 0.05, 0.05]
+    """
+    return lambda step: rate(step) if step < first_step else lr

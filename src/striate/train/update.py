@@ -1,8 +1,7 @@
 """One training step: rate, forward, loss, backward, clip, step, average."""
 
-import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -11,33 +10,30 @@ from striate.base.errors import DivergedError
 from striate.data.sample import Batch
 from striate.task import Task
 
+from .average import Average
+from .optim import Optimiser
+from .precision import autocast
+from .regularise import ascended, noisy, penalise, statistics_kept
+
 CHECK_EVERY = 10  # steps between looks at the loss on a GPU, where each look waits for the device
+SIDE_WEIGHTS = {"googlenet": 0.3, "inception_v3": 0.4}  # arXiv:1409.4842, section 5; torchvision's reference training
+SIDE_WEIGHT = 0.3
 
 
-class Average:
-    """An exponential moving average of a model's weights; its buffers are copied (Polyak 1992; Tarvainen 2017).
-
-    The decay grows as (1 + step) / (10 + step) up to `decay`, so that early epochs are not stuck at the init.
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Move the average towards `model` after step number `step` (from 0)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        averages: list[Tensor] = list(self.model.parameters())
-        currents: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(averages, currents, 1 - decay)
-        for average, current in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(current)
+def side_rows(model: nn.Module) -> tuple[str, ...]:
+    """Return the auxiliary outputs of a network: rows that nothing takes, shaped like the main output."""
+    blueprint = getattr(model, "blueprint", None)
+    shapes = getattr(model, "shapes", {})
+    if blueprint is None:
+        return ()
+    return tuple(name for name in blueprint.sides if shapes[name] == shapes[blueprint.names[-1]])
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs at `precision` ("float32" or "bf16")."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+def side_weight(model: nn.Module, wanted: float | None = None) -> float:
+    """Return the weight of each auxiliary loss: as wanted, else as published for the network, 0 where there is none."""
+    if not side_rows(model):
+        return 0.0
+    return SIDE_WEIGHTS.get(getattr(model, "blueprint").name, SIDE_WEIGHT) if wanted is None else wanted  # noqa: B009
 
 
 class Update:
@@ -49,23 +45,43 @@ class Update:
         precision: "float32" or "bf16" (autocast; weights stay float32).
         average: moved after every step when given.
         name_of: dataset index -> sample id, for the message when the loss is not finite.
+        side_weight: of the loss of each auxiliary output, which counts beside the main one's; 0 leaves them out.
+        l1, l2: of the penalties on the weights.
+        weight_noise: deviation of the noise on the weights, as a share of each tensor's root mean square.
+        sam: radius of sharpness-aware minimisation; two passes a step, and dropout draws anew for the second.
+        still: modules that stay in evaluation mode while training.
     """
 
     def __init__(
         self,
         model: nn.Module,
         task: Task,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Optimiser,
         rate_at: Callable[[int], float],
         *,
         clip: float = 0.0,
         precision: str = "float32",
         average: Average | None = None,
         name_of: Callable[[int], str] = str,
+        side_weight: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weight_noise: float = 0.0,
+        sam: float = 0.0,
+        still: list[nn.Module] | None = None,
     ) -> None:
         self.model, self.task, self.optimiser, self.rate_at = model, task, optimiser, rate_at
         self.clip, self.precision, self.average, self.name_of = clip, precision, average, name_of
-        self.parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        self.l1, self.l2, self.weight_noise, self.sam = l1, l2, weight_noise, sam
+        self.side_weight, self.sides = side_weight, side_rows(model) if side_weight else ()
+        self.still = still or []
+        self.parameters = optimiser.parameters
+
+    def train_mode(self) -> None:
+        """Put the model into training mode, save for what stays as it is at prediction."""
+        self.model.train()
+        for module in self.still:
+            module.eval()
 
     def __call__(self, batch: Batch, step: int) -> Tensor:
         """Train on one batch.
@@ -74,14 +90,10 @@ class Update:
             DivergedError: the loss is not finite; the weights are those before this step (on a GPU, where the loss
                 is looked at every few steps, the last checkpoint holds the last good ones).
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate_at(step)
-        with autocast(batch.images.device, self.precision):
-            outputs = self.model(batch.images)
-        loss = torch.stack(list(self.task.loss(outputs, batch.targets).values())).sum()
-        self._check(loss, batch, step)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.optimiser.set_rate(self.rate_at(step))
+        outputs = self._gradients(batch, step)
+        if self.l1 or self.l2:
+            penalise(self.optimiser.decaying, self.l1, self.l2)
         if self.clip:
             nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
         self.optimiser.step()
@@ -89,6 +101,38 @@ class Update:
             self.average.update(self.model, step)
         with torch.no_grad():
             return self.task.tally(outputs.detach(), batch.targets)
+
+    def _gradients(self, batch: Batch, step: int) -> Tensor:
+        """Fill the gradients, where noise and SAM want them taken; return the main outputs of the first pass."""
+        with ExitStack() as moved:
+            if self.weight_noise:
+                moved.enter_context(noisy(self.optimiser.decaying, self.weight_noise))
+            outputs = self._backward(batch, step)
+            if self.sam:
+                moved.enter_context(ascended(self.parameters, self.sam))
+                moved.enter_context(statistics_kept(self.model))
+                self._backward(batch, step)
+        return outputs
+
+    def _backward(self, batch: Batch, step: int) -> Tensor:
+        loss, outputs = self.loss(batch)
+        self._check(loss, batch, step)
+        self.optimiser.zero_grad()
+        loss.backward()
+        return outputs
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, auxiliary ones included, and the main outputs."""
+        with autocast(batch.images.device, self.precision):
+            found = self.model(batch.images, sides=True) if self.sides else self.model(batch.images)
+        outputs: Tensor = list(found.values())[-1] if self.sides else found
+        loss = self._sum(outputs, batch)
+        for name in self.sides:
+            loss = loss + self.side_weight * self._sum(found[name], batch)
+        return loss, outputs
+
+    def _sum(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return torch.stack(list(self.task.loss(outputs, batch.targets).values())).sum()
 
     def _check(self, loss: Tensor, batch: Batch, step: int) -> None:
         is_due = loss.device.type == "cpu" or step % CHECK_EVERY == 0

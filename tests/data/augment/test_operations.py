@@ -26,8 +26,9 @@ from striate.data.augment import (
     Shift,
     Zoom,
 )
-from striate.data.augment.apply import Normal, Recycler, apply_cpu, apply_torch
+from striate.data.augment.apply import Normal, Recycler, apply_cpu
 from striate.data.augment.colour import mean_grey, unchanged
+from striate.data.augment.device import apply_torch
 
 F = tv.load("torchvision.transforms.v2.functional")
 BILINEAR = tv.load("torchvision.transforms").InterpolationMode.BILINEAR
@@ -198,7 +199,7 @@ def test_operations_compose_in_the_order_given():
         apply_cpu([image], both)[0][inner, inner].astype(int), stepwise[inner, inner].astype(int), atol=4
     )
     swapped = Pipeline([second, first]).matrices(draws(1.0, 0.5, 1.0), 96, 96, np.zeros((1, 3)))
-    assert np.abs(both.affine - swapped.affine).max() > 1
+    assert np.abs(both.warp - swapped.warp).max() > 1
 
 
 @pytest.mark.parametrize("op", [op for ops in STRENGTHS.values() for op in ops])

@@ -1,27 +1,23 @@
-"""Augmentation: draw a table of random numbers, then apply one affine and one colour matrix an image.
+"""Augmentation: draw a table of random numbers, then apply one geometric and one colour matrix an image.
 
-Settings and pipelines only; pixels are moved in `apply`, what belongs to them in `move`, pictures in `preview`.
+Settings and pipelines only; pixels are moved in `apply` (CPU) and `device` (GPU), what belongs to them in `move`,
+pictures in `preview`.
 """
 
-from .colour import Brightness, Contrast, Hue, Saturation
+from .colour import Brightness, Contrast, Grey, Hue, Invert, Saturation
 from .erase import Erase
-from .geometric import Crop, Flip, Rotate, Shear, Shift, Zoom
+from .geometric import AlternatingFlip, Crop, Flip, Perspective, Rotate, Shear, Shift, Zoom
+from .jpeg import Jpeg
+from .mix import Cutmix, Mixup, refuse_unmixable
+from .operation import Operation
 from .pipeline import STRENGTHS, Op, Pipeline, Plan
+from .policy import RandAugment, TrivialAugment
+from .quality import Blur, Noise, Resolution, Sharpness
+from .tone import Autocontrast, Equalise, Posterise, Solarise
 
 __all__ = [
-    "STRENGTHS",
-    "Brightness",
-    "Contrast",
-    "Crop",
-    "Erase",
-    "Flip",
-    "Hue",
-    "Op",
-    "Pipeline",
-    "Plan",
-    "Rotate",
-    "Saturation",
-    "Shear",
-    "Shift",
-    "Zoom",
-]
+    "STRENGTHS", "AlternatingFlip", "Autocontrast", "Blur", "Brightness", "Contrast", "Crop", "Cutmix", "Equalise",
+    "Erase", "Flip", "Grey", "Hue", "Invert", "Jpeg", "Mixup", "Noise", "Op", "Operation", "Perspective", "Pipeline",
+    "Plan", "Posterise", "RandAugment", "Resolution", "Rotate", "Saturation", "Sharpness", "Shear", "Shift",
+    "Solarise", "TrivialAugment", "Zoom", "refuse_unmixable",
+]  # fmt: skip

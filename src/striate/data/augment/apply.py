@@ -1,4 +1,4 @@
-"""Apply a plan to pixels: OpenCV in threads on a CPU, `grid_sample` on a GPU, equal within two grey levels.
+"""Apply a plan to pixels on a CPU: OpenCV in threads. `apply_torch` does the same on a GPU within two grey levels.
 
 Both interpolate bilinearly and mirror at the picture's edge (dcba|abcd|dcba). Measured on two cores, 147 -> 128 px:
 OpenCV's warp takes 105 us with three channels and 58 us with four, so RGB travels as RGBX.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,14 +18,13 @@ import numpy.typing as npt
 from ..geometry import PAD_U8
 from ..sample import ImageU8
 from .colour import for_grey
+from .effect import where_drawn
+from .mix import Pixels, mix_cpu
+from .operation import Matrices
 from .pipeline import Plan
-
-if TYPE_CHECKING:
-    import torch
 
 cv2.setNumThreads(0)  # the threads are ours: one image a thread has no barriers
 
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -91,24 +89,29 @@ def apply_cpu(
         out = np.empty(shape, np.uint8) if normal is None else np.empty(shape, np.float32)
     if pool is None:
         render(images_u8, plan, range(len(plan)), out, normal)
-        return out
-    edges = [len(plan) * part // parts for part in range(parts + 1)]
-    begun = [pool.submit(render, images_u8, plan, range(*piece), out, normal) for piece in pairwise(edges)]
-    for future in begun:
-        future.result()
+    else:
+        edges = [len(plan) * part // parts for part in range(parts + 1)]
+        begun = [pool.submit(render, images_u8, plan, range(*piece), out, normal) for piece in pairwise(edges)]
+        for future in begun:
+            future.result()
+    if plan.mix is not None:
+        mix_cpu(out, plan.mix, pool, parts)
     return out
 
 
 def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, normal: Normal | None) -> None:
-    """Write pictures `rows` of a plan into `out` (B, out, out, C)."""
+    """Write pictures `rows` of a plan into `out` (B, out, out, C), not mixed yet."""
     channels, is_copy = out.shape[3], plan.is_copy.tolist()
     colour = None if plan.colour is None else plan.colour if channels == 3 else for_grey(plan.colour)
+    is_plain = [] if plan.colour is None else (plan.colour == np.eye(3, 4)).all((1, 2)).tolist()
     warp = _Warp(plan.in_px, plan.out_px, channels)
     for row in rows:
         target = out[row]
-        picture = images_u8[row] if is_copy[row] else warp(images_u8[row], plan.affine[row])
-        if colour is not None:
+        source = where_drawn(plan.tones, row, images_u8[row])
+        picture = source if is_copy[row] else warp(source, plan.warp[row])
+        if colour is not None and not is_plain[row]:
             picture = np.asarray(cv2.transform(picture, colour[row]), np.uint8)
+        picture = where_drawn(plan.qualities, row, picture)
         if normal is None:
             target[...] = picture.reshape(target.shape)
         else:
@@ -119,7 +122,7 @@ def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, n
 
 
 class _Warp:
-    """`warpAffine` with the buffers it needs."""
+    """`warpAffine`, or `warpPerspective` where a matrix asks for it, with the buffers they need."""
 
     def __init__(self, in_px: int, out_px: int, channels: int) -> None:
         wide = channels if channels == 1 else 4
@@ -128,66 +131,23 @@ class _Warp:
         self.wide = np.empty((out_px, out_px, wide), np.uint8)
         self.picture = np.empty((out_px, out_px, channels), np.uint8)
 
-    def __call__(self, image_u8: ImageU8, affine: npt.NDArray[np.float64]) -> ImageU8:
+    def __call__(self, image_u8: ImageU8, matrix: Matrices) -> ImageU8:
         if self.channels == 1:
-            return self._move(image_u8, affine, self.picture)
+            return self._move(image_u8, matrix, self.picture)
         cv2.cvtColor(image_u8, cv2.COLOR_RGB2RGBA, dst=self.source)
-        self._move(self.source, affine, self.wide)
+        self._move(self.source, matrix, self.wide)
         cv2.cvtColor(self.wide, cv2.COLOR_RGBA2RGB, dst=self.picture)
         return self.picture
 
-    def _move(self, source: ImageU8, affine: npt.NDArray[np.float64], out: ImageU8) -> ImageU8:
-        cv2.warpAffine(source, affine, self.size, dst=out, flags=_WARP, borderMode=cv2.BORDER_REFLECT)
+    def _move(self, source: ImageU8, matrix: Matrices, out: ImageU8) -> ImageU8:
+        warp_by(matrix, source, self.size, out, _WARP)
         return out
 
 
-def apply_torch(images_u8: "torch.Tensor", plan: Plan, mean: "torch.Tensor", std: "torch.Tensor") -> "torch.Tensor":
-    """Return (B, C, out, out) float32, normalised, channels-last, on the images' device, without waiting for it.
-
-    Args:
-        images_u8: (B, in_px, in_px, C) uint8 on the device.
-        plan: what happens to each.
-        mean: (C,) in 0..1 on the device.
-        std: (C,) in 0..1 on the device.
-    """
-    import torch
-
-    pixels = images_u8.permute(0, 3, 1, 2).float()
-    if not plan.is_copy.all():
-        grid = torch.nn.functional.affine_grid(
-            _on(_for_grid(plan), pixels), [len(plan), pixels.shape[1], plan.out_px, plan.out_px], align_corners=False
-        )
-        pixels = torch.nn.functional.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
-    if plan.colour is not None:
-        matrix = _on(plan.colour if pixels.shape[1] == 3 else for_grey(plan.colour), pixels)
-        flat = torch.baddbmm(matrix[:, :, -1:], matrix[:, :, :-1], pixels.flatten(2))
-        pixels = flat.clamp_(0, 255).view_as(pixels)
-    pixels = pixels.sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
-    if plan.erase is not None:
-        pixels = pixels.masked_fill_(_inside(_on(plan.erase, pixels), plan.out_px), 0)
-    return pixels.contiguous(memory_format=torch.channels_last)
-
-
-def _on(values: npt.NDArray[np.generic], like: "torch.Tensor") -> "torch.Tensor":
-    """A small table as float32 on the device; pinned, so that the copy does not wait."""
-    import torch
-
-    table = torch.from_numpy(np.ascontiguousarray(values, np.float32))
-    return table.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else table.to(like.device)
-
-
-def _for_grid(plan: Plan) -> npt.NDArray[np.float64]:
-    """The affine in `affine_grid`'s units: -1..1 between the outer edges."""
-    linear = plan.affine[:, :, :2] * (plan.out_px / plan.in_px)
-    centre = plan.affine[:, :, :2].sum(2) * ((plan.out_px - 1) / 2) + plan.affine[:, :, 2]
-    return np.concatenate([linear, ((2 * centre + 1) / plan.in_px - 1)[:, :, None]], axis=2)
-
-
-def _inside(boxes: "torch.Tensor", side_px: int) -> "torch.Tensor":
-    """(B, 1, S, S) true inside any of the (num_boxes, B, 4) boxes."""
-    import torch
-
-    at = torch.arange(side_px, device=boxes.device)
-    left, top, right, bottom = (edge[..., None] for edge in boxes.unbind(-1))
-    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
-    return (down[..., :, None] & across[..., None, :]).any(0)[:, None]
+def warp_by(matrix: Matrices, source: ImageU8, size: tuple[int, int], out: ImageU8 | None, flags: int) -> ImageU8:
+    """Return the picture moved by a (2, 3) or (3, 3) matrix from output to input pixels, mirrored at the border."""
+    if len(matrix) == 3 and matrix[2, :2].any():
+        moved = cv2.warpPerspective(source, matrix, size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
+    else:
+        moved = cv2.warpAffine(source, matrix[:2], size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(moved, np.uint8)

@@ -4,15 +4,13 @@ A matrix (B, 3, 4) maps levels 0..255: new = matrix[:, :, :3] @ rgb + matrix[:, 
 after the whole composition. On grey pictures R = G = B, so saturation and hue do nothing.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from striate.base.settings import Settings
-
-from .geometric import Draws, Matrices, between
+from .operation import Draws, Matrices, Operation, Probability, between
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601
 # RGB -> YIQ; the hue turns in the IQ plane, so luma is kept
@@ -20,10 +18,8 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.59590059, -0.27455667, -0.32134392], 
 Amount = Annotated[float, Field(ge=0, le=1)]
 
 
-class Colour(Settings):
+class Colour(Operation):
     """An operation that changes colours."""
-
-    num_draws: ClassVar[int] = 1
 
     def matrices(self, draws: Draws, mean_grey: npt.NDArray[np.float64]) -> Matrices:
         """Return (B, 3, 4) matrices for (B, num_draws) uniform numbers and the mean grey (B,) of each picture."""
@@ -44,7 +40,7 @@ class Brightness(Colour):
 class Contrast(Colour):
     """Blend with the picture's mean grey by a factor uniform in 1-amount..1+amount.
 
-    The mean is that of the whole stored picture, not of the part that a crop leaves visible.
+    The mean is that of the whole stored picture before tone operations, not of the part that a crop leaves visible.
     """
 
     kind: Literal["contrast"] = "contrast"
@@ -88,7 +84,29 @@ class Hue(Colour):
         return _with_offset(np.linalg.inv(_YIQ) @ turn @ _YIQ)
 
 
-COLOUR = (Brightness, Contrast, Saturation, Hue)
+class Grey(Colour):
+    """With probability `p` the grey picture, in three equal channels."""
+
+    kind: Literal["grey"] = "grey"
+    p: Probability = 0.1
+
+    def matrices(self, draws: Draws, mean_grey: npt.NDArray[np.float64]) -> Matrices:
+        """See `Colour.matrices`."""
+        return _blended((draws[:, 0] >= self.p).astype(np.float64), np.tile(LUMA, (3, 1)))
+
+
+class Invert(Colour):
+    """With probability `p` the negative: 255 - level."""
+
+    kind: Literal["invert"] = "invert"
+    p: Probability = 0.1
+
+    def matrices(self, draws: Draws, mean_grey: npt.NDArray[np.float64]) -> Matrices:
+        """See `Colour.matrices`."""
+        is_negative = (draws[:, 0] < self.p).astype(np.float64)
+        found = _with_offset((1 - 2 * is_negative)[:, None, None] * np.eye(3))
+        found[:, :, 3] = 255 * is_negative[:, None]
+        return found
 
 
 def compose(first: Matrices, second: Matrices) -> Matrices:

@@ -6,12 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
-from striate.base.settings import Settings
-
-from .geometric import Draws, Probability, Range, between, ordered
+from .operation import Draws, Operation, Probability, Range, between, ordered
 
 
-class Erase(Settings):
+class Erase(Operation):
     """With probability `p` blank a box of `scale` of the area and aspect `ratio` (width over height), also: cutout.
 
     The box has the mean colour of the training split (zero after normalisation) and lies wholly inside.

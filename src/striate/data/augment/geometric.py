@@ -4,25 +4,16 @@ A matrix (B, 3, 3) maps OUTPUT to INPUT coordinates in units of half the side, o
 signs are torchvision's: a positive rotation turns the picture anticlockwise, a positive shift moves it right and down.
 """
 
-from typing import Annotated, ClassVar, Literal, Self, TypeVar
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from striate.base.settings import Settings
-
-Draws = npt.NDArray[np.float32]
-Matrices = npt.NDArray[np.float64]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
-Op = TypeVar("Op", bound=Settings)
+from .operation import Draws, Matrices, Numbers, Operation, Probability, Range, between, ordered
 
 
-class Geometric(Settings):
+class Geometric(Operation):
     """An operation that moves pixels."""
-
-    num_draws: ClassVar[int]
 
     def matrices(self, draws: Draws) -> Matrices:
         """Return (B, 3, 3) matrices for (B, num_draws) uniform numbers in 0..1."""
@@ -42,6 +33,28 @@ class Flip(Geometric):
         return _scaling(
             np.where(draws[:, 0] < self.horizontal, -1.0, 1.0), np.where(draws[:, 1] < self.vertical, -1.0, 1.0)
         )
+
+
+class AlternatingFlip(Geometric):
+    """Mirror left-right every other epoch: half of the samples in the even epochs, the other half in the odd ones.
+
+    So each pair of epochs shows both views of every sample, where independent flips repeat one in half of the cases.
+    With sampling by weights a sample has no fixed row in the table, and the flips are independent.
+
+    Reference: Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, 2024, section 3.6.
+    """
+
+    kind: Literal["alternating_flip"] = "alternating_flip"
+    num_draws: ClassVar[int] = 1
+
+    def draw(self, num_samples: int, seed: int, epoch: int, place: int) -> Draws:
+        """Return (num_samples, 1): 1 where this epoch flips, else 0; see `Operation.draw`."""
+        first = super().draw(num_samples, seed, 0, place) < 0.5
+        return (first ^ (epoch % 2 == 1)).astype(np.float32)
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        return _scaling(1 - 2 * draws[:, 0].astype(np.float64), np.ones(len(draws)))
 
 
 class Rotate(Geometric):
@@ -138,26 +151,45 @@ class Crop(Geometric):
         return found
 
 
-GEOMETRIC = (Flip, Rotate, Shift, Zoom, Shear, Crop)
+class Perspective(Geometric):
+    """With probability `p` see the picture from aside: each corner moves inwards, along x and along y.
+
+    The way is uniform in 0..amount of half the side; up to 0.4 the horizon stays outside the output. The matrices are
+    homographies, not affine.
+    """
+
+    kind: Literal["perspective"] = "perspective"
+    amount: float = Field(0.3, ge=0, le=0.4)
+    p: Probability = 0.5
+    num_draws: ClassVar[int] = 9
+
+    def matrices(self, draws: Draws) -> Matrices:
+        """See `Geometric.matrices`."""
+        way = between(0, self.amount, draws[:, 1:]).reshape(-1, 4, 2) * (draws[:, :1] < self.p)[:, None]
+        return homographies(CORNERS * (1 - way), np.broadcast_to(CORNERS, way.shape))
 
 
-def between(low: float, high: float, draws: Draws) -> npt.NDArray[np.float64]:
-    """Return draws from 0..1 brought to low..high."""
-    return low + (high - low) * draws.astype(np.float64)
+CORNERS = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+
+
+def homographies(start: Numbers, end: Numbers) -> Matrices:
+    """Return the (B, 3, 3) matrices that take four points (B, 4, 2) to four others; exactly the identity for none."""
+    ones, zeros = np.ones_like(start[..., :1]), np.zeros_like(start)
+    x = np.concatenate([start, ones, zeros, zeros[..., :1], -start * end[..., :1]], axis=2)
+    y = np.concatenate([zeros, zeros[..., :1], start, ones, -start * end[..., 1:]], axis=2)
+    found = np.linalg.solve(
+        np.concatenate([x, y], axis=1), np.concatenate([end[..., 0], end[..., 1]], axis=1)[..., None]
+    )
+    matrices = np.concatenate([found[..., 0], np.ones((len(start), 1))], axis=1).reshape(-1, 3, 3)
+    matrices[(start == end).all((1, 2))] = np.eye(3)
+    return matrices
 
 
 def _identity(num: int) -> Matrices:
     return np.tile(np.eye(3), (num, 1, 1))
 
 
-def _scaling(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> Matrices:
+def _scaling(x: Numbers, y: Numbers) -> Matrices:
     found = _identity(len(x))
     found[:, 0, 0], found[:, 1, 1] = x, y
     return found
-
-
-def ordered(op: Op, low: float, high: float) -> Op:
-    """Return `op` if low <= high (pydantic turns the ValueError into a settings error naming the field)."""
-    if low > high:
-        raise ValueError(f"the range {low}..{high} is upside down")
-    return op

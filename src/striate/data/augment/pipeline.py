@@ -1,23 +1,34 @@
-"""Draw, then apply: a pipeline turns one row of random numbers an image into one affine and one colour matrix."""
+"""Draw, then apply: a pipeline turns one row of random numbers an image into one geometric and one colour matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from striate.base.choose import choose
-from striate.base.seeds import rng_for
 
-from .colour import Brightness, Colour, Contrast, Hue, Saturation, compose, mean_grey, unchanged
+from .colour import Brightness, Colour, Contrast, Grey, Hue, Invert, Saturation, compose, mean_grey, unchanged
+from .effect import Drawn, Effect
 from .erase import Erase
-from .geometric import Crop, Draws, Flip, Geometric, Matrices, Rotate, Shear, Shift, Zoom
+from .geometric import AlternatingFlip, Crop, Flip, Geometric, Perspective, Rotate, Shear, Shift, Zoom
+from .jpeg import Jpeg
+from .mix import Cutmix, Mix, Mixing, Mixup, draw_mix
+from .operation import Draws, Matrices, Numbers, Operation
+from .policy import Policy, RandAugment, TrivialAugment
+from .quality import Blur, Noise, Resolution, Sharpness
+from .tone import Autocontrast, Equalise, Posterise, Solarise, Tone
 
+GeometricOp = Flip | AlternatingFlip | Rotate | Shift | Zoom | Shear | Perspective | Crop
+ColourOp = Brightness | Contrast | Saturation | Hue | Grey | Invert
+ToneOp = Posterise | Solarise | Autocontrast | Equalise
+QualityOp = Blur | Noise | Resolution | Sharpness | Jpeg
 Op = Annotated[
-    Flip | Rotate | Shift | Zoom | Shear | Crop | Brightness | Contrast | Saturation | Hue | Erase,
+    GeometricOp | ColourOp | ToneOp | QualityOp | Erase | Mixup | Cutmix | RandAugment | TrivialAugment,
     Field(discriminator="kind"),
+    BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),  # "flip" is all defaults
 ]
 
 STRENGTHS: dict[str, tuple[Op, ...]] = {
@@ -51,34 +62,42 @@ class Plan:
     """What happens to each picture of a batch.
 
     Args:
-        affine: (B, 2, 3) from output to input coordinates, in pixels with integers at pixel CENTRES.
+        warp: (B, 2, 3) affine, or (B, 3, 3) homographies when the pipeline has perspective, from output to input
+            coordinates, in pixels with integers at pixel CENTRES.
         in_px: side of the input squares.
         out_px: side of the output squares.
         colour: (B, 3, 4) maps of RGB levels, or None for unchanged colours.
         erase: (num_boxes, B, 4) xyxy output pixels to blank, or None.
+        tones: effects on the stored squares, before anything else.
+        qualities: effects after the colours, before erasing.
+        mix: how the finished pictures of the batch are mixed, or None.
     """
 
-    affine: Matrices
+    warp: Matrices
     in_px: int
     out_px: int
     colour: Matrices | None = None
     erase: npt.NDArray[np.int32] | None = None
+    tones: Drawn = ()
+    qualities: Drawn = ()
+    mix: Mix | None = None
 
     def __len__(self) -> int:
-        return len(self.affine)
+        return len(self.warp)
 
     @property
     def is_copy(self) -> npt.NDArray[np.bool_]:
         """(B,) true where no pixel moves, so the picture must come out exact, not interpolated."""
-        still = (self.affine == np.eye(2, 3)).all(axis=(1, 2))
+        still = (self.warp == np.eye(*self.warp.shape[1:])).all(axis=(1, 2))
         return still & (self.in_px == self.out_px)
 
 
 class Pipeline:
-    """A list of operations, applied as one interpolation, one colour map and the erased boxes.
+    """A list of operations, applied as one interpolation and one colour map, with what no matrix expresses around them.
 
-    Geometric operations act in the order given; so do colour operations; erasing comes last. Pixels from beyond the
-    border are the picture mirrored at its edge. The empty pipeline is the evaluation view.
+    The stages are: tones (posterise ...), geometry, colours, quality (blur ...), erasing, mixing. Within a stage
+    operations act in the order given. Pixels from beyond the border are the picture mirrored at its edge. The empty
+    pipeline is the evaluation view.
 
     Example:
         >>> Pipeline(STRENGTHS["light"])
@@ -112,10 +131,7 @@ class Pipeline:
         Each operation has its own stream, so a row depends on seed, epoch, sample and place in the list only: neither
         on batch size and order nor on operations added behind.
         """
-        columns = [
-            rng_for(seed, "augment", epoch, place).random((num_samples, op.num_draws), np.float32)
-            for place, op in enumerate(self.ops)
-        ]
+        columns = [op.draw(num_samples, seed, epoch, place) for place, op in enumerate(self.ops)]
         return np.concatenate(columns, axis=1) if columns else np.empty((num_samples, 0), np.float32)
 
     def matrices(self, draws: Draws, in_px: int, out_px: int, means: npt.NDArray[np.floating]) -> Plan:
@@ -127,18 +143,48 @@ class Pipeline:
             out_px: side of the squares to make.
             means: (B, C) mean level 0..255 of each stored picture and channel, the pivot of contrast.
         """
-        move, colour, boxes, start = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws)), [], 0
+        move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))
+        boxes: list[npt.NDArray[np.int32]] = []
+        tones: list[tuple[Effect, Numbers]] = []
+        qualities: list[tuple[Effect, Numbers]] = []
+        mixings: list[tuple[Mixing, Draws]] = []
+        for op, part, chosen in self._parts(draws):
+            if isinstance(op, Geometric):
+                move = move @ _where(chosen, op.matrices(part), np.eye(3))
+            elif isinstance(op, Colour):
+                colour = compose(colour, _where(chosen, op.matrices(part, mean_grey(colour, means)), np.eye(3, 4)))
+            elif isinstance(op, Effect):
+                (tones if isinstance(op, Tone) else qualities).append((op, _where(chosen, op.values(part), np.nan)))
+            elif isinstance(op, Erase):
+                boxes.append(op.boxes(part, out_px))
+            elif isinstance(op, Mixing):
+                mixings.append((op, part))
+        is_coloured = any(isinstance(op, Colour | Policy) for op in self.ops)
+        has_perspective = any(isinstance(op, Perspective) for op in self.ops)
+        return Plan(
+            (_homography_in_pixels if has_perspective else _in_pixels)(move, in_px, out_px),
+            in_px,
+            out_px,
+            colour if is_coloured else None,
+            np.stack(boxes) if boxes else None,
+            tuple(tones),
+            tuple(qualities),
+            draw_mix(mixings, out_px),
+        )
+
+    def _parts(self, draws: Draws) -> Iterator[tuple[Operation, Draws, npt.NDArray[np.bool_] | None]]:
+        """Each operation with its draws and the (B,) rows it is for; None for all. Policies become what they drew."""
+        start = 0
         for op in self.ops:
             part, start = draws[:, start : start + op.num_draws], start + op.num_draws
-            if isinstance(op, Geometric):
-                move = move @ op.matrices(part)
-            elif isinstance(op, Colour):
-                colour = compose(colour, op.matrices(part, mean_grey(colour, means)))
+            if isinstance(op, Policy):
+                yield from op.parts(part)
             else:
-                boxes.append(op.boxes(part, out_px))
-        is_coloured = any(isinstance(op, Colour) for op in self.ops)
-        erase = np.stack(boxes) if boxes else None
-        return Plan(_in_pixels(move, in_px, out_px), in_px, out_px, colour if is_coloured else None, erase)
+                yield op, part, None
+
+
+def _where(chosen: npt.NDArray[np.bool_] | None, found: Numbers, other: Numbers | float) -> Numbers:
+    return found if chosen is None else np.where(chosen.reshape(-1, *(1,) * (found.ndim - 1)), found, other)
 
 
 def _in_pixels(move: Matrices, in_px: int, out_px: int) -> Matrices:
@@ -146,6 +192,17 @@ def _in_pixels(move: Matrices, in_px: int, out_px: int) -> Matrices:
     linear = move[:, :2, :2] * (in_px / out_px)
     offset = move[:, :2, 2] * (in_px / 2) + (in_px - 1) / 2 - linear.sum(2) * ((out_px - 1) / 2)
     return np.concatenate([linear, offset[:, :, None]], axis=2)
+
+
+def _homography_in_pixels(move: Matrices, in_px: int, out_px: int) -> Matrices:
+    """The same with a third row, exactly as `_in_pixels` where there is no perspective."""
+    to_pixels = np.array([[in_px / 2, 0, (in_px - 1) / 2], [0, in_px / 2, (in_px - 1) / 2], [0, 0, 1]])
+    to_halves = np.array([[2 / out_px, 0, 1 / out_px - 1], [0, 2 / out_px, 1 / out_px - 1], [0, 0, 1]])
+    found = to_pixels @ move @ to_halves
+    found /= found[:, 2:, 2:]
+    is_affine = (move[:, 2, :2] == 0).all(1)
+    found[is_affine, :2], found[is_affine, 2] = _in_pixels(move[is_affine], in_px, out_px), [0, 0, 1]
+    return found
 
 
 def _text(op: Op) -> str:

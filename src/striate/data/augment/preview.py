@@ -1,5 +1,8 @@
 """A picture of what an augmentation does."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from ..geometry import Geometry
@@ -10,7 +13,14 @@ from .pipeline import Pipeline
 _GAP_PX = 2
 
 
-def preview(image_u8: ImageU8, pipeline: Pipeline, geometry: Geometry, count: int = 15, seed: int = 0) -> ImageU8:
+def preview(
+    image_u8: ImageU8,
+    pipeline: Pipeline,
+    geometry: Geometry,
+    count: int = 15,
+    seed: int = 0,
+    others: Sequence[ImageU8] = (),
+) -> ImageU8:
     """Return an (H, W, 3) uint8 grid: first the picture as evaluation sees it, then `count` augmented draws of it.
 
     Args:
@@ -19,13 +29,18 @@ def preview(image_u8: ImageU8, pipeline: Pipeline, geometry: Geometry, count: in
         geometry: the resize policy.
         count: how many draws, the first `count` samples of epoch 0.
         seed: the run's seed.
+        others: pictures it is mixed with, in turn; without any, draws of the picture are mixed with each other.
     """
     stored = geometry.to_store(image_u8)
-    means = np.tile(stored.mean((0, 1)), (count, 1))
+    partners = [geometry.to_store(other) for other in others[:count]] or [stored]
+    squares = [stored] * count + [partners[number % len(partners)] for number in range(count if others else 0)]
+    means = np.array([square.mean((0, 1)) for square in [stored, *squares]])
     sides = geometry.store_px, geometry.size_px
     plain = apply_cpu([stored], Pipeline().matrices(np.empty((1, 0), np.float32), *sides, means[:1]))
-    plan = pipeline.matrices(pipeline.draw(count, seed, 0), *sides, means)
-    views = np.concatenate([plain, apply_cpu([stored] * count, plan)]) if count else plain
+    plan = pipeline.matrices(pipeline.draw(len(squares), seed, 0), *sides, means[1:])
+    if plan.mix is not None and others:  # each draw is followed by its partner
+        plan = replace(plan, mix=replace(plan.mix, cycle=np.arange(2 * count).reshape(2, count).T.ravel()))
+    views = np.concatenate([plain, apply_cpu(squares, plan)[:count]]) if count else plain
     return _grid(np.broadcast_to(views, (*views.shape[:3], 3)).astype(np.uint8))
 
 

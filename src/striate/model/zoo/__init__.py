@@ -109,7 +109,7 @@ def build(
     *,
     classes: int | Sequence[str],
     channels: int = 3,
-    size: int | tuple[int, int] = 224,
+    size: int | tuple[int, int] | None = None,
     weights: str | Path | None = None,
     seed: int | None = None,
     **given: Any,
@@ -119,7 +119,7 @@ def build(
     Args:
         classes: their number or their names.
         channels: of the input.
-        size: side, or height and width, of the input in pixels.
+        size: side, or height and width, of the input in pixels; by default what the network was published for.
         weights: None = fresh; "imagenet" = published ones; or a weights file (see `striate.model.weights.load`).
         seed: of the fresh weights.
         given: the network's options.
@@ -132,6 +132,7 @@ def build(
     from striate.model.weights import load
 
     outputs = classes if isinstance(classes, int) else len(classes)
+    size = blueprint(name).size if size is None else size
     size_hw = (size, size) if isinstance(size, int) else size
     if "size" in options(name):
         given = {"size": max(size_hw), **given}

@@ -25,8 +25,9 @@ from .inverted import inverted, squeeze_excite
 from .join import Add, Concat
 from .lecun import PartialConv, Subsample
 from .linear import dropout, linear
+from .local import LocalConv
 from .neocognitron import ComplexCells, Contrast, SimpleCells
-from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool
+from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool, stride_pool
 from .preactivation import normalise, pre_conv
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .separable import XceptionUnit, separable
@@ -35,8 +36,10 @@ Block = Callable[..., nn.Module]
 
 BLOCKS: dict[str, Block] = {
     "conv": conv,
+    "local": LocalConv,
     "max_pool": max_pool,
     "avg_pool": avg_pool,
+    "stride_pool": stride_pool,
     "adaptive_pool": adaptive_pool,
     "global_pool": GlobalPool,
     "flatten": flatten,

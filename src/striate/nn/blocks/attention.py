@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from striate.base.errors import ModelError, SettingsError
 
 from .norm import Spec, make_activation, make_norm
-from .residual import DropPath
+from .residual import dropped
 
 
 class TokenNorm(nn.Module):
@@ -84,6 +84,7 @@ class Transformer(nn.Module):
         heads: attentions side by side, each on `width / heads` features.
         expand: units of the hidden layer over `width`.
         dropout: rate for single values, after attention and in the hidden layer.
+        skip: False leaves out both sums: attention and hidden layer one after the other.
 
     Raises:
         SettingsError: the input has another width, or the heads do not divide it.
@@ -102,6 +103,7 @@ class Transformer(nn.Module):
         *,
         heads: int,
         expand: float = 4.0,
+        skip: bool = True,
         norm: Spec = "layer",
         activation: str = "gelu",
         dropout: float = 0.0,
@@ -123,15 +125,17 @@ class Transformer(nn.Module):
         self.activation = make_activation(activation)
         self.down = nn.Linear(round(expand * width), width)
         self.dropout = nn.Dropout(dropout)
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.skip, self.drop_path = skip, dropped(drop_path, skip) or nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(1, 2)  # (N, T, C), contiguous: the tokens were stored so
         y = self.norm1(x.transpose(1, 2)).transpose(1, 2)
-        x = x + self.drop_path(self.dropout(self.project(self._attend(self.query_key_value(y)))))
+        y = self.drop_path(self.dropout(self.project(self._attend(self.query_key_value(y)))))
+        x = x + y if self.skip else y
         y = self.norm2(x.transpose(1, 2)).transpose(1, 2)
         y = self.down(self.dropout(self.activation(self.up(y))))
-        return (x + self.drop_path(self.dropout(y))).transpose(1, 2)
+        y = self.drop_path(self.dropout(y))
+        return (x + y if self.skip else y).transpose(1, 2)
 
     def _attend(self, qkv: Tensor) -> Tensor:
         n, num_tokens, _ = qkv.shape

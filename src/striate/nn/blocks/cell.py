@@ -12,7 +12,8 @@ from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
 from .conv import conv, pad_tensorflow
-from .norm import Spec, make_activation, make_norm
+from .norm import Spec, make_activation, make_norm, normalises
+from .pool import pick
 from .residual import DropPath
 from .separable import separable
 
@@ -30,10 +31,11 @@ class Cell(nn.Module):
         width: channels of each state; the output has as many times more as `give` has members.
         stride: of the operations that read state 0 or 1; above 1 the cell is a reduction cell.
         pairs: (operation, state, operation, state) each; operations: "separable3", "separable5", "separable7" (twice
-            in a row), "avg3", "max3", "same" (the state itself).
+            in a row), "avg3", "max3", "stride3" (of each window the middle), "same" (the state itself).
         give: the states that are concatenated.
         reduction_pairs, reduction_give: those of a cell with a stride.
         shrink: whether state 0 comes from a map of twice the size.
+        depthwise: as for `separable`.
 
     Raises:
         SettingsError: a state or operation is unknown, or the number of inputs is not 1 or 2.
@@ -58,6 +60,7 @@ class Cell(nn.Module):
         reduction_pairs: Sequence[Pair] = (),
         reduction_give: Sequence[int] = (),
         shrink: bool = False,
+        depthwise: bool = True,
         norm: Spec = "batch",
         activation: str = "relu",
         drop_path: float = 0.0,
@@ -66,13 +69,13 @@ class Cell(nn.Module):
         if len(c_ins) not in {1, 2}:
             raise SettingsError(f"a cell takes the two maps before it; got {len(c_ins)}", fix="give one or two inputs")
         self.pairs, self.give = (reduction_pairs, reduction_give) if stride > 1 else (pairs, give)
-        after: dict[str, Any] = {"norm": norm, "activation": activation}
+        after: dict[str, Any] = {"norm": norm, "activation": activation, "depthwise": depthwise}
         old = c_ins[0] if len(c_ins) == 1 else width
         if len(c_ins) == 2 and not shrink:
             self.old: nn.Module = _mix(c_ins[1], width, 1, after)
         self.new = _mix(c_ins[0], width, 1, after)
         if len(c_ins) == 2 and shrink:
-            self.old = Shrink(c_ins[1], width, **after)
+            self.old = Shrink(c_ins[1], width, norm=norm, activation=activation)
         self.steps = nn.ModuleList()
         for index, pair in enumerate(self.pairs):
             _check(pair, index)
@@ -101,8 +104,8 @@ class Shrink(nn.Module):
     def __init__(self, c_in: int, width: int, *, norm: Spec, activation: str) -> None:
         super().__init__()
         self.activation = make_activation(activation, inplace=False)
-        self.even = nn.Conv2d(c_in, width // 2, 1, bias=False)
-        self.odd = nn.Conv2d(c_in, width - width // 2, 1, bias=False)
+        self.even = nn.Conv2d(c_in, width // 2, 1, bias=not normalises(norm))
+        self.odd = nn.Conv2d(c_in, width - width // 2, 1, bias=not normalises(norm))
         self.norm = make_norm(norm, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,6 +127,8 @@ class Pool(nn.Module):
         x, padding = pad_tensorflow(x, (3, 3), self.stride, value=edge)
         if self.kind == "max":
             x = F.max_pool2d(x, 3, self.stride, padding)
+        elif self.kind == "stride":
+            x = pick(x, (3, 3), self.stride, padding)
         else:
             # zeros at the edge count only with a stride, as in timm's port of the published weights
             x = F.avg_pool2d(x, 3, self.stride, padding, count_include_pad=self.stride != (1, 1))
@@ -136,7 +141,7 @@ class Pool(nn.Module):
 def _twice(kernel: int, c_in: int, width: int, stride: int, after: Mapping[str, Any]) -> nn.Module:
     """Return activation, separable convolution, normalisation, two times."""
     norm, activation = after["norm"], after["activation"]
-    window: dict[str, Any] = {"kernel": kernel, "padding": "tensorflow", "norm": norm}
+    window: dict[str, Any] = {"kernel": kernel, "padding": "tensorflow", "norm": norm, "depthwise": after["depthwise"]}
     return nn.Sequential(
         make_activation(activation, inplace=False),
         separable(c_in, width, stride=stride, **window),
@@ -161,6 +166,7 @@ OPERATIONS: Mapping[str, Callable[[int, int, int, Mapping[str, Any]], nn.Module]
     "separable7": partial(_twice, 7),
     "avg3": partial(Pool, "avg"),
     "max3": partial(Pool, "max"),
+    "stride3": partial(Pool, "stride"),
     "same": _same,
 }
 

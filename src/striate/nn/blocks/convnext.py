@@ -7,7 +7,7 @@ from striate.base.errors import SettingsError
 
 from .conv import conv
 from .norm import Spec, make_activation, make_norm
-from .residual import DropPath
+from .residual import dropped
 
 
 class ConvNeXtBlock(nn.Module):
@@ -19,6 +19,8 @@ class ConvNeXtBlock(nn.Module):
         kernel: side of the depthwise convolution.
         expand: channels in the middle over `width`.
         scale: where the learned factor of each channel starts; small, so that each block starts as the identity.
+        skip: False leaves x out of the sum; the factors then start at 1, since nothing else passes.
+        depthwise: False makes the large convolution a plain one: `width` times its parameters.
 
     Raises:
         SettingsError: the input has another width.
@@ -38,6 +40,8 @@ class ConvNeXtBlock(nn.Module):
         kernel: int = 7,
         expand: int = 4,
         scale: float = 1e-6,
+        skip: bool = True,
+        depthwise: bool = True,
         norm: Spec = "channel",
         activation: str = "gelu",
         drop_path: float = 0.0,
@@ -45,13 +49,14 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         if c_in != width:
             raise SettingsError(f"keeps the width: {c_in} in, {width} out", fix=f"use width={c_in}")
-        self.scale, self.start = nn.Parameter(torch.full((width, 1, 1), scale)), scale
-        self.depthwise = conv(width, width, kernel=kernel, groups=width)
+        self.skip, self.start = skip, scale if skip else 1.0
+        self.scale = nn.Parameter(torch.full((width, 1, 1), self.start))
+        self.depthwise = conv(width, width, kernel=kernel, groups=width if depthwise else 1)
         self.norm = make_norm(norm, width)
         self.up = nn.Linear(width, expand * width)
         self.activation = make_activation(activation)
         self.down = nn.Linear(expand * width, width)
-        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.drop_path = dropped(drop_path, skip)
 
     def initialise(self, generator: Generator) -> None:
         """Set the factors of the channels."""
@@ -62,4 +67,4 @@ class ConvNeXtBlock(nn.Module):
         y = self.scale * self.down(self.activation(self.up(y))).permute(0, 3, 1, 2)
         if self.drop_path is not None:
             y = self.drop_path(y)
-        return y.add_(x)
+        return y.add_(x) if self.skip else y

@@ -10,11 +10,12 @@ from striate.base.errors import SettingsError
 
 from .conv import conv, pad_of
 from .norm import Spec, make_activation
-from .residual import DropPath
+from .pool import POOLS, window
+from .residual import dropped
 
 Step = Sequence[Any]
 Way = Sequence[Step]
-STEPS = 'write (width, kernel), ("max", kernel) or ("avg", kernel)'
+STEPS = 'write (width, kernel), ("max", kernel), ("avg", kernel) or ("stride", kernel)'
 
 
 class Ways(nn.Module):
@@ -40,7 +41,8 @@ def inception(
 
     Args:
         ways: each a list of steps. A step is (width, kernel), a convolution with normalisation and activation, or
-            ("max", kernel) or ("avg", kernel), pooling; then a stride and a padding ("same", "valid") if they are not
+            ("max", kernel), ("avg", kernel) or ("stride", kernel), pooling;
+            then a stride and a padding ("same", "valid") if they are not
             1 and "same". A step that is itself a list of ways splits, as in figure 7 of the Inception v3 paper.
         count_padding: whether the average counts padded zeros.
 
@@ -63,6 +65,7 @@ class InceptionResidual(nn.Module):
     Args:
         ways: as for `inception`.
         scale: of the branch; below 1 it keeps wide networks stable.
+        skip: False leaves x out of the sum, and the scale, which is there for the sum.
         last: the activation after the sum, if it is not the one of the ways.
 
     Reference: Szegedy et al., Inception-v4, Inception-ResNet, arXiv:1602.07261, figures 16, 17, 19 and section 3.3.
@@ -74,6 +77,7 @@ class InceptionResidual(nn.Module):
         *,
         ways: Sequence[Way],
         scale: float = 0.2,
+        skip: bool = True,
         norm: Spec = "batch",
         activation: str = "relu",
         last: str = "",
@@ -82,15 +86,15 @@ class InceptionResidual(nn.Module):
         super().__init__()
         self.ways, width = _join(c_in, ways, {"norm": norm, "activation": activation}, True)
         self.mix = nn.Conv2d(width, c_in, 1)
-        self.scale = scale
-        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.scale, self.skip = scale, skip
+        self.drop_path = dropped(drop_path, skip)
         self.activation = make_activation(last or activation)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.mix(self.ways(x))
         if self.drop_path is not None:
             y = self.drop_path(y)
-        return self.activation(torch.add(x, y, alpha=self.scale))
+        return self.activation(torch.add(x, y, alpha=self.scale) if self.skip else y)
 
 
 def auxiliary_pool(
@@ -154,10 +158,8 @@ def _step(c_in: int, step: Step, after: dict[str, Any], count_padding: bool) -> 
     if isinstance(step, str) or not isinstance(step, Sequence) or not 2 <= len(step) <= 4:
         raise SettingsError(f"no step of a way: {step!r}", fix=STEPS)
     what, kernel, stride, padding = [*step, 1, "same"] if len(step) == 2 else [*step, "same"][:4]
-    if what == "max":
-        return nn.MaxPool2d(kernel, stride, pad_of(kernel, padding)), c_in
-    if what == "avg":
-        return nn.AvgPool2d(kernel, stride, pad_of(kernel, padding), count_include_pad=count_padding), c_in
+    if what in POOLS:
+        return window(what, kernel, stride, pad_of(kernel, padding), count_padding=count_padding), c_in
     if not isinstance(what, int):
         raise SettingsError(f"no step of a way: {step!r}", fix=STEPS)
     return conv(c_in, what, kernel=kernel, stride=stride, padding=padding, **after), what

@@ -8,7 +8,7 @@ from striate.base.errors import SettingsError
 
 from .conv import conv
 from .norm import Spec, make_activation
-from .residual import Residual
+from .residual import Residual, plain
 
 
 class SqueezeExcite(nn.Module):
@@ -55,6 +55,8 @@ def inverted(
     squeeze_activation: str = "relu",
     gate: str = "sigmoid",
     padding: str = "same",
+    skip: bool = True,
+    depthwise: bool = True,
     norm: Spec = "batch",
     activation: str = "relu6",
     drop_path: float = 0.0,
@@ -69,6 +71,8 @@ def inverted(
         squeeze: channels inside the squeeze-and-excitation after the depthwise convolution; below 1 a share of `c_in`;
             0 = none.
         padding: "same", or "tensorflow" for weights that were trained there.
+        skip: False leaves out the way around.
+        depthwise: False makes the convolution in the middle a plain one: all channels, `inner` times its parameters.
 
     Raises:
         SettingsError: a number is negative or leaves no channel.
@@ -81,10 +85,17 @@ def inverted(
     branch = nn.Sequential()
     if inner != c_in:
         branch.append(conv(c_in, inner, kernel=1, norm=norm, activation=activation))
-    window: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding, "groups": inner}
+    window: dict[str, Any] = {
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "groups": inner if depthwise else 1,
+    }
     branch.append(conv(inner, inner, norm=norm, activation=activation, **window))
     if squeeze:
         channels = int(squeeze) if squeeze >= 1 else max(1, int(c_in * squeeze))
         branch.append(SqueezeExcite(inner, channels, activation=squeeze_activation, gate=gate))
     branch.append(conv(inner, width, kernel=1, norm=norm))
-    return Residual(branch, None, "none", drop_path) if stride == 1 and c_in == width else branch
+    if stride != 1 or c_in != width:
+        return branch
+    return Residual(branch, None, "none", drop_path) if skip else plain(drop_path, branch=branch)

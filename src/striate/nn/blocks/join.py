@@ -19,10 +19,12 @@ class Add(nn.Module):
         super().__init__()
         if len(set(c_ins)) > 1:
             raise SettingsError(f"inputs of {c_ins} channels cannot be added", fix="give all the same width")
-        self.activation = make_activation(activation)
+        self.activation = make_activation(activation, inplace=len(c_ins) > 1)
 
     def forward(self, *xs: Tensor) -> Tensor:
-        return self.activation(torch.stack(xs).sum(0) if len(xs) > 2 else xs[0] + xs[-1])
+        if len(xs) == 1:
+            return self.activation(xs[0])
+        return self.activation(torch.stack(xs).sum(0) if len(xs) > 2 else xs[0] + xs[1])
 
 
 class Concat(nn.Module):

@@ -1,10 +1,14 @@
 """Pooling: windows, the whole map, and the step from a map to a vector."""
 
+from collections.abc import Mapping
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from striate.base.choose import choose
 
-from .conv import Pair
+from .conv import Pair, pair
 
 WHOLE = {"avg": nn.AdaptiveAvgPool2d, "max": nn.AdaptiveMaxPool2d}
 
@@ -24,6 +28,73 @@ def avg_pool(
 ) -> nn.Module:
     """Return the mean over windows; `count_padding` says whether padded zeros count."""
     return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil, count_include_pad=count_padding)
+
+
+def pick(
+    x: Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], ceil: bool = False
+) -> Tensor:
+    """Return the middle of each window of a pooling: a map of the same size as the pooling's, without its sums.
+
+    Example:
+        >>> pick(torch.arange(7.0).view(1, 1, 1, 7), (1, 3), (1, 2), (0, 0)).flatten().tolist()
+        [1.0, 3.0, 5.0]
+    """
+    for axis, (k, s, p) in enumerate(zip(kernel, stride, padding, strict=True), 2):
+        size = x.shape[axis]
+        count = (size + 2 * p - k + (s - 1 if ceil else 0)) // s + 1
+        if ceil and (count - 1) * s >= size + p:  # torch drops a last window that begins outside
+            count -= 1
+        first = (k - 1) // 2 - p
+        last = first + (count - 1) * s
+        if count > 0 and (first < 0 or last >= size):
+            middles = (torch.arange(count, device=x.device) * s + first).clamp(0, size - 1)
+            x = x.index_select(axis, middles)
+        else:
+            x = x[(slice(None),) * axis + (slice(first, max(0, last + 1), s),)]
+    return x
+
+
+class Pick(nn.Module):
+    """The middle of each window instead of its maximum or mean: as if the convolution before had the stride.
+
+    Only normalisation and activation may stand between for that to hold; the maps have the pooling's size exactly,
+    whatever its kernel and padding.
+
+    Reference: Springenberg et al., Striving for Simplicity: The All Convolutional Net, arXiv:1412.6806, "Strided-CNN".
+    """
+
+    def __init__(self, kernel: Pair, stride: Pair, padding: Pair = 0, ceil: bool = False) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.padding, self.ceil = pair(kernel), pair(stride), pair(padding), ceil
+
+    def forward(self, x: Tensor) -> Tensor:
+        return pick(x, self.kernel, self.stride, self.padding, self.ceil)
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}, ceil={self.ceil}"
+
+
+def stride_pool(c_in: int, *, kernel: Pair = 2, stride: Pair = 1, padding: Pair = 0, ceil: bool = False) -> nn.Module:
+    """Return `Pick`: the middle of each window; arguments as for `max_pool`."""
+    return Pick(kernel, stride, padding, ceil)
+
+
+POOLS: Mapping[str, Any] = {"max": max_pool, "avg": avg_pool, "stride": stride_pool}
+
+
+def window(
+    kind: str, kernel: Pair, stride: Pair, padding: Pair = 0, *, ceil: bool = False, count_padding: bool = True
+) -> nn.Module:
+    """Return pooling of one of the three kinds in `POOLS`.
+
+    Raises:
+        SettingsError: the kind is unknown.
+    """
+    more = {"count_padding": count_padding} if kind == "avg" else {}
+    made: nn.Module = choose("pooling", kind, POOLS)(
+        0, kernel=kernel, stride=stride, padding=padding, ceil=ceil, **more
+    )
+    return made
 
 
 def adaptive_pool(c_in: int, *, size: Pair = 7, kind: str = "avg") -> nn.Module:

@@ -1,5 +1,6 @@
 """Residual blocks: the input goes around the convolutions and is added."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -10,7 +11,7 @@ from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
 from .conv import conv
-from .norm import Spec, make_activation
+from .norm import Spec, make_activation, normalises
 from .preactivation import normalise, pre_conv
 
 
@@ -36,6 +37,17 @@ class DropPath(nn.Module):
         return f"rate={self.rate}"
 
 
+def dropped(rate: float, skip: bool = True) -> DropPath | None:
+    """Return what drops a residual branch, None at rate 0.
+
+    Raises:
+        SettingsError: there is no skip, so a dropped branch would leave nothing.
+    """
+    if rate and not skip:
+        raise SettingsError(f"drop_path {rate} without a skip leaves nothing of an image", fix="use drop_path=0")
+    return DropPath(rate) if rate else None
+
+
 class Residual(nn.Module):
     """`activation(branch(x) + shortcut(x))`; the shortcut is the input itself, or what brings it to the new shape."""
 
@@ -43,7 +55,7 @@ class Residual(nn.Module):
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut
-        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.drop_path = dropped(drop_path)
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,6 +65,12 @@ class Residual(nn.Module):
         return self.activation(y.add_(x if self.shortcut is None else self.shortcut(x)))
 
 
+def plain(drop_path: float, **parts: nn.Module) -> nn.Sequential:
+    """Return a residual block's parts without the way around them."""
+    dropped(drop_path, skip=False)
+    return nn.Sequential(OrderedDict(parts))
+
+
 def basic(
     c_in: int,
     width: int,
@@ -60,15 +78,17 @@ def basic(
     stride: int = 1,
     groups: int = 1,
     shortcut: str = "projection",
+    skip: bool = True,
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
-) -> Residual:
+) -> nn.Module:
     """Return two 3x3 convolutions with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
 
     Args:
         shortcut: where the shape changes: "projection" is a 1x1 convolution (the paper's option B), "pad" leaves
             out rows and columns and adds maps of zeros, without parameters (option A).
+        skip: False leaves the shortcut out: what is left is a plain network's pair of convolutions.
 
     Reference: He et al., Deep Residual Learning for Image Recognition, arXiv:1512.03385, figure 5 left.
     """
@@ -76,6 +96,8 @@ def basic(
         conv(c_in, width, stride=stride, groups=groups, norm=norm, activation=activation),
         conv(width, width, groups=groups, norm=norm),
     )
+    if not skip:
+        return plain(drop_path, branch=branch, activation=make_activation(activation))
     return Residual(branch, _shortcut(c_in, width, stride, norm, shortcut), activation, drop_path)
 
 
@@ -87,10 +109,11 @@ def bottleneck(
     reduction: int = 4,
     inner: int = 0,
     groups: int = 1,
+    skip: bool = True,
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
-) -> Residual:
+) -> nn.Module:
     """Return 1x1 down, 3x3, 1x1 up with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
 
     Args:
@@ -98,6 +121,7 @@ def bottleneck(
         reduction: `width / reduction` channels in the 3x3 convolution.
         inner: channels of the 3x3 convolution, if given (Wide ResNet, ResNeXt).
         groups: of the 3x3 convolution (ResNeXt).
+        skip: False leaves the shortcut out.
 
     The stride is at the 3x3 convolution, as in the published weights, and not at the first 1x1 as in the paper.
 
@@ -109,6 +133,8 @@ def bottleneck(
         conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
         conv(inner, width, kernel=1, norm=norm),
     )
+    if not skip:
+        return plain(drop_path, branch=branch, activation=make_activation(activation))
     return Residual(branch, _shortcut(c_in, width, stride, norm), activation, drop_path)
 
 
@@ -123,7 +149,7 @@ class PreResidual(nn.Module):
         self.projection = projection
         self.first = first
         self.branch = branch
-        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.drop_path = dropped(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(x)
@@ -139,16 +165,19 @@ def pre_basic(
     *,
     stride: int = 1,
     groups: int = 1,
+    skip: bool = True,
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
-) -> PreResidual:
+) -> nn.Module:
     """Return `basic` with normalisation and activation before each convolution: the identity stays untouched."""
     first = normalise(c_in, norm=norm, activation=activation)
     branch = nn.Sequential(
-        conv(c_in, width, stride=stride, groups=groups, bias=False),
+        conv(c_in, width, stride=stride, groups=groups, bias=not normalises(norm)),
         pre_conv(width, width, groups=groups, norm=norm, activation=activation),
     )
+    if not skip:
+        return plain(drop_path, first=first, branch=branch)
     return PreResidual(first, branch, _shortcut(c_in, width, stride, "none"), drop_path)
 
 
@@ -159,18 +188,21 @@ def pre_bottleneck(
     stride: int = 1,
     reduction: int = 4,
     groups: int = 1,
+    skip: bool = True,
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
-) -> PreResidual:
+) -> nn.Module:
     """Return `bottleneck` with normalisation and activation before each convolution: the identity stays untouched."""
     inner = width // reduction
     first = normalise(c_in, norm=norm, activation=activation)
     branch = nn.Sequential(
-        conv(c_in, inner, kernel=1, bias=False),
+        conv(c_in, inner, kernel=1, bias=not normalises(norm)),
         pre_conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
         pre_conv(inner, width, kernel=1, norm=norm, activation=activation),
     )
+    if not skip:
+        return plain(drop_path, first=first, branch=branch)
     return PreResidual(first, branch, _shortcut(c_in, width, stride, "none"), drop_path)
 
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from .conv import Pair, conv
 from .norm import Spec, make_activation
-from .residual import DropPath
+from .pool import window
+from .residual import dropped
 
 
 def separable(
@@ -18,6 +19,7 @@ def separable(
     stride: Pair = 1,
     padding: Pair | str = "same",
     between: bool = False,
+    depthwise: bool = True,
     norm: Spec = "batch",
     activation: str = "none",
 ) -> nn.Sequential:
@@ -27,6 +29,7 @@ def separable(
 
     Args:
         between: whether normalisation and activation stand between the two as well (MobileNet).
+        depthwise: False makes the first of the two a plain convolution: `c_in` times its parameters.
 
     Reference: Chollet, Xception, arXiv:1610.02357; Howard et al., MobileNets, arXiv:1704.04861.
 
@@ -36,11 +39,10 @@ def separable(
     """
     after: dict[str, Any] = {"norm": norm, "activation": activation} if between else {}
     has_bias = None if between else False
+    place: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": padding}
     return nn.Sequential(
         OrderedDict(
-            depthwise=conv(
-                c_in, c_in, kernel=kernel, stride=stride, padding=padding, groups=c_in, bias=has_bias, **after
-            ),
+            depthwise=conv(c_in, c_in, groups=c_in if depthwise else 1, bias=has_bias, **place, **after),
             pointwise=conv(c_in, width, kernel=1, norm=norm, activation=activation),
         )
     )
@@ -51,9 +53,12 @@ class XceptionUnit(nn.Module):
 
     Args:
         depth: how many separable convolutions.
-        stride: of the 3x3 max-pooling at the branch's end and of the 1x1 convolution around it.
+        stride: of the 3x3 pooling at the branch's end and of the 1x1 convolution around it.
+        pool: that pooling, a name in `striate.nn.blocks.pool.POOLS`.
         grow: which separable convolution goes from `c_in` to `width` channels, "first" or "last".
         start: whether the branch starts with the activation.
+        skip: False leaves out the shortcut, the 1x1 convolution too.
+        depthwise: as for `separable`.
 
     Reference: Chollet, Xception, arXiv:1610.02357, figure 5.
     """
@@ -67,12 +72,16 @@ class XceptionUnit(nn.Module):
         depth: int = 2,
         grow: str = "first",
         start: bool = True,
+        pool: str = "max",
+        skip: bool = True,
+        depthwise: bool = True,
         norm: Spec = "batch",
         activation: str = "relu",
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        is_same = stride == 1 and c_in == width
+        self.skip = skip
+        is_same = not skip or (stride == 1 and c_in == width)
         self.shortcut = None if is_same else conv(c_in, width, kernel=1, stride=stride, norm=norm)
         inner = width if grow == "first" else c_in
         widths = [c_in, *[inner] * (depth - 1), width]
@@ -80,14 +89,16 @@ class XceptionUnit(nn.Module):
         for index in range(depth):
             if index or start:
                 parts.append(make_activation(activation, inplace=index > 0))
-            parts.append(separable(widths[index], widths[index + 1], norm=norm))
+            parts.append(separable(widths[index], widths[index + 1], depthwise=depthwise, norm=norm))
         if stride != 1:
-            parts.append(nn.MaxPool2d(3, stride, 1))
+            parts.append(window(pool, 3, stride, 1))
         self.branch = nn.Sequential(*parts)
-        self.drop_path = DropPath(drop_path) if drop_path else None
+        self.drop_path = dropped(drop_path, skip)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.branch(x)
         if self.drop_path is not None:
             y = self.drop_path(y)
+        if not self.skip:
+            return y
         return y.add_(x if self.shortcut is None else self.shortcut(x))

@@ -1,0 +1,162 @@
+"""striate search."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from striate.base.errors import SettingsError
+from striate.base.files import write_bytes
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from striate.search.execute import SearchDir
+    from striate.search.plan import Plan
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's command."""
+    app.command()(search)
+
+
+def search(
+    data: Annotated[str, typer.Argument(metavar="DATA|SEARCH", help="A dataset, or a search folder to go on with.")],
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time for the candidates, e.g. 30m; the study comes on top.")
+    ] = None,
+    candidates: Annotated[int | None, typer.Option(help="Most networks to try, the seed included.", min=2)] = None,
+    seed_model: Annotated[
+        str, typer.Option(metavar="NAME", help="The network to beat, whose MACs are the limit by default.")
+    ] = "bipyramid",
+    max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of multiply-adds, e.g. 20M.")] = None,
+    max_parameters: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of parameters, e.g. 500k.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a candidate; by default a quarter of the study's.", min=1)
+    ] = None,
+    num_train: Annotated[
+        int | None, typer.Option("--num-train", help="Training images of a candidate; by default all.", min=1)
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Runs of the best and of the seed network in the study.", min=1)] = 3,
+    recipe: o.RecipeName = "regularized",
+    seed: Annotated[int, typer.Option(help="Seed of the search and of its candidates.")] = 0,
+    target: o.TargetName = None,
+    task: o.TaskName = None,
+    size: o.Size = None,
+    fit: o.Fit = None,
+    set_: o.Set = None,
+    out: o.Out = None,
+    limit: o.Limit = None,
+    per_class: o.PerClass = None,
+    classes: o.Classes = None,
+    top_classes: o.TopClasses = None,
+    group: o.Group = None,
+    separator: o.Separator = None,
+    root: o.Root = None,
+    split_seed: o.SplitSeed = 0,
+    allow_empty: o.AllowEmpty = False,
+    on_bad: o.OnBad = "stop",
+    device: o.Device = "auto",
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Search for a network that beats a known one at equal cost, and say with an interval whether it does.
+
+    Candidates are trained briefly and judged on validation; the best one and the seed network are then trained alike
+    in a study, which alone opens the test split. The same command goes on with an interrupted search in --out.
+
+    \b
+    Examples:
+      striate search birds/ --budget 30m
+      striate search fashion-mnist --budget 20m --num-train 10000 --epochs 4
+      striate search birds/ --seed-model resnet20 --max-parameters 500k --candidates 60
+      striate search runs/004-search-birds
+    """
+    words: dict[str, Any] = {"recipe_name": recipe if not (set_ or size or fit) else f"{recipe} changed"}
+    words |= {"seed_model": seed_model, "epochs": epochs, "num_train": num_train, "seeds": seeds, "seed": seed}
+    opening = {
+        "target": target, "task": task, "limit": limit, "per_class": per_class, "classes": classes,
+        "top_classes": top_classes, "group": group, "separator": separator, "root": str(root) if root else None,
+        "seed": split_seed, "allow_empty": allow_empty or None,
+    }  # fmt: skip
+    more: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
+    o.use_threads(threads)
+    if (Path(data) / "search.json").is_file():
+        if budget or candidates or max_macs or max_parameters or epochs or set_ or limit or out:
+            what = "a search goes on with its own settings"
+            raise SettingsError(what, where=data, fix="give the folder alone")
+        from striate.search.execute import resume_search
+
+        found = resume_search(Path(data), **more)
+    else:
+        from striate.search.plan import Plan
+
+        plan = Plan(o.recipe_of(recipe, set_, size, fit), target=target, **words, **_ends(budget, candidates))
+        plan = replace(plan, **_limits(max_macs, max_parameters))
+        found = _search(data, opening, plan, on_bad, {**more, "out": out, "command": o.command_line()})
+    give_search(found, "search", as_json)
+
+
+def _ends(budget: str | None, candidates: int | None) -> dict[str, Any]:
+    from striate.search.space import parse_duration
+
+    budget = budget or (None if candidates else "30m")
+    return {"budget_s": parse_duration(budget) if budget else None, "num_candidates": candidates}
+
+
+def _limits(max_macs: str | None, max_parameters: str | None) -> dict[str, Any]:
+    from striate.search.space import parse_count
+
+    given = {"max_macs": max_macs, "max_parameters": max_parameters}
+    return {name: parse_count(text) for name, text in given.items() if text is not None}
+
+
+def _search(where: str, opening: dict[str, Any], plan: "Plan", on_bad: str, more: dict[str, Any]) -> "SearchDir":
+    from striate.api import without_bad, write_skipped
+    from striate.search.execute import search as carry_out
+
+    dataset, skipped = without_bad(o.open_data(where, **opening), on_bad, more["progress"])
+    found = carry_out(dataset, plan, **more)
+    write_skipped(found.path, skipped)
+    return found
+
+
+def give_search(found: "SearchDir", command: str, as_json: bool) -> None:
+    """Draw a finished search, write its study's report, and give both as the result of a command."""
+    from striate.report import report_study
+
+    from .search_chart import chart
+
+    picture = found.path / "search.png"
+    info, result, history = found.info(), found.result() or {}, found.history()
+    write_bytes(picture, chart(history, result, info["plan"]["seed_model"], info["dataset"]["name"]))
+    report_study(found.study)
+    document: dict[str, Any] = {
+        "command": command,
+        "search": str(found.path),
+        "best": str(found.best),
+        "picture": str(picture),
+    }
+    document |= {"report": str(found.study.report), "result": result}
+    o.give(document, _text(found, result, picture), as_json)
+
+
+def _text(found: "SearchDir", result: dict[str, Any], picture: Path) -> str:
+    best = result["best"]
+    counts = f"{result['finished']} finished, {result['cut']} cut early, {result['diverged']} diverged"
+    line = [f"  {one['number']}: {one['score']:.4f}  {one['change']}" for one in result["lineage"]]
+    return "\n".join(
+        [
+            result["sentence"],
+            "",
+            f"best of {result['candidates']} candidates ({counts}): number {best['number']}, {best['genome']}",
+            "how it came about:",
+            *line,
+            "",
+            f"network {found.best}, candidates {found.path / 'candidates.csv'}, picture {picture}",
+            f"report of the study {found.study.report}",
+        ]
+    )

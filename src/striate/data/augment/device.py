@@ -1,0 +1,68 @@
+"""Apply a plan to pixels with torch, for a GPU: `grid_sample` and whole batches, within two grey levels of OpenCV."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .colour import for_grey
+from .effect import on, where_drawn_torch
+from .mix import mix_torch
+from .pipeline import Plan
+
+
+def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Return (B, C, out, out) float32, normalised, channels-last, on the images' device, without waiting for it.
+
+    Args:
+        images_u8: (B, in_px, in_px, C) uint8 on the device.
+        plan: what happens to each.
+        mean: (C,) in 0..1 on the device.
+        std: (C,) in 0..1 on the device.
+    """
+    pixels = where_drawn_torch(plan.tones, images_u8.permute(0, 3, 1, 2).float())
+    if not plan.is_copy.all():
+        pixels = torch.nn.functional.grid_sample(
+            pixels, _grid(plan, pixels), padding_mode="reflection", align_corners=False
+        )
+    if plan.colour is not None:
+        matrix = on(plan.colour if pixels.shape[1] == 3 else for_grey(plan.colour), pixels)
+        flat = torch.baddbmm(matrix[:, :, -1:], matrix[:, :, :-1], pixels.flatten(2))
+        pixels = flat.clamp_(0, 255).view_as(pixels)
+    pixels = where_drawn_torch(plan.qualities, pixels)
+    pixels = pixels.sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
+    if plan.erase is not None:
+        pixels = pixels.masked_fill_(_inside(on(plan.erase, pixels), plan.out_px), 0)
+    if plan.mix is not None:
+        pixels = mix_torch(pixels, plan.mix, _inside(on(plan.mix.boxes[None], pixels), plan.out_px))
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _grid(plan: Plan, pixels: torch.Tensor) -> torch.Tensor:
+    """Where each output pixel comes from, (B, out, out, 2), -1..1 between the outer edges of the input."""
+    if plan.warp.shape[1] == 2:
+        shape = [len(plan), pixels.shape[1], plan.out_px, plan.out_px]
+        return torch.nn.functional.affine_grid(on(_for_grid(plan), pixels), shape, align_corners=False)
+    at = torch.arange(plan.out_px, dtype=torch.float32, device=pixels.device)
+    points = torch.stack(
+        [*torch.meshgrid(at, at, indexing="xy"), torch.ones(plan.out_px, plan.out_px, device=at.device)]
+    )
+    x, y, depth = torch.einsum("bij,jhw->ibhw", on(plan.warp, pixels), points)
+    place = torch.stack([x, y], dim=-1) / depth.clamp(min=1e-3)[..., None]  # nothing beyond the horizon is seen
+    return (2 * place + 1) / plan.in_px - 1
+
+
+def _for_grid(plan: Plan) -> npt.NDArray[np.float64]:
+    """The affine in `affine_grid`'s units: -1..1 between the outer edges."""
+    linear = plan.warp[:, :, :2] * (plan.out_px / plan.in_px)
+    centre = plan.warp[:, :, :2].sum(2) * ((plan.out_px - 1) / 2) + plan.warp[:, :, 2]
+    return np.concatenate([linear, ((2 * centre + 1) / plan.in_px - 1)[:, :, None]], axis=2)
+
+
+def _inside(boxes: torch.Tensor, side_px: int) -> torch.Tensor:
+    """(B, 1, S, S) true inside any of the (num_boxes, B, 4) boxes."""
+    import torch
+
+    at = torch.arange(side_px, device=boxes.device)
+    left, top, right, bottom = (edge[..., None] for edge in boxes.unbind(-1))
+    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
+    return (down[..., :, None] & across[..., None, :]).any(0)[:, None]

@@ -1,0 +1,184 @@
+"""Mixing: every picture of a batch with another one of it, and their targets in the same shares."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from striate.base.errors import SettingsError
+from striate.base.seeds import rng_for
+
+from ..sample import Target
+from .effect import on, sent
+from .operation import Draws, Numbers, Operation, Probability
+
+if TYPE_CHECKING:
+    import torch
+
+Boxes = npt.NDArray[np.int32]
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+
+
+class Mixing(Operation):
+    """An operation on the pictures of a batch. Draws: place in the cycle of partners, chance, share, box (x, y)."""
+
+    alpha: float = Field(1.0, gt=0, le=100)
+    p: Probability = 1.0
+    num_draws: ClassVar[int] = 5
+    mixes: ClassVar[frozenset[str]]  # kinds of targets whose values may be mixed
+
+    def draw(self, num_samples: int, seed: int, epoch: int, place: int) -> Draws:
+        """Return (num_samples, 5); the third column is Beta(alpha, alpha), the others are uniform."""
+        found = super().draw(num_samples, seed, epoch, place)
+        found[:, 2] = rng_for(seed, "mix", epoch, place).beta(self.alpha, self.alpha, num_samples)
+        return found
+
+
+class Mixup(Mixing):
+    """With probability `p` the picture times a share plus another picture of the batch times the rest.
+
+    The share is Beta(alpha, alpha), drawn for each picture. Several mixing operations of a pipeline never meet in one
+    picture: a later one takes what the earlier ones left. `[mixup(p=0.5), cutmix()]` is half of each.
+
+    Reference: Zhang et al., mixup: beyond empirical risk minimization, 2017.
+    """
+
+    kind: Literal["mixup"] = "mixup"
+    alpha: float = Field(0.2, gt=0, le=100)
+    mixes: ClassVar[frozenset[str]] = frozenset({"label", "tags", "value"})
+
+
+class Cutmix(Mixing):
+    """With probability `p` a box of the picture shows what another picture of the batch has there.
+
+    The box has the picture's aspect and the area 1 - share, with the share Beta(alpha, alpha). Its centre is uniform,
+    and what is beyond the border is cut. Targets mix by the pixels that are seen.
+
+    Reference: Yun et al., CutMix, 2019.
+    """
+
+    kind: Literal["cutmix"] = "cutmix"
+    mixes: ClassVar[frozenset[str]] = frozenset({"label", "tags"})
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Who is mixed with whom, and how.
+
+    Args:
+        cycle: (B,) rows of the batch; each has the one after it as its partner, the last the first.
+        weight: (B,) share of the own picture in every pixel; 1 where a box is pasted.
+        boxes: (B, 4) xyxy pixels that show the partner; empty where none is.
+        side_px: side of the pictures.
+    """
+
+    cycle: npt.NDArray[np.intp]
+    weight: Numbers
+    boxes: Boxes
+    side_px: int
+
+    @property
+    def partner(self) -> npt.NDArray[np.intp]:
+        """(B,) row that each row is mixed with."""
+        found = np.empty_like(self.cycle)
+        found[self.cycle] = np.roll(self.cycle, -1)
+        return found
+
+    @property
+    def share(self) -> npt.NDArray[np.float32]:
+        """(B,) share of the own picture in all pixels, and so in the target."""
+        width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
+        return (self.weight * (1 - width * height / self.side_px**2)).astype(np.float32)
+
+
+def draw_mix(drawn: list[tuple[Mixing, Draws]], side_px: int) -> Mix | None:
+    """Return how the rows of a batch are mixed by operations and their draws (B, 5); None without operations.
+
+    The cycle follows a drawn number of each sample, so it depends on who is in the batch, not on their order.
+    """
+    if not drawn:
+        return None
+    num = len(drawn[0][1])
+    is_left, weight, boxes = np.ones(num, bool), np.ones(num), np.zeros((num, 4), np.int32)
+    for op, draws in drawn:
+        taken = is_left & (draws[:, 1] < op.p)
+        is_left &= ~taken
+        if isinstance(op, Cutmix):
+            boxes[taken] = boxes_of(draws[taken], side_px)
+        else:
+            weight[taken] = draws[taken, 2]
+    return Mix(np.argsort(drawn[0][1][:, 0], kind="stable"), weight, boxes, side_px)
+
+
+def boxes_of(draws: Draws, side_px: int) -> Boxes:
+    """Return (B, 4) xyxy pixels of the boxes that cutmix pastes."""
+    half = np.rint(np.sqrt(1 - draws[:, 2:3].astype(np.float64)) * side_px) / 2
+    centre = draws[:, 3:].astype(np.float64) * side_px
+    return np.rint(np.concatenate([centre - half, centre + half], axis=1)).clip(0, side_px).astype(np.int32)
+
+
+def mix_cpu(pixels: Pixels, mix: Mix, pool: Executor | None, parts: int) -> None:
+    """Mix pictures (B, S, S, C) in place.
+
+    Along the cycle a picture is changed when the one before it has been done, so only the first of a piece is copied.
+    """
+    num = len(mix.cycle)
+    parts = parts if pool else 1
+    edges = [num * part // parts for part in range(parts + 1)]
+    pieces = [piece for piece in pairwise(edges) if piece[0] < piece[1]]
+    firsts = {start: pixels[mix.cycle[start]].copy() for start, _ in pieces}
+
+    def work(start: int, end: int) -> None:
+        for place in range(start, end):
+            row, is_last = mix.cycle[place], place + 1 == end
+            _mix_one(pixels[row], firsts[end % num] if is_last else pixels[mix.cycle[place + 1]], mix, row)
+
+    if pool is None:
+        work(0, num)
+        return
+    for future in [pool.submit(work, *piece) for piece in pieces]:
+        future.result()
+
+
+def _mix_one(own: Pixels, other: Pixels, mix: Mix, row: int) -> None:
+    weight, (left, top, right, bottom) = mix.weight[row], mix.boxes[row]
+    if weight < 1:
+        cv2.addWeighted(own, weight, other, 1 - weight, 0, dst=own)
+    own[top:bottom, left:right] = other[top:bottom, left:right]
+
+
+def mix_torch(pixels: "torch.Tensor", mix: Mix, is_pasted: "torch.Tensor") -> "torch.Tensor":
+    """Return mixed pixels (B, C, S, S); `is_pasted` (B, 1, S, S) is true in the boxes."""
+    import torch
+
+    other = pixels[sent(torch.from_numpy(mix.partner), pixels)]
+    weight = on(mix.weight, pixels)[:, None, None, None] * ~is_pasted
+    return torch.lerp(other, pixels, weight)
+
+
+def mix_target(target: Target, values: npt.NDArray[np.generic], mix: Mix) -> npt.NDArray[np.float32]:
+    """Return mixed values of a target: (B, K) shares of classes for labels, (B, K) for tags, (B, D) for numbers."""
+    known = np.eye(len(target.names), dtype=np.float32)[values] if target.kind == "label" else values.astype(np.float32)
+    share = mix.share[:, None]
+    return share * known + (1 - share) * known[mix.partner]
+
+
+def refuse_unmixable(ops: tuple[Operation, ...], name: str, target: Target) -> None:
+    """Raise if an operation of a pipeline mixes pictures whose target cannot be mixed.
+
+    Raises:
+        SettingsError: boxes, masks and angles cannot be mixed, numbers not by cutmix.
+    """
+    for op in ops:
+        if isinstance(op, Mixing) and (target.kind not in op.mixes or target.unit == "deg"):
+            kind = "angle" if target.unit == "deg" else target.kind
+            raise SettingsError(
+                f"{getattr(op, 'kind', '')} cannot mix a target of kind {kind}",
+                where=f"augment, target {name}",
+                fix="use mixup" if target.kind == "value" and kind != "angle" else "leave the mixing operation out",
+            )

@@ -1,0 +1,185 @@
+"""Quality operations: what a poor lens, sensor or enlargement does to the finished picture.
+
+They act after geometry and colour, in the order given, on pixels of the network's input.
+"""
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from striate.base.seeds import rng_for
+
+from ..sample import ImageU8
+from .effect import Effect, on, sent, unless
+from .operation import Draws, Numbers, Probability, between
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Quality(Effect):
+    """An operation on the finished picture."""
+
+    num_draws: ClassVar[int] = 2
+
+
+class Blur(Quality):
+    """With probability `p` a Gaussian blur, its deviation uniform in 0..max_px pixels; the border is mirrored."""
+
+    kind: Literal["blur"] = "blur"
+    max_px: float = Field(1.5, gt=0, le=50)
+    p: Probability = 0.5
+
+    def values(self, draws: Draws) -> Numbers:
+        """Return (B, 1) standard deviations in pixels."""
+        return unless(draws[:, 0] >= self.p, np.maximum(between(0, self.max_px, draws[:, 1]), 1e-3))
+
+    def kernels(self, std_px: Numbers, side_px: int) -> Numbers:
+        """Return the normalised kernels (B, K) of standard deviations (B,); all are equally long."""
+        reach = min(math.ceil(3 * self.max_px), side_px - 1)
+        weights = np.exp(-((np.arange(-reach, reach + 1) / std_px[:, None]) ** 2) / 2)
+        return weights / weights.sum(1, keepdims=True)
+
+    def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
+        """See `Effect.on_cpu`."""
+        kernel = self.kernels(values, picture.shape[0])[0]
+        return np.asarray(cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
+
+    def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
+        """See `Effect.on_torch`."""
+        import torch.nn.functional as F
+
+        (num, channels, side, _), kernels = pixels.shape, self.kernels(values[:, 0], pixels.shape[2])
+        weight = on(np.repeat(kernels, channels, axis=0), pixels)[:, None, None]
+        reach = kernels.shape[1] // 2
+        flat = F.pad(pixels.reshape(1, num * channels, side, side), (reach,) * 4, mode="reflect")
+        flat = F.conv2d(F.conv2d(flat, weight, groups=num * channels), weight.mT, groups=num * channels)
+        return flat.view(num, channels, side, side)
+
+
+class Noise(Quality):
+    """With probability `p` add Gaussian noise, its deviation uniform in 0..max_std levels of 255.
+
+    The noise is a window of one fixed field of twice the side, at a drawn place: equal on every device, and an addition
+    instead of a generator's work. Channels are independent of each other.
+    """
+
+    kind: Literal["noise"] = "noise"
+    max_std: float = Field(12, ge=0, le=255)
+    p: Probability = 0.5
+    num_draws: ClassVar[int] = 4
+
+    def values(self, draws: Draws) -> Numbers:
+        """Return (B, 3): standard deviation in levels, place of the window (x, y) in 0..1."""
+        columns = draws[:, 2:].astype(np.float64).T
+        return unless(draws[:, 0] >= self.p, between(0, self.max_std, draws[:, 1]), *columns)
+
+    def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
+        """See `Effect.on_cpu`."""
+        side, channels = picture.shape[0], math.prod(picture.shape[2:])
+        left, top = (values[1:] * (side + 1)).astype(int)
+        window = noise_field(side, channels)[top : top + side, left : left + side].reshape(picture.shape)
+        return np.asarray(cv2.scaleAdd(window, values[0], picture.astype(np.float32)).round().clip(0, 255), np.uint8)
+
+    def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
+        """See `Effect.on_torch`."""
+        import torch
+
+        channels, side = pixels.shape[1:3]
+        start = sent(torch.from_numpy((values[:, 1:] * (side + 1)).astype(np.int64)), pixels)
+        at = torch.arange(side, device=pixels.device)
+        columns, rows = start[:, 0, None] + at, start[:, 1, None] + at
+        windows = on(noise_field(side, channels), pixels)[rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return (pixels + on(values[:, 0], pixels)[:, None, None, None] * windows).clamp(0, 255)
+
+
+@lru_cache(maxsize=4)
+def noise_field(side_px: int, channels: int) -> npt.NDArray[np.float32]:
+    """Return the (2 S, 2 S, C) standard normal numbers in which the windows of pictures of side S lie."""
+    return rng_for("noise field").standard_normal((2 * side_px, 2 * side_px, channels), np.float32)
+
+
+class Resolution(Quality):
+    """With probability `p` shrink to a share of the side, uniform in min_frac..1, and enlarge again."""
+
+    kind: Literal["resolution"] = "resolution"
+    min_frac: float = Field(0.4, gt=0, le=1)
+    p: Probability = 0.5
+
+    def values(self, draws: Draws) -> Numbers:
+        """Return (B, 1) shares of the side."""
+        return unless(draws[:, 0] >= self.p, between(self.min_frac, 1, draws[:, 1]))
+
+    def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
+        """See `Effect.on_cpu`."""
+        side = picture.shape[0]
+        small = cv2.resize(picture, (_fewer(side, values[0]),) * 2, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
+        """See `Effect.on_torch`."""
+        side = pixels.shape[2]
+        rows = np.stack(
+            [enlarging(_fewer(side, share), side) @ shrinking(side, _fewer(side, share)) for share in values[:, 0]]
+        )
+        matrix = on(rows, pixels)[:, None]
+        return matrix @ pixels @ matrix.mT
+
+
+def _fewer(side_px: int, share: float) -> int:
+    return max(1, round(side_px * share))
+
+
+def shrinking(num: int, fewer: int) -> Numbers:
+    """Return the (fewer, num) matrix of which each row averages the pixels that its own pixel covers."""
+    edges, at = np.arange(fewer + 1) * (num / fewer), np.arange(num)
+    covered = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
+    return np.maximum(covered, 0) * (fewer / num)
+
+
+def enlarging(num: int, more: int) -> Numbers:
+    """Return the (more, num) matrix of linear interpolation between pixel centres, held at the ends."""
+    place = ((np.arange(more) + 0.5) * (num / more) - 0.5).clip(0, num - 1)
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(num)))
+
+
+class Sharpness(Quality):
+    """Blend with the picture smoothed over 3 x 3 pixels by a factor uniform in 1-amount..1+amount; above 1 sharpens.
+
+    The outermost pixels stay. Kernel and border are Pillow's and torchvision's.
+    """
+
+    kind: Literal["sharpness"] = "sharpness"
+    amount: float = Field(0.5, ge=0, le=1)
+    num_draws: ClassVar[int] = 1
+
+    def values(self, draws: Draws) -> Numbers:
+        """Return (B, 1) factors."""
+        return between(1 - self.amount, 1 + self.amount, draws[:, :1])
+
+    def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
+        """See `Effect.on_cpu`."""
+        smooth = cv2.filter2D(picture, -1, _SMOOTH).reshape(picture.shape)
+        changed = picture.copy()
+        inner = slice(1, -1), slice(1, -1)
+        blended = cv2.addWeighted(picture, values[0], smooth, 1 - values[0], 0).reshape(picture.shape)
+        changed[inner] = blended[inner]
+        return changed
+
+    def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
+        """See `Effect.on_torch`."""
+        import torch.nn.functional as F
+
+        weight = on(_SMOOTH, pixels).expand(pixels.shape[1], 1, 3, 3)
+        smooth = F.conv2d(pixels, weight, groups=pixels.shape[1]).round()
+        factor, changed = on(values[:, 0], pixels)[:, None, None, None], pixels.clone()
+        changed[:, :, 1:-1, 1:-1] = (factor * pixels[:, :, 1:-1, 1:-1] + (1 - factor) * smooth).clamp(0, 255)
+        return changed
+
+
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13

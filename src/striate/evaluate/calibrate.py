@@ -1,0 +1,90 @@
+"""Temperature scaling: one number that makes a network's probabilities as sure as it is right.
+
+Outputs are divided by T before softmax (for tags: sigmoid). T > 1 makes an overconfident network less sure; the class
+that is named never changes. It is fitted on validation images, which the weights were not trained on.
+
+Reference: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from striate.base.errors import DataError
+from striate.task import Task
+
+from .run import Batches
+from .scores import calibration, calibration_error
+
+LARGEST = 100.0  # temperatures are sought from 1/100 to 100
+STEPS = 80  # halvings: far beyond the digits of a float
+
+
+@torch.inference_mode()
+def outputs_of(model: nn.Module, task: Task, loader: Batches) -> tuple[Tensor, Tensor]:
+    """Return the network's outputs (N, K), float32 on the CPU, and the truth; the model's mode is given back."""
+    was_training = model.training
+    model.eval()
+    try:
+        found = [(model(batch.images).float().cpu(), batch.targets[task.target].cpu()) for batch in loader.batches(0)]
+    finally:
+        model.train(was_training)
+    outputs, truth = zip(*found, strict=True)
+    return torch.cat(outputs), torch.cat(truth)
+
+
+def fit_temperature(kind: str, outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Return the temperature with the smallest mean loss.
+
+    The loss is convex in 1/T, so the one place where its slope is zero is found by halving.
+
+    Args:
+        kind: "label" with `truth` (N,) class indices, or "tags" with `truth` (N, K) of 0 and 1.
+        outputs: (N, K) logits.
+
+    Raises:
+        DataError: there is no best temperature: every image is right (surer is always better), or the network does
+            no better than chance (less sure is always better).
+
+    Example:
+        >>> round(fit_temperature("label", [[2, 0], [2, 0], [2, 0], [0, 2]], [0, 0, 1, 1]), 4)
+        1.8205
+    """
+    logits, true = np.asarray(outputs, dtype=np.float64), np.asarray(truth)
+    low, high = 1 / LARGEST, LARGEST
+    if _slope(kind, logits, true, high) <= 0:
+        raise DataError("no temperature can be fitted: every image is right", fix="use more validation images")
+    if _slope(kind, logits, true, low) >= 0:
+        raise DataError("no temperature can be fitted: the network is no better than chance", fix="train it longer")
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _slope(kind, logits, true, middle) < 0 else (low, middle)
+    return float(2 / (low + high))
+
+
+def _slope(kind: str, logits: npt.NDArray[np.float64], truth: npt.NDArray[Any], inverse: float) -> float:
+    """The derivative of the mean loss by 1/T."""
+    scaled = inverse * logits
+    if kind == "tags":
+        with np.errstate(over="ignore"):
+            probabilities = 1 / (1 + np.exp(-scaled))
+        return float(((probabilities - truth) * logits).mean())
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    expected = (powers * logits).sum(1) / powers.sum(1)
+    return float((expected - logits[np.arange(len(logits)), truth]).mean())
+
+
+def reliability(task: Task, outputs: Tensor, truth: Tensor, temperature: float = 1.0) -> dict[str, float | None]:
+    """Return {"loss", "ece"} of outputs at a temperature: mean loss, and expected calibration error over 15 bins."""
+    outputs = outputs / temperature
+    decoded = task.decode(outputs)
+    assert decoded.probabilities is not None
+    probabilities, true = decoded.probabilities.numpy(), truth.numpy()
+    if task.kind == "tags":
+        bins = calibration(probabilities.ravel(), true.ravel())
+    else:
+        bins = calibration(probabilities.max(1), decoded.values.numpy() == true)
+    return {"loss": float(task.losses(outputs, truth).double().mean()), "ece": calibration_error(bins)}

@@ -1,0 +1,195 @@
+"""Several networks as one: the mean of their probabilities, of their numbers, or of their directions.
+
+It reads the tables that the runs of a study left (probabilities to 6 decimals), so no network runs. Which variant's
+ensemble is best is decided on the validation images; on another split it is only scored.
+
+Reference: Hansen and Salamon, "Neural network ensembles", IEEE PAMI 12 (1990); Lakshminarayanan et al., "Simple and
+scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.choose import choose
+from striate.base.errors import DataError, ModelError
+from striate.base.rundir import RunDir, StudyDir
+from striate.base.text import plural
+
+from .influence import image_values
+from .interval import mean_interval
+from .scores import absolute_errors, scores_of
+from .table import Predictions, read_predictions
+
+Floats = npt.NDArray[np.float64]
+EVERYTHING = "all variants"
+SMALLEST = 5e-7  # half of the last decimal that a table has
+
+
+@dataclass(frozen=True)
+class Member:
+    """A finished run: its name, its task and its tables."""
+
+    name: str
+    task: Mapping[str, Any]
+    tables: Mapping[str, Predictions]
+
+
+def combined(tables: Sequence[Predictions], std: Sequence[float] = ()) -> Predictions:
+    """Return the table of an ensemble: mean probability, or mean number, or (unit "deg") mean direction.
+
+    Args:
+        tables: of the same images in the same order.
+        std: the scale of each number that losses are in; without it they are in the target's unit.
+    """
+    first = tables[0]
+    if first.kind == "value":
+        return _combined_values(first, np.stack([table.values for table in tables]), std)
+    mean = np.stack([np.asarray(table.probabilities, dtype=np.float64) for table in tables]).mean(0)
+    values = mean.argmax(1) if first.kind == "label" else (mean > 0.5).astype(np.int64)
+    return replace(first, values=values, probabilities=mean, losses=_class_losses(first, mean))
+
+
+def _class_losses(table: Predictions, probabilities: Floats) -> Floats:
+    p = np.clip(probabilities, SMALLEST, None)
+    if table.kind == "label":
+        return -np.log(p[np.arange(len(p)), table.truth])
+    rest = np.clip(1 - probabilities, SMALLEST, None)
+    return -np.where(table.truth == 1, np.log(p), np.log(rest)).mean(1)
+
+
+def _combined_values(table: Predictions, values: Floats, std: Sequence[float]) -> Predictions:
+    if table.unit == "deg":
+        radians, truth = np.deg2rad(values), np.deg2rad(table.truth)
+        mean = np.rad2deg(np.arctan2(np.sin(radians).mean(0), np.cos(radians).mean(0))) % 360
+        said = np.deg2rad(mean)
+        losses = ((np.sin(said) - np.sin(truth)) ** 2 + (np.cos(said) - np.cos(truth)) ** 2).mean(1) / 2
+    else:
+        mean = values.mean(0)
+        losses = (((mean - table.truth) / (np.asarray(std) if len(std) else 1)) ** 2).mean(1)
+    errors = absolute_errors(table.truth, mean, table.unit).mean(1)
+    return replace(table, values=mean, losses=losses, errors=errors)
+
+
+def how(kind: str, unit: str = "") -> str:
+    """Return what an ensemble of this kind of target averages."""
+    return "mean probability" if kind != "value" else "mean direction" if unit == "deg" else "mean value"
+
+
+def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test") -> dict[str, Any]:
+    """Return the ensembles of a study, each a variant's runs over all seeds, and one of all runs of all variants.
+
+    {"metric", "mode", "combined", "split", "chosen_on": "val", "best", "rows"}; a row is {"name", "num_runs", "val"
+    (the ensemble's validation score), "scores", "single" (the mean score of its runs), "gain" (how much better the
+    ensemble is, positive is better), "gain_interval" (95 % over the choice of images), "table"}.
+
+    Args:
+        variant: only this one.
+        split: "test" or "val".
+
+    Raises:
+        ModelError: a variant has fewer than two finished runs, or its runs saw other images or classes.
+        DataError: the split was not scored, or is a cross-validation's.
+    """
+    info = study.info()
+    names = [row["name"] for row in info["variants"]]
+    choose("split of an ensemble", split, dict.fromkeys(("test", "val")))
+    if variant is not None:
+        choose("variant", variant, dict.fromkeys(names))
+    if info["folds"]:
+        raise DataError(
+            "the runs of a cross-validation were scored on different images",
+            where=study.path,
+            fix="make a study without --folds",
+        )
+    groups = {name: _members(study, name, info["seeds"]) for name in ([variant] if variant else names)}
+    _require_same(study, [member for group in groups.values() for member in group], split)
+    if len(groups) > 1:
+        groups[EVERYTHING] = [member for group in groups.values() for member in group]
+    task = next(iter(groups.values()))[0].task
+    rows = [_row(name, group, split) for name, group in groups.items() if len(group) > 1]
+    known = [row for row in rows if row["val"] is not None]
+    pick = max if task["monitor_mode"] == "max" else min
+    return {
+        "metric": task["monitor"],
+        "mode": task["monitor_mode"],
+        "combined": how(task["kind"], task.get("unit", "")),
+        "split": split,
+        "chosen_on": "val",
+        "best": pick(known, key=lambda row: row["val"])["name"] if known else None,
+        "rows": rows,
+    }
+
+
+def _members(study: StudyDir, variant: str, seeds: Sequence[int]) -> list[Member]:
+    runs = [study.run(variant, seed) for seed in seeds]
+    found = [_member(run) for run in runs if (run.path / "run.json").exists() and run.info()["status"] == "finished"]
+    if len(found) < 2:
+        raise ModelError(
+            f"{variant} has {plural(len(found), 'finished run')}, an ensemble needs two",
+            where=study.path,
+            fix=f"continue it with `striate resume {study.path}`, or make a study with more --seeds",
+        )
+    return found
+
+
+def _member(run: RunDir) -> Member:
+    task = run.info()["task"]
+    return Member(run.path.name, task, read_predictions(run.predictions, task["kind"], task.get("unit", "")))
+
+
+def _require_same(study: StudyDir, members: Sequence[Member], split: str) -> None:
+    """Refuse runs that cannot be averaged: of other targets or classes, or scored on other images."""
+    first = members[0]
+    for member in members:
+        for key in ("kind", "target", "names", "unit"):
+            if member.task.get(key) != first.task.get(key):
+                raise ModelError(
+                    f"{member.name} predicts other {'classes' if key == 'names' else key} than {first.name}",
+                    where=study.path,
+                    fix="delete this run's folder and continue the study",
+                )
+        for part in {"val", split}:
+            if part not in member.tables:
+                raise DataError(
+                    f"{member.name} has no predictions of the {part} split", where=study.path, fix="choose --split val"
+                )
+            _require_same_images(study, first, member, part)
+
+
+def _require_same_images(study: StudyDir, first: Member, member: Member, split: str) -> None:
+    a, b = first.tables[split], member.tables[split]
+    if a.ids != b.ids or not np.array_equal(a.truth, b.truth):
+        raise ModelError(
+            f"{member.name} was scored on other {split} images or labels than {first.name}",
+            where=study.path,
+            fix="delete this run's folder and continue the study",
+        )
+
+
+def _row(name: str, members: Sequence[Member], split: str) -> dict[str, Any]:
+    task, singles = members[0].task, [member.tables[split] for member in members]
+    metric, sign, std = task["monitor"], 1 if task["monitor_mode"] == "max" else -1, task.get("std", ())
+    whole = combined(singles, std)
+    gain, interval = _gain(metric, sign, whole, singles)
+    val = scores_of(task["kind"], combined([member.tables["val"] for member in members], std), whole.names, whole.unit)
+    scores = scores_of(task["kind"], whole, whole.names, whole.unit)
+    single = np.mean([image_values(metric, table).mean() for table in singles])
+    row = {"name": name, "num_runs": len(members), "val": val[metric], "scores": scores, "single": float(single)}
+    return {**row, "gain": gain, "gain_interval": interval, "table": whole}
+
+
+def _gain(
+    metric: str, sign: int, whole: Predictions, singles: Sequence[Predictions]
+) -> tuple[float, list[float] | None]:
+    """Return the ensemble's score minus the mean single score, better is positive, and its interval over images."""
+    values = image_values(metric, whole) - np.mean([image_values(metric, table) for table in singles], axis=0)
+    gain = float(sign * values.mean())
+    if not math.isfinite(gain) or len(values) < 2:
+        return gain, None
+    low, high = mean_interval(sign * values[None])
+    return gain, [low, high]

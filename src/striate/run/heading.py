@@ -1,0 +1,80 @@
+"""A run that trains nothing but the head, on features of its body; and a head solved before training."""
+
+import time
+from typing import Any
+
+from torch import Tensor, nn
+
+from striate.base.errors import Interrupted
+from striate.base.files import write_text
+from striate.base.progress import Progress
+from striate.base.rundir import RunDir
+from striate.evaluate.run import quick_scores
+from striate.train.interrupt import Interrupt
+from striate.train.loop import Position
+from striate.train.precision import autocast
+from striate.train.stop import Stop
+
+from .features import cut, take
+from .head import solve
+from .prepare import Prepared
+
+
+class HeadTraining:
+    """Takes features once, solves the head for each strength of weight decay, keeps the best on validation images.
+
+    `finish` takes it like a `Training`; an "epoch" of its history is one strength. It needs no checkpoints: features
+    are in the cache, and what is done again takes seconds.
+    """
+
+    def __init__(
+        self, run: RunDir | None, prepared: Prepared, network: nn.Module, *, precision: str, progress: Progress
+    ) -> None:
+        self.run, self.prepared, self.network, self.progress = run, prepared, network, progress
+        self.body = cut(network, precision)
+        self.position, self.stop = Position(), Stop(prepared.task.monitor_mode, 0)
+        self.best: dict[str, Tensor] = {}
+        self.num_lost = 0
+
+    def train(self, interrupt: Interrupt | None = None, state: object = None) -> str:
+        """Solve the head and return how it ended.
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        if self.run is not None:
+            write_text(self.run.path / "history.jsonl", "")  # of an attempt that was stopped
+        start_s, prepared, task = time.perf_counter(), self.prepared, self.prepared.task
+        train = take(self.body, prepared, "train", views=prepared.recipe.transfer.views, progress=self.progress)
+        val = take(self.body, prepared, "val", views=1, progress=self.progress)
+        still = autocast(prepared.device, "float32")
+        for solution in solve(self.body.head, task, train):
+            if interrupt is not None and interrupt.signal_number is not None:
+                raise Interrupted("interrupted; features are kept", signal_number=interrupt.signal_number)
+            solved = self.body.head_with(solution.state)
+            scores = {name: quick_scores(solved, task, part, still) for name, part in (("train", train), ("val", val))}
+            self.position.epoch, self.position.step = self.position.epoch + 1, solution.steps
+            self.position.time_s = time.perf_counter() - start_s
+            is_best = self.stop.is_better(scores["val"][task.monitor], scores["val"]["loss"], self.position.epoch)
+            if is_best:
+                self.best = self.body.whole_with(solution.state)
+            self._record({"weight_decay": solution.weight_decay, **scores, "is_best": is_best}, len(train.values))
+        return "finished"
+
+    def _record(self, row: dict[str, Any], num_rows: int) -> None:
+        position, monitor = self.position, self.prepared.task.monitor
+        if self.run is not None:
+            numbers = {"epoch": position.epoch, "step": position.step, "lr": 0.0, "time_s": position.time_s}
+            self.run.add_epoch({**numbers, **row, "images_per_s": round(num_rows / position.time_s, 1)})
+        mark = " best" if row["is_best"] else ""
+        self.progress.line(
+            f"head with weight decay {row['weight_decay']:g}: train loss {row['train']['loss']:.4f}, "
+            f"val loss {row['val']['loss']:.4f} {monitor} {row['val'][monitor]:.4f}{mark}"
+        )
+
+
+def solve_head(prepared: Prepared, network: nn.Module, precision: str, progress: Progress) -> None:
+    """Give the network the head that is best on validation images while its body stays as it is."""
+    training = HeadTraining(None, prepared, network, precision=precision, progress=progress)
+    training.train()
+    network.load_state_dict(training.best)

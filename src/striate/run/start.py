@@ -1,0 +1,110 @@
+"""What a network starts from: fresh weights, or those that others or an earlier run have trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from striate.base.choose import choose
+from striate.base.errors import ModelError, SettingsError
+from striate.base.rundir import RunDir
+from striate.model import zoo
+from striate.model.blueprint import Blueprint
+from striate.model.network import Network
+from striate.model.published import PRESETS, Preset, fetch, find
+from striate.model.weights import Loaded, load
+
+from .recipe import Recipe
+
+IMAGENET = "imagenet"
+MAX_PX = 160  # networks made for 224 px keep most of their accuracy there, at half the cost
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to start from, and how they want their pictures.
+
+    Args:
+        source: "imagenet", a weights file or a run folder.
+        preset: mean, std and size of the pictures, and options of the network.
+        blueprint: of the run that is the source.
+    """
+
+    source: str
+    preset: Preset
+    blueprint: Blueprint | None = None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options of the network that the weights need."""
+        return self.preset.options
+
+    @property
+    def size_px(self) -> int:
+        """The side of the pictures when none is asked for."""
+        return self.preset.size if self.blueprint is not None else min(self.preset.size, MAX_PX)
+
+    def normal(self, channels: int) -> tuple[list[float], list[float]]:
+        """Return mean and standard deviation of each channel, in 0..1."""
+        mean, std = self.preset.normal(channels)
+        return list(mean), list(std)
+
+    def fill(self, network: Network) -> Loaded:
+        """Load the weights into a network of this kind; its last layer stays fresh if it has other outputs.
+
+        Raises:
+            ModelError: the weights cannot be had, or are another network's.
+        """
+        if self.blueprint is None:
+            return load(network, self.source, reset_head=True)
+        return load(network, RunDir(self.source).weights, reset_head=True)
+
+
+def start_of(recipe: Recipe, model: object) -> Start | None:
+    """Return what the recipe's network starts from, or None for fresh weights.
+
+    Raises:
+        SettingsError: a preset beside weights that have their own.
+        ModelError: nothing is published for this network, or the file or run is not there.
+    """
+    settings = recipe.transfer
+    if settings.weights is None:
+        return None
+    source, path = settings.weights, Path(settings.weights)
+    name = model.name if isinstance(model, Blueprint) else str(model)
+    if settings.preset is not None and (source == IMAGENET or path.is_dir()):
+        what = f"weights from {source} know how they want their pictures"
+        raise SettingsError(what, where="transfer.preset", fix="leave it out")
+    if source == IMAGENET:
+        return Start(source, find(name).preset)
+    if path.is_dir():
+        return _of_run(RunDir(path))
+    if not path.is_file():
+        raise ModelError("no such weights file or run folder", where=source, fix="give imagenet, a file or a run")
+    if settings.preset is not None:
+        return Start(source, choose("preset", settings.preset, PRESETS))
+    return Start(source, replace(PRESETS["torchvision"], size=zoo.blueprint(name).size if name in zoo.ZOO else 224))
+
+
+def require_start(recipe: Recipe, model: object) -> None:
+    """Have the weights that a recipe starts from at hand, before any work is done; published ones are downloaded.
+
+    Raises:
+        ModelError: they cannot be had.
+    """
+    start = start_of(recipe, model)
+    if start is not None and start.source == IMAGENET:
+        fetch(find(str(model)))
+
+
+def _of_run(run: RunDir) -> Start:
+    info = run.info()
+    data, plan = info["input"], info["model"]["blueprint"]
+    if not run.weights.is_file():
+        raise ModelError(
+            "the run has no weights yet", where=run.path, fix=f"finish it with `striate resume {run.path}`"
+        )
+    if plan is None:
+        raise ModelError("the run's network was a module of the user's own", where=run.path, fix="load it from Python")
+    preset = Preset(tuple(data["mean"]), tuple(data["std"]), data["size_px"], data["size_px"])
+    return Start(str(run.path), preset, Blueprint.from_json(plan))

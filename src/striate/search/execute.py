@@ -1,0 +1,233 @@
+"""Carry out a search: try candidates until the budget is spent, then hold the best against the seed in a study.
+
+Candidates see training and validation images only. The search's folder holds its settings (search.json), every
+candidate (candidates.jsonl, the whole state: the next candidate is a function of it), and in the end the best network
+(best.toml), a table (candidates.csv), the outcome (result.json) and the study.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from striate.base.errors import DataError, Interrupted, ModelError, SettingsError
+from striate.base.files import append_line, read_json, read_json_lines, to_json, write_json, write_text
+from striate.base.progress import Progress
+from striate.base.rundir import StudyDir, locked, named_folder, new_folder
+from striate.base.text import duration, plural
+from striate.data import open_dataset
+from striate.data.sample import Dataset
+from striate.run.network import require
+from striate.run.prepare import describe_dataset, restore_splits, split_ids
+from striate.run.trial import precision_for
+from striate.study.execute import study
+from striate.study.plan import Variant
+
+from .evolve import Candidate, Rules
+from .outcome import outcome
+from .plan import Plan
+from .space import blueprint, describe
+from .toml import to_toml
+from .trainer import Trainer
+
+SCHEMA = 1
+SEED, BEST = "seed", "searched"  # the study's variants
+
+
+class SearchDir:
+    """Paths and documents of one search folder."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def best(self) -> Path:
+        """The best network, a blueprint file."""
+        return self.path / "best.toml"
+
+    @property
+    def study(self) -> StudyDir:
+        """The study of the best network and the seed."""
+        return StudyDir(self.path / "study")
+
+    def info(self) -> dict[str, Any]:
+        """Return search.json.
+
+        Raises:
+            ModelError: this is no search folder, or a newer version wrote it.
+        """
+        path = self.path / "search.json"
+        if not path.is_file():
+            raise ModelError("not a search folder", where=self.path, fix="name a folder made by `striate search`")
+        info: dict[str, Any] = read_json(path, "search description")
+        if info.get("schema") != SCHEMA:
+            raise ModelError("written by another version of Striate", where=path, fix="use that version")
+        return info
+
+    def save_info(self, info: Mapping[str, Any]) -> None:
+        """Write search.json."""
+        write_json(self.path / "search.json", {"schema": SCHEMA, "kind": "search", **info})
+
+    def history(self) -> list[Candidate]:
+        """Return the candidates tried so far, in order."""
+        return [Candidate.from_json(row) for row in read_json_lines(self.path / "candidates.jsonl")]
+
+    def result(self) -> dict[str, Any] | None:
+        """Return result.json, None before the end."""
+        path = self.path / "result.json"
+        return dict(read_json(path, "result")) if path.exists() else None
+
+
+def search(
+    dataset: Dataset, plan: Plan, *, out: Path | None = None, root: Path = Path("runs"), device: str = "auto",
+    command: str = "", progress: Progress | None = None,
+) -> SearchDir:  # fmt: skip
+    """Search, compare the best network with the seed, and return the folder; one that holds this search goes on.
+
+    Raises:
+        SettingsError: the folder holds another search, nothing fits the limit, or the budget was too small.
+        Interrupted: stopped; the same call goes on, with the candidate that was under way.
+    """
+    progress = progress or Progress()
+    require(plan.seed_model)
+    target = plan.target or next(iter(dataset.targets))
+    info = {
+        "command": command,
+        "plan": plan.to_json(),
+        "space": describe(),
+        "dataset": describe_dataset(dataset, target),
+    }
+    folder = SearchDir(_folder(info, out, root))
+    with locked(folder.path):
+        write_json(folder.path / "split.json", split_ids(dataset))
+        if not (folder.path / "search.json").exists():
+            folder.save_info({**info, "status": "searching"})
+        try:
+            return _carry_out(folder, dataset, plan, info, device, progress)
+        except (Interrupted, KeyboardInterrupt) as stop:
+            folder.save_info({**folder.info(), "status": "interrupted"})
+            number = getattr(stop, "exit_code", 130) - 128
+            what = f"interrupted; {plural(len(folder.history()), 'candidate')} kept"
+            fix = f"striate search {folder.path}"
+            raise Interrupted(what, where=folder.path, fix=fix, signal_number=number) from None
+
+
+def resume_search(path: Path, *, device: str = "auto", progress: Progress | None = None) -> SearchDir:
+    """Go on with a search from its folder alone; a finished one is left as it is.
+
+    Raises:
+        ModelError: this is no search, or its data came from Python.
+    """
+    info = SearchDir(path).info()
+    data = info["dataset"]
+    if not data["where"]:
+        raise ModelError("the search's data came from Python, not from a path", where=path, fix="call search() again")
+    options = {name: value for name, value in data["options"].items() if value is not None}
+    dataset = restore_splits(open_dataset(data["where"], **options), read_json(path / "split.json", "split list"))
+    more: dict[str, Any] = {"device": device, "progress": progress}
+    return search(dataset, Plan.from_json(info["plan"]), out=path, command=info["command"], **more)
+
+
+def _carry_out(
+    folder: SearchDir, dataset: Dataset, plan: Plan, info: dict[str, Any], device: str, progress: Progress
+) -> SearchDir:
+    if folder.result() is not None:
+        progress.line(f"{folder.path} is finished: nothing to do")
+        return folder
+    trainer = Trainer(dataset, plan, device, progress)
+    precision = folder.info().get("precision") or precision_for(plan.seed_model, trainer.prepared)
+    info |= {"limit": asdict(trainer.rules.limit), "precision": precision, "status": "searching"}
+    info |= {"epochs": trainer.rules.epochs, "rung": trainer.rules.rung}
+    folder.save_info(info)
+    history = _explore(folder, trainer, plan, precision)
+    best = trainer.rules.best(history)
+    if best is None or best.genome is None:
+        raise SettingsError("no candidate was finished", where=folder.path, fix="give a larger --budget")
+    write_text(folder.best, to_toml(blueprint(best.genome, trainer.frame)))
+    write_text(folder.path / "candidates.csv", _table(history, trainer.rules))
+    folder.save_info({**info, "status": "comparing"})
+    progress.line(f"best of {plural(len(history), 'candidate')}: number {best.number}; now it and the seed in a study")
+    found = study(
+        [dataset], _variants(folder, plan), seeds=plan.seeds, baseline=SEED, target=plan.target,
+        out=folder.study.path, name="search", device=device, command=info["command"], progress=progress,
+    )  # fmt: skip
+    write_json(folder.path / "result.json", outcome(history, trainer.rules, best, found.verdict() or {}))
+    folder.save_info({**info, "status": "finished"})
+    return folder
+
+
+def _variants(folder: SearchDir, plan: Plan) -> list[Variant]:
+    same: dict[str, Any] = {"recipe": plan.recipe, "recipe_name": plan.recipe_name}
+    return [
+        Variant(SEED, plan.seed_model, text=f"{plan.seed_model}, the network the search began with", **same),
+        Variant(BEST, str(folder.best.resolve()), text="the best candidate of the search", **same),
+    ]
+
+
+def _explore(folder: SearchDir, trainer: Trainer, plan: Plan, precision: str) -> list[Candidate]:
+    """Try candidates until the budget is spent; each is written down before the next begins."""
+    history = folder.history()
+    while not history or not _is_spent(history, plan):
+        found = trainer.try_next(history, precision)
+        append_line(folder.path / "candidates.jsonl", to_json(found.to_json()))
+        history.append(found)
+        trainer.progress.line(_line(history, trainer.rules, plan))
+    return history
+
+
+def _is_spent(history: Sequence[Candidate], plan: Plan) -> bool:
+    is_late = plan.budget_s is not None and history[-1].elapsed_s >= plan.budget_s
+    return is_late or (plan.num_candidates is not None and len(history) >= plan.num_candidates)
+
+
+def _line(history: Sequence[Candidate], rules: Rules, plan: Plan) -> str:
+    """Return a candidate as a line of progress."""
+    one, best = history[-1], max(history, key=rules.rank)
+    score, top = rules.score(one), rules.score(best)
+    left = []
+    if plan.budget_s is not None:
+        left.append(f"{duration(max(0.0, plan.budget_s - one.elapsed_s))} left")
+    if plan.num_candidates is not None:
+        left.append(f"{plan.num_candidates - len(history)} to go")
+    of = f"{one.macs / 1e6:.1f} M MACs, {one.parameters / 1e3:,.0f} k parameters"
+    what = f"{'n/a' if score is None else f'{score:.4f}'} ({one.status} after {plural(len(one.scores), 'epoch')})"
+    top_text = f"best {'n/a' if top is None else f'{top:.4f}'} (number {best.number})"
+    return f"candidate {one.number}: {of}, {what}, {top_text}; {', '.join(left)}; {one.change}"
+
+
+def _table(history: Sequence[Candidate], rules: Rules) -> str:
+    """Return candidates.csv."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["number", "parent", "macs", "parameters", "score", "epochs", "status", "time_s", "change", "genome"]
+    )
+    for one in history:
+        score, genome = rules.score(one), one.genome or "outside the space"
+        numbers = [one.number, "" if one.parent is None else one.parent, one.macs, one.parameters]
+        shown = ["" if score is None else f"{score:.6g}", len(one.scores), one.status, f"{one.time_s:.2f}"]
+        writer.writerow([*numbers, *shown, one.change, genome])
+    return text.getvalue()
+
+
+CHANGEABLE = {"budget_s", "num_candidates"}  # until the test split is open
+
+
+def _folder(info: Mapping[str, Any], out: Path | None, root: Path) -> Path:
+    """Return the folder: a new one, or the one that holds this search."""
+    if out is None:
+        return new_folder(root, f"search-{Path(info['dataset']['name']).name}")
+    if not (out / "search.json").exists():
+        return named_folder(out)
+    before = SearchDir(out).info()
+    if before["dataset"]["fingerprint"] != info["dataset"]["fingerprint"]:
+        raise DataError("the folder holds a search on other data", where=out, fix="choose another --out")
+    now, then = info["plan"], before["plan"]
+    fixed = set() if before["status"] in {"searching", "interrupted"} and not (out / "study").exists() else CHANGEABLE
+    for key in sorted(now):
+        if now[key] != then.get(key) and key not in CHANGEABLE - fixed:
+            what = f"the folder holds a search with another {key}: {then.get(key)}, now {now[key]}"
+            raise SettingsError(what[:160], where=out, fix="choose another --out, or the same settings")
+    return out

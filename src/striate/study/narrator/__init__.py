@@ -1,0 +1,31 @@
+"""The narrator: reads a finished run's folder, says what state it is in, from which numbers, and what to try next.
+
+Rules, no learning: each is a few lines with a named limit and its reason. Each remark has the numbers it came from.
+Causes (rate, dead units, gradients, batch, labels) come before symptoms (over- and underfitting).
+"""
+
+from striate.base.rundir import RunDir
+
+from .reading import Reading
+from .remark import STATES, Remark, ordered
+from .rules import RULES
+from .symptoms import healthy, symptoms
+
+__all__ = ["STATES", "Remark", "narrate"]
+
+
+def narrate(run: RunDir) -> tuple[Remark, ...]:
+    """Return what there is to say of a run, the surest cause first; empty when it holds too little to judge.
+
+    It reads run.json, history.jsonl, scores.json and predictions.csv, and nothing else. Gradients, activations and dead
+    units are judged only where the run recorded them (`train.record_gradients=true`).
+
+    Raises:
+        ModelError: this is no run folder, or one of its files is broken.
+    """
+    found = Reading.of(run)
+    if found.status == "running" or not (found.history or found.status == "diverged"):
+        return ()
+    causes = [remark for rule in RULES if (remark := rule(found))]
+    remarks = ordered([*causes, *symptoms(found, causes)])
+    return remarks or healthy(found)

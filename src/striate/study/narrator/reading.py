@@ -1,0 +1,155 @@
+"""The numbers of a run that rules look at, read from its folder; what is missing is None or empty."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from striate.base.rundir import RunDir
+from striate.evaluate.table import Predictions, read_predictions
+
+from ..wording import Wording
+
+# The usual rate of each optimiser: what the training takes when none is set. A test holds the two equal; reading a
+# folder must not load torch.
+USUAL_RATE = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "lion": 1e-4, "muon": 1e-3}
+Rows = list[tuple[str, Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A run folder as numbers."""
+
+    info: Mapping[str, Any]
+    history: list[Mapping[str, Any]]
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    val: Predictions | None = None
+
+    @classmethod
+    def of(cls, run: RunDir) -> "Reading":
+        """Read a folder."""
+        info, history = run.info(), run.history() if (run.path / "history.jsonl").exists() else []
+        kind = at(info, "task.kind")
+        tables = (
+            read_predictions(run.predictions, kind, at(info, "task.unit") or "") if run.predictions.exists() else {}
+        )
+        return cls(info, [row for row in history if isinstance(row, dict)], run.scores(), tables.get("val"))
+
+    @property
+    def status(self) -> str:
+        """Finished, interrupted, diverged or running."""
+        return str(self.info.get("status"))
+
+    @cached_property
+    def say(self) -> Wording:
+        """The words of the metric."""
+        return Wording(self.metric, str(at(self.info, "task.unit") or ""))
+
+    @property
+    def metric(self) -> str:
+        """The score that chose the epoch."""
+        return str(at(self.info, "task.monitor") or "accuracy")
+
+    @property
+    def is_head_only(self) -> bool:
+        """Only a head was solved: the history's rows are strengths of weight decay, not epochs."""
+        return self.setting("transfer.head") == "only"
+
+    def setting(self, path: str) -> Any:
+        """Return a value of the recipe."""
+        return at(self.info, f"recipe.{path}")
+
+    def curve(self, split: str, key: str = "loss") -> list[float]:
+        """Return one number an epoch, NaN where it is missing."""
+        return [number(at(row, f"{split}.{key}")) for row in self.history]
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest rate of the recipe's schedule; NaN when it is not known."""
+        given = number(self.setting("train.lr"))
+        return given if math.isfinite(given) else USUAL_RATE.get(str(self.setting("train.optimiser")), math.nan)
+
+    @property
+    def excess(self) -> float:
+        """The peak rate over the optimiser's usual one."""
+        return self.peak_rate / USUAL_RATE.get(str(self.setting("train.optimiser")), math.nan)
+
+    @cached_property
+    def guess(self) -> float:
+        """The loss of one who knows only how frequent each class is; NaN for a task that is not one of classes."""
+        counts = at(self.info, "dataset.class_counts.train")
+        if at(self.info, "task.kind") != "label" or not isinstance(counts, list) or not sum(counts):
+            return math.nan
+        shares = np.array([count for count in counts if count], dtype=float) / sum(counts)
+        return float(-(shares * np.log(shares)).sum())
+
+    @cached_property
+    def train_loss(self) -> float:
+        """The loss on training images as they are, under the kept weights; else the last one while training."""
+        found = number(at(self.scores, "train.loss"))
+        last = [loss for loss in self.curve("train") if math.isfinite(loss)]
+        return found if math.isfinite(found) else (last[-1] if last else math.nan)
+
+    @cached_property
+    def learned(self) -> float:
+        """How much of the loss is gone in training: 0 is guessing (or the first epoch), 1 is all of it."""
+        losses = [loss for loss in self.curve("train") if math.isfinite(loss)]
+        start = self.guess if self.guess > 0 else (losses[0] if losses else math.nan)
+        return 1 - self.train_loss / start if start > 0 else math.nan
+
+    def score(self, split: str) -> float:
+        """Return the metric of a split under the kept weights, on images as they are."""
+        return number(at(self.scores, f"{split}.{self.metric}"))
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval of the validation score."""
+        span = at(self.scores, f"val.intervals.{self.metric}")
+        return (number(span[1]) - number(span[0])) / 2 if isinstance(span, list) and len(span) == 2 else 0.0
+
+    @property
+    def batch_size(self) -> int:
+        """Images a step; 0 when it is not known."""
+        size = number(self.info.get("batch_size"))
+        return int(size) if math.isfinite(size) else 0
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Batch norm whose statistics come from the batch."""
+        if self.setting("train.freeze_norm") or self.setting("train.frozen") == "body":
+            return False
+        rows = at(self.info, "model.blueprint.rows")
+        default = at(self.info, "model.blueprint.defaults.norm")
+        own = [at(row, "options.norm") for row in rows] if isinstance(rows, list) else [self.setting("model.norm")]
+        return "batch" in own or default == "batch"
+
+    @property
+    def rows(self) -> list[Rows]:
+        """What each recorded epoch says of the network's rows, first row first."""
+        return [list(row["rows"].items()) for row in self.history if isinstance(row.get("rows"), dict)]
+
+
+def at(document: Any, path: str) -> Any:
+    """Return the value at a dotted path of nested mappings, None where there is none.
+
+    Example:
+        >>> at({"a": {"b": 1}}, "a.b"), at({"a": 3}, "a.b")
+        (1, None)
+    """
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
+
+
+def number(value: Any) -> float:
+    """Return a finite number, or NaN.
+
+    Example:
+        >>> number(3), number(None), number("x"), number(float("inf"))
+        (3.0, nan, nan, nan)
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else math.nan

@@ -1,0 +1,207 @@
+"""Each option that a network declares changes what it says; every network takes any input and has named stages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from striate.model import zoo
+from striate.model.build import assemble, build
+from striate.model.network import Network
+from striate.nn.blocks.neocognitron import SimpleCells
+from striate.nn.blocks.residual import DropPath
+
+LAYERS = nn.Conv2d | nn.Linear | SimpleCells
+
+
+def of(network: nn.Module, kind: Any) -> list[Any]:
+    return [part for part in network.modules() if isinstance(part, kind)]
+
+
+def kinds(network: nn.Module) -> set[str]:
+    return {type(part).__name__ for part in network.modules()}
+
+
+def norms(network: nn.Module) -> set[str]:
+    return {kind for kind in kinds(network) if "Norm" in kind}
+
+
+def drops(rate: float) -> Callable[[Network, Network], bool]:
+    return lambda old, new: any(part.p == rate for part in of(new, nn.Dropout | nn.Dropout2d))
+
+
+def deeper(old: Network, new: Network) -> bool:
+    return len(of(new, LAYERS)) > len(of(old, LAYERS))
+
+
+def wider(old: Network, new: Network) -> bool:
+    before, after = ([len(part.weight) for part in of(network, LAYERS)] for network in (old, new))
+    return sum(after) > sum(before)
+
+
+def kernels(network: Network) -> list[Any]:
+    return [part.kernel_size for part in of(network, nn.Conv2d)]
+
+
+def inner_width(network: Network, row: str) -> int:
+    return len(of(network.rows[row], LAYERS)[0].weight)
+
+
+DEEPER: dict[type, Callable[[Any], Any]] = {
+    int: lambda depth: depth + 1,
+    float: lambda depth: depth * 3,
+    list: lambda depth: [*depth[:-1], depth[-1] + 1],
+    tuple: lambda depth: [*depth[:-1], depth[-1] + 1],
+}
+# Option -> its other value, given the usual one, and what is then true of the network before and of the one after.
+CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool]]] = {
+    "width": (lambda width: width * 3, wider),
+    "depth": (lambda depth: DEEPER[type(depth)](depth), deeper),
+    "norm": (lambda norm: "batch" if norm == "layer" else "layer", lambda old, new: bool(norms(new) - norms(old))),
+    "activation": (lambda _: "elu", lambda old, new: "ELU" in kinds(new) and "ELU" not in kinds(old)),
+    "early_activation": (lambda _: "elu", lambda old, new: "ELU" in kinds(new) and "ELU" not in kinds(old)),
+    "dropout": (lambda _: 0.15, drops(0.15)),
+    "aux_dropout": (lambda _: 0.15, drops(0.15)),
+    "layer_dropout": (lambda _: 0.15, drops(0.15)),
+    "spatial_dropout": (lambda _: 0.15, drops(0.15)),
+    "drop_path": (
+        lambda _: 0.45,
+        lambda old, new: 0.3 < max(part.rate for part in of(new, DropPath)) < 0.4501,
+    ),
+    "head": (lambda head: "flatten" if head == "pool" else "pool", lambda old, new: new.rows.keys() != old.rows.keys()),
+    "dense": (lambda _: 6, lambda old, new: new.shapes["dense"] == (6,) and "dense" not in old.rows),
+    "size": (lambda size: size * 4, lambda old, new: deeper(old, new) and new.blueprint.size == 4 * old.blueprint.size),
+    "shortcut": (lambda _: "projection", deeper),
+    "aux": (lambda _: False, lambda old, new: bool(old.blueprint.sides) and not new.blueprint.sides),
+    "five": (lambda _: 5, lambda old, new: (5, 5) in kernels(new) and (5, 5) not in kernels(old)),
+    "growth": (lambda growth: growth + 3, lambda old, new: inner_width(new, "block1") > inner_width(old, "block1")),
+    "bottleneck": (lambda _: 0, lambda old, new: deeper(new, old)),
+    "padding": (
+        lambda padding: padding + 1 if isinstance(padding, int) else "tensorflow",
+        lambda old, new: (
+            "TensorFlowConv2d" in kinds(new) - kinds(old)
+            or of(new, nn.Conv2d)[0].padding == (of(old, nn.Conv2d)[0].padding[0] + 1,) * 2
+        ),
+    ),
+    "c3": (lambda _: "dense", lambda old, new: "PartialConv" in kinds(old) - kinds(new)),
+    "subsampling": (lambda _: "max", lambda old, new: "MaxPool2d" in kinds(new) - kinds(old)),
+    "stem": (lambda stem: stem + 2, lambda old, new: inner_width(new, "stem") == inner_width(old, "stem") + 2),
+    "patch": (lambda patch: patch // 2, lambda old, new: new.shapes["patches"][1] == 2 * old.shapes["patches"][1]),
+    "heads": (lambda heads: heads // 2, lambda old, new: new.rows["encoder"][0].heads < old.rows["encoder"][0].heads),
+    "expand": (lambda expand: expand * 2, wider),
+}
+NEEDS: dict[tuple[str, str], dict[str, Any]] = {
+    ("lenet5", "width"): {"c3": "dense"},
+    ("lenet5_dense", "c3"): {"c3": "partial", "width": 1.0},
+    ("bipyramid", "depth"): {"depth": 2},
+    ("neocognitron", "depth"): {"depth": 2},
+}
+
+
+# The others of a family declare the same options through the same function; they are checked with the slow tests.
+FIRST = {entry.make.func if hasattr(entry.make, "func") else entry.make: name for name, entry in zoo.ZOO.items()}
+NAMES = [pytest.param(name, marks=[] if name in FIRST.values() else pytest.mark.slow) for name in zoo.names()]
+CASES = [
+    pytest.param(name, option, marks=[] if name in FIRST.values() else pytest.mark.slow)
+    for name in zoo.names()
+    for option in zoo.options(name)
+]
+
+
+def made(name: str, side: int, options: dict[str, Any]) -> Network:
+    if "size" in zoo.options(name):
+        options = {"size": side, **options}
+    return assemble(zoo.blueprint(name, **options), channels=3, outputs=3, size_hw=(side, side))
+
+
+@pytest.mark.parametrize(("name", "option"), CASES)
+def test_an_option_changes_what_it_says(name: str, option: str, tiny) -> None:
+    given, (size, _) = tiny[name]
+    given = {**given, **NEEDS.get((name, option), {})}
+    usual = given.get(option, zoo.options(name)[option])
+    change, is_changed = CHANGES[option]
+    value = change(size if option == "size" else usual)
+    old = made(name, size, given)
+    new = made(name, size, {**given, option: value})
+    assert is_changed(old, new), f"{option}: {usual} -> {value}"
+
+
+def test_width_depth_norm_activation_and_dropout_are_options_wherever_a_network_has_them() -> None:
+    cells = {"neocognitron"}  # whose normalisation and activation are what the cells are
+    for name in zoo.names():
+        known = zoo.options(name)
+        assert {"width", "dropout"} <= known.keys(), name
+        assert name in cells or {"norm", "activation"} <= known.keys(), name
+        blocks = {row.block for row in zoo.blueprint(name).rows}
+        residual = {"basic", "bottleneck", "pre_bottleneck", "inverted", "convnext", "transformer", "xception", "cell"}
+        assert ("drop_path" in known) == bool(blocks & {*residual, "inception_residual"}), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_classes_channels_and_size(name: str, tiny) -> None:
+    given, (_, size) = tiny[name]
+    for channels, outputs, size_hw in ((1, 2, (size, size)), (2, 7, (size, size + 8)), (5, 1, (size + 8, size))):
+        if name.startswith("vit"):
+            size_hw = (size, size + 16)  # whole patches
+        plan = zoo.blueprint(name, **given)
+        network = build(plan, channels=channels, outputs=outputs, size_hw=size_hw, seed=0).eval()
+        with torch.no_grad():
+            assert network(torch.zeros(2, channels, *size_hw)).shape == (2, outputs)
+        if name == "mlp":
+            assert of(network, nn.Linear)[0].in_features == channels * size_hw[0] * size_hw[1]
+
+
+# Strides of the stages for the size each network is made for; "5x" of LeNet: 5x5 convolutions without padding.
+STRIDES = {
+    "bipyramid": [1, 2, 4, 8, 16, 32],
+    "mlp": [],
+    "neocognitron": [1, 2, 4, 8],
+    **{key: [1, 3, 6, 32] for key in ("lenet5", "lenet5_dense")},
+    "alexnet": [4, 8, 16, 32],
+    **{f"vgg{depth}{norm}": [1, 2, 4, 8, 16, 32] for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
+    **{key: [2, 4, 8, 16] for key in ("squeezenet1_0", "squeezenet1_1")},
+    **{key: [1, 2, 4] for key in (f"resnet{layers}" for layers in (20, 32, 44, 56, 110))},
+    "densenet_cifar": [1, 2, 4],
+    "mobilenetv1_cifar": [1, 2, 4, 8, 16],
+    "mobilenet_v2_cifar": [1, 2, 4, 8],
+    "xception_small": [2, 4, 8, 16],
+    **{f"convnext_{one}": [4, 8, 16, 32] for one in ("tiny", "small", "base", "large")},
+    "vit_b_16": [16],
+    "vit_cifar": [4],
+}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_there_is_a_named_stage_at_each_stride(name: str, tiny) -> None:
+    plan = zoo.blueprint(name)
+    network = assemble(plan, channels=3, outputs=10, size_hw=(plan.size, plan.size))
+    maps = [min(network._grids.get(row, network.shapes[row][1:])) for row in network.stages]
+    strides = STRIDES.get(name, [2, 4, 8, 16, 32])
+    assert len(maps) == len(strides)
+    # what padding leaves out makes maps a little smaller than size / stride
+    for side, stride in zip(maps, strides, strict=True):
+        assert 0.75 * plan.size / stride <= side <= plan.size / stride + 1, (
+            name,
+            dict(zip(strides, maps, strict=True)),
+        )
+    given, (size, _) = tiny[name]
+    small = build(zoo.blueprint(name, **given), channels=3, outputs=3, size_hw=(size, size), seed=0).eval()
+    with torch.no_grad():
+        found = small.features(torch.rand(2, 3, size, size))
+        sides = [y.shape[-1] for y in found.values()]
+        assert all(y.ndim == 4 for y in found.values()) and sides == sorted(set(sides), reverse=True)
+        assert set(found) == set(small.stages) < set(small.rows)
+
+
+def test_tokens_come_as_the_map_of_their_patches() -> None:
+    network = zoo.build("vit_cifar", classes=4, size=32, width=12, depth=2, seed=0).eval()
+    x = torch.randn(2, 3, 32, 40)[:, :, :, :32]
+    seen: list[torch.Tensor] = []
+    network.rows["norm"].register_forward_hook(lambda _, __, y: seen.append(y))
+    maps = network.features(x)["norm"]
+    assert maps.shape == (2, 12, 8, 8) and seen[0].shape == (2, 12, 65)
+    assert torch.equal(maps[:, :, 1, 2], seen[0][:, :, 1 + 8 + 2])  # the class token comes first, then row by row
+    assert network.features(x, at="encoder")["encoder"].shape == (2, 12, 8, 8)
+    assert network.features(x, at="first")["first"].shape == (2, 12)

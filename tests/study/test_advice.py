@@ -1,0 +1,151 @@
+"""What a study advises: made of its runs, measured, and silent where the data cannot tell."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from striate.base.files import to_json
+from striate.base.rundir import StudyDir
+from striate.run.recipe import named
+from striate.study.plan import ladder, with_learning_curve
+from striate.study.render import render
+from striate.study.verdict import decide
+
+Plant = Callable[..., StudyDir]
+KINDS = {"features": "features", "frozen": "frozen", "finetuned": "finetune"}
+
+
+def describe(study: StudyDir, sizes: dict[str, int] | None = None) -> None:
+    """Give a planted study the recipes of its variants' names, and its runs their number of training images."""
+    info = study.info()
+    for variant in info["variants"]:
+        name = variant["name"]
+        start = ["transfer.weights=imagenet"] if name in KINDS else []
+        recipe = named(KINDS.get(name, "regularized" if name.startswith("regularized") else "baseline"))
+        variant["recipe"] = recipe.changed(start).model_dump(mode="json")
+        for seed in info["seeds"]:
+            run = study.run(name, seed)
+            data = {"where": "birds/", "options": {}, "counts": {"train": (sizes or {}).get(name, 2000)}}
+            run.save_info(run.info() | {"dataset": data, "recipe": variant["recipe"], "recipe_name": "baseline"})
+    study.save_info(info)
+
+
+def advice(verdict: dict[str, Any], start: str) -> str:
+    return next((one["text"] for one in verdict["advice"] if one["text"].startswith(start)), "")
+
+
+def test_the_state_of_the_best_comes_with_a_command(plant: Plant) -> None:
+    study = plant({"mlp": 0.5, "baseline": 0.75}, runs={"baseline": {"train": 0.99, "turn": 6}})
+    describe(study)
+    for seed in range(3):  # training images as they are
+        run = study.run("baseline", seed)
+        scores = run.scores()
+        scores["train"] = {"accuracy": 0.99, "loss": 0.05}
+        write(run.path / "scores.json", scores)
+        model = {"name": "bipyramid", "parameters": 1, "macs": 1, "blueprint": {"rows": [{"block": "linear"}]}}
+        run.save_info(run.info() | {"model": model})
+    verdict = decide(study)
+    (first,) = [one for one in verdict["advice"] if one["command"]]
+    assert first["text"].startswith("State of baseline, in all 3 runs: it overfits.")
+    assert "99.0% on training images" in first["text"]
+    assert first["command"].startswith("striate train birds/ --model bipyramid --recipe baseline --seed 0")
+    assert first["command"].endswith("--set augment=medium")
+    assert "State of baseline" in render(verdict, 100)
+
+
+def write(path: Any, document: Any) -> None:
+    path.write_text(to_json(document))
+
+
+def test_points_a_minute_are_score_over_time(plant: Plant) -> None:
+    verdict = decide(plant({"baseline": 0.7, "other": 0.8}, runs={"other": {"time_s": 240.0}}))
+    rows = {row["name"]: row for row in verdict["variants"]}
+    assert rows["other"]["per_minute"] == pytest.approx(rows["other"]["test"]["mean"] / 4)
+    assert advice(verdict, "Points of accuracy a minute").index("baseline") < advice(verdict, "Points").index("other")
+
+
+def test_the_kind_of_transfer_is_the_one_that_was_measured_best(plant: Plant) -> None:
+    study = plant({"baseline": 0.6, "features": 0.75, "frozen": 0.8, "finetuned": 0.95}, luck=0.0)
+    describe(study)
+    said = advice(decide(study), "Of the kinds of transfer")
+    assert "finetuned (all of it, trained on) is best on validation" in said
+    assert "it is ahead of features and frozen" in said and "above baseline, the best from scratch" in said
+    assert "cannot tell" not in said
+
+
+def test_equal_kinds_of_transfer_are_not_told_apart(plant: Plant) -> None:
+    study = plant({"baseline": 0.8, "features": 0.8, "frozen": 0.8}, runs={"features": {"time_s": 5.0}})
+    describe(study)
+    said = advice(decide(study), "Of the kinds of transfer")
+    assert "the data cannot tell it from" in said and "cannot tell it from baseline, the best from scratch" in said
+    assert ("takes least time" in said) == ("Of the kinds of transfer, frozen" in said)
+
+
+SIZES = {"regularized-25": 500, "regularized-50": 1000, "regularized": 2000}
+
+
+def curve_study(plant: Plant, errors: list[float], luck: float = 0.0, **options: Any) -> StudyDir:
+    skills = {"baseline": 0.55} | {name: 1 - error for name, error in zip(SIZES, errors, strict=True)}
+    study = plant(skills, luck=luck, num_test=4000, **options)
+    describe(study, SIZES)
+    return study
+
+
+def test_a_power_law_is_found_and_says_what_twice_the_images_bring(plant: Plant) -> None:
+    found = decide(curve_study(plant, [0.4, 0.3, 0.225]))  # each doubling takes a quarter of the error away
+    curve = found["learning_curve"]
+    assert [point["num_train"] for point in curve["points"]] == [500, 1000, 2000]
+    assert curve["exponent"] == pytest.approx(-np.log2(0.75), abs=0.08)
+    assert curve["doubling"] == pytest.approx(0.25 * 0.225, abs=0.015)
+    low, high = curve["doubling_interval"]
+    assert low < curve["doubling"] < high
+    said = advice(found, "Learning curve")
+    assert f"twice as many (4,000) are expected to bring {100 * curve['doubling']:.1f} points more" in said
+    assert "less than the best remedy here brought (regularized" in said
+
+
+def test_a_flat_curve_says_nothing(plant: Plant) -> None:
+    said = advice(decide(curve_study(plant, [0.25, 0.25, 0.25], luck=0.02)), "Learning curve")
+    assert "do not say what more images would bring" in said and "95% interval" in said
+
+
+def test_one_seed_or_two_sizes_are_no_curve(plant: Plant) -> None:
+    found = decide(curve_study(plant, [0.4, 0.3, 0.225], writer={"seeds": (0,)}))
+    assert found["learning_curve"]["doubling"] is None and "too few seeds" in advice(found, "Learning curve")
+
+
+def test_variants_of_different_recipes_are_no_curve(plant: Plant) -> None:
+    study = plant({"baseline": 0.5, "regularized": 0.7})
+    describe(study)
+    assert decide(study)["learning_curve"] is None
+
+
+def test_the_curve_adds_a_quarter_and_a_half(plant: Plant) -> None:
+    variants = with_learning_curve(ladder(), "regularized", 30)
+    assert [(one.name, one.num_train) for one in variants[-2:]] == [("regularized-25", 8), ("regularized-50", 15)]
+    assert {one.recipe for one in variants[-3:]} == {variants[3].recipe}
+
+
+def test_a_planted_gain_is_found_among_several_variants_through_folders(plant: Plant) -> None:
+    """One of four is better by 12 points: 4 studies written, read and decided."""
+    skills = {"baseline": 0.7, "a": 0.7, "b": 0.82, "c": 0.7}
+    found = 0
+    for number in range(4):
+        study = plant(skills, num_test=600, num_val=300, seed=number)
+        verdict = decide(study)
+        found += verdict["best"] == "b" and not verdict["ties"]
+        shutil.rmtree(study.path)
+    assert found >= 3
+
+
+@pytest.mark.slow
+def test_of_two_equal_variants_through_folders_at_most_5_of_100_have_a_winner(plant: Plant) -> None:
+    winners = 0
+    for number in range(100):
+        study = plant({"baseline": 0.75, "other": 0.75}, luck=0.02, num_val=200, seed=number)
+        winners += not decide(study)["ties"]
+        shutil.rmtree(study.path)
+    assert winners <= 5
