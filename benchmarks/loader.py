@@ -4,6 +4,7 @@ One JSON document on stdout, a short table on stderr. Arms alternate; ratios are
 
     python benchmarks/loader.py --data cats_dogs            files as they are
     python benchmarks/loader.py --data cats_dogs --enlarge  copies of natural size, shorter side 375 px or more
+    python benchmarks/loader.py --data cats_dogs --enlarge --short-side 750
 
 warm: an epoch with the store built, against an epoch with running workers.
 cold: building the store and the first epoch, against starting the workers and the first epoch.
@@ -48,7 +49,7 @@ def main() -> None:
         folder = options.data / "train" if (options.data / "train").is_dir() else options.data
         if options.enlarge or options.limit:
             copies = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            folder = copy(folder, copies, options.limit, 375 if options.enlarge else 0)
+            folder = copy(folder, copies, options.limit, options.short_side if options.enlarge else 0)
         dataset = open_dataset(str(folder))
         dataset = dataset.with_splits({"train": np.arange(len(dataset))})
         backend = faster_backend(folder, options)
@@ -63,6 +64,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="class folders, or a folder with train/")
     parser.add_argument("--enlarge", action="store_true", help="make copies of natural size in a temporary folder")
+    parser.add_argument("--short-side", type=int, default=375, help="pixels of the copies' shorter side, at least")
     parser.add_argument("--limit", type=int, default=0, help="use this many images only")
     parser.add_argument("--size", type=int, default=128, help="output side in pixels")
     parser.add_argument("--batch", type=int, default=64, help="images a batch")

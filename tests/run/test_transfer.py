@@ -10,6 +10,7 @@ from striate.base import device as devices
 from striate.base.errors import ModelError, SettingsError
 from striate.base.tensors import read_tensors, write_tensors
 from striate.predict import Predictor
+from striate.report import report_run
 from striate.run.execute import train
 from striate.run.features import Features, cut, take
 from striate.run.head import solve
@@ -87,6 +88,10 @@ def test_a_features_run_trains_the_head_alone_and_predicts_like_its_table(tiny, 
     history = run.history()
     best = max(history, key=lambda row: (row["val"]["accuracy"], -row["val"]["loss"]))
     assert run.info()["result"]["best_epoch"] == best["epoch"]
+    assert run.info()["result"]["overfit_epoch"] is None
+    page = report_run(run).read_text()
+    assert "a head solved on features of trained weights" in page
+    assert "strengths of weight decay" in page
     assert run.info()["input"]["mean"] == base.info()["input"]["mean"]
     images = [tiny.images.read(int(index)) for index in tiny.splits["val"]]
     found = Predictor.load(run)(images)

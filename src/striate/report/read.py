@@ -92,6 +92,11 @@ class Run:
         return int(known) if known is not None else (int(marked[-1]) if marked else None)
 
     @property
+    def is_solved(self) -> bool:
+        """Whether the head was solved on features: then an "epoch" of the history is one strength of weight decay."""
+        return at(self.info, "recipe.transfer.head") == "only"
+
+    @property
     def overfit_epoch(self) -> int | None:
         """The epoch from which the run overfits, as the training measured it."""
         known = number(at(self.info, "result.overfit_epoch"))

@@ -50,6 +50,13 @@ def _why_unknown(run: Run, split: str | None, found: Metric) -> str:
     return f"The {found.label} is not a number: it is not defined here, or the network's outputs are not finite."
 
 
+TRAINED_KEY = (
+    "Dashed: training, measured while the weights still move and images are augmented. Solid: validation. "
+    "Ring: the epoch whose weights were kept."
+)
+SOLVED_KEY = "One point a strength of weight decay. Dashed: training. Solid: validation. Ring: the head that was kept."
+
+
 def _what_was_done(run: Run) -> str:
     info = run.info
     trained = number(at(info, "dataset.counts.train"))
@@ -62,7 +69,10 @@ def _what_was_done(run: Run) -> str:
     text += f" learned {kinds.get(run.kind, numbers)}"
     text += f" from {plural(int(trained), 'image')}" if trained is not None else ""
     text += f" with the recipe {at(info, 'recipe_name')}" if at(info, "recipe_name") else ""
-    text += f", for {plural(int(epochs), 'epoch')}" if epochs else ""
+    if run.is_solved:
+        text += ": a head solved on features of trained weights,"
+    elif epochs:
+        text += f", for {plural(int(epochs), 'epoch')}"
     text += f" in {duration(time_s)}" if (time_s := number(at(info, "result.time_s"))) else ""
     text += _machine(info)
     return text + (f", seed {at(info, 'seed')}." if at(info, "seed") is not None else ".")
@@ -151,11 +161,22 @@ def training(run: Run) -> dict[str, Any]:
         made.append((one.label.capitalize(), chart))
     return {
         "charts": made,
-        "sentences": training_sentences(run),
+        "sentences": _solved_sentences(run) if run.is_solved else training_sentences(run),
+        "key": SOLVED_KEY if run.is_solved else TRAINED_KEY,
         "reason": "",
         "gaps": any(not math.isfinite(value) for key in ("loss", found.key) for value in run.curve("val", key)),
         "table": _epoch_table(run),
     }
+
+
+def _solved_sentences(run: Run) -> list[str]:
+    row = next((row for row in run.history if row["epoch"] == run.best_epoch), {})
+    value = run.metric.text(at(row, f"val.{run.metric.key}"))
+    said = f"The head was solved for {plural(len(run.epochs), 'strength')} of weight decay, strongest first."
+    return [
+        said,
+        f"{_short(row.get('weight_decay'))} was best on validation ({run.metric.label} {value}) and was kept.",
+    ]
 
 
 def training_sentences(run: Run) -> list[str]:
@@ -181,9 +202,9 @@ def _epoch_table(run: Run) -> dict[str, Any]:
     found = run.metric
     keys = list(dict.fromkeys(("loss", found.key)))
     head = [
-        "epoch",
+        "number" if run.is_solved else "epoch",
         *(f"{SPLIT_WORDS[split]} {metric(key).label}" for key in keys for split in ("train", "val")),
-        "learning rate",
+        "weight decay" if run.is_solved else "learning rate",
         "seconds",
     ]
     body = []
@@ -191,7 +212,12 @@ def _epoch_table(run: Run) -> dict[str, Any]:
         cells = [metric(key, found.unit).text(at(row, f"{split}.{key}")) for key in keys for split in ("train", "val")]
         body.append(
             (
-                [str(int(row["epoch"])), *cells, _short(row.get("lr")), _short(row.get("time_s"))],
+                [
+                    str(int(row["epoch"])),
+                    *cells,
+                    _short(row.get("weight_decay" if run.is_solved else "lr")),
+                    _short(row.get("time_s")),
+                ],
                 row["epoch"] == run.best_epoch,
             )
         )

@@ -58,7 +58,7 @@ def finish(
         "stopped": ended,
         "time_s": training.position.time_s,
         "train_images_per_s": float(np.median([row["images_per_s"] for row in history])),
-        "overfit_epoch": overfit_epoch(history),
+        "overfit_epoch": None if isinstance(training, HeadTraining) else overfit_epoch(history),
         "peak_memory_mb": peak_memory_mb(),
         "skipped": training.num_lost,
     }

@@ -38,9 +38,11 @@ def _state(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> It
     share = f"in {num} of {plural(len(first), 'run')}" if num < len(first) else f"in all {plural(num, 'run')}"
     which = "In one of them: " if len(first) > 1 else ""
     words = remark.title[:1].lower() + remark.title[1:]
+    text, is_healthy = f"State of {name}, {share}: {words}. {which}{remark.evidence}", remark.state == "healthy"
+    # the next experiment of a healthy run is a study, and this is one
     yield {
-        "text": f"State of {name}, {share}: {words}. {which}{remark.evidence} Try next: {remark.next}",
-        "command": remark.command,
+        "text": text if is_healthy else f"{text} Try next: {remark.next}",
+        "command": "" if is_healthy else remark.command,
     }
 
 
