@@ -14,21 +14,18 @@ FILES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_study_file_is_a_plan(path: Path) -> None:
     table, variants = read_plan(path)
-    assert table.seeds == 3 and len(variants) >= 2
+    assert table.seeds >= 2 and len(variants) >= 2
     for variant in variants:
         require(variant.model)
         assert Variant.from_json(variant.to_json()) == variant
 
 
 def test_variants_differ_by_skips_alone_and_have_equal_epochs() -> None:
-    models = {}
-    for name in ("skips", "xception-small"):
-        _, variants = read_plan(FILES[0].with_name(f"{name}.toml"))
-        assert len({variant.recipe.train.epochs for variant in variants}) == 1
-        assert all(variant.recipe.train.patience == 0 for variant in variants)
-        models |= {variant.name: variant.model for variant in variants}
+    _, variants = read_plan(FILES[0].with_name("skips.toml"))
+    assert len({variant.recipe for variant in variants}) == 1
+    assert all(variant.recipe.train.patience == 0 for variant in variants)
+    models = {variant.name: variant.model for variant in variants}
     assert models["plain20"] == "resnet20 without skip" and models["plain56"] == "resnet56 without skip"
-    assert models["xception-small"] == "xception_small"
 
 
 def test_a_variant_names_what_it_takes_out(tmp_path: Path) -> None:
