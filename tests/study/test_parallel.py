@@ -137,10 +137,14 @@ def test_a_killed_process_is_no_success(jobs, stand_in, tmp_path):
 
 def test_ctrl_c_lets_every_run_save(jobs, stand_in, tmp_path):
     stand_in(START + 'sys.stdin.read(); (run / "saved").touch(); sys.exit(143)')
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(Interrupted) as stop:
-        carry_out(tmp_path, jobs, 2, device="cpu", progress=Progress("quiet"))
+    try:
+        with pytest.raises(Interrupted) as stop:
+            carry_out(tmp_path, jobs, 2, device="cpu", progress=Progress("quiet"))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stop.value.exit_code == 130 and "striate resume" in stop.value.fix
     assert [(job.run.path / "saved").exists() for job in jobs] == [True, True, False, False]
 
