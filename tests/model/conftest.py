@@ -7,6 +7,7 @@ import pytest
 # What makes a network small enough for a test, and sizes it works on.
 TINY = {
     "bipyramid": ({"width": 4}, (16, 32)),
+    "airbench": ({"width": 4}, (16, 28)),
     "mlp": ({"width": 8}, (8, 16)),
     "neocognitron": ({"width": 0.1}, (28, 33)),
     "lenet5": ({}, (32, 36)),

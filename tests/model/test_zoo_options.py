@@ -96,6 +96,7 @@ NEEDS: dict[tuple[str, str], dict[str, Any]] = {
     ("lenet5", "width"): {"c3": "dense"},
     ("lenet5_dense", "c3"): {"c3": "partial", "width": 1.0},
     ("bipyramid", "depth"): {"depth": 2},
+    ("airbench", "depth"): {"depth": 1},
     ("neocognitron", "depth"): {"depth": 2},
 }
 
@@ -113,7 +114,8 @@ CASES = [
 def made(name: str, side: int, options: dict[str, Any]) -> Network:
     if "size" in zoo.options(name):
         options = {"size": side, **options}
-    return assemble(zoo.blueprint(name, **options), channels=3, outputs=3, size_hw=(side, side))
+    size_hw = (options.get("size", side),) * 2
+    return assemble(zoo.blueprint(name, **options), channels=3, outputs=3, size_hw=size_hw)
 
 
 @pytest.mark.parametrize(("name", "option"), CASES)
@@ -157,6 +159,7 @@ def test_any_classes_channels_and_size(name: str, tiny) -> None:
 STRIDES = {
     "bipyramid": [1, 2, 4, 8, 16, 32],
     "mlp": [],
+    "airbench": [1, 2, 4, 8],
     "neocognitron": [1, 2, 4, 8],
     **{key: [1, 3, 6, 32] for key in ("lenet5", "lenet5_dense")},
     "alexnet": [4, 8, 16, 32],

@@ -19,7 +19,7 @@ EACH = {
     "sam": ["train.sam=0.05", "train.clip=1.0", "train.precision=bf16"],
     "swa": ["train.swa=0.5", "train.ema=0", "train.swa_lr=0.005", "train.sam=0.02"],
     "swa, annealed": ["train.swa=0.75", "train.ema=0", "train.record_gradients=true"],
-    "muon": ["train.optimiser=muon", "train.clip=1.0", "train.precision=bf16"],
+    "muon": ["train.optimiser=muon", "train.norm_bias_scale=4", "train.clip=1.0", "train.precision=bf16"],
     "rmsprop": ["train.optimiser=rmsprop", "train.lr=1e-3"],
     "lion": ["train.optimiser=lion", "train.lr=1e-3", "train.depth_decay=0.5"],
     "sgd": ["train.optimiser=sgd", "train.freeze_norm=true"],

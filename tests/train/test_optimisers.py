@@ -167,6 +167,22 @@ def test_the_rate_falls_with_depth_row_by_row():
     assert moved == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.8, 0.8], rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["sgd", "muon"])
+def test_biases_of_normalisations_have_a_rate_of_their_own(name):
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.GroupNorm(2, 6), nn.Flatten(), nn.Linear(96, 3))
+    settings = {"lr": 1.0, "momentum": 0.9, "weight_decay": 0.1}
+    plain, scaled = build(model, name, **settings), build(model, name, **settings, norm_bias_scale=8)
+    for optimiser, factor in ((plain, 1), (scaled, 8)):
+        optimiser.set_rate(0.5)
+        rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+        decay = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+        assert len(rates) == len(list(model.parameters()))
+        for key, parameter in model.named_parameters():
+            is_norm_bias = key in {"1.bias", "2.bias"}
+            assert rates[id(parameter)] == (0.5 * factor if is_norm_bias else 0.5)
+            assert decay[id(parameter)] == (0.1 if parameter.ndim > 1 else 0)
+
+
 def test_a_parameter_without_gradient_stays_and_joins_later():
     for name in OPTIMISERS:
         model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))

@@ -23,12 +23,12 @@ def initialise(network: nn.Module, generator: Generator, scheme: str = "he") -> 
     Args:
         scheme: "he", normal of variance 2 / fan-in (right before ReLU); "truncated", normal of deviation 0.02 cut at
             two deviations (transformers, ConvNeXt); "normal", of deviation 0.05 everywhere, which shows what goes
-            wrong in deep networks.
+            wrong in deep networks; "dirac", as "he", but each convolution begins by passing its input on.
 
     Raises:
         TypeError: a module has parameters of its own and no `initialise(generator)`.
 
-    Reference: He et al., Delving Deep into Rectifiers, arXiv:1502.01852.
+    Reference: He et al., Delving Deep into Rectifiers, arXiv:1502.01852; Jordan, arXiv:2404.00498, section 3.3 (dirac).
     """
     draw = choose("initialisation", scheme, SCHEMES)
     weighted = [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)]
@@ -77,4 +77,11 @@ def normal(weight: Tensor, gain: float, generator: Generator) -> None:
     nn.init.normal_(weight, 0.0, 0.05, generator=generator)
 
 
-SCHEMES: Mapping[str, Scheme] = {"he": he, "truncated": truncated, "normal": normal}
+def dirac(weight: Tensor, gain: float, generator: Generator) -> None:
+    """Fill as `he`; the first filters of a convolution, as many as it has channels in, pass those on unchanged."""
+    he(weight, gain, generator)
+    if weight.ndim > 2:
+        nn.init.dirac_(weight[: weight.shape[1]])
+
+
+SCHEMES: Mapping[str, Scheme] = {"he": he, "truncated": truncated, "normal": normal, "dirac": dirac}

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from striate.base.errors import DataError, ModelError, SettingsError
@@ -14,11 +16,13 @@ from striate.model.blueprint import Blueprint, Row
 from striate.model.build import DoesNotFit, build
 from striate.model.network import Network
 from striate.model.zoo import blueprint, options
+from striate.nn.blocks.whiten import Whiten
 from striate.predict.predictor import load_weights
 
 from .prepare import Prepared
 
 Model = str | Blueprint | nn.Module  # a text may end in "without PART" and "with KIND pooling", see `model.ablate`
+FIT_IMAGES = 2_000  # that a whitening layer is made from
 HIDDEN = "head_hidden"  # the row that a recipe puts before the last one
 
 __all__ = [
@@ -67,6 +71,7 @@ def start_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     """
     network, start = build_network(model, prepared, seed, progress), prepared.start
     if start is None:
+        _fit_to_images(network, prepared)
         return network
     if not isinstance(network, Network):
         raise ModelError("weights go into networks of rows", fix="load them into the module before it is trained")
@@ -83,6 +88,18 @@ def start_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     if progress is not None:
         progress.line(f"weights from {loaded.source}: {loaded.summary}")
     return network
+
+
+def _fit_to_images(network: nn.Module, prepared: Prepared) -> None:
+    """Let the first rows that are made from the training images look at some of these, spread evenly."""
+    rows = [module for module in network.modules() if isinstance(module, Whiten)]
+    if rows:
+        train = prepared.dataset.splits["train"]
+        places = np.unique(np.linspace(0, len(train) - 1, FIT_IMAGES).astype(int))
+        loader = prepared.loader("train", indices=train[places])
+        images = torch.cat([batch.images for batch in loader.batches(0)])
+        for row in rows:
+            row.fit(images)
 
 
 def with_hidden(plan: Blueprint, width: int) -> Blueprint:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
-from striate.data.augment import STRENGTHS, Op, Pipeline
+from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 
 MANY = 20_000  # training images that augmentation need not multiply
 
@@ -52,7 +52,7 @@ class TrainSettings(Settings):
     Optimiser: `momentum` is that of sgd, rmsprop and muon, and the first beta of adam, adamw and lion. `weight_decay`
     is added to the gradient by sgd, adam and rmsprop (L2), and shrinks the weights beside the step in adamw, lion and
     muon (decoupled). muon moves the filters, adamw the rest. `depth_decay`: each row's rate is this times the next
-    row's.
+    row's. `norm_bias_scale`: the rate of the biases of normalisations is this times the rate.
 
     Averages: `ema` is the decay of the running average (0 is off), whose batch-norm statistics are the network's own;
     `swa` the share of the epochs, at the end, whose networks are averaged, with batch-norm statistics measured anew by
@@ -75,6 +75,7 @@ class TrainSettings(Settings):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     depth_decay: float = Field(1.0, gt=0, le=1)
+    norm_bias_scale: float = Field(1.0, gt=0, le=1000)
     schedule: Literal["constant", "step", "cosine", "linear", "onecycle"] = "onecycle"
     warmup: float = Field(0.0, ge=0, lt=1)
     clip: float = Field(0.0, ge=0)
@@ -170,8 +171,21 @@ def _recipes() -> dict[str, Recipe]:
         "baseline": baseline,
         "augmented": augmented,
         "regularized": regularized,
+        "fast-small": _fast_small(),
         **_transfer_recipes(),
     }
+
+
+def _fast_small() -> Recipe:
+    """Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498; Muon as in its later version."""
+    train = TrainSettings(
+        optimiser="muon", lr=0.01, weight_decay=0.05, label_smoothing=0.2, schedule="linear", norm_bias_scale=4
+    )
+    return Recipe(
+        text="for `--model airbench` and pictures of about 32 px: Muon, alternating flip, shifts, label smoothing",
+        augment=(AlternatingFlip(), Shift(max_frac=1 / 16)),
+        train=train,
+    )
 
 
 def _transfer_recipes() -> dict[str, Recipe]:

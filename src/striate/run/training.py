@@ -53,6 +53,7 @@ def make_update(
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         depth_decay=settings.depth_decay,
+        norm_bias_scale=settings.norm_bias_scale,
     )
     return Update(
         network,

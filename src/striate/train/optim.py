@@ -99,6 +99,7 @@ OPTIMISERS: dict[str, Rule] = {
     "lion": _lion,
     "muon": _muon,
 }
+NORMS = nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm
 DEFAULT_LR = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "lion": 1e-4, "muon": 1e-3}
 
 
@@ -149,32 +150,43 @@ def rows_of(model: nn.Module) -> dict[str, nn.Module]:
     return dict(rows.items() if isinstance(rows, nn.ModuleDict) else model.named_children())
 
 
-def groups(model: nn.Module, weight_decay: float, depth_decay: float = 1.0, rule: str = "adamw") -> Groups:
+def groups(
+    model: nn.Module,
+    weight_decay: float,
+    depth_decay: float = 1.0,
+    rule: str = "adamw",
+    *,
+    norm_bias_scale: float = 1.0,
+) -> Groups:
     """Return groups of trainable parameters: weights with decay, and vectors (biases, norm scales) without.
 
     Args:
         depth_decay: each row's rate is this times that of the next row which has parameters; 1 = one rate for all.
         rule: "muon" sets the filters apart; the rest then follows "adamw".
+        norm_bias_scale: the rate of the biases of normalisations is this times that of the rest.
 
     Raises:
         SettingsError: nothing is left to train, or the network has no filter for Muon.
 
     Reference: He et al. 2019, Bag of tricks, section 3.1; Howard and Ruder 2018, arXiv:1801.06146 (rate per depth).
     """
+    biases = {id(module.bias) for module in model.modules() if isinstance(module, NORMS)}
     heads = [parameter for parameter in model.parameters() if parameter.ndim > 1][-1:]
     found = []
     for scale, parameters in _by_depth(model, depth_decay):
         filters = [p for p in parameters if rule == "muon" and is_filter(p) and not any(p is head for head in heads)]
         chosen = {id(parameter) for parameter in filters}
         weights = [p for p in parameters if p.ndim > 1 and id(p) not in chosen]
-        vectors = [p for p in parameters if p.ndim <= 1]
+        apart = [p for p in parameters if norm_bias_scale != 1 and id(p) in biases]
+        vectors = [p for p in parameters if p.ndim <= 1 and all(p is not bias for bias in apart)]
         rest = "adamw" if rule == "muon" else rule
         found += [
-            {"params": params, "rule": its_rule, "scale": scale, "weight_decay": decay}
-            for params, its_rule, decay in (
-                (filters, "muon", weight_decay),
-                (weights, rest, weight_decay),
-                (vectors, rest, 0.0),
+            {"params": params, "rule": its_rule, "scale": scale * factor, "weight_decay": decay}
+            for params, its_rule, factor, decay in (
+                (filters, "muon", 1.0, weight_decay),
+                (weights, rest, 1.0, weight_decay),
+                (vectors, rest, 1.0, 0.0),
+                (apart, rest, norm_bias_scale, 0.0),
             )
             if params
         ]
@@ -199,7 +211,14 @@ def _by_depth(model: nn.Module, depth_decay: float) -> Iterator[tuple[float, lis
 
 
 def build(
-    model: nn.Module, name: str, *, lr: float, momentum: float, weight_decay: float, depth_decay: float = 1.0
+    model: nn.Module,
+    name: str,
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    depth_decay: float = 1.0,
+    norm_bias_scale: float = 1.0,
 ) -> Optimiser:
     """Return the optimiser called `name`.
 
@@ -208,7 +227,7 @@ def build(
 
     Args:
         momentum: of SGD, RMSprop and Muon; Adam's and Lion's first beta.
-        depth_decay: see `groups`.
+        depth_decay, norm_bias_scale: see `groups`.
 
     Raises:
         SettingsError: unknown name, or nothing to train with it.
@@ -216,5 +235,5 @@ def build(
     Reference: Chen et al. 2023, arXiv:2302.06675 (Lion, its second beta is 0.99); Jordan 2024 (Muon, see `muon`).
     """
     choose("optimiser", name, OPTIMISERS)
-    found = groups(model, weight_decay, depth_decay, name)
+    found = groups(model, weight_decay, depth_decay, name, norm_bias_scale=norm_bias_scale)
     return Optimiser([{**group, "lr": lr * group["scale"], "momentum": momentum} for group in found])

@@ -10,6 +10,7 @@ from striate.base.errors import SettingsError
 from striate.model.blueprint import Blueprint
 
 from . import (
+    airbench,
     alexnet,
     bipyramid,
     convnext,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ZOO: dict[str, Entry] = {
     **bipyramid.ENTRIES,
     **mlp.ENTRIES,
+    **airbench.ENTRIES,
     **neocognitron.ENTRIES,
     **lenet.ENTRIES,
     **alexnet.ENTRIES,

@@ -6,6 +6,7 @@ Name, size in pixels, channels, outputs, parameters, MACs, depth, MB; top-1, top
 FACTS = """
 bipyramid 64 3 10 1573706 79041536 6 6.003 - - -
 mlp 64 3 10 3214346 3213824 3 12.262 - - -
+airbench 32 3 10 1972792 118147360 8 7.534 - - -
 neocognitron 28 1 10 413882 30645837 7 1.579 - - -
 lenet5 32 1 10 60850 326520 5 0.232 - - -
 lenet5_dense 32 1 10 61706 416520 5 0.235 - - -

@@ -31,12 +31,14 @@ from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool, stride
 from .preactivation import normalise, pre_conv
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .separable import XceptionUnit, separable
+from .whiten import Whiten
 
 Block = Callable[..., nn.Module]
 
 BLOCKS: dict[str, Block] = {
     "conv": conv,
     "local": LocalConv,
+    "whiten": Whiten,
     "max_pool": max_pool,
     "avg_pool": avg_pool,
     "stride_pool": stride_pool,

@@ -37,8 +37,15 @@ def _group(width: int, groups: int = 32, eps: float = 1e-5) -> nn.Module:
     return nn.GroupNorm(gcd(groups, width), width, eps=eps)
 
 
+def _batch(make: type[nn.BatchNorm1d | nn.BatchNorm2d], width: int, scale: bool = True, **settings: Any) -> nn.Module:
+    """Batch normalisation; without `scale` its factors stay 1, and only its biases train."""
+    norm = make(width, **settings)
+    norm.weight.requires_grad_(scale)
+    return norm
+
+
 MAP_NORMS: dict[str, Callable[..., nn.Module]] = {
-    "batch": nn.BatchNorm2d,
+    "batch": partial(_batch, nn.BatchNorm2d),
     "layer": partial(nn.GroupNorm, 1),  # over C, H and W of one image
     "channel": ChannelNorm,  # over C of one position
     "instance": partial(nn.InstanceNorm2d, affine=True),
@@ -47,7 +54,7 @@ MAP_NORMS: dict[str, Callable[..., nn.Module]] = {
 }
 
 VECTOR_NORMS: dict[str, Callable[..., nn.Module]] = {
-    "batch": nn.BatchNorm1d,
+    "batch": partial(_batch, nn.BatchNorm1d),
     "layer": nn.LayerNorm,
     "channel": nn.LayerNorm,
     "group": _group,
@@ -75,7 +82,7 @@ def make_norm(spec: Spec, width: int, vector: bool = False) -> nn.Module:
 
     Args:
         spec: "batch", "layer" (over C, H, W), "channel" (over C), "instance", "group", "none"; or a mapping with
-            `kind` and that normalisation's settings (`eps`, `momentum`, `groups`).
+            `kind` and that normalisation's settings (`eps`, `momentum`; `scale` false of batch, `groups` of group).
         vector: whether it normalises (N, width) vectors instead of (N, width, H, W) maps.
 
     Raises:
