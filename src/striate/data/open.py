@@ -13,7 +13,7 @@ from striate.base.text import plural
 
 from . import subset
 from .sample import SPLITS, Dataset
-from .sources import arrays, cifar, folder, idx, public, table, toy
+from .sources import arrays, cifar, cub, folder, idx, public, table, toy
 from .split import Indices, assign, strata
 
 TASK_KINDS = {
@@ -46,7 +46,8 @@ def open_dataset(
     """Open the dataset at `where` and split it. No picture is decoded.
 
     `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
-    CIFAR binary files, an .npz file, a public name such as "fashion-mnist", or "toy:shapes".
+    CIFAR binary files or with the lists of CUB-200, an .npz file, a public name such as "fashion-mnist", or
+    "toy:shapes".
 
     Args:
         root: where the files of a table, or a local copy of a public dataset, lie.
@@ -115,7 +116,7 @@ def _find(
 
 
 def _folder(path: Path, where: str, allow_empty: bool) -> Dataset:
-    for source in (idx, cifar):
+    for source in (idx, cifar, cub):
         if source.matches(path):
             return source.read(path, where)
     return folder.read(path, where, allow_empty=allow_empty)

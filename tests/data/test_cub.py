@@ -1,0 +1,73 @@
+"""Folders with the lists of Caltech-UCSD Birds: what is read, and what is refused with its line."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate.base.errors import DataError
+from striate.data import open_dataset
+
+
+def write(root, **changed):
+    """Write 40 pictures of two species; a list can be given anew."""
+    names = [
+        f"{number}.{kind}/{index} x.jpg" for number, kind in (("007", "Auk"), ("010", "Owl")) for index in range(20)
+    ]
+    lists = {
+        "images": [f"{5 * index} {name}" for index, name in enumerate(names)],
+        "image_class_labels": [f"{5 * index} {3 if 'Auk' in name else 1}" for index, name in enumerate(names)],
+        "classes": ["1 010.Owl", "3 007.Auk"],
+        "train_test_split": [f"{5 * index} {int(index % 4 > 0)}" for index in range(len(names))],
+    }
+    for index, name in enumerate(names):
+        path = root / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 10), (index, 100, 200)).save(path)
+    for name, lines in (lists | changed).items():
+        if lines is not None:
+            (root / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    return names
+
+
+def test_classes_and_the_published_split(tmp_path):
+    names = write(tmp_path)
+    data = open_dataset(tmp_path)
+    assert data.classes == ("Owl", "Auk")
+    truth = [data.classes[value] for value in data.target("label").values]
+    assert truth == ["Auk" if "Auk" in name else "Owl" for name in data.ids]
+    assert {data.ids[index] for index in data.splits["test"]} == set(names[::4])
+    assert len(data.splits["train"]) + len(data.splits["val"]) == 30
+    assert data.images.read(3).shape == (10, 12, 3)
+
+
+def test_without_a_split_list_the_images_are_split_here(tmp_path):
+    write(tmp_path, train_test_split=None)
+    data = open_dataset(tmp_path)
+    assert [len(data.splits[name]) for name in ("train", "val", "test")] == [28, 6, 6]
+    assert len(np.unique(np.concatenate(list(data.splits.values())))) == 40
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"images": ["1 007.Auk/0 x.jpg", "1 007.Auk/1 x.jpg"]}, r"id '1' is there twice.*images.txt:2"),
+        ({"images": ["1 007.Auk/0 x.jpg", "2 007.Auk/0 x.jpg"]}, r"picture .* is also in line 1.*images.txt:2"),
+        ({"images": ["1 ../images.txt"]}, r"picture .* leads out of images/.*images.txt:1"),
+        ({"images": ["0 007.Auk/99.jpg"]}, r"picture .* is missing.*images.txt:1"),
+        ({"images": ["0"]}, r"not an id, a blank and a value.*images.txt:1"),
+        ({"image_class_labels": ["0 3"]}, r"'007.Auk/1 x.jpg' \(id 5, line 2 of images.txt\).*image_class_labels.txt"),
+        ({"train_test_split": [f"{5 * index} 2" for index in range(40)]}, r"'2' is not one of.*train_test_split.txt:1"),
+        ({"classes": ["1 010.Owl"]}, r"fewer than two classes.*classes.txt"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_line(tmp_path, changed, problem):
+    write(tmp_path, **changed)
+    with pytest.raises(DataError, match=problem):
+        open_dataset(tmp_path)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    write(tmp_path)
+    (tmp_path / "classes.txt").write_bytes(b"1 \xff\xfe")
+    with pytest.raises(DataError, match="list cannot be read"):
+        open_dataset(tmp_path)
