@@ -1,4 +1,4 @@
-"""A finished run, and the line a mistake ends in."""
+"""Settings that train in a moment, a finished run, and the line a mistake ends in."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +11,17 @@ TOY = "toy:shapes?n=80&size=16"
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quick() -> list[str]:
+    """What a command that trains is given to be done in a moment, alike everywhere, and silent."""
+    settings = ("train.epochs=1", "train.precision=float32", "model.width=4")
+    return [*(word for setting in settings for word in ("--set", setting)), "--threads", "1", "--quiet"]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, quick: list[str]) -> Path:
     """A run folder on the toy data."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    settings = ["--set", "train.epochs=1", "--set", "model.width=4", "--set", "train.precision=float32"]
-    assert run(["train", TOY, *settings, "--threads", "1", "-q", "--out", str(folder)]) == 0
+    assert run(["train", TOY, *quick, "--out", str(folder)]) == 0
     return folder
 
 

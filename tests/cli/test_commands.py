@@ -8,24 +8,13 @@ from PIL import Image
 
 from striate.cli.app import run
 
-QUICK = [
-    "--set",
-    "train.epochs=1",
-    "--set",
-    "train.precision=float32",
-    "--set",
-    "model.width=4",
-    "--quiet",
-    "--threads",
-    "1",
-]
 TOY = "toy:shapes?n=80&size=16"
 
 
 @pytest.fixture
-def trained(tmp_path, capsys):
+def trained(tmp_path, capsys, quick):
     folder = tmp_path / "run"
-    assert run(["train", TOY, *QUICK, "--out", str(folder)]) == 0
+    assert run(["train", TOY, *quick, "--out", str(folder)]) == 0
     capsys.readouterr()
     return folder
 

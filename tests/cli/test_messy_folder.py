@@ -11,17 +11,6 @@ from PIL import Image
 
 from striate.cli.app import run
 
-QUICK = [
-    "--set",
-    "train.epochs=1",
-    "--set",
-    "train.precision=float32",
-    "--set",
-    "model.width=4",
-    "--threads",
-    "1",
-    "-q",
-]
 BAD = {"round/cut.jpg": "truncated", "square/text.jpg": "not an image"}
 ODD = {"square/deep.png": "16 bits", "round/grey.png": "grey", "round/alpha.png": "alpha"}
 
@@ -84,9 +73,9 @@ def test_check_strict_ends_with_7_and_lists_what_to_mend(messy, tmp_path, capsys
     assert BAD.keys() <= set(capsys.readouterr().out.split("\n"))
 
 
-def test_training_stops_with_the_list_or_trains_without_them(messy, tmp_path, capsys):
+def test_training_stops_with_the_list_or_trains_without_them(messy, tmp_path, capsys, quick):
     out = tmp_path / "run"
-    command = ["train", str(messy), *QUICK, "--out", str(out)]
+    command = ["train", str(messy), *quick, "--out", str(out)]
     assert run(command) == 3
     last = capsys.readouterr().err.strip().split("\n")[-1]
     assert "class folder is empty" in last
@@ -110,9 +99,9 @@ def test_training_stops_with_the_list_or_trains_without_them(messy, tmp_path, ca
     assert info["dataset"]["class_counts"]["train"][0] == 0
 
 
-def test_leaving_files_out_is_always_the_same(messy, tmp_path):
+def test_leaving_files_out_is_always_the_same(messy, tmp_path, quick):
     for name in ("a", "b"):
-        command = ["train", str(messy), *QUICK, "--allow-empty", "--on-bad", "skip", "--out", str(tmp_path / name)]
+        command = ["train", str(messy), *quick, "--allow-empty", "--on-bad", "skip", "--out", str(tmp_path / name)]
         assert run(command) == 0
     assert (tmp_path / "a" / "split.json").read_bytes() == (tmp_path / "b" / "split.json").read_bytes()
     assert (tmp_path / "a" / "skipped.csv").read_bytes() == (tmp_path / "b" / "skipped.csv").read_bytes()

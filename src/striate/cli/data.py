@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(check)
 
 
+@o.takes_opening
 def check(
     data: o.Where,
     augment: Annotated[
@@ -40,14 +41,7 @@ def check(
     ] = False,
     target: o.TargetName = None,
     task: o.TaskName = None,
-    limit: o.Limit = None,
-    per_class: o.PerClass = None,
-    classes: o.Classes = None,
-    top_classes: o.TopClasses = None,
-    group: o.Group = None,
-    separator: o.Separator = None,
-    root: o.Root = None,
-    split_seed: o.SplitSeed = 0,
+    opening: o.Opening = o.Opening(),
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -62,15 +56,7 @@ def check(
     """
     from striate.data.check import check as look
 
-    opening: dict[str, Any] = {
-        "target": target,
-        "task": task,
-        "limit": limit,
-        "per_class": per_class,
-        "classes": classes,
-    }
-    opening |= {"top_classes": top_classes, "group": group, "separator": separator, "root": str(root) if root else None}
-    dataset = o.open_data(data, seed=split_seed, allow_empty=True, **opening)
+    dataset = opening.open(data, target, task, allow_empty=True)
     findings = look(dataset, full=full, progress=o.progress_for(quiet))
     if fix_list:
         names = sorted({name for finding in findings.problems for name in finding.ids})

@@ -1,6 +1,10 @@
 """Options that several commands share, and how a command gives its result."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +24,6 @@ Where = Annotated[
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Seed = Annotated[int, typer.Option(help="Seed of init, order, augmentation and dropout.")]
-SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")]
 ModelName = Annotated[
     str, typer.Option("--model", "-m", help="A network's name (see `striate models`) or a .toml blueprint.")
 ]
@@ -48,16 +51,6 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting
 Out = Annotated[Path | None, typer.Option(help="Result folder; by default runs/NNN-name.")]
 Overwrite = Annotated[bool, typer.Option(help="Move an existing result folder aside.")]
 Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
-PerClass = Annotated[int | None, typer.Option("--per-class", help="At most this many training images a class.", min=1)]
-Classes = Annotated[str | None, typer.Option(help="Only these classes, comma-separated.")]
-TopClasses = Annotated[
-    int | None, typer.Option("--top-classes", help="Only the k classes with the most images.", min=2)
-]
-Group = Annotated[
-    str | None, typer.Option(help="Regular expression on the image id whose first group must not be split.")
-]
-Separator = Annotated[str | None, typer.Option(help="Separator of several labels in one cell of a table.")]
-Root = Annotated[Path | None, typer.Option(help="Folder of a local copy of a public dataset.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]
 OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or skip them.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -101,14 +94,75 @@ def counts(text: str | None) -> dict[str, int] | None:
     return found
 
 
-def open_data(where: str, **options: Any) -> "Dataset":
-    """Open a dataset with the options that were given."""
-    from striate.data import open_dataset
+@dataclass(frozen=True)
+class Opening:
+    """Which part of a dataset to open: what a person types about it, one field an option."""
 
-    if options.get("classes"):
-        options["classes"] = [name.strip() for name in options["classes"].split(",")]
-    options["limit"] = counts(options.get("limit"))
-    return open_dataset(where, **{name: value for name, value in options.items() if value is not None})
+    limit: Limit = None
+    per_class: Annotated[
+        int | None, typer.Option("--per-class", help="At most this many training images a class.", min=1)
+    ] = None
+    classes: Annotated[str | None, typer.Option(help="Only these classes, comma-separated.")] = None
+    top_classes: Annotated[
+        int | None, typer.Option("--top-classes", help="Only the k classes with the most images.", min=2)
+    ] = None
+    group: Annotated[
+        str | None, typer.Option(help="Regular expression on the image id whose first group must not be split.")
+    ] = None
+    separator: Annotated[str | None, typer.Option(help="Separator of several labels in one cell of a table.")] = None
+    root: Annotated[Path | None, typer.Option(help="Folder of a local copy of a public dataset.")] = None
+    split_seed: Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")] = 0
+
+    def words(self, target: str | None, task: str | None, allow_empty: bool = False) -> dict[str, Any]:
+        """Return the keywords of `open_dataset` for these options and the target, without those not given.
+
+        Raises:
+            SettingsError: a part of the limit is not SPLIT=NUMBER.
+        """
+        found = {
+            "target": target,
+            "task": task,
+            "limit": counts(self.limit),
+            "per_class": self.per_class,
+            "classes": [name.strip() for name in self.classes.split(",")] if self.classes else None,
+            "top_classes": self.top_classes,
+            "group": self.group,
+            "separator": self.separator,
+            "root": str(self.root) if self.root else None,
+            "seed": self.split_seed,
+            "allow_empty": allow_empty,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def open(self, where: str, target: str | None, task: str | None, allow_empty: bool = False) -> "Dataset":
+        """Open the dataset at `where`, for `target` or `task`.
+
+        Raises:
+            SettingsError, DataError: see `words` and `open_dataset`.
+        """
+        from striate.data import open_dataset
+
+        return open_dataset(where, **self.words(target, task, allow_empty))
+
+
+def takes_opening(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with the parameter `opening: Opening` the fields of `Opening` as its options.
+
+    Typer reads a command's options off its signature, so the signature shown to it has the fields where `opening`
+    stands; the command itself gets one object.
+    """
+    own, options = signature(command), signature(Opening).parameters
+    parameters: list[Parameter] = []
+    for parameter in own.parameters.values():
+        parameters += options.values() if parameter.name == "opening" else [parameter]
+
+    @wraps(command)
+    def called(**typed: Any) -> None:
+        opening = Opening(**{name: typed.pop(name) for name in options})
+        command(opening=opening, **typed)
+
+    called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return called
 
 
 def recipe_of(

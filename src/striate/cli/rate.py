@@ -54,7 +54,7 @@ def rate(
     if not 0 < low < high:
         raise SettingsError(f"rates from {low:g} to {high:g}", where="--low", fix="give 0 < --low < --high")
     settings = o.recipe_of(recipe, set_, size, fit)
-    dataset = o.open_data(data, target=target, task=task, limit=limit)
+    dataset = o.Opening(limit=limit).open(data, target, task)
     name = Path(model).stem
     picture = out or Path("runs") / f"rate-{name}.png"
     if picture.suffix not in {".png", ".svg"}:

@@ -12,6 +12,7 @@ from striate.base.files import write_bytes
 from . import options as o
 
 if TYPE_CHECKING:
+    from striate.data.sample import Dataset
     from striate.search.execute import SearchDir
     from striate.search.plan import Plan
 
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(search)
 
 
+@o.takes_opening
 def search(
     data: Annotated[str, typer.Argument(metavar="DATA|SEARCH", help="A dataset, or a search folder to go on with.")],
     budget: Annotated[
@@ -47,14 +49,7 @@ def search(
     fit: o.Fit = None,
     set_: o.Set = None,
     out: o.Out = None,
-    limit: o.Limit = None,
-    per_class: o.PerClass = None,
-    classes: o.Classes = None,
-    top_classes: o.TopClasses = None,
-    group: o.Group = None,
-    separator: o.Separator = None,
-    root: o.Root = None,
-    split_seed: o.SplitSeed = 0,
+    opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
     device: o.Device = "auto",
@@ -77,15 +72,10 @@ def search(
     """
     words: dict[str, Any] = {"recipe_name": recipe if not (set_ or size or fit) else f"{recipe} changed"}
     words |= {"seed_model": seed_model, "epochs": epochs, "num_train": num_train, "seeds": seeds, "seed": seed}
-    opening = {
-        "target": target, "task": task, "limit": limit, "per_class": per_class, "classes": classes,
-        "top_classes": top_classes, "group": group, "separator": separator, "root": str(root) if root else None,
-        "seed": split_seed, "allow_empty": allow_empty or None,
-    }  # fmt: skip
     more: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
     o.use_threads(threads)
     if (Path(data) / "search.json").is_file():
-        if budget or candidates or max_macs or max_parameters or epochs or set_ or limit or out:
+        if budget or candidates or max_macs or max_parameters or epochs or set_ or out or opening != o.Opening():
             what = "a search goes on with its own settings"
             raise SettingsError(what, where=data, fix="give the folder alone")
         from striate.search.execute import resume_search
@@ -96,7 +86,8 @@ def search(
 
         plan = Plan(o.recipe_of(recipe, set_, size, fit), target=target, **words, **_ends(budget, candidates))
         plan = replace(plan, **_limits(max_macs, max_parameters))
-        found = _search(data, opening, plan, on_bad, {**more, "out": out, "command": o.command_line()})
+        dataset = opening.open(data, target, task, allow_empty=allow_empty)
+        found = _search(dataset, plan, on_bad, {**more, "out": out, "command": o.command_line()})
     give_search(found, "search", as_json)
 
 
@@ -114,11 +105,11 @@ def _limits(max_macs: str | None, max_parameters: str | None) -> dict[str, Any]:
     return {name: parse_count(text) for name, text in given.items() if text is not None}
 
 
-def _search(where: str, opening: dict[str, Any], plan: "Plan", on_bad: str, more: dict[str, Any]) -> "SearchDir":
+def _search(dataset: "Dataset", plan: "Plan", on_bad: str, more: dict[str, Any]) -> "SearchDir":
     from striate.api import without_bad, write_skipped
     from striate.search.execute import search as carry_out
 
-    dataset, skipped = without_bad(o.open_data(where, **opening), on_bad, more["progress"])
+    dataset, skipped = without_bad(dataset, on_bad, more["progress"])
     found = carry_out(dataset, plan, **more)
     write_skipped(found.path, skipped)
     return found

@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(study)
 
 
+@o.takes_opening
 def study(
     data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
     model: o.ModelName = "bipyramid",
@@ -35,14 +36,7 @@ def study(
     fit: o.Fit = None,
     set_: o.Set = None,
     out: o.Out = None,
-    limit: o.Limit = None,
-    per_class: o.PerClass = None,
-    classes: o.Classes = None,
-    top_classes: o.TopClasses = None,
-    group: o.Group = None,
-    separator: o.Separator = None,
-    root: o.Root = None,
-    split_seed: o.SplitSeed = 0,
+    opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
     parallel: Annotated[
@@ -86,20 +80,7 @@ def study(
         "command": o.command_line(),
         "progress": o.progress_for(quiet),
     }
-    opening = {
-        "target": target,
-        "task": task,
-        "limit": o.counts(limit),
-        "per_class": per_class,
-        "classes": [name.strip() for name in classes.split(",")] if classes else None,
-        "top_classes": top_classes,
-        "group": group,
-        "separator": separator,
-        "root": str(root) if root else None,
-        "seed": split_seed,
-        "allow_empty": allow_empty or None,
-    }
-    opening = {name: value for name, value in opening.items() if value is not None}
+    words = opening.words(target, task, allow_empty=allow_empty)
     o.use_threads(threads)
     if data.endswith(".toml"):
         if changes:
@@ -115,5 +96,5 @@ def study(
         rungs: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
         rungs["has_curve"] = learning_curve
         plan: dict[str, Any] = {"model": model, "changes": changes, "seeds": seeds, "folds": folds, "target": target}
-        found = study_ladder(data, opening, **rungs, **plan, **shared)
+        found = study_ladder(data, words, **rungs, **plan, **shared)
     give_study(found, "study", as_json)

@@ -20,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(resume)
 
 
+@o.takes_opening
 def train(
     data: o.Where,
     model: o.ModelName = "bipyramid",
@@ -35,14 +36,7 @@ def train(
     set_: o.Set = None,
     out: o.Out = None,
     overwrite: o.Overwrite = False,
-    limit: o.Limit = None,
-    per_class: o.PerClass = None,
-    classes: o.Classes = None,
-    top_classes: o.TopClasses = None,
-    group: o.Group = None,
-    separator: o.Separator = None,
-    root: o.Root = None,
-    split_seed: o.SplitSeed = 0,
+    opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
     device: o.Device = "auto",
@@ -62,20 +56,7 @@ def train(
       striate train birds/ --size 128 --set train.epochs=60 --limit train=400,val=100,test=100
     """
     settings = o.recipe_of(recipe, set_, size, fit, weights)
-    dataset = o.open_data(
-        data,
-        target=target,
-        task=task,
-        limit=limit,
-        per_class=per_class,
-        classes=classes,
-        top_classes=top_classes,
-        group=group,
-        separator=separator,
-        root=str(root) if root else None,
-        seed=split_seed,
-        allow_empty=allow_empty or None,
-    )
+    dataset = opening.open(data, target, task, allow_empty=allow_empty)
     o.use_threads(threads)
     from striate.api import train_run
     from striate.model.ablate import ablated_name
