@@ -23,6 +23,7 @@ EACH = {
     "rmsprop": ["train.optimiser=rmsprop", "train.lr=1e-3"],
     "lion": ["train.optimiser=lion", "train.lr=1e-3", "train.depth_decay=0.5"],
     "sgd": ["train.optimiser=sgd", "train.freeze_norm=true"],
+    "weight normalisation": ["model.norm=weight", "train.weight_decay=0.01"],
     "frozen": ["train.frozen=norm1", "train.record_gradients=true"],
 }
 

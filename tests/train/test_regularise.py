@@ -284,7 +284,20 @@ def test_wrong_labels_are_a_share_depend_on_the_id_alone_and_spare_other_splits(
     tags = Target("tags", np.zeros((2000, 3), np.uint8), tuple("abc"))
     assert with_wrong_labels(tags, ids, train, 0.1, 0).values.mean() == pytest.approx(0.1, abs=0.02)
     with pytest.raises(SettingsError, match="label noise needs classes"):
-        with_wrong_labels(Target("value", np.zeros((9, 1), np.float32)), ids, np.arange(9), 0.1, 0)
+        with_wrong_labels(Target("mask", np.zeros((9, 1), np.uint8)), ids, np.arange(9), 0.1, 0)
+
+
+def test_noise_on_numbers_is_a_share_of_their_own_deviation_and_of_the_training_images_only():
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(3000, 2)) * [2, 50] + [5, -300]).astype(np.float32)
+    ids, train = tuple(map(str, range(3000))), np.arange(2500)
+    target = Target("value", values, ("a", "b"))
+    noise = with_wrong_labels(target, ids, train, 0.2, 7).values - values
+    assert noise.dtype == np.float32
+    assert not noise[2500:].any()
+    np.testing.assert_allclose(noise[:2500].std(axis=0), [0.4, 10], rtol=0.06)
+    assert np.abs(np.corrcoef(noise[:2500].T)[0, 1]) < 0.06, "each number has noise of its own"
+    np.testing.assert_array_equal(with_wrong_labels(target, ids, train, 0.2, 7).values - values, noise)
 
 
 def test_the_look_at_rows_agrees_with_autograd_and_changes_nothing():

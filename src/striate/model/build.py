@@ -12,6 +12,7 @@ from torch import Generator, nn
 from striate.base.choose import choose, nearest
 from striate.base.errors import SettingsError
 from striate.nn.blocks import BLOCKS, Block
+from striate.nn.blocks.norm import is_weight_norm, normalise_weights
 
 from .blueprint import IMAGE, Blueprint, Row
 from .init import initialise
@@ -120,12 +121,16 @@ def _make(
 def _construct(
     block: Block, width: int, stride: int, inputs: list[torch.Tensor], options: Mapping[str, Any]
 ) -> nn.Module:
+    has_weight_norm = is_weight_norm(options.get("norm", "none"))
+    if has_weight_norm:
+        options = {**options, "norm": "none"}
     given = {"width": width, "stride": stride, "size_hw": tuple(inputs[0].shape[2:])}
     arguments = {key: value for key, value in given.items() if key in parameters(block)} | dict(options)
     c_ins = tuple(int(x.shape[1]) for x in inputs)
     try:
         with torch.device("meta"), Unfilled():
-            return block(c_ins if "c_ins" in parameters(block) else c_ins[0], **arguments)
+            part = block(c_ins if "c_ins" in parameters(block) else c_ins[0], **arguments)
+            return normalise_weights(part) if has_weight_norm else part
     except (TypeError, ValueError, RuntimeError) as problem:
         raise SettingsError(_first_line(problem), fix="change the row's options") from problem
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from math import sqrt
 from typing import Any
 
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor, nn, norm_except_dim
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from striate.base.choose import choose
 
@@ -42,11 +43,18 @@ def _set(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> 
     if own is not None:
         own(generator)
     elif isinstance(module, _ConvNd | nn.Linear):
-        draw(module.weight, gain, generator)
+        if is_parametrized(module, "weight"):  # weight normalisation: what is drawn is v, and g = |v|
+            length, direction = getattr(module.parametrizations, "weight").parameters()  # noqa: B009
+            draw(direction, gain, generator)
+            length.data = norm_except_dim(direction.data)
+        else:
+            draw(module.weight, gain, generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm):
         module.reset_parameters()
+    elif isinstance(module, ParametrizationList):
+        pass  # set with the module it belongs to
     elif any(True for _ in module.parameters(recurse=False)) or any(True for _ in module.buffers(recurse=False)):
         raise TypeError(f"{type(module).__name__} has parameters or buffers of its own but no initialise(generator)")
 

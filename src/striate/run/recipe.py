@@ -60,7 +60,8 @@ class TrainSettings(Settings):
 
     Against overfitting: `l1` x sum |w| and `l2` x sum w^2 in the loss (both: elastic net); `weight_noise`, deviation
     of noise on weights as a share of their root mean square; `label_noise`, share of training labels that are made
-    wrong; `sam`, radius of sharpness-aware minimisation, two passes a step (0.05 is usual).
+    wrong (for numbers: deviation of the noise as a share of theirs); `sam`, radius of sharpness-aware minimisation,
+    two passes a step (0.05 is usual).
 
     Parts: `aux_weight` of the loss of auxiliary outputs (None: as published, 0.3 for GoogLeNet, 0.4 for Inception v3;
     0 leaves them out); `frozen`, the last of the leading rows that do not train ("body": all before the head), whose

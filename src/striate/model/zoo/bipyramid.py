@@ -31,7 +31,8 @@ def bipyramid(
         head: "flatten" keeps where things are and ties the network to its input size; "pool" takes the mean of each
             map and works at any size.
         dense: width of the hidden layer in the head; 0 = none.
-        norm: stands after the pooling, as in Jordan (2024, arXiv:2404.00498): a quarter of the units to normalise.
+        norm: stands after the pooling, as in Jordan (2024, arXiv:2404.00498): a quarter of the units to normalise;
+            "weight" is of the filters instead.
         dropout: rate before the last layer.
         spatial_dropout: rate for whole maps after each level.
 
@@ -62,8 +63,10 @@ ODD = {"ceil": True}  # an odd map keeps its last row and column, so that any si
 
 
 def _level(width: int, norm: str, number: str) -> list[Row]:
-    if norm == "none":
-        return [Row("conv", width, name=f"conv{number}"), Row("max_pool", stride=2, options=ODD, name=f"pool{number}")]
+    if norm in {"none", "weight"}:
+        own = {"norm": norm} if norm == "weight" else {}
+        conv = Row("conv", width, options=own, name=f"conv{number}")
+        return [conv, Row("max_pool", stride=2, options=ODD, name=f"pool{number}")]
     bare = {"activation": "none", "bias": False}
     return [
         Row("conv", width, options=bare, name=f"conv{number}"),

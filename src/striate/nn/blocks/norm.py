@@ -6,6 +6,8 @@ from math import gcd
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrizations import weight_norm
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
@@ -104,6 +106,28 @@ def make_norm(spec: Spec, width: int, vector: bool = False) -> nn.Module:
 def normalises(spec: Spec) -> bool:
     """Return whether the spec shifts the channels itself, so that a bias before it would do nothing."""
     return spec != "none" and not (isinstance(spec, Mapping) and spec.get("kind") == "none")
+
+
+def is_weight_norm(spec: Spec) -> bool:
+    """Return whether the spec is "weight", which is of the weights, not of the maps: the builder sees to it."""
+    return (spec if isinstance(spec, str) else spec.get("kind")) == "weight"
+
+
+def normalise_weights(part: nn.Module) -> nn.Module:
+    """Write the weights of each convolution and linear layer of a block as g v / |v|, one g a filter.
+
+    Raises:
+        SettingsError: the block has none.
+
+    Reference: Salimans and Kingma, Weight normalization, arXiv:1602.07868, equation 2.
+    """
+    layers = [module for module in part.modules() if isinstance(module, _ConvNd | nn.Linear)]
+    if not layers:
+        what = "norm 'weight' needs a block with filters"
+        raise SettingsError(what, fix='give this row norm = "none", or use another')
+    for layer in layers:
+        weight_norm(layer)
+    return part
 
 
 def make_activation(kind: str, *, inplace: bool = True) -> nn.Module:
