@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from striate.base.errors import Interrupted, SettingsError
+from striate.base.progress import Progress
 from striate.base.tensors import read_tensors
 from striate.model.blueprint import Blueprint, Row
 from striate.run.execute import resume, train
+from striate.run.network import build_network
+from striate.run.prepare import prepare
 from striate.run.recipe import TrainSettings, named
 from striate.train.update import Update
 
@@ -153,3 +156,27 @@ def test_every_setting_is_described():
     text = TrainSettings.__doc__ or ""
     obvious = {"batch_size", "optimiser", "lr", "schedule", "warmup", "label_smoothing", "precision"}
     assert [name for name in TrainSettings.model_fields if name not in obvious and f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "row", "value"),
+    [
+        ("bipyramid", "model.spatial_dropout=0.25", "spatial_dropout1", {"rate": 0.25, "spatial": True}),
+        ("resnet20", "model.drop_path=0.3", "stage3", {"drop_path": (0.225, 0.2625, 0.3)}),
+    ],
+)
+def test_an_option_of_the_recipe_reaches_the_rows(tiny, quiet, model, change, row, value):
+    recipe = named("baseline").changed([change])
+    prepared = prepare(tiny, recipe, target=None, device=torch.device("cpu"), progress=quiet)
+    rows = {one.name: one for one in build_network(model, prepared, 0).blueprint.rows}
+    found = rows[row].each if rows[row].each else rows[row].options
+    for name, wanted in value.items():
+        assert found[name] == pytest.approx(wanted)
+
+
+def test_an_option_that_the_network_does_not_have_is_left_out_and_said(tiny, capsys):
+    recipe = named("baseline").changed(["model.drop_path=0.3"])
+    loud = Progress("plain")
+    prepared = prepare(tiny, recipe, target=None, device=torch.device("cpu"), progress=loud)
+    build_network("bipyramid", prepared, 0, loud)
+    assert "bipyramid has no option drop_path: left out" in "".join(capsys.readouterr())

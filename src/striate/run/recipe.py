@@ -28,10 +28,16 @@ class DataSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """Options handed to the blueprint; None leaves the blueprint's own value."""
+    """Options handed to the blueprint; None leaves the blueprint's own value.
+
+    `dropout` is before the last layer, `spatial_dropout` of whole maps (bipyramid), `drop_path` the chance of leaving
+    out the last residual branch, smaller for earlier ones.
+    """
 
     norm: str | None = None
     dropout: float | None = Field(None, ge=0, lt=1)
+    spatial_dropout: float | None = Field(None, ge=0, lt=1)
+    drop_path: float | None = Field(None, ge=0, lt=1)
     activation: str | None = None
     width: int | float | None = Field(None, gt=0, le=65536)
     depth: int | None = Field(None, ge=1, le=1000)
