@@ -186,8 +186,9 @@ def _recipes() -> dict[str, Recipe]:
 def _fast_small() -> Recipe:
     """Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498; Muon as in its later version."""
     train = TrainSettings(
-        optimiser="muon", lr=0.01, weight_decay=0.05, label_smoothing=0.2, schedule="linear", norm_bias_scale=4
-    )
+        batch_size=250, optimiser="muon", lr=0.01, weight_decay=0.05, label_smoothing=0.2, schedule="linear",
+        norm_bias_scale=4,
+    )  # fmt: skip
     return Recipe(
         text="for `--model airbench` and pictures of about 32 px: Muon, alternating flip, shifts, label smoothing",
         augment=(AlternatingFlip(), Shift(max_frac=1 / 16)),
