@@ -122,9 +122,9 @@ def differences(rows: Sequence[Difference], metric: Metric, *, width_px: int = 4
     axes = new_axes(figure, (16, 26, 16, 4))
     _row_limits(axes, [*numbers, 0.0], len(rows))
     rule_axis(axes, "x", lambda value, step: _points(metric, value, step), num_ticks=6)
-    axes.axvline(0, color=INK, linewidth=1.4)
     texts = {}
     for index, row in enumerate(rows):
+        axes.plot([0, 0], [index - 0.14, index + 0.42], color=INK, linewidth=1.4)  # leaves room for the name
         colour = (GOOD if row.is_better else BAD) if row.is_separable else MUTED
         texts[f"@{index}"] = row.name
         axes.text(0, index - 0.3, f"@{index}", fontsize=TEXT, color=INK, transform=axes.get_yaxis_transform())
