@@ -12,6 +12,7 @@ from striate.data.sample import Batch, Target
 from striate.task import for_target
 from striate.train.average import Average
 from striate.train.optim import OPTIMISERS, build, groups
+from striate.train.precision import PRECISIONS, choose_precision, has_bf16
 from striate.train.schedule import SHAPES, rate_at
 from striate.train.stop import Stop
 from striate.train.update import Update
@@ -130,3 +131,17 @@ def test_a_loss_that_is_not_finite_names_step_batch_and_rate_and_leaves_the_weig
         update(batch, 7)
     assert caught.value.exit_code == 6
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_the_trial_of_a_network_that_is_not_trained_only_looks():
+    class Looking(nn.Linear):
+        def forward(self, x):
+            assert not torch.is_grad_enabled()
+            assert not self.training
+            return super().forward(x)
+
+    found = choose_precision(Looking(4, 2), torch.zeros(3, 4), is_training=False)
+    assert found["name"] in PRECISIONS
+    assert (found["trial"] is not None) == has_bf16(torch.device("cpu"))
+    with pytest.raises(AssertionError):
+        Looking(4, 2)(torch.zeros(3, 4))

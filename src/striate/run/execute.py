@@ -32,6 +32,7 @@ from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, 
 from .recipe import Recipe, named
 from .training import Training, make_update, training_data
 
+NUM_LOOKS = 16  # pictures in a trial of a network that is not trained
 NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
 
 
@@ -77,7 +78,7 @@ def train(
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = prepared.start.blueprint if prepared.start and prepared.start.blueprint else model
     network = devices.place(start_network(model, prepared, seed, progress), prepared.device)
-    precision = precision or choose_precision(network, _sample_images(prepared), recipe.train.precision)
+    precision = precision or _precision(network, prepared)
     refuse_misfits(prepared, network, precision["name"], seed)
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
@@ -251,6 +252,14 @@ def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") ->
 def _state_bytes(network: nn.Module) -> int:
     """About what a checkpoint takes: the weights, the best ones, two moments of the optimiser."""
     return 4 * sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def _precision(network: nn.Module, prepared: Prepared) -> dict[str, Any]:
+    """Return the result of a trial of what the run does with its network: train it, or take features of its body."""
+    recipe, images = prepared.recipe, _sample_images(prepared)
+    if recipe.transfer.head == "only":
+        return choose_precision(network, images[:NUM_LOOKS], recipe.train.precision, is_training=False)
+    return choose_precision(network, images, recipe.train.precision)
 
 
 def _sample_images(prepared: Prepared) -> torch.Tensor:

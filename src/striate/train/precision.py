@@ -25,16 +25,21 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "AVX512" in torch.backends.cpu.get_cpu_capability()
 
 
-def choose_precision(model: nn.Module, images: torch.Tensor, wanted: str = "auto") -> dict[str, Any]:
+def choose_precision(
+    model: nn.Module, images: torch.Tensor, wanted: str = "auto", *, is_training: bool = True
+) -> dict[str, Any]:
     """Return {"name": "float32" or "bf16", "trial": {"float32_ms", "bf16_ms"} or None}.
 
-    A copy of the model runs forward and backward on `images` (N, C, H, W) in both precisions.
+    A copy of the model runs forward and backward on `images` (N, C, H, W) in both precisions, or only forward and in
+    evaluation mode when it is not going to be trained.
     """
     if wanted != "auto" or not has_bf16(images.device):
         return {"name": "float32" if wanted == "auto" else wanted, "trial": None}
-    trial_model = copy.deepcopy(model).train()
+    trial_model = copy.deepcopy(model).train(is_training)
     with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
-        rounds = [{name: _step_ms(trial_model, images, name) for name in PRECISIONS} for _ in range(REPEATS + 1)]
+        rounds = [
+            {name: _step_ms(trial_model, images, name, is_training) for name in PRECISIONS} for _ in range(REPEATS + 1)
+        ]
     # they take turns, and the least disturbed step counts, so that other work on the machine does not decide
     times = {name: min(one[name] for one in rounds[1:]) for name in PRECISIONS}
     is_faster = times["float32"] > GAIN_NEEDED * times["bf16"]
@@ -42,12 +47,13 @@ def choose_precision(model: nn.Module, images: torch.Tensor, wanted: str = "auto
     return {"name": "bf16" if is_faster else "float32", "trial": trial}
 
 
-def _step_ms(model: nn.Module, images: torch.Tensor, precision: str) -> float:
+def _step_ms(model: nn.Module, images: torch.Tensor, precision: str, is_training: bool) -> float:
     start = time.perf_counter()
-    with autocast(images.device, precision):
+    with autocast(images.device, precision), torch.set_grad_enabled(is_training):
         outputs = model(images)
-    outputs.float().square().mean().backward()
-    model.zero_grad(set_to_none=True)
+    if is_training:
+        outputs.float().square().mean().backward()
+        model.zero_grad(set_to_none=True)
     if images.device.type == "cuda":
         torch.cuda.synchronize(images.device)
     return (time.perf_counter() - start) * 1000
