@@ -8,7 +8,6 @@ from torch.nn.utils.parametrizations import weight_norm
 from striate.base import device as devices
 from striate.model import zoo
 from striate.model.build import build
-from striate.run import features
 from striate.run.features import cut, take
 from striate.run.fold import folded
 from striate.run.network import start_network
@@ -83,9 +82,7 @@ def test_what_is_listened_to_or_made_from_others_is_not_folded():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_features_in_parts_are_the_networks_and_leave_it_alone(tiny, quiet, monkeypatch, precision):
-    monkeypatch.setattr(features, "PART_PX", 16 * 16 * 7)
-    monkeypatch.setattr(features, "PART_LEAST", 1)
+def test_features_are_the_networks_and_leave_it_alone(tiny, quiet, precision):
     recipe = named("features").changed(["data.size=16"])
     prepared = prepare(tiny, recipe, target=None, device=devices.pick("cpu"), progress=quiet)
     network = start_network(zoo.blueprint("resnet20"), prepared, 0)
