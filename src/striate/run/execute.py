@@ -27,7 +27,7 @@ from striate.train.precision import choose_precision
 from .features import cut
 from .finish import finish
 from .heading import HeadTraining, solve_head
-from .network import Model, build_network, name_of, start_network, stored_blueprint
+from .network import Model, build_network, model_of, name_of, start_network, stored_blueprint
 from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
 from .training import Training, make_update, training_data
@@ -76,7 +76,7 @@ def train(
     recipe = named(recipe) if isinstance(recipe, str) else recipe
     place = devices.pick(device)
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
-    model = prepared.start.blueprint if prepared.start and prepared.start.blueprint else model
+    model = model_of(model, prepared)
     network = devices.place(start_network(model, prepared, seed, progress), prepared.device)
     precision = precision or _precision(network, prepared)
     refuse_misfits(prepared, network, precision["name"], seed)

@@ -29,6 +29,7 @@ __all__ = [
     "Model",
     "ablated_name",
     "build_network",
+    "model_of",
     "name_of",
     "network_of",
     "require",
@@ -61,6 +62,11 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
             raise
         what = f"pictures of {size} px are too small for {plan.name}"
         raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
+
+
+def model_of(model: Model, prepared: Prepared) -> Model:
+    """Return the network of the run that the weights come from, where they come from one; else the one asked for."""
+    return prepared.start.blueprint if prepared.start and prepared.start.blueprint else model
 
 
 def start_network(model: Model, prepared: Prepared, seed: int, progress: Progress | None = None) -> nn.Module:

@@ -9,7 +9,7 @@ from striate.data.sample import Dataset
 from striate.train.precision import choose_precision
 from striate.train.rate import RateTest, range_test
 
-from .network import Model, build_network
+from .network import Model, model_of, start_network
 from .prepare import prepare
 from .recipe import Recipe
 from .training import make_update
@@ -28,7 +28,7 @@ def find_rate(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> RateTest:
-    """Return the range test of a new network with the recipe's own data, augmentation, optimiser and precision.
+    """Return the range test of the network as a run would start it, with the recipe's data, augmentation and optimiser.
 
     Nothing is written, and the global random state is given back.
 
@@ -36,8 +36,8 @@ def find_rate(
         UserError: as for `train`; SettingsError when the loss fell at no rate.
     """
     progress = progress or Progress()
-    prepared = prepare(dataset, recipe, target=target, device=devices.pick(device), progress=progress)
-    network = devices.place(build_network(model, prepared, seed, progress), prepared.device)
+    prepared = prepare(dataset, recipe, target=target, device=devices.pick(device), progress=progress, model=model)
+    network = devices.place(start_network(model_of(model, prepared), prepared, seed, progress), prepared.device)
     loader = prepared.loader("train", seed=seed, is_training=True)
     images = next(iter(loader.batches(0))).images
     precision = choose_precision(network, images, recipe.train.precision)["name"]
