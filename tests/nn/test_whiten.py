@@ -36,7 +36,7 @@ def test_second_moments_of_patches(images, kernel):
 def test_filters_are_the_scaled_eigenvectors_and_their_negatives(images):
     layer = Whiten(3)
     layer.fit(images)
-    found = layer.conv.weight.detach().flatten(1).numpy()
+    found = layer.weight.detach().flatten(1).numpy()
     np.testing.assert_array_equal(found[12:], -found[:12])
     patches = all_patches(images, 2)
     values, vectors = np.linalg.eigh(patches.T @ patches / len(patches))
@@ -56,8 +56,8 @@ def test_what_comes_out_is_white(images):
 def test_only_its_biases_train(images):
     layer = Whiten(3)
     assert {name: value.requires_grad for name, value in layer.named_parameters()} == {
-        "conv.weight": False,
-        "conv.bias": True,
+        "weight": False,
+        "bias": True,
     }
 
 
@@ -66,6 +66,11 @@ def test_before_it_has_seen_images_a_filter_is_a_pixel():
     layer.initialise(torch.Generator())
     image = torch.arange(6.0).view(1, 1, 2, 3)
     np.testing.assert_array_equal(layer(image).detach()[0, :, 0, 0], [0, 1, 3, 4, 0, -1, -3, -4])
+
+
+def test_so_it_begins_in_a_network_too():
+    layer = zoo.build("airbench", classes=10, size=32, seed=0).rows["whiten"]
+    np.testing.assert_array_equal(layer.weight.detach().flatten(1), np.concatenate([np.eye(12), -np.eye(12)]))
 
 
 def test_it_refuses_maps_that_are_not_the_image(images):

@@ -22,6 +22,6 @@ def test_the_first_layer_whitens_the_training_images_as_the_network_sees_them(ti
     prepared = prepare(tiny, recipe, target=None, device=torch.device("cpu"), progress=quiet)
     network = build_network("airbench", prepared, 0)
     load_weights(network, run)
-    filters = network.rows["whiten"].conv.weight.detach().flatten(1).double().numpy()
+    filters = network.rows["whiten"].weight.detach().flatten(1).double().numpy()
     white = filters[:12] @ patches
     np.testing.assert_allclose(white @ white.T / patches.shape[1], np.eye(12), atol=0.03)

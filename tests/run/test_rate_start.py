@@ -23,5 +23,5 @@ def test_a_whitening_layer_has_seen_the_images(tiny, quiet, monkeypatch):
     monkeypatch.setattr(rate, "make_update", lambda prepared, network, *_, **__: seen.append(network))
     monkeypatch.setattr(rate, "range_test", lambda *_, **__: None)
     find_rate(tiny, "airbench", named("fast-small").changed(["model.width=4"]), progress=quiet)
-    filters = seen[0].rows["whiten"].conv.weight.detach().flatten(1)[:12]
+    filters = seen[0].rows["whiten"].weight.detach().flatten(1)[:12]
     assert not torch.equal(filters, torch.eye(12))

@@ -9,7 +9,7 @@ from striate.base.errors import SettingsError
 EPS = 5e-4
 
 
-class Whiten(nn.Module):
+class Whiten(nn.Conv2d):
     """Each principal component of the patches, scaled to variance 1, and its negative: fixed filters, trained biases.
 
     (N, c_in, H, W) -> (N, 2 c_in kernel^2, H - kernel + 1, W - kernel + 1). Until `fit` has seen images each filter is
@@ -30,15 +30,14 @@ class Whiten(nn.Module):
     """
 
     def __init__(self, c_in: int, *, kernel: int = 2) -> None:
-        super().__init__()
         if kernel < 1:
             raise SettingsError(f"patches of {kernel} px cannot be", where="whiten", fix="use kernel=2")
-        self.conv = nn.Conv2d(c_in, 2 * c_in * kernel**2, kernel)
-        self.conv.weight.requires_grad_(False)
+        super().__init__(c_in, 2 * c_in * kernel**2, kernel)
+        self.weight.requires_grad_(False)
 
     def initialise(self, generator: Generator) -> None:
         """Set the filters to single pixels."""
-        self._set(torch.eye(self.conv.weight[0].numel()))
+        self._set(torch.eye(self.weight[0].numel()))
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:
@@ -47,22 +46,18 @@ class Whiten(nn.Module):
         Raises:
             SettingsError: the images have other channels than the layer's input, which is then not the image.
         """
-        if images.shape[1] != self.conv.in_channels:
-            what = f"whitening takes the image, not {self.conv.in_channels} maps"
+        if images.shape[1] != self.in_channels:
+            what = f"whitening takes the image, not {self.in_channels} maps"
             raise SettingsError(what, where="whiten", fix="make it the first row")
-        values, vectors = torch.linalg.eigh(covariance(images, self.conv.kernel_size[0]))
+        values, vectors = torch.linalg.eigh(covariance(images, self.kernel_size[0]))
         order = values.argsort(descending=True)
         self._set((vectors / (values + EPS).sqrt()).T[order])
 
     @torch.no_grad()
     def _set(self, filters: Tensor) -> None:
         """Store filters (c_in kernel^2, c_in kernel^2) and their negatives, with biases of 0."""
-        both = torch.cat([filters, -filters]).view_as(self.conv.weight)
-        self.conv.weight.copy_(both)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        self.weight.copy_(torch.cat([filters, -filters]).view_as(self.weight))
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
 
 
 def covariance(images: Tensor, kernel: int) -> Tensor:
