@@ -16,7 +16,7 @@ def write(root, **changed):
     lists = {
         "images": [f"{5 * index} {name}" for index, name in enumerate(names)],
         "image_class_labels": [f"{5 * index} {3 if 'Auk' in name else 1}" for index, name in enumerate(names)],
-        "classes": ["1 010.Owl", "3 007.Auk"],
+        "classes": ["1 010.Owl", "3 007.Little_Auk"],
         "train_test_split": [f"{5 * index} {int(index % 4 > 0)}" for index in range(len(names))],
     }
     for index, name in enumerate(names):
@@ -32,12 +32,21 @@ def write(root, **changed):
 def test_classes_and_the_published_split(tmp_path):
     names = write(tmp_path)
     data = open_dataset(tmp_path)
-    assert data.classes == ("Owl", "Auk")
+    assert data.classes == ("Owl", "Little Auk")
     truth = [data.classes[value] for value in data.target("label").values]
-    assert truth == ["Auk" if "Auk" in name else "Owl" for name in data.ids]
+    assert truth == ["Little Auk" if "Auk" in name else "Owl" for name in data.ids]
     assert {data.ids[index] for index in data.splits["test"]} == set(names[::4])
     assert len(data.splits["train"]) + len(data.splits["val"]) == 30
     assert data.images.read(3).shape == (10, 12, 3)
+
+
+def test_a_list_without_test_images_leaves_the_split_to_us(tmp_path):
+    write(tmp_path, train_test_split=[f"{5 * index} 1" for index in range(40)])
+    assert {name: len(found) for name, found in open_dataset(tmp_path).splits.items()} == {
+        "train": 28,
+        "val": 6,
+        "test": 6,
+    }
 
 
 def test_without_a_split_list_the_images_are_split_here(tmp_path):

@@ -114,6 +114,14 @@ def test_the_remedy_is_one_the_run_did_not_have(tmp_path: Path) -> None:
     assert last.command == "striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune"
 
 
+@pytest.mark.parametrize(("num_train", "is_told"), [(20_000, True), (20_001, False)])
+def test_few_images_that_are_only_moved_want_more_augmentation(tmp_path: Path, num_train: int, is_told: bool) -> None:
+    data = {"where": "birds/", "options": {}, "counts": {"train": num_train}, "class_counts": {"train": [9, 9, 9, 9]}}
+    first = tell(tmp_path, "augment=light", scores=(1.0, 0.7), dataset=data)[0]
+    assert ("only moves the images" in first.next) == is_told
+    assert first.command.endswith("--set augment=medium") == is_told
+
+
 @pytest.mark.parametrize(("score", "expected"), [(0.84, "under_fitting"), (0.86, "healthy")])
 def test_underfitting_is_a_poor_score_on_training_images(tmp_path: Path, score: float, expected: str) -> None:
     assert states(tell(tmp_path, scores=(score, score - 0.01))) == [expected]

@@ -25,8 +25,8 @@ def matches(root: Path) -> bool:
 def read(root: Path, where: str) -> Dataset:
     """Return the dataset of `images/`, `images.txt`, `image_class_labels.txt`, `classes.txt`, `train_test_split.txt`.
 
-    Each line of a list is an id, a blank and a value. Class names lose their number (`001.Albatross`). Without
-    `train_test_split.txt` (1 is train, 0 is test) the images have no splits of their own.
+    Each line of a list is an id, a blank and a value. Class names lose number and underscores (`003.Sooty_Albatross`).
+    Without `train_test_split.txt` (1 is train, 0 is test) the images have no splits of their own.
 
     Raises:
         DataError: the message has the line: an image without class or file, an id twice, a value that cannot be.
@@ -34,7 +34,7 @@ def read(root: Path, where: str) -> Dataset:
     Reference: Wah et al., The Caltech-UCSD Birds-200-2011 dataset (2011).
     """
     images, classes = _lines(root / IMAGES), _lines(root / CLASSES)
-    names = tuple(name.partition(".")[2] or name for _, name in classes.values())
+    names = tuple((name.partition(".")[2] or name).replace("_", " ") for _, name in classes.values())
     if len(set(names)) < len(names) or len(names) < 2:
         raise DataError("fewer than two classes, or two of one name", where=root / CLASSES, fix="mend the list")
     _check_pictures(root, images)
@@ -43,7 +43,8 @@ def read(root: Path, where: str) -> Dataset:
     splits = {}
     if (root / SPLIT).is_file():
         is_train = _values(root / SPLIT, images, {"0": 0, "1": 1})
-        splits = {name: np.flatnonzero(is_train == value) for name, value in (("train", 1), ("test", 0))}
+        members = {name: np.flatnonzero(is_train == value) for name, value in (("train", 1), ("test", 0))}
+        splits = {name: indices for name, indices in members.items() if len(indices)}
     ids = tuple(name for _, name in images.values())
     channels, said = sampled_channels(root / "images", list(ids))
     return Dataset(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from striate.evaluate.curves import WIDE_GAP, WIDE_RATIO
+from striate.run.recipe import MANY
 
 from .experiment import again, other
 from .reading import Reading, at, number
@@ -64,11 +65,20 @@ def _remedy(found: Reading) -> tuple[str, str]:
         return "Add label smoothing.", again(found, "train.label_smoothing=0.1")
     if not number(found.setting("model.dropout")) > 0 and at(found.info, "model.name") in {"bipyramid", "mlp"}:
         return "Add dropout before the last layer.", again(found, "model.dropout=0.3")
+    if not found.setting("transfer.weights") and _only_moves(found):
+        return "Strengthen the augmentation: so far it only moves the images.", again(found, "augment=medium")
     if not found.setting("transfer.weights"):
         what = "Every usual remedy is in use: start from published weights."
         options = ("--model", "mobilenet_v2", "--weights", "imagenet", "--recipe", "finetune")
         return what, other(found, *options)
     return "Strengthen the augmentation.", again(found, "augment=strong")
+
+
+def _only_moves(found: Reading) -> bool:
+    """Return whether few images are only mirrored and shifted; many need no more."""
+    kinds = {op["kind"] for op in found.setting("augment") or []}
+    num_train = number(at(found.info, "dataset.counts.train"))
+    return bool(kinds) and kinds <= {"flip", "alternating_flip", "shift"} and num_train <= MANY
 
 
 def still_improving(found: Reading) -> Remark | None:
