@@ -17,9 +17,7 @@ class Arm:
     def __init__(self, name: str, python: str, script: str, arguments: list[str], threads: int) -> None:
         import os
 
-        environment = dict(
-            os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="PASSIVE", TF_CPP_MIN_LOG_LEVEL="3"
-        )
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3")
         self.name = name
         self.process = subprocess.Popen(
             [python, str(HERE / script), *arguments, "--threads", str(threads)],

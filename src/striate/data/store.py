@@ -235,7 +235,7 @@ def _key(dataset: Dataset, used: Indices, geometry: Geometry, full_size: bool) -
 
 def _versions() -> tuple[object, ...]:
     """What decodes and resizes: another version may round a pixel differently."""
-    return DECODER, RESIZER, metadata.version("pillow"), metadata.version("torch")
+    return DECODER, RESIZER, *map(metadata.version, ("pillow", "simplejpeg", "torch"))
 
 
 def _room(folder: Path) -> int:

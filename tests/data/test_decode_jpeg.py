@@ -1,0 +1,80 @@
+"""JPEG pixels come from simplejpeg; they must be Pillow's, and so must every refusal."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import encoded, photo
+from PIL import Image, ImageFile
+
+from striate.base.errors import DataError
+from striate.data.decode import decode_bytes
+
+
+def by_pillow(data: bytes, short_side_px: int | None) -> npt.NDArray[np.uint8] | None:
+    """Pillow's own pixels of a file, None when it finds it damaged."""
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if short_side_px:
+                image.draft("", (short_side_px, short_side_px))
+            pixels = np.array(image)
+    except (OSError, SyntaxError):
+        return None
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def by_striate(data: bytes, short_side_px: int | None) -> npt.NDArray[np.uint8] | None:
+    try:
+        return decode_bytes(data, name="x.jpg", short_side_px=short_side_px)
+    except DataError as problem:
+        assert problem.where == "x.jpg"
+        return None
+
+
+files = st.builds(
+    lambda seed, height, width, mode, **options: encoded(photo(seed, (height, width)).convert(mode), **options),
+    st.integers(0, 9), st.integers(2, 220), st.integers(2, 220), st.sampled_from(["L", "RGB"]),
+    quality=st.sampled_from([20, 75, 97]), subsampling=st.sampled_from([0, 1, 2]), progressive=st.booleans(),
+)  # fmt: skip
+
+
+def assert_same(data: bytes, short_side_px: int | None) -> None:
+    ours, theirs = by_striate(data, short_side_px), by_pillow(data, short_side_px)
+    assert (ours is None) == (theirs is None)
+    if ours is not None and theirs is not None:
+        assert np.array_equal(ours, theirs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(files, st.sampled_from([None, 5, 16, 50]))
+def test_pixels_are_those_of_pillow_at_every_size(data: bytes, short_side_px: int | None) -> None:
+    assert by_striate(data, short_side_px) is not None
+    assert_same(data, short_side_px)
+
+
+@settings(max_examples=60, deadline=None)
+@given(files, st.sampled_from([None, 16]), st.floats(0.2, 1), st.floats(0, 1), st.integers(0, 255))
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of damaged metadata
+def test_damaged_files_are_refused_or_read_as_by_pillow(
+    data: bytes, short_side_px: int | None, kept: float, place: float, value: int
+) -> None:
+    cut = data[: int(kept * len(data))]
+    assert_same(cut, short_side_px)
+    changed = bytearray(data)
+    changed[700 + int(place * (len(data) - 701)) if len(data) > 701 else -1] = value  # behind the tables of the header
+    assert_same(bytes(changed), short_side_px)
+
+
+def test_a_second_picture_behind_the_first_is_not_read() -> None:
+    first, second = encoded(photo(1)), encoded(photo(2))
+    assert np.array_equal(by_striate(first + second, None), by_pillow(first, None))
+
+
+def test_a_jpeg_that_stores_rgb_itself_keeps_its_colours() -> None:
+    data = encoded(photo(3), keep_rgb=True, quality=95)
+    assert np.array_equal(by_striate(data, None), by_pillow(data, None))
+    assert np.abs(by_striate(data, None).astype(int) - np.asarray(photo(3))).mean() < 4
