@@ -66,6 +66,7 @@ def test_without_a_split_list_the_images_are_split_here(tmp_path):
         ({"images": ["0"]}, r"not an id, a blank and a value.*images.txt:1"),
         ({"image_class_labels": ["0 3"]}, r"'007.Auk/1 x.jpg' \(id 5, line 2 of images.txt\).*image_class_labels.txt"),
         ({"train_test_split": [f"{5 * index} 2" for index in range(40)]}, r"'2' is not one of.*train_test_split.txt:1"),
+        ({"train_test_split": [f"{5 * index} {int(index < 20)}" for index in range(40)]}, "'Owl' is in test but n"),
         ({"classes": ["1 010.Owl"]}, r"fewer than two classes.*classes.txt"),
     ],
 )

@@ -29,7 +29,8 @@ def read(root: Path, where: str) -> Dataset:
     Without `train_test_split.txt` (1 is train, 0 is test) the images have no splits of their own.
 
     Raises:
-        DataError: the message has the line: an image without class or file, an id twice, a value that cannot be.
+        DataError: the message has the line: an image without class or file, an id twice, a value that cannot be;
+            or the class that is in test but not in train.
 
     Reference: Wah et al., The Caltech-UCSD Birds-200-2011 dataset (2011).
     """
@@ -45,6 +46,10 @@ def read(root: Path, where: str) -> Dataset:
         is_train = _values(root / SPLIT, images, {"0": 0, "1": 1})
         members = {name: np.flatnonzero(is_train == value) for name, value in (("train", 1), ("test", 0))}
         splits = {name: indices for name, indices in members.items() if len(indices)}
+        untrained = np.setdiff1d(labels[members["test"]], labels[members["train"]])
+        if len(untrained):
+            what = f"class {shown(names[untrained[0]], 40)!r} is in test but not in train"
+            raise DataError(what, where=root / SPLIT, fix="give some of its images a 1")
     ids = tuple(name for _, name in images.values())
     channels, said = sampled_channels(root / "images", list(ids))
     return Dataset(
