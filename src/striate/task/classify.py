@@ -1,7 +1,7 @@
 """One class an image: softmax and cross-entropy."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from striate.data.sample import Target
 
-from .task import Decoded, counted, mean_scores
+from .task import Decoded, Described, counted, mean_scores
 
 
 @dataclass(frozen=True)
-class Classify:
+class Classify(Described):
     """Predict one of K classes; outputs are logits (N, K).
 
     Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7) and one weight a class when balanced.
@@ -43,28 +43,6 @@ class Classify:
             present = max(1, int((counts > 0).sum()))
             weights = tuple(float(counts.sum() / (present * count)) if count else 0.0 for count in counts)
         return cls(name, target.names, label_smoothing, weights)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the task described by `to_json`."""
-        weights = values.get("class_weights")
-        return cls(
-            values["target"],
-            tuple(values["names"]),
-            values.get("label_smoothing", 0.0),
-            tuple(weights) if weights else None,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain description."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "unit": "",
-            "monitor": self.monitor,
-            "monitor_mode": self.monitor_mode,
-            **asdict(self),
-        }
 
     @property
     def num_outputs(self) -> int:

@@ -1,7 +1,7 @@
 """One number an image, or a vector; an angle is two outputs, its sine and cosine."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,11 +12,11 @@ from torch import Tensor
 from striate.base.errors import DataError
 from striate.data.sample import Target
 
-from .task import Decoded, counted, mean_scores
+from .task import Decoded, Described, counted, mean_scores
 
 
 @dataclass(frozen=True)
-class Regress:
+class Regress(Described):
     """Predict D numbers. Loss: mean squared error of standardised numbers, or of sine and cosine for angles.
 
     Outputs are (N, D) standardised by the training split's `mean` and `std`; for angles (unit "deg") (N, 2 D), the
@@ -51,23 +51,6 @@ class Regress:
                 fix="choose another --target",
             )
         return cls(name, names, target.unit, tuple(values.mean(0).tolist()), tuple(std.tolist()))
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the task described by `to_json`."""
-        return cls(
-            values["target"], tuple(values["names"]), values["unit"], tuple(values["mean"]), tuple(values["std"])
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain description."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "monitor": self.monitor,
-            "monitor_mode": self.monitor_mode,
-            **asdict(self),
-        }
 
     @property
     def is_angle(self) -> bool:

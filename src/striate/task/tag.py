@@ -1,7 +1,7 @@
 """Several labels an image: one sigmoid a class."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from striate.data.sample import Target
 
-from .task import Decoded, counted, mean_scores
+from .task import Decoded, Described, counted, mean_scores
 
 
 @dataclass(frozen=True)
-class Tag:
+class Tag(Described):
     """Predict any number of K tags; outputs are logits (N, K), a tag is given at probability 0.5.
 
     Loss: binary cross-entropy, mean over tags and images; smoothing moves 0/1 towards 1/2; balanced weights
@@ -42,28 +42,6 @@ class Tag:
             share = np.asarray(train_values, dtype=np.float64).mean(0)
             weights = tuple(np.clip((1 - share) / np.maximum(share, 1e-9), 1, 100).tolist())
         return cls(name, target.names, label_smoothing, weights)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the task described by `to_json`."""
-        weights = values.get("positive_weights")
-        return cls(
-            values["target"],
-            tuple(values["names"]),
-            values.get("label_smoothing", 0.0),
-            tuple(weights) if weights else None,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain description."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "unit": "",
-            "monitor": self.monitor,
-            "monitor_mode": self.monitor_mode,
-            **asdict(self),
-        }
 
     @property
     def num_outputs(self) -> int:

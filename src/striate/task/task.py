@@ -1,8 +1,8 @@
 """The protocol of a task, and the table of tasks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -56,6 +56,21 @@ class Task(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` needs to make this task again."""
+
+
+class Described:
+    """A task that is a frozen dataclass: what describes it, and the way back. Its tuples are lists in a description."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the task described by `to_json`."""
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}  # type: ignore[arg-type]
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain description."""
+        shared = ("name", "kind", "unit", "monitor", "monitor_mode")
+        return {name: getattr(self, name) for name in shared} | asdict(self)  # type: ignore[call-overload]
 
 
 def _tasks() -> dict[str, Any]:
