@@ -1,8 +1,7 @@
 """The verbs in Python: open, train, study, predict, report. The command line calls these too."""
 
 import contextlib
-import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +38,15 @@ class Run:
         self.info = self.folder.info()
 
     def __repr__(self) -> str:
-        return run_text(self.folder)
+        return _safe_text(self.folder, facts_text)
+
+    def __str__(self) -> str:
+        return _safe_text(self.folder, run_text)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(run_text(self.folder))}</pre>"
+        from striate.report.card import run_card
+
+        return run_card(self.folder)
 
     @property
     def path(self) -> Path:
@@ -59,11 +63,13 @@ class Run:
         """One document an epoch."""
         return self.folder.history()
 
-    def predict(self, pictures: "Sequence[Path | str]", network: "nn.Module | None" = None) -> "list[Prediction]":
-        """Return a prediction for each picture file (or H x W x C uint8 array)."""
+    def predict(
+        self, pictures: "Path | str | Sequence[Path | str]", network: "nn.Module | None" = None
+    ) -> "list[Prediction]":
+        """Return a prediction for each picture file (or H x W x C uint8 array); one path is a list of one."""
         from striate.predict import Predictor
 
-        return Predictor.load(self.folder, network)(pictures)
+        return Predictor.load(self.folder, network)([pictures] if isinstance(pictures, str | Path) else pictures)
 
     def report(self) -> Path:
         """Write the report and return its path."""
@@ -80,10 +86,14 @@ class Study:
         self.info = self.folder.info()
 
     def __repr__(self) -> str:
-        return self.verdict or f"Study({str(self.path)!r}: not finished)"
+        with contextlib.suppress(Exception):
+            return self.verdict or f"Study({str(self.path)!r}: not finished)"
+        return f"Study({str(self.path)!r}: its verdict cannot be read)"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        from striate.report.card import study_card
+
+        return study_card(self.folder)
 
     @property
     def path(self) -> Path:
@@ -98,9 +108,9 @@ class Study:
         found = self.folder.verdict()
         return render(found) if found else ""
 
-    def run(self, variant: str, seed: int = 0) -> Run:
-        """Return one of its runs."""
-        return Run(self.folder.run(variant, seed))
+    def run(self, variant: str, seed: int = 0, fold: int = 0) -> Run:
+        """Return one of its runs; `fold` counts in a study over folds only."""
+        return Run(self.folder.run(variant, seed, fold if self.info["folds"] else None))
 
     def report(self) -> Path:
         """Write the report and return its path."""
@@ -128,7 +138,7 @@ def study(data: Dataset | str, variants: "Sequence[Variant] | None" = None, *, s
 
     dataset = open_dataset(data) if isinstance(data, str) else data
     dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
-    found = Study(carry_out([dataset], variants or ladder(), seeds=seeds, **options))
+    found = Study(carry_out([dataset], variants or ladder(), seeds=seeds, **_with_path(options)))
     found.report()
     return found
 
@@ -141,16 +151,22 @@ def train_run(dataset: Dataset, model: "Model", recipe: "Recipe", *, on_bad: str
 
     require(model)
     dataset, skipped = without_bad(dataset, on_bad, options.get("progress"))
-    run = carry_out(dataset, model, recipe, **options)
+    run = carry_out(dataset, model, recipe, **_with_path(options))
     write_skipped(run.path, skipped)
     report_run(run)
     return run
 
 
-def resume(path: Path, **options: Any) -> RunDir | StudyDir:
+def _with_path(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with `out`, which may be text in Python, as a path."""
+    return options | {"out": Path(options["out"])} if options.get("out") is not None else options
+
+
+def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
     """Go on with a run or a study, and write its report."""
     from striate.report import report_run, report_study
 
+    path = Path(path)
     if kind_of(path) == "study":
         from striate.study.execute import resume_study
 
@@ -164,7 +180,7 @@ def resume(path: Path, **options: Any) -> RunDir | StudyDir:
     return run
 
 
-def fork(path: Path, *, data: str | None = None, **options: Any) -> RunDir:
+def fork(path: Path | str, *, data: str | None = None, **options: Any) -> RunDir:
     """Start a new run with a run's network, recipe and seed on its data as they are now; see `train_run`."""
     from striate.run.execute import open_again
     from striate.run.network import stored_blueprint
@@ -172,7 +188,7 @@ def fork(path: Path, *, data: str | None = None, **options: Any) -> RunDir:
 
     run = RunDir(path)
     info = run.info()
-    recipe = Recipe.parse(info["recipe"], path / "run.json")
+    recipe = Recipe.parse(info["recipe"], run.path / "run.json")
     dataset, plan = open_again(run, data), stored_blueprint(info, run)
     same = {"recipe_name": info["recipe_name"], "seed": info["seed"], "target": info["task"]["target"]}
     return train_run(dataset, plan, recipe, **same, **options)
@@ -203,8 +219,8 @@ def study_ladder(
     return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
 
 
-def study_file(path: Path, **options: Any) -> StudyDir:
-    """Carry out a study file."""
+def study_file(path: Path, *, seeds: int | None = None, **options: Any) -> StudyDir:
+    """Carry out a study file; `seeds` instead of its own number of them."""
     from striate.base.settings import read_toml
     from striate.study.grid import plan_of
     from striate.study.plan import read_plan
@@ -219,7 +235,7 @@ def study_file(path: Path, **options: Any) -> StudyDir:
     )
     options |= {
         "plan": plan_of(read_toml(path)),
-        "seeds": table.seeds,
+        "seeds": seeds or table.seeds,
         "baseline": table.baseline,
         "target": table.target,
         "name": path.stem,
@@ -253,9 +269,11 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     What else would make results suffer is said, and travels with the dataset into the run folder.
 
     Raises:
-        DataError: a file cannot be used and `on_bad` is "stop"; all are listed.
+        DataError: a file cannot be used and `on_bad` is "stop", all are listed; or, whatever `on_bad` says, more than
+            a few images of val or test are identical copies of training images, see `check_leaks`.
     """
     from striate.data.check import exclude_bad, prescan
+    from striate.data.check_leaks import require_apart
 
     if on_bad not in {"stop", "skip"}:
         raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
@@ -263,6 +281,7 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     findings = prescan(dataset, progress=progress)
     if on_bad == "stop":
         findings.require_usable(dataset)
+    require_apart(dataset, findings)
     warnings = [item for item in findings if item.severity == "warning"]
     for item in warnings:
         progress.line(f"warning: {item.text}")
@@ -314,7 +333,12 @@ def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict
 
 
 def run_text(run: RunDir) -> str:
-    """Return what a person wants to know of a run, in a few lines."""
+    """Return what a person wants to know of a run, in a few lines: its facts, its state and the next experiment."""
+    return "\n".join([facts_text(run), *(f"  {line}" for line in _state_text(run))])
+
+
+def facts_text(run: RunDir) -> str:
+    """Return a run's scores, size, time and folder, from its small documents alone."""
     info, scores = run.info(), run.scores()
     task, result = info["task"], info.get("result")
     lines = [f"{info['name']} on {shown(info['dataset']['name'])}: {info['status']}"]
@@ -326,8 +350,14 @@ def run_text(run: RunDir) -> str:
         speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
         lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
     lines.append(f"  folder {run.path}" + (f", report {run.report}" if run.report.exists() else ""))
-    lines += [f"  {line}" for line in _state_text(run)]
     return "\n".join(lines)
+
+
+def _safe_text(run: RunDir, write: Callable[[RunDir], str]) -> str:
+    """The text of a run; of one whose documents are gone or broken its folder, since printing must not fail."""
+    with contextlib.suppress(Exception):
+        return write(run)
+    return f"Run({str(run.path)!r}: its documents cannot be read)"
 
 
 def _state_text(run: RunDir) -> list[str]:

@@ -44,7 +44,7 @@ def mixed(root: Path, count: int = 12) -> Path:
 def test_a_clean_folder_has_no_problems(tmp_path: Path) -> None:
     findings = check(open_dataset(mixed(tmp_path / "set", 16)))
     assert findings.problems == () and not len(findings.bad)
-    assert repr(findings) == f"Findings({len(findings)} notes)"
+    assert repr(findings).startswith(f"Findings({len(findings)} notes)\n  note: ")
     assert findings.summary()["formats"] == {"JPEG": 32} and findings.summary()["median"] == [48, 64]
     assert to_json(findings.to_dict())
 

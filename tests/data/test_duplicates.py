@@ -125,6 +125,48 @@ def test_a_set_of_look_alikes_is_judged_more_strictly() -> None:
     assert near.least > 0.98 and (0, 300) in {tuple(pair) for pair in near.pairs.tolist()}
 
 
+def thumbs_of(pictures: list[Image.Image]) -> np.ndarray:
+    return np.stack(
+        [np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.BOX), np.float32) for picture in pictures]
+    )
+
+
+def noisy(thumb: np.ndarray, count: int, noise: float) -> np.ndarray:
+    return thumb + RNG.normal(0, noise, (count, 32, 32))
+
+
+def near_of(thumbs: np.ndarray) -> Alike:
+    pictures = np.clip(thumbs, 0, 255).astype(np.uint8)
+    return next(iter(look_alikes(pictures, np.zeros((len(pictures), 3), dtype=np.float32))))
+
+
+@pytest.mark.parametrize("bursts", [(5,), (12,), (5, 5, 5, 5), (10,) * 10])
+def test_bursts_make_no_set_of_look_alikes(photos: list[Image.Image], bursts: tuple[int, ...]) -> None:
+    """Several copies of one picture, as a camera or an augmentation before the split makes them, hide no other copy."""
+    thumbs = thumbs_of(photos)
+    parts = [noisy(thumbs[place], size, 6.0) for place, size in enumerate(bursts)]
+    near = near_of(np.concatenate([thumbs, *parts, noisy(thumbs[50], 1, 6.0)]))
+    last = len(photos) + sum(bursts)
+    assert near.least == 0.9 and (50, last) in {tuple(pair) for pair in near.pairs.tolist()}
+    assert len(near.pairs) == 1 + sum(size * (size + 1) // 2 for size in bursts)
+
+
+def test_pictures_of_one_subject_are_a_set_of_look_alikes(photos: list[Image.Image]) -> None:
+    """As X-rays are: one form in all of them, details of their own."""
+    body, details = thumbs_of(photos[:1])[0], thumbs_of(photos[1:])
+    near = near_of(body + 0.2 * (details - details.mean(axis=(1, 2), keepdims=True)))
+    assert near.least > 0.98 and not len(near.pairs)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_real_sets_of_look_alikes(real_data: Path, name: str) -> None:
+    from striate.data import open_dataset
+
+    images = open_dataset(real_data / name, limit={"train": 1200, "val": 400, "test": 400}).images
+    thumbs = np.stack([thumbs_of([Image.fromarray(images.read(index)[..., 0])])[0] for index in range(len(images))])
+    assert near_of(thumbs).least > 0.98
+
+
 def test_flat_pictures_are_no_copies_of_each_other() -> None:
     thumbs = np.full((20, 32, 32), 7, dtype=np.uint8)
     assert all(not len(found.pairs) for found in look_alikes(thumbs, np.zeros((20, 3), dtype=np.float32)))

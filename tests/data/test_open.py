@@ -12,6 +12,7 @@ from pictures import tree, write
 
 from striate.base.errors import DataError
 from striate.data import open_dataset
+from striate.data.check import check
 from striate.data.sources import images as image_sources
 from striate.data.sources.names import natural_key
 
@@ -165,7 +166,19 @@ def test_junk_is_left_out_and_counted(tmp_path: Path) -> None:
     write(root / "dog" / "UPPER.JPG")
     dataset = open_dataset(root)
     assert dataset.classes == ("cat", "dog") and len(dataset) == 17
-    assert "left out: 6 system or hidden files and folders, 2 files that are not pictures" in dataset.notes[-2]
+    said = "left out: 6 system or hidden files and folders, 2 files that are not pictures by their name"
+    assert f"{said} (dog/no_extension, dog/notes.txt)" in dataset.notes[-2]
+
+
+def test_every_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    root = tree(tmp_path, TWO)
+    names = [f"cat/{number}.txt" for number in range(6)]
+    for name in names:
+        (root / name).write_bytes(b"junk")
+    dataset = open_dataset(root)
+    assert any("(cat/0.txt, cat/1.txt, cat/2.txt, cat/3.txt, ...)" in note for note in dataset.notes)
+    layout = check(dataset).to_dict()["findings"]
+    assert [item["ids"] for item in layout if "not pictures by their name" in item["text"]] == [names]
 
 
 def test_links_and_folders_named_like_pictures(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pictures import tree
+from PIL import Image
 
 from striate.base import torchvision
 from striate.base.errors import DataError
 from striate.data import open_dataset
+from striate.data.decode import decode
 from striate.data.sources import idx, toy
 from striate.data.sources.arrays import from_arrays, to_uint8
 
@@ -93,6 +95,22 @@ def test_cifar_binary(tmp_path: Path, fine: int, names: str) -> None:
     assert "not a whole number of records" in refused(tmp_path).what
 
 
+@pytest.mark.parametrize(("names", "wrong"), [(None, 77), (None, 10), ("a\nb\nc\n", 3)])
+def test_an_impossible_cifar_label(tmp_path: Path, names: str | None, wrong: int) -> None:
+    records = RNG.integers(0, 256, (20, 1 + 3 * 32 * 32), dtype=np.uint8)
+    records[:, 0] = np.arange(20) % 3
+    if names:
+        (tmp_path / "batches.meta.txt").write_text(names)
+    (tmp_path / "data_batch_1.bin").write_bytes(records.tobytes())
+    assert open_dataset(tmp_path).classes == (("a", "b", "c") if names else ("0", "1", "2"))
+    records[7, 0] = records[11, 0] = wrong
+    (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
+    problem = refused(tmp_path)
+    count = 3 if names else 10
+    assert problem.what == f"record 7 (the first is 0) has label {wrong}, but there are {count} classes"
+    assert problem.where == str(tmp_path / "test_batch.bin")
+
+
 def npz(path: Path, **arrays: np.ndarray) -> Path:
     np.savez(path, **arrays)
     return path
@@ -148,6 +166,22 @@ def test_arrays_of_every_form() -> None:
     for labels in (np.array([-1] * 6), np.full((6, 2), 3), np.full(6, np.nan), np.arange(5)):
         with pytest.raises(DataError):
             from_arrays(images, labels)
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_sixteen_bits_become_eight_as_in_files(tmp_path: Path, order: str) -> None:
+    level = np.arange(65536).reshape(1, 256, 256)
+    grey = to_uint8(level.astype(order), "")
+    assert np.array_equal(grey[..., 0], np.rint(level * 255 / 65535)) and grey.dtype == np.uint8
+    Image.fromarray(level[0].astype(np.uint16)).save(tmp_path / "grey.png")
+    assert np.array_equal(grey[0], decode(tmp_path / "grey.png", channels=1))
+    colour = RNG.integers(0, 65536, (2, 8, 8, 3)).astype(order)
+    assert np.array_equal(to_uint8(colour, ""), colour.astype(np.int64) // 256)
+    path = npz(tmp_path / "deep.npz", images=RNG.integers(0, 65536, (20, 6, 6)).astype(order), labels=np.arange(20) % 2)
+    assert open_dataset(path).images.array.max() > 200
+    with pytest.raises(DataError, match="none above 255"):  # they would all be black
+        to_uint8((level % 256).astype(order), "")
+    assert np.array_equal(to_uint8((level % 2).astype(order), ""), (level % 2 * 255)[..., None])
 
 
 def test_the_toy_is_a_function_of_its_name() -> None:

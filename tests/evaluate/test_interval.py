@@ -188,7 +188,32 @@ def test_many_seeds_without_image_noise_equal_welch() -> None:
 def test_identical_variants_do_not_differ() -> None:
     right = np.random.default_rng(0).random((3, 100)) < 0.8
     found = paired_difference(right, right)
-    assert found.mean == 0 and found.probability == 0.5 and not found.is_separable
+    assert found.mean == 0 and found.probability == pytest.approx(0.5) and not found.is_separable
+
+
+def test_two_seeds_always_give_an_interval() -> None:
+    """Satterthwaite's degrees of freedom fall below 1 where the parts of the variance nearly cancel."""
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        a, b = world(rng, 2, 30, (0.1, 0.1))
+        found = paired_difference(a, b)
+        assert math.isfinite(found.interval[0]) and found.interval[0] < found.mean < found.interval[1]
+
+
+def test_two_seeds_that_err_on_opposite_images_have_the_interval_of_one() -> None:
+    truth = np.arange(26) % 2
+    opposite, same = np.stack([truth == 0, truth == 1]), np.stack([truth == 0, truth == 0])
+    assert mean_interval(opposite) == pytest.approx(mean_interval(same), abs=0.01)
+
+
+def test_intervals_of_networks_that_guess_hold_the_truth() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        truth = rng.integers(0, 2, 60)
+        a, b = (rng.integers(0, 2, (2, 1)) == truth for _ in range(2))
+        low, high = paired_difference(a, b).interval
+        held += low <= 0 <= high
+    assert held >= 380
 
 
 def test_variants_without_any_variation() -> None:

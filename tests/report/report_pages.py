@@ -1,11 +1,12 @@
 """A report read back by an independent parser: a small tree of elements."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-VOID = {"meta", "img", "br", "hr", "input", "link"}
+VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 
 
 @dataclass
@@ -25,13 +26,15 @@ class Element:
 
     @property
     def text(self) -> str:
-        """All text below, as a reader sees it."""
-        return " ".join(" ".join(self._texts()).split())
+        """All text below, as a reader sees it; a place where a line may break (`wbr`) is nothing."""
+        return " ".join(re.sub(r" ?\0 ?", "", " ".join(self._texts())).split())
 
     def _texts(self) -> Iterator[str]:
         for child in self.children:
             if isinstance(child, str):
                 yield child
+            elif child.tag == "wbr":
+                yield "\0"
             elif child.tag not in {"script", "style"}:
                 yield from child._texts()
 

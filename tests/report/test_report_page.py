@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 import time
 from collections.abc import Sequence
 from itertools import cycle, pairwise
@@ -149,7 +150,7 @@ def run_with(path: Path, texts: Sequence[str], names: tuple[str, ...], kind: str
     info["dataset"]["options"] = {next(text): next(text)}
     info["dataset"]["findings"] = [{"kind": next(text), "severity": next(text), "text": next(text)}]
     info["recipe"], info["versions"] = {next(text): {next(text): next(text)}}, {next(text): next(text)}
-    info["command"] = f"striate train {next(text)}"
+    info["command"] = shlex.join(["striate", "train", next(text)])
     row = {"block": next(text), "name": next(text), "options": {next(text): next(text)}, "inputs": [next(text)]}
     info["model"]["blueprint"]["rows"][0] |= row
     (path / "run.json").write_text(json.dumps(info))

@@ -7,6 +7,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from striate import api
@@ -25,10 +26,13 @@ def folder(tmp_path):
     for index in range(48):
         picture = rng.integers(0, 120, (16, 16, 3), dtype=np.uint8)
         picture[8 * (index % 2) : 8 * (index % 2) + 8] += 100
-        path = tmp_path / "data" / "ab"[index % 2] / f"{index:02d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
+        save(picture, tmp_path / "data" / "ab"[index % 2] / f"{index:02d}.png")
     return tmp_path / "data"
+
+
+def save(picture, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
 
 
 @pytest.fixture
@@ -60,6 +64,24 @@ def test_moved_data_are_named_and_found_again(stopped, folder, recipe, quiet, tm
     assert run.info()["dataset"]["where"] == str(tmp_path / "elsewhere")
 
 
+def test_what_makes_other_bits_is_warned_of_and_kept(stopped, quiet, capsys):
+    torch.set_num_threads(2)
+    try:
+        run = resume(stopped, progress=quiet)
+    finally:
+        torch.set_num_threads(1)
+    (note,) = run.info()["notes"]
+    end = "but not bit-identical to an uninterrupted run: threads was 1, is 2"
+    assert note.startswith("resumed at step ")
+    assert note.endswith(end)
+    assert capsys.readouterr().err == f"warning: {note}\n"
+
+
+def test_on_the_same_machine_nothing_is_warned_of(stopped, quiet, capsys):
+    assert resume(stopped, progress=quiet).info()["notes"] == []
+    assert capsys.readouterr().err == ""
+
+
 def test_a_picture_that_is_gone_is_a_changed_dataset(stopped, folder, quiet):
     name = RunDir(stopped).splits()["train"][0]
     (folder / name).unlink()
@@ -71,7 +93,9 @@ def test_a_picture_that_is_gone_is_a_changed_dataset(stopped, folder, quiet):
 
 def test_a_fork_takes_settings_and_data_as_they_are_now(stopped, folder, quiet, tmp_path):
     (folder / RunDir(stopped).splits()["train"][0]).unlink()
-    shutil.copytree(folder / "b", folder / "c")
+    rng = np.random.default_rng(1)
+    for index in range(24):
+        save(rng.integers(0, 250, (16, 16, 3), dtype=np.uint8), folder / "c" / f"{index:02d}.png")
     before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     with pytest.raises(ModelError):
         api.resume(stopped, progress=quiet)

@@ -152,6 +152,41 @@ def test_settings_that_do_not_go_together_are_refused(change, says):
         named("baseline").changed(change)
 
 
+def test_an_operation_by_its_name_alone_is_a_list_of_one():
+    (op,) = named("baseline").changed(["augment=trivialaugment"]).augment
+    assert op.kind == "trivialaugment"
+    assert [one.kind for one in named("baseline").changed(["augment=light"]).augment] == ["flip", "shift"]
+    assert named("baseline").changed(["augment=auto"]).augment is None
+    assert named("baseline").changed(["augment=none"]).augment == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("strongg", "unknown augmentation 'strongg' -- fix: did you mean 'strong'"),
+        ("flipp", "did you mean 'flip'"),
+        ("xyz", "choose one of none, light, medium, strong, flip"),
+        ("['flip','cutmx']", "unknown operation 'cutmx' -- fix: did you mean 'cutmix'"),
+        ("[3]", "augment.0"),
+        ("3", "valid tuple"),
+    ],
+)
+def test_an_augmentation_that_is_not_there_names_the_nearest(value, says):
+    with pytest.raises(SettingsError, match=says):
+        named("baseline").changed([f"augment={value}"])
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_numbers_are_not_balanced(tiny, recipe, quiet, tmp_path, balance):
+    recipe = recipe.changed([f"data.balance={balance}"])
+    with pytest.raises(SettingsError, match="numbers have no classes to balance") as caught:
+        train(tiny, "bipyramid", recipe, target="place", out=tmp_path / "run", progress=quiet)
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "run").exists()
+    tags = prepare(tiny, recipe, target="tags", device=torch.device("cpu"), progress=quiet)
+    assert tags.recipe.data.balance == balance
+
+
 def test_every_setting_is_described():
     text = TrainSettings.__doc__ or ""
     obvious = {"batch_size", "optimiser", "lr", "schedule", "warmup", "label_smoothing", "precision"}

@@ -145,17 +145,10 @@ def test_a_preset_beside_weights_that_have_their_own_is_refused(tiny, base, quie
         )
 
 
-@pytest.mark.parametrize(
-    ("change", "model", "message"),
-    [
-        ("train.frozen=conv9", "bipyramid", "conv9"),
-        ("transfer.head=only", "squeezenet1_1", "does not end in a linear layer"),
-    ],
-)
-def test_what_does_not_fit_the_network_is_refused_before_a_folder(tiny, quiet, tmp_path, change, model, message):
-    recipe = named("baseline").changed([change, "train.precision=float32", "data.size=32", "train.epochs=1"])
-    with pytest.raises(SettingsError, match=message):
-        train(tiny, model, recipe, out=tmp_path / "x", progress=quiet)
+def test_what_does_not_fit_the_network_is_refused_before_a_folder(tiny, quiet, tmp_path):
+    recipe = named("baseline").changed(["train.frozen=conv9", "train.precision=float32", "train.epochs=1"])
+    with pytest.raises(SettingsError, match="conv9"):
+        train(tiny, "bipyramid", recipe, out=tmp_path / "x", progress=quiet)
     assert not (tmp_path / "x").exists()
 
 

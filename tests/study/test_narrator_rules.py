@@ -12,9 +12,11 @@ from striate.base.files import to_json
 from striate.base.rundir import RunDir
 from striate.evaluate.scores import scores_of
 from striate.evaluate.table import Predictions, write_predictions
+from striate.model.ablate import ablate, parts_of
+from striate.model.zoo import blueprint, names
 from striate.run.recipe import named
 from striate.study.narrator import Remark, narrate
-from striate.study.narrator.reading import USUAL_RATE
+from striate.study.narrator.reading import SKIPPING, USUAL_RATE
 from striate.study.narrator.remark import ordered
 from striate.study.narrator.symptoms import late_fall
 from striate.train.optim import DEFAULT_LR
@@ -110,8 +112,32 @@ def test_the_remedy_is_one_the_run_did_not_have(tmp_path: Path) -> None:
     second = tell(tmp_path / "2", "augment=medium", recipe="baseline", scores=(1.0, 0.7))[0]
     assert second.command.endswith("--set augment=medium --set train.weight_decay=0.05")
     (tmp_path / "3").mkdir()
-    last = tell(tmp_path / "3", scores=(1.0, 0.7))[0]
-    assert last.command == "striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune"
+    averaged = tell(tmp_path / "3", scores=(1.0, 0.7))[0]
+    assert averaged.command.endswith("--set train.swa=0.25")
+
+
+@pytest.mark.parametrize("average", ["train.swa=0.25", "train.ema=0.99"])
+def test_every_usual_remedy_is_in_use_only_with_averaged_weights(tmp_path: Path, average: str) -> None:
+    last = tell(tmp_path, average, "data.size=32", scores=(1.0, 0.7))[0]
+    assert last.next.startswith("Every usual remedy")
+    assert last.command == "striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune --size 32"
+
+
+def test_a_gap_of_a_run_that_still_improves_wants_longer_training_before_other_weights(tmp_path: Path) -> None:
+    steady = list(np.linspace(1.4, 0.5, 20))
+    told = tell(tmp_path, "train.swa=0.25", train=steady, val=steady, scores=(1.0, 0.7))[0]
+    assert told.state == "over_fitting" and told.command.endswith("--set train.epochs=40")
+
+
+def test_a_short_run_wants_longer_training_before_other_weights(tmp_path: Path) -> None:
+    told = tell(tmp_path, train=fall(1.4, 0.5, 4), val=fall(1.4, 0.9, 4), scores=(0.95, 0.7))[0]
+    assert told.state == "over_fitting" and told.command.endswith("--set train.epochs=20")
+
+
+def test_a_transfer_run_with_strong_augmentation_is_not_told_to_strengthen_it(tmp_path: Path) -> None:
+    changes = ("transfer.weights=imagenet", "train.label_smoothing=0.1", "model.dropout=0.2", "augment=strong")
+    told = tell(tmp_path, *changes, recipe="finetune", scores=(1.0, 0.7))[0]
+    assert told.command.endswith("--set train.swa=0.25")
 
 
 @pytest.mark.parametrize(("num_train", "is_told"), [(20_000, True), (20_001, False)])
@@ -159,11 +185,27 @@ def test_a_high_rate_is_told_where_little_was_learned(tmp_path: Path, lr: float,
     assert ("rate_too_high" in states(remarks)) == is_told
 
 
+BARE = {"name": "bipyramid", "blueprint": {"rows": [{"block": "conv", "options": {}}]}}
+
+
 @pytest.mark.parametrize(("bursts", "is_told"), [(1, False), (2, True)])
 def test_validation_loss_far_above_guessing_is_a_high_rate(tmp_path: Path, bursts: int, is_told: bool) -> None:
     val = [3 * GUESS] * bursts + fall(1.4, 1.2, 20 - bursts)
+    remarks = tell(tmp_path, train=fall(1.4, 1.1), val=val, scores=(0.5, 0.48), model=BARE)
+    assert ("rate_too_high" in states(remarks)) == is_told
+
+
+@pytest.mark.parametrize(("bursts", "is_told"), [(4, False), (5, True)])
+def test_fifty_steps_of_batch_norm_say_nothing_of_the_rate(tmp_path: Path, bursts: int, is_told: bool) -> None:
+    """400 images in batches of 32 are 13 steps an epoch: the first 3 epochs do not count, and of others two must."""
+    val = [26.0] * bursts + fall(1.4, 1.2, 20 - bursts)
     remarks = tell(tmp_path, train=fall(1.4, 1.1), val=val, scores=(0.5, 0.48))
     assert ("rate_too_high" in states(remarks)) == is_told
+
+
+def test_two_epochs_of_the_usual_recipe_are_told_to_train_longer(tmp_path: Path) -> None:
+    remarks = tell(tmp_path, train=[1.5, 1.3], val=[36.6, 30.0], scores=(0.25, 0.25))
+    assert states(remarks) == ["under_fitting"] and remarks[0].command.endswith("--set train.epochs=20")
 
 
 def test_memorising_is_no_high_rate_though_validation_loss_is_far_above_guessing(tmp_path: Path) -> None:
@@ -206,6 +248,37 @@ def test_vanishing_gradients_are_a_thousandth_of_the_last_row(tmp_path: Path, ra
         assert told[0].command.endswith("--set model.activation=relu")
 
 
+@pytest.mark.parametrize(
+    ("changes", "block", "expected"),
+    [
+        ((), "conv", "model.norm=batch"),
+        (("model.norm=batch", "model.depth=10"), "conv", "model.depth=5"),
+        (("model.norm=group",), "conv", "--model xception_small"),
+        (("model.norm=group",), "basic", ""),
+    ],
+)
+def test_what_lets_the_gradient_through_is_never_there_already(
+    tmp_path: Path, changes: tuple[str, ...], block: str, expected: str
+) -> None:
+    flat, rows = [1.38] * 20, network([1e-4, 0.1, 1.0], [0.0, 0.0, 0.0])
+    model = {"name": "bipyramid", "blueprint": {"rows": [{"block": block, "options": {}}]}}
+    numbers: dict[str, Any] = {"train": flat, "val": flat, "scores": (0.25, 0.25), "rows": rows, "model": model}
+    told = tell(tmp_path, "augment=light", *changes, recipe="baseline", **numbers)[0]
+    assert told.state == "vanishing_gradients" and told.command.endswith(expected)
+    assert bool(expected) == bool(told.command) and "--model bipyramid --model" not in told.command
+
+
+def test_the_blocks_with_skips_are_those_that_can_be_built_without() -> None:
+    with_skips = set()
+    for name in names():
+        plan = blueprint(name)
+        if "skip" in parts_of(plan):
+            bare = ablate(plan, ("skip",))
+            pairs = zip(plan.rows, bare.rows, strict=False)
+            with_skips |= {a.block for a, b in pairs if b.options.get("skip") is False and a != b}
+    assert with_skips and with_skips - SKIPPING == set()
+
+
 def test_gradients_of_a_network_that_learns_are_left_alone(tmp_path: Path) -> None:
     assert states(tell(tmp_path, rows=network([1e-5, 0.1, 1.0], [0.0, 0.9, 0.0]))) == ["dead_units"]
     (tmp_path / "2").mkdir()
@@ -218,8 +291,7 @@ def test_batch_norm_wants_eight_images(tmp_path: Path, size: int, sureness: str 
     found = next((one.sureness for one in remarks if one.state == "batch_too_small_for_norm"), None)
     assert found == sureness
     (tmp_path / "2").mkdir()
-    bare = {"name": "bipyramid", "blueprint": {"rows": [{"block": "conv", "options": {}}]}}
-    assert states(tell(tmp_path / "2", batch_size=size, model=bare)) == ["healthy"]
+    assert states(tell(tmp_path / "2", batch_size=size, model=BARE)) == ["healthy"]
 
 
 @pytest.mark.parametrize(("sure", "is_told"), [((0.7, 0.55), False), ((0.7, 0.7), True)])

@@ -1,6 +1,7 @@
 """The verdict finds what was planted, and says no more than the data hold."""
 
 import json
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from striate.base.errors import ModelError
 from striate.base.files import to_json
 from striate.base.rundir import StudyDir
 from striate.study.compare import Comparison, Entrant, Trial
-from striate.study.verdict import decide, select, verdict_of
+from striate.study.verdict import decide, render, select, verdict_of
 
 Plant = Callable[..., StudyDir]
 
@@ -32,7 +33,7 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
     verdict = decide(plant({"mlp": 0.5, "baseline": 0.7, "regularized": 0.85}))
     assert set(verdict) == {
         *("metric", "mode", "unit", "split_chosen_on", "split_reported", "best", "ties", "variants", "differences"),
-        *("sentences", "baseline", "advice", "learning_curve"),
+        *("sentences", "baseline", "advice", "learning_curve", "rungs", "dropped", "chance"),
     }
     assert set(verdict["variants"][0]) == {
         *("name", "text", "n", "val", "test", "gap", "overfit_epoch", "best_epoch", "time_s", "parameters", "macs"),
@@ -230,6 +231,93 @@ def test_a_baseline_that_wins_is_named_as_such(plant: Plant) -> None:
     verdict = decide(plant({"baseline": 0.85, "other": 0.6}))
     assert verdict["best"] == "baseline" and "It is the baseline itself" in text(verdict)
     assert len(verdict["differences"]) == 1
+
+
+LADDER = {
+    "baseline": {"augment": [], "train": {"lr": 1}, "text": "bare"},
+    "augmented": {"augment": None, "train": {"lr": 1}, "text": "+"},
+    "regularized": {"augment": None, "train": {"lr": 2}, "text": "+ +"},
+}
+
+
+def as_ladder(study: StudyDir) -> StudyDir:
+    info = study.info()
+    for variant in info["variants"]:
+        variant["recipe"] = LADDER.get(variant["name"], {"augment": [], "train": {"lr": 9}})
+    study.save_info(info)
+    return study
+
+
+def test_each_rung_of_a_ladder_is_held_against_the_one_before(plant: Plant) -> None:
+    skills = {"mlp": 0.4, "baseline": 0.5, "augmented": 0.7, "other": 0.3, "regularized": 0.7}
+    verdict = decide(as_ladder(plant(skills, luck=0.0)))
+    assert [(one["a"], one["b"]) for one in verdict["rungs"]] == [
+        ("augmented", "baseline"),
+        ("regularized", "augmented"),
+    ]
+    first, second = verdict["rungs"]
+    means = {name: row(verdict, name)["test"]["mean"] for name in skills}
+    assert first["mean"] == pytest.approx(means["augmented"] - means["baseline"]) and first["separable"]
+    assert second["mean"] == pytest.approx(means["regularized"] - means["augmented"]) and not second["separable"]
+    low, high = first["interval"]
+    said = next(one for one in verdict["sentences"] if one.startswith("Gain of each rung"))
+    assert f"augmented +{100 * first['mean']:.1f} points ({100 * low:.1f} to {100 * high:.1f} points)" in said
+    assert "then regularized" in said and said.endswith("cannot be told from zero).")
+
+
+def test_a_gain_of_a_rung_is_above_zero_where_less_is_better(write_study: Any, make_angles: Any) -> None:
+    errors = {"baseline": 12.0, "augmented": 6.0, "regularized": 9.0}
+    verdict = decide(as_ladder(angles(write_study(kind="value"), make_angles, errors)))
+    (said,) = [one for one in verdict["sentences"] if one.startswith("Gain of each rung")]
+    assert f"augmented +{-verdict['rungs'][0]['mean']:.2f} degrees" in said
+    assert f"regularized -{verdict['rungs'][1]['mean']:.2f} degrees" in said
+
+
+def test_variants_that_do_not_build_on_each_other_have_no_rungs(plant: Plant) -> None:
+    verdict = decide(as_ladder(plant({"baseline": 0.5, "x": 0.6, "y": 0.7})))
+    assert verdict["rungs"] == [] and "rung" not in text(verdict)
+
+
+def dropped_study(plant: Plant) -> StudyDir:
+    """`bad` was given up after two seeds; its difference from the best cannot be told from zero on the test images."""
+    runs = {"bad": {"time_s": 5.0}}
+    study = plant({"baseline": 0.6, "good": 0.8, "bad": 0.79}, runs=runs, num_test=30, num_val=2000)
+    shutil.rmtree(study.run("bad", 2).path)
+    return study
+
+
+def test_a_variant_that_was_given_up_neither_ties_nor_is_cheap_nor_missing(plant: Plant) -> None:
+    study = dropped_study(plant)
+    before = decide(study)
+    assert before["ties"] == ["bad"] and "the cheaper choice" in text(before) and "bad-seed2 (missing)" in text(before)
+    verdict = decide(study, {"bad": {"text": "bad was given up"}})
+    assert verdict["dropped"] == ["bad"] and verdict["ties"] == [] and row(verdict, "bad")["n"] == 2
+    said = text(verdict) + " ".join(one["text"] for one in verdict["advice"])
+    assert "bad" not in said and "good is best" in said
+    assert "x given up early" in render(verdict)
+    study.save_info(study.info() | {"dropped": {"bad": {}}})
+    assert decide(study)["dropped"] == ["bad"]
+
+
+def test_runs_of_a_variant_given_up_that_broke_are_still_said(plant: Plant) -> None:
+    study = dropped_study(plant)
+    run = study.run("bad", 1)
+    run.save_info({**run.info(), "status": "diverged"})
+    assert "Not counted: bad-seed1 (diverged);" in text(decide(study, ["bad"]))
+
+
+def test_a_variant_given_up_is_never_the_best(plant: Plant) -> None:
+    study = plant({"baseline": 0.6, "good": 0.7, "bad": 0.9})
+    assert decide(study)["best"] == "bad" and decide(study, ["bad"])["best"] == "good"
+
+
+@pytest.mark.parametrize(("train", "skill", "word"), [(0.5, 0.5, "underfits"), (0.9, 0.9, "hardly overfits")])
+def test_a_network_that_learned_nothing_is_not_praised_for_its_gap(
+    plant: Plant, train: float, skill: float, word: str
+) -> None:
+    verdict = decide(plant({"baseline": skill, "other": skill}, luck=0.0, runs={"baseline": {"train": train}}))
+    said = next(one for one in verdict["sentences"] if one.startswith(f"baseline {word}"))
+    assert ("has not fitted what it was shown" in said) == (word == "underfits") != ("remedy to remove" in said)
 
 
 def simulated(rng: np.random.Generator, gains: dict[str, float], luck: float) -> Comparison:

@@ -206,6 +206,17 @@ def test_the_mean_of_networks_is_their_mean_and_its_statistics_are_those_of_torc
     assert all(m.momentum == 0.1 for m in mean.model.modules() if isinstance(m, nn.BatchNorm2d))
 
 
+@pytest.mark.parametrize("has_fixed_norms", [False, True])
+def test_the_mean_keeps_the_statistics_that_training_keeps(has_fixed_norms):
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    still = freeze(model, "" if has_fixed_norms else "0", has_fixed_norms=has_fixed_norms)
+    mean = EqualAverage(model, 0, still)
+    before = {name: buffer.clone() for name, buffer in mean.model.named_buffers()}
+    mean.update(model, lambda: [one_batch(12, seed)[0] for seed in range(3)])
+    changed = {name.split(".")[0] for name, now in mean.model.named_buffers() if not torch.equal(now, before[name])}
+    assert changed == (set() if has_fixed_norms else {"2"})
+
+
 def test_measuring_statistics_anew_draws_no_dropout():
     model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(3)).eval()
     batch, _ = one_batch()

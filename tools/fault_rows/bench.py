@@ -125,7 +125,7 @@ class Bench:
         env: dict[str, str] | None = None,
         limits: dict[int, int] | None = None,
     ) -> Running:
-        """Start a command in a child process.
+        """Start a command in a child process; without words nothing follows `before`, which goes through Python.
 
         Args:
             before: called in the child before the command: injected faults, dropped rights.
@@ -147,7 +147,8 @@ class Bench:
             _enter(self.folder, folder, env or {}, limits or {})
             if before is not None:
                 before()
-            code = _main(words)
+            code = _main(words) if words else 0
+            sys.stdout.flush()
         except BaseException:
             traceback.print_exc()
         finally:

@@ -91,6 +91,93 @@ def _silent_skip() -> Any:
     return _patched(Findings, "require_usable", lambda self, dataset: None)
 
 
+def _without_merging() -> Any:
+    from itertools import pairwise
+
+    from striate.data import loader
+
+    def bounds(num: int, batch_size: int, drop_last: bool) -> list[tuple[int, int]]:
+        return list(pairwise([*range(0, num, batch_size), num]))
+
+    return _patched(loader, "_bounds", bounds)
+
+
+def _broken_steps() -> Any:
+    from striate.train.optim import Optimiser
+
+    step = Optimiser.step
+    return _patched(Optimiser, "step", lambda self, is_finite=None: step(self))
+
+
+def _undefined_is_best() -> Any:
+    from striate.train.stop import Stop
+
+    def is_better(self: Any, score: float, loss: float, epoch: int) -> bool:
+        self.best_score, self.best_loss, self.best_epoch = score, loss, epoch
+        return True
+
+    return _patched(Stop, "is_better", is_better)
+
+
+def _without_groups() -> Any:
+    from striate.data import open as opening
+
+    assign = opening.assign
+    return _patched(
+        opening, "assign", lambda ids, stratum, shares, seed, groups=None: assign(ids, stratum, shares, seed)
+    )
+
+
+def _equal_bytes_unseen() -> Any:
+    from striate.data import check
+
+    return _patched(check, "exact_groups", lambda digests, members: [])
+
+
+def _equal_bytes_only() -> Any:
+    from striate.data import check
+
+    return _patched(check, "look_alikes", lambda *values, **options: iter(()))
+
+
+def _labels_of_copies_unseen() -> Any:
+    from striate.data import check
+
+    return _patched(check, "_labels", lambda dataset, group: [])
+
+
+def _without_shortcuts() -> Any:
+    from striate.data import check
+
+    return _patched(check, "shortcut_findings", lambda dataset, seen: iter(()))
+
+
+def _memorised_labels() -> Any:
+    """Losses of the other sign: the labels that fit best lead the list."""
+    from striate.task.classify import Classify
+
+    losses = Classify.losses
+    return _patched(Classify, "losses", lambda self, outputs, truth: -losses(self, outputs, truth))
+
+
+def _without_averages() -> Any:
+    from striate.run.training import Training
+
+    return _patched(Training, "_averages", property(lambda self: {}))
+
+
+def _silent_about_machine() -> Any:
+    from striate.run import execute
+
+    return _patched(execute, "differences", lambda state, device: "")
+
+
+def _silent_about_head() -> Any:
+    from striate.model.weights import Loaded
+
+    return _patched(Loaded, "summary", property(lambda self: f"{len(self.matched)} tensors matched"))
+
+
 BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "random state not restored": ("F5", _without_random_state),
     "optimiser's moments not restored": ("F5", _without_moments),
@@ -101,4 +188,17 @@ BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "half a picture is filled with grey": ("A2", _grey_for_missing),
     "classes sorted at predict time": ("B6", _sorted_at_predict),
     "bad files left out silently": ("A1", _silent_skip),
+    "equal bytes not looked for": ("C1", _equal_bytes_unseen),
+    "copies found by equal bytes only": ("C2", _equal_bytes_only),
+    "turned copies not looked for": ("C3", _equal_bytes_only),
+    "labels of copies not compared": ("C4", _labels_of_copies_unseen),
+    "groups split like single images": ("C5", _without_groups),
+    "images ranked the wrong way round": ("C6", _memorised_labels),
+    "shortcuts not looked for": ("C7", _without_shortcuts),
+    "a last batch of one": ("D8", _without_merging),
+    "steps made on broken gradients": ("E2", _broken_steps),
+    "an undefined score is the best": ("E3", _undefined_is_best),
+    "differences of the machine not said": ("F7", _silent_about_machine),
+    "averages not restored": ("F9", _without_averages),
+    "a new head not told of": ("H4", _silent_about_head),
 }

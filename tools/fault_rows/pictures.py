@@ -25,6 +25,18 @@ def pixels(name: str, size_px: int = 24, band: int = 0, num_bands: int = 2, chan
     return found
 
 
+def photo(name: str, size_hw: tuple[int, int] = (64, 96)) -> Image.Image:
+    """Return coloured noise with the 1/f spectrum of natural pictures, a function of `name`."""
+    rng, (height, width) = np.random.default_rng(zlib.crc32(name.encode())), size_hw
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
+    radius[0, 0] = 1
+    spectra = (rng.standard_normal((3, height, width)) + 1j * rng.standard_normal((3, height, width))) / radius
+    shared = np.fft.ifft2(spectra.mean(axis=0)).real
+    planes = np.stack([shared + 0.4 * np.fft.ifft2(spectrum).real for spectrum in spectra], axis=-1)
+    planes = (planes - planes.mean()) / planes.std()
+    return Image.fromarray(np.clip(128 + 50 * planes, 0, 255).astype(np.uint8))
+
+
 def encoded(picture: Pixels | Image.Image, kind: str = "PNG", **options: object) -> bytes:
     """Return the bytes of a picture file."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture.squeeze())

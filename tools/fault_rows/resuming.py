@@ -1,4 +1,4 @@
-"""F5, F6, F8: a resumed run equals one that never stopped, or says why it is not gone on with."""
+"""F5 to F8: a resumed run equals one that never stopped, or says why it is not gone on with."""
 
 import json
 import os
@@ -53,6 +53,30 @@ def _with(cores: list[int], act: object) -> object:
     return lambda: (os.sched_setaffinity(0, cores), act())  # type: ignore[operator]
 
 
+def other_machine(bench: Bench) -> str:
+    """Another number of threads, another torch: it goes on, and says and notes what is not the same."""
+    bench.refuses(130, *begin(bench, "base"), before=stop_at(6))
+    steps = {"same": ((), None, []), "threads": (("--threads", "2"), None, ["threads was 1, is 2"])}
+    steps["torch"] = ((), _other_torch, ["torch was", "is 99.9"])
+    for name, (words, before, says) in steps.items():
+        shutil.copytree(bench.folder / "base", bench.folder / name)
+        outcome = bench.works("resume", name, *words, "-q", before=before, may_change=[name])
+        info = json.loads((bench.folder / name / "run.json").read_text())
+        expect(info["status"] == "finished" and info["result"]["epochs"] == 4, f"{name}: {info['status']}")
+        notes = [note for note in info["notes"] if "not bit-identical" in note]
+        expect(len(notes) == bool(says), f"{name}: noted {notes}")
+        expect(("not bit-identical" in outcome.err) == bool(says), f"{name}: said {outcome.err[-200:]!r}")
+        for text in says:
+            expect(text in outcome.err and text in notes[0], f"{name}: {text!r} is not said and noted")
+    return "threads and torch said and noted, nothing where nothing changed"
+
+
+def _other_torch() -> None:
+    import torch
+
+    torch.__version__ = "99.9"  # type: ignore[assignment]
+
+
 def changed(bench: Bench) -> None:
     bench.refuses(130, *begin(bench, "base"), before=stop_at(6))
     data, base = bench.folder / "data", bench.folder / "base"
@@ -86,5 +110,6 @@ def changed(bench: Bench) -> None:
 ROWS = (
     Row("F5", "resume after any stop, twice, after the end", resume_equals),
     Row("F6", "resume on another number of cores", other_workers),
+    Row("F7", "resume with other threads or another torch", other_machine),
     Row("F8", "settings, classes or data changed since", changed),
 )

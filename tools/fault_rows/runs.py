@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import math
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,41 @@ def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[], None]:
             return call(self, batch, at)
 
         Update.__call__ = stopping  # type: ignore[method-assign]
+
+    return install
+
+
+@contextmanager
+def stopped_at(step: int) -> Iterator[None]:
+    """Interrupt every training in this block during a step."""
+    from striate.train.update import Update
+
+    call = Update.__call__
+    stop_at(step)()
+    try:
+        yield
+    finally:
+        Update.__call__ = call  # type: ignore[method-assign]
+
+
+def lose_gradient_at(steps: Container[int]) -> Callable[[], None]:
+    """Return what makes the gradient of one parameter infinite in some steps, while the loss stays what it is."""
+
+    def install() -> None:
+        from striate.train.update import Update
+
+        call = Update.__call__
+
+        def losing(self: Update, batch: Any, at: int) -> Any:
+            parameter = next(p for p in self.model.parameters() if p.requires_grad)
+            hook = parameter.register_hook(lambda grad: grad * math.inf) if at in steps else None
+            try:
+                return call(self, batch, at)
+            finally:
+                if hook is not None:
+                    hook.remove()
+
+        Update.__call__ = losing  # type: ignore[method-assign]
 
     return install
 

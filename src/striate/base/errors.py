@@ -3,7 +3,9 @@
 The line has the form `error: WHAT: FILE[:line|field] -- fix: ONE ACTION`; each class has its exit code.
 """
 
-from .text import shown
+from collections.abc import Sequence
+
+from .text import plural, shown
 
 MAX_LINE_CHARS = 240
 
@@ -44,6 +46,15 @@ class DataError(UserError):
     """A dataset, image or label file that cannot be used (exit 3)."""
 
     exit_code = 3
+
+
+def combined(problems: Sequence[DataError]) -> DataError:
+    """Return one error for at least one of them: the first, how many more there are, and all as its details."""
+    first, num_more = problems[0], len(problems) - 1
+    if not num_more:
+        return first
+    what = f"{first.what} (and {plural(num_more, 'more file')})"
+    return DataError(what, where=first.where, fix=first.fix, details=tuple(map(str, problems)))
 
 
 class ModelError(UserError):

@@ -1,5 +1,6 @@
 """striate check."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +65,8 @@ def check(
     else:
         pictures = _pictures(dataset, findings, out, o.recipe_of(recipe, set_, size, fit) if augment or fit else None)
         document = {"command": "check", "dataset": _describe(dataset), **findings.to_dict(), "pictures": pictures}
-        o.give(document, _text(dataset, findings, pictures), as_json)
+        lines = [*_text(dataset, findings, pictures), _next(dataset, findings, opening, target, task)]
+        o.give(document, "\n".join(lines), as_json)
     if strict and findings.problems:
         raise CheckError(
             f"{plural(len(findings.problems), 'problem')} found",
@@ -127,7 +129,7 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
     return content.getvalue()
 
 
-def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> str:
+def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list[str]:
     summary, rows = findings.summary(), _class_counts(dataset)
     width = max([len(shown(name, 40)) for name, _ in rows[:MAX_SHOWN]] + [5])
     lines = [f"{shown(dataset.name)}: {plural(len(dataset), 'image')}, {'grey' if dataset.channels == 1 else 'RGB'}"]
@@ -138,6 +140,7 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> str:
     if len(rows) > MAX_SHOWN:
         lines.append(f"... and {len(rows) - MAX_SHOWN:,} more classes")
     lines.append(f"{'all':<{width}}" + "".join(f"{len(found):>9,}" for found in dataset.splits.values()))
+    lines += _numbers(dataset)
     if summary["median"]:
         small, middle, large = ("x".join(map(str, summary[name][::-1])) for name in ("smallest", "median", "largest"))
         lines.append(f"sizes {small} to {large}, median {middle}; modes {', '.join(summary['modes'])}")
@@ -145,9 +148,35 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> str:
     counts = {name: sum(item.severity == name for item in findings) for name in MARKS}
     lines += ["", ", ".join(plural(count, name) for name, count in counts.items())]
     lines += [f"picture: {path}" for path in pictures]
-    lines.append(
-        f"next: striate train {shown(dataset.where)}"
-        if not counts["error"]
-        else "next: mend the errors, or train with --on-bad skip"
-    )
-    return "\n".join(lines)
+    return lines
+
+
+def _next(dataset: "Dataset", findings: "Findings", opening: o.Opening, target: str | None, task: str | None) -> str:
+    """The command that trains on what was looked at, with the same options."""
+    from striate.data.check_leaks import KIND as LEAK
+
+    has_empty_class = any(not sum(counts) for _, counts in _class_counts(dataset))
+    typed = opening.typed(target, task, allow_empty=has_empty_class)
+    if any(finding.severity == "error" for finding in findings.of(LEAK)):
+        return "next: remove the copies, or open one of the splits alone"
+    if not findings.bad.size:
+        return "next: " + shlex.join(["striate", "train", dataset.where, *typed])
+    return "next: mend the errors, or " + shlex.join(["striate", "train", dataset.where, *typed, "--on-bad", "skip"])
+
+
+def _numbers(dataset: "Dataset") -> list[str]:
+    """What a target of numbers looks like, a line a field and split; which other targets there are."""
+    import numpy as np
+
+    name, found = next(iter(dataset.targets.items()))
+    if found.kind != "value":
+        return []
+    lines = [f"target {shown(name, 40)}: numbers{' in degrees' if found.unit == 'deg' else ''}"]
+    for column, field in enumerate(found.names or (name,)):
+        for split, rows in dataset.splits.items():
+            values = np.asarray(found.values)[rows, column]
+            if len(values):
+                middle = f"{values.min():.4g} to {values.max():.4g}, median {np.median(values):.4g}"
+                lines.append(f"  {shown(field, 40)}, {split}: {middle}")
+    others = [shown(other, 40) for other in dataset.targets if other != name]
+    return [*lines, f"  other targets (--target): {', '.join(others)}"] if others else lines

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.base.errors import SettingsError
+from striate.base.choose import choose
+from striate.base.errors import DataError, SettingsError, combined
 from striate.base.progress import Progress, say
 from striate.base.text import shown
 
@@ -38,7 +39,10 @@ def evaluate(
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Another dataset; by default the run's own.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The split to score: train, val, test or all.")] = "test",
+    split: Annotated[
+        str | None,
+        typer.Option(help="train, val, test or all; by default test, and all of another dataset without test images."),
+    ] = None,
     views: Annotated[
         int, typer.Option(help="Ways to see each picture, averaged: 2 with its mirror image, up to 10 also moved.")
     ] = 1,
@@ -70,7 +74,7 @@ def evaluate(
     _refuse_mixed(data, {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}, variant)
     o.use_threads(threads)
     if ensemble:
-        document, text = _ensemble(run, variant, split)
+        document, text = _ensemble(run, variant, split or "test")
     elif calibrate:
         document, text = _calibrate(run, device, o.progress_for(quiet))
     else:
@@ -89,7 +93,7 @@ def _refuse_mixed(data: str | None, modes: dict[str, bool], variant: str | None)
 
 
 def _scores(
-    run: Path, data: str | None, split: str, views: int, device: str, progress: Progress
+    run: Path, data: str | None, split: str | None, views: int, device: str, progress: Progress
 ) -> tuple[dict[str, Any], str]:
     from striate.api import score_text
     from striate.run.evaluate import evaluate_run
@@ -98,7 +102,7 @@ def _scores(
     task = found.pop("task")
     rows = [f"{name:<18} {value:.4f}" for name, value in found["scores"].items() if isinstance(value, float)]
     lines = [
-        f"{split}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
+        f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
         *([f"mean probability of {views} views of each picture"] if views > 1 else []),
         *rows,
         f"every image: {found['predictions']}",
@@ -155,6 +159,7 @@ def predict(
         Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="How those weights want their pictures, e.g. torchvision.")] = None,
+    on_bad: o.OnBad = "stop",
     threads: o.Threads = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
@@ -172,13 +177,17 @@ def predict(
     from striate.data.sources.walk import Walk
     from striate.predict import Predictor, pretrained
 
+    choose("policy", on_bad, dict.fromkeys(("stop", "skip")))
     is_published = run.startswith(pretrained.PREFIX)
     if (weights or preset) and not is_published:
         raise SettingsError("--weights and --preset go with imagenet:NAME", where=run, fix="leave them out")
     folders = {path: [path / name for name in Walk(path).files(path)] for path in images if path.is_dir()}
     files = [file for path in images for file in folders.get(path, [path])]
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
-    found, temperature = predictor(files), predictor.temperature
+    bad: list[DataError] = []
+    found, temperature = predictor(files, bad), predictor.temperature
+    if bad and on_bad == "stop":
+        raise combined(bad)
     if temperature != 1 and not as_json:
         say(f"calibrated probabilities: temperature {temperature:.3f}, from {Path(run) / 'calibration.json'}")
     lines = []
@@ -189,5 +198,8 @@ def predict(
             best = sorted(one.probabilities.items(), key=lambda item: -item[1])[:top]
             says = ", ".join(f"{name} {value:.3f}" for name, value in best)
         lines.append(f"{shown(one.id)}: {says}")
+    for problem in bad:
+        say(f"skipped: {problem}")
     document = {"command": "predict", "temperature": temperature, "predictions": [one.to_json() for one in found]}
+    document["skipped"] = [problem.where for problem in bad]
     o.give(document, "\n".join(lines), as_json)

@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(rate)
 
 
+@o.takes_opening
 def rate(
     data: o.Where,
     model: o.ModelName = "bipyramid",
@@ -28,13 +29,14 @@ def rate(
     low: Annotated[float, typer.Option(help="The first rate.")] = 1e-6,
     high: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Training steps, one batch each.", min=10)] = 100,
+    weights: o.Weights = None,
     seed: o.Seed = 0,
     target: o.TargetName = None,
     task: o.TaskName = None,
     size: o.Size = None,
     fit: o.Fit = None,
     set_: o.Set = None,
-    limit: o.Limit = None,
+    opening: o.Opening = o.Opening(),
     out: Annotated[Path | None, typer.Option(help="The picture, .png or .svg; by default runs/rate-MODEL.png.")] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
@@ -53,8 +55,8 @@ def rate(
     """
     if not 0 < low < high:
         raise SettingsError(f"rates from {low:g} to {high:g}", where="--low", fix="give 0 < --low < --high")
-    settings = o.recipe_of(recipe, set_, size, fit)
-    dataset = o.Opening(limit=limit).open(data, target, task)
+    settings = o.recipe_of(recipe, set_, size, fit, weights)
+    dataset = opening.open(data, target, task)
     name = Path(model).stem
     picture = out or Path("runs") / f"rate-{name}.png"
     if picture.suffix not in {".png", ".svg"}:
@@ -72,6 +74,7 @@ def rate(
     write_bytes(picture, chart(found, f"{name} on {dataset.name}, {settings.train.optimiser}", picture.suffix[1:]))
     options = [*(part for change in set_ or [] for part in ("--set", change)), "--set"]
     options = [*(["--size", str(size)] if size else []), *(["--fit", fit] if fit else []), *options]
+    options = [*(["--weights", weights] if weights else []), *opening.typed(target, task), *options]
     words = ["striate", "train", data, "--model", model, "--recipe", recipe, *options]
     command = shlex.join([*words, f"train.lr={found.suggestion:g}"])
     text = "\n".join([*_lines(found), f"picture: {picture}", f"use it: {command}"])

@@ -10,6 +10,20 @@ from striate.base.errors import SettingsError
 from . import options as o
 from .train import give_study
 
+BESIDE_A_FILE = {
+    "data",
+    "seeds",
+    "out",
+    "on_bad",
+    "parallel",
+    "drop_hopeless",
+    "device",
+    "threads",
+    "as_json",
+    "quiet",
+    "debug",
+}
+
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
@@ -18,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
 
 @o.takes_opening
 def study(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
     model: o.ModelName = "bipyramid",
     ladder: Annotated[
@@ -62,7 +77,7 @@ def study(
       striate study birds/ --limit train=2000,val=1000,test=1000 --set train.epochs=20
       striate study birds/ --ladder --weights imagenet --base mobilenet_v2
       striate study birds/ --learning-curve
-      striate study variants.toml
+      striate study variants.toml --seeds 5
     """
     if weights and not ladder:
         raise SettingsError("weights are for the rungs of transfer", where="--weights", fix="add --ladder")
@@ -83,18 +98,19 @@ def study(
     words = opening.words(target, task, allow_empty=allow_empty)
     o.use_threads(threads)
     if data.endswith(".toml"):
-        if changes:
-            raise SettingsError(
-                "--set, --size and --fit do not go with a study file", where=data, fix="write them into the file"
-            )
-        if learning_curve:
-            raise SettingsError(
-                "--learning-curve does not go with a study file", where=data, fix="give variants num_train = ..."
-            )
-        found = study_file(Path(data), **shared)
+        _refuse_beside_a_file(context, data)
+        found = study_file(Path(data), seeds=seeds if o.is_typed(context, "seeds") else None, **shared)
     else:
         rungs: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
         rungs["has_curve"] = learning_curve
         plan: dict[str, Any] = {"model": model, "changes": changes, "seeds": seeds, "folds": folds, "target": target}
         found = study_ladder(data, words, **rungs, **plan, **shared)
     give_study(found, "study", as_json)
+
+
+def _refuse_beside_a_file(context: typer.Context, file: str) -> None:
+    for option in context.command.params:
+        name = option.name or ""
+        if name not in BESIDE_A_FILE and o.is_typed(context, name):
+            fix = "give variants num_train = ..." if name == "learning_curve" else "write it into the file"
+            raise SettingsError(f"{option.opts[0]} does not go with a study file", where=file, fix=fix)

@@ -10,10 +10,12 @@ from striate.base.text import plural, shown
 
 from .check_duplicates import STRICT, Alike, exact_groups, join, look_alikes
 from .check_labels import class_findings, group_findings, shortcut_findings
+from .check_leaks import leak_findings
 from .check_scan import Scan, scan
 from .decode import Probe, expected_format
 from .finding import SEVERITIES, Finding, Findings, listed
 from .sample import Dataset
+from .sources.walk import NOT_PICTURES
 from .subset import take
 
 MAX_TURNED = 30_000  # beyond, turned and cropped copies are looked for on request only: the time grows with N x N
@@ -21,14 +23,16 @@ TINY_PX, LONG = 16, 5.0
 
 
 def prescan(dataset: Dataset, progress: Progress | None = None) -> Findings:
-    """Return the images that cannot be used, and what is odd about the others and about the classes.
+    """Return the images that cannot be used, what is odd about the others and the classes, and leaks of exact copies.
 
-    Every file is decoded once and what is known of it is kept.
+    Every file is decoded once and what is known of it is kept. Near copies, which take longer, are for `check`.
     A file whose size and time did not change is not read again. Beyond 50,000 files or a minute the rest is looked
     at by header; `check(full=True)` decodes them all.
     """
     seen = scan(dataset, progress=progress)
-    return _findings(seen, [*_file_findings(dataset, seen), *class_findings(dataset)], dataset.ids)
+    return _findings(
+        seen, [*_file_findings(dataset, seen), *leak_findings(dataset, seen), *class_findings(dataset)], dataset.ids
+    )
 
 
 def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = None) -> Findings:
@@ -44,11 +48,12 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
     seen = scan(dataset, full=full, progress=progress)
     found = [
         *_file_findings(dataset, seen),
+        *(leak for leak in leak_findings(dataset, seen) if leak.severity == "error"),  # each copy is named below
         *_copy_findings(dataset, seen, full or len(dataset) <= MAX_TURNED, progress or Progress("quiet")),
         *class_findings(dataset),
         *group_findings(dataset),
         *shortcut_findings(dataset, seen),
-        *(Finding("layout", "note", (), note) for note in dataset.notes),
+        *(Finding("layout", "note", dataset.left_out if NOT_PICTURES in text else (), text) for text in dataset.notes),
     ]
     return _findings(seen, found, dataset.ids)
 
@@ -129,13 +134,13 @@ _ODD: tuple[tuple[str, str, str, _Test], ...] = (
 
 
 def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress) -> Iterator[Finding]:
-    usable = np.array([i for i, p in enumerate(seen.probes) if seen.is_decoded[i] and not p.problem], dtype=np.intp)
+    usable = seen.usable
     if not len(usable):
         return
     splits = _split_names(dataset)
     groups = exact_groups(seen.digests, usable)
     for group in groups:
-        yield from _copies(dataset, splits, group, "duplicate", "are identical")
+        yield from _copies(dataset, splits, group, "duplicate", "are identical", is_exact=True)
     repeated = [index for group in groups for index in group[1:]]
     single = np.setdiff1d(usable, repeated)
     with progress.bar("comparing images", len(single)) as bar:
@@ -159,11 +164,19 @@ def _named(alike: Alike) -> tuple[str, str]:
 
 
 def _copies(
-    dataset: Dataset, splits: list[str], group: list[int], kind: str, how: str, *, is_sure: bool = True
+    dataset: Dataset,
+    splits: list[str],
+    group: list[int],
+    kind: str,
+    how: str,
+    *,
+    is_sure: bool = True,
+    is_exact: bool = False,
 ) -> Iterator[Finding]:
     """Yield a finding on a group of copies: a leak when it is in two splits, and its conflict of labels.
 
-    In a set of look-alikes nobody can be sure that two pictures are one: there both are notes.
+    Leaks, conflicts and exact copies are warnings; near copies inside one split are a note. In a set of look-alikes
+    nobody can be sure that two pictures are one: there all on near copies are notes.
     """
     severe = "warning" if is_sure else "note"
     ids = tuple(dataset.ids[index] for index in group)
@@ -172,7 +185,7 @@ def _copies(
     where = f" across {' and '.join(sides)}" if is_leak else ""
     text = f"{plural(len(ids), 'picture')} {how}{where}: {listed(ids)}"
     fix = "keep them in one split" if is_leak else "keep one of them"
-    yield Finding(f"{kind}_leak" if is_leak else kind, severe if is_leak else "note", ids, text, fix)
+    yield Finding(f"{kind}_leak" if is_leak else kind, severe if is_leak or is_exact else "note", ids, text, fix)
     labels = _labels(dataset, group)
     if len(set(labels)) > 1:
         said = ", ".join(f"{shown(name, 80)} ({label})" for name, label in list(zip(ids, labels, strict=True))[:4])

@@ -1,4 +1,4 @@
-"""Pictures that are the same: byte for byte, re-encoded or resized, turned or flipped, cut at the rim.
+"""Pictures that are the same: pixel for pixel, re-encoded or resized, turned or flipped, cut at the rim.
 
 Two pictures are compared by the low frequencies of their 32 x 32 grey thumbnails (cosine transform), each frequency
 weighted by its own size: natural pictures have most energy in the low ones, and without the weights every bright spot
@@ -25,7 +25,10 @@ MAX_PAIRS = 1_000_000  # beyond: a film or a set of blanks, where pairs say noth
 MIN_CONTRAST = 4.0  # grey levels: flatter pictures have no form to compare
 COARSE, FINE = 10, 16  # frequencies a side: to find candidates, to confirm them
 CANDIDATE, SAME = 0.86, 0.90
-STRICT_CANDIDATE, STRICT, MANY = 0.97, 0.985, 4  # where one picture in a hundred has that many look-alikes
+STRICT_CANDIDATE, STRICT = 0.97, 0.985  # in a set of look-alikes, see `_is_uniform`
+MANY, VERY_MANY = 4, 30  # look-alikes of one picture
+BURST, MAX_TRIED = 0.8, 16  # so many of a picture's look-alikes (the first 16) are alike each other: one scene
+MIN_LOOSE, SURELY_LOOSE, MIN_PLACES = 10, 30, 3
 CROP_CANDIDATE, CROP_SAME, CROP_SIDE = 0.80, 0.94, 0.9
 QUARTER = "turned by 90 degrees"  # to the left or to the right: the only turn that is not its own inverse
 SAME_TINT = 0.05  # of the sum of the three channels
@@ -53,10 +56,16 @@ class Alike:
 
 def exact_groups(digests: npt.NDArray[np.uint8], members: npt.NDArray[np.intp]) -> list[list[int]]:
     """Return the groups of members whose digests are equal, each sorted, in the order of their first."""
-    found: dict[bytes, list[int]] = {}
-    for index in members:
-        found.setdefault(digests[index].tobytes(), []).append(int(index))
-    return [group for group in found.values() if len(group) > 1]
+    members = np.sort(members)
+    halves = np.ascontiguousarray(digests[members]).view(np.uint64)  # (N, 2)
+    order = np.lexsort(halves.T)  # stable: equal ones stay in ascending order
+    halves = halves[order]
+    starts = np.flatnonzero(np.append(True, (halves[1:] != halves[:-1]).any(axis=1)))
+    sizes = np.diff(np.append(starts, len(members)))
+    return sorted(
+        members[order[start : start + size]].tolist()
+        for start, size in zip(starts[sizes > 1], sizes[sizes > 1], strict=True)
+    )
 
 
 def look_alikes(thumbs: npt.NDArray[np.uint8], colours: Floats, *, turns: bool = True) -> Iterator[Alike]:
@@ -111,14 +120,39 @@ class _Views:
 
 
 def _is_uniform(views: _Views) -> bool:
-    """Return whether many of a sample of pictures have several that pass for their copies."""
+    """Return whether many of a sample of pictures have several that pass for their copies and are none.
+
+    Copies of one picture, or a burst of one scene, are all alike each other. The look-alikes of a picture that is
+    `loose` are not: a digit leans to the left or to the right. A set is uniform when more than one picture in a
+    hundred is loose, at least 10, and they are in three groups or more than 30; or when one picture in ten looks like
+    a tenth of the set, which no burst is (X-rays of one body part, one scene seen by a fixed camera).
+    """
     count = len(views.coarse)
     sample = rng_for(0, "look-alikes").permutation(count)[:1000]
     pairs = _candidates(views.coarse[sample], views.coarse, CANDIDATE, upper=False)
+    if len(pairs) == MAX_PAIRS:
+        return True
     pairs = np.stack([sample[pairs[:, 0]], pairs[:, 1]], axis=1)
     pairs = views.confirm(pairs[pairs[:, 0] != pairs[:, 1]], views, SAME)
-    crowded = np.bincount(pairs[:, 0], minlength=count) >= MANY
-    return bool(crowded.sum() > 0.01 * len(sample))
+    num_alike = np.bincount(pairs[:, 0], minlength=count)
+    if (num_alike > max(VERY_MANY, 0.1 * count)).sum() > 0.1 * len(sample):
+        return True
+    crowded = np.flatnonzero(num_alike >= MANY)
+    loose = crowded[_cohesion(views, pairs, crowded) < BURST]
+    if len(loose) < max(MIN_LOOSE, 0.01 * len(sample)):
+        return False
+    return len(loose) > SURELY_LOOSE or len(join(pairs[np.isin(pairs[:, 0], loose)])) >= MIN_PLACES
+
+
+def _cohesion(views: _Views, pairs: Pairs, members: npt.NDArray[np.intp]) -> Floats:
+    """Return the share of pairs among the look-alikes of each member that are look-alikes too; 1 is a clique."""
+    found = np.empty(len(members), dtype=np.float32)
+    for place, index in enumerate(members):
+        others = pairs[pairs[:, 0] == index, 1][:MAX_TRIED]
+        among = np.stack(np.triu_indices(len(others), 1), axis=1)
+        is_alike = _dot(views.coarse, views.coarse, others[among]) >= CANDIDATE
+        found[place] = len(views.confirm(others[among[is_alike]], views, SAME)) / len(among)
+    return found
 
 
 def features(pictures: Floats, count: int) -> Floats:

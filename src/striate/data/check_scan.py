@@ -27,7 +27,7 @@ from .decode import Probe
 from .sample import Dataset, ImageU8
 from .sources.images import FileImages
 
-VERSION = 1  # part of the cache key: raise it when a number below changes its meaning
+VERSION = 2  # part of the cache key: raise it when a number below changes its meaning
 THUMB_PX = 32
 SHORT_SIDE_PX = 64  # a JPEG is decoded no larger than this needs: the whole stream is read all the same
 MAX_DECODED, MAX_TIME_S = 50_000, 60.0
@@ -43,7 +43,7 @@ STATISTICS = (
 class Scan:
     """What one look said of N pictures.
 
-    `digests` (N, 16) of the file's content or of the array; `thumbs` (N, 32, 32) grey; `statistics` (N, 12) named by
+    `digests` (N, 16) of the decoded pixels, see `_digest`; `thumbs` (N, 32, 32) grey; `statistics` (N, 12) named by
     STATISTICS, colours in 0..255; `is_decoded` (N,) is False where only the header was read.
     """
 
@@ -52,6 +52,11 @@ class Scan:
     thumbs: npt.NDArray[np.uint8]
     statistics: npt.NDArray[np.float32]
     is_decoded: npt.NDArray[np.bool_]
+
+    @property
+    def usable(self) -> npt.NDArray[np.intp]:
+        """The indices of the pictures that were decoded without a problem."""
+        return np.array([i for i, probe in enumerate(self.probes) if self.is_decoded[i] and not probe.problem], np.intp)
 
     @classmethod
     def empty(cls, count: int) -> "Scan":
@@ -134,11 +139,23 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
             return
         probe, pixels = decode.examine(data, name=path.name, channels=dataset.channels, short_side_px=SHORT_SIDE_PX)
         found.probes[index] = probe
-        content, num_bytes = hashlib.blake2b(data, digest_size=16).digest(), len(data)
+        content, num_bytes = _digest(data, pixels, probe.size_hw), len(data)
     found.digests[index] = np.frombuffer(content, dtype=np.uint8)
     if pixels is not None:
         found.thumbs[index], found.statistics[index] = _summary(pixels, found.probes[index].size_hw, num_bytes)
     found.is_decoded[index] = True  # last: an interrupted row is looked at again
+
+
+def _digest(data: bytes, pixels: ImageU8 | None, size_hw: tuple[int, int]) -> bytes:
+    """Return a digest of a picture's pixels: equal for a PNG and a BMP of one picture.
+
+    Of the file's content where the pixels are not known, or only in part: a large JPEG is decoded at reduced size.
+    """
+    if pixels is None or sorted(pixels.shape[:2]) != sorted(size_hw):
+        return hashlib.blake2b(data, digest_size=16).digest()
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(pixels.data)
+    return digest.digest()
 
 
 def _summary(pixels: ImageU8, size_hw: tuple[int, int], num_bytes: int) -> tuple[ImageU8, Sequence[float]]:

@@ -16,13 +16,14 @@ from .sample import Dataset
 
 SEVERITIES = ("error", "warning", "note")
 MAX_DETAILS = 50
+MAX_LINES, LINE = 5, 110  # of findings on a terminal, and characters in each
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing found.
 
-    `severity`: "error" (the file cannot be used), "warning" (results would suffer) or "note" (good to know);
+    `severity`: "error" (a training stops at it), "warning" (results would suffer) or "note" (good to know);
     `ids` are the images it is about; `text` says it in a sentence, `fix` what to do.
     """
 
@@ -31,6 +32,10 @@ class Finding:
     ids: tuple[str, ...]
     text: str
     fix: str = ""
+
+    def __repr__(self) -> str:
+        about = f" [{plural(len(self.ids), 'image')}]" if self.ids else ""
+        return f"Finding({self.kind!r}, {self.severity}: {shown(self.text, LINE)}{about})"
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,19 @@ class Findings:
         return len(self.items)
 
     def __repr__(self) -> str:
+        lines = [f"  {item.severity}: {shown(item.text, LINE)}" for item in self.items[:MAX_LINES]]
+        more = [f"  and {len(self) - MAX_LINES:,} more"] if len(self) > MAX_LINES else []
+        return "\n".join([f"Findings({self._tally() or 'nothing found'})", *lines, *more])
+
+    def _repr_html_(self) -> str:
+        from .card import findings_card
+
+        return findings_card(self, self._tally())
+
+    def _tally(self) -> str:
+        """How many there are of each severity, the worst first: `1 error, 2 notes`."""
         counts = Counter(item.severity for item in self.items)
-        said = ", ".join(plural(counts[severity], severity) for severity in SEVERITIES if counts[severity])
-        return f"Findings({said or 'nothing found'})"
+        return ", ".join(plural(counts[severity], severity) for severity in SEVERITIES if counts[severity])
 
     @property
     def problems(self) -> tuple[Finding, ...]:

@@ -196,13 +196,15 @@ def _in_splits(dataset: Dataset, split: Sequence[float], seed: int) -> Dataset:
         parts = _parts(dataset, everything, shares, seed)
         how = "stratified" if dataset.groups is None else "stratified by class, groups kept together"
         note = f"split {'/'.join(f'{100 * share:g}' for share in shares)} % by seed {seed}, {how}"
-        return replace(dataset, splits=dict(zip(SPLITS, parts, strict=True)), notes=(*dataset.notes, note))
+        return replace(dataset, splits=dict(zip(SPLITS, parts, strict=True)), notes=(*dataset.notes, note),
+                       made_splits=SPLITS)  # fmt: skip
     name = missing[0]
     share = shares[SPLITS.index(name)]
     train, taken = _parts(dataset, have["train"], (shares[0], share), seed)
     note = f"no {name} split in the data: {plural(len(taken), 'image')} of train taken for it, by seed {seed}"
     splits = {**have, "train": train, name: taken}
-    return replace(dataset, splits={key: splits[key] for key in SPLITS}, notes=(*dataset.notes, note))
+    splits = {key: splits[key] for key in SPLITS}
+    return replace(dataset, splits=splits, notes=(*dataset.notes, note), made_splits=(name,))
 
 
 def _in_folds(dataset: Dataset, folds: int, fold: int | None, split: Sequence[float], seed: int) -> Dataset:

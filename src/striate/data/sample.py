@@ -66,7 +66,8 @@ class Dataset:
     `ids[i]` is the stable id of image i (path relative to the root, or its index as text); `splits` maps train,
     val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split;
     `options` are the arguments it was opened with, so that a run can open it again; `findings` are the warnings of
-    the look before training, as plain documents for the run folder.
+    the look before training, as plain documents for the run folder; `left_out` are the files of the folder that are
+    not pictures by their name; `made_splits` are the splits that the data did not come with.
     """
 
     name: str
@@ -80,6 +81,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Mapping[str, Any], ...] = ()
+    left_out: tuple[str, ...] = ()
+    made_splits: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,6 +91,11 @@ class Dataset:
         counts = ", ".join(f"{name} {len(indices):,}" for name, indices in self.splits.items())
         classes = f", {len(self.classes)} classes" if self.classes else ""
         return f"Dataset({self.name!r}: {len(self):,} images{classes}; {counts})"
+
+    def _repr_html_(self) -> str:
+        from .card import dataset_card
+
+        return dataset_card(self)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.device import num_cpus
-from striate.base.errors import DataError, ResourceError, UserError
+from striate.base.errors import DataError, ResourceError, UserError, combined
 from striate.base.files import read_json, whole_folder, write_json
 from striate.base.progress import Progress
-from striate.base.text import plural
 
 from .cache import cache_dir
 from .decode import VERSION as DECODER
@@ -286,9 +285,7 @@ def _write(
             numbers.append(found[1])
         advance()
     if bad and not skip_bad:
-        first = next(iter(bad.values()))
-        more = f" (and {plural(len(bad) - 1, 'more file')})" if len(bad) > 1 else ""
-        raise DataError(f"{first.what}{more}", where=first.where, fix=first.fix, details=tuple(map(str, bad.values())))
+        raise combined(list(bad.values()))
     table = np.array(numbers, np.float64).reshape(len(numbers), 2 * geometry.channels + 2)
     (folder / "rows.f64").write_bytes(table.tobytes())
     num_bytes = {"images.u8": file.tell(), "rows.f64": table.nbytes}

@@ -204,15 +204,22 @@ def _sum_squares(values: Floats) -> float:
 def _variance(images: tuple[float, float], variants: Sequence[_Parts]) -> tuple[float, float]:
     """Return the variance, and Satterthwaite's degrees of freedom: the image part plus what seeds add beyond theirs.
 
-    It is never less than the image part, but the few seeds still count in the degrees of freedom: that keeps equal
-    variants apart from a winner more often (see the module's figures) and costs next to no power.
+    It is never less than the image part, nor than the residual part, which the true variance contains: two seeds that
+    err on opposite images have an image part of zero. The few seeds still count in the degrees of freedom: that keeps
+    equal variants apart from a winner more often (see the module's figures) and costs next to no power.
+
+    The degrees of freedom are at least 1, since no part has fewer: Satterthwaite's formula falls below that only where
+    the parts, of which one is subtracted, nearly cancel. Simulated with 2 and 3 seeds, 20 to 600 images: that is so
+    for up to 15 % of pairs of trained networks and 45 % of pairs that guess, and all 2,000 of these intervals held the
+    truth.
     """
     seeds = [part.seeds for part in variants if part.seeds]
     residuals = [part.residual for part in variants if part.residual]
-    total = images[0] + sum(part for part, _ in seeds) - sum(part for part, _ in residuals)
+    rest = sum(part for part, _ in residuals)
+    total = images[0] + sum(part for part, _ in seeds) - rest
     spread = sum(part**2 / free for part, free in [images, *seeds, *residuals] if part)
-    variance = max(total, images[0])
-    return (variance, variance**2 / spread) if spread else images
+    variance = max(total, images[0], rest)
+    return (variance, max(variance**2 / spread, 1.0)) if spread else images
 
 
 def _fold_variance(values: Floats, num_folds: int) -> tuple[float, float]:

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,6 +60,11 @@ class Row:
                     where=f"row {self.name or self.block}",
                     fix=f"give {self.repeat} values",
                 )
+
+    def __repr__(self) -> str:
+        from .card import row_text
+
+        return row_text(self, _plain(self))
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,22 @@ class Blueprint:
         taken = {source for sources in self.sources.values() for source in sources}
         return tuple(name for name in self.names[:-1] if name not in taken)
 
+    def __repr__(self) -> str:
+        from .card import blueprint_text
+
+        return blueprint_text(self)
+
+    def _repr_html_(self) -> str:
+        from .card import blueprint_card
+
+        return blueprint_card(self)
+
     def _repr_svg_(self) -> str:
+        return self._drawing
+
+    @cached_property
+    def _drawing(self) -> str:
+        """The drawing, which a notebook asks for twice: as a picture, and inside the table's HTML."""
         from .catalogue import native
         from .draw import draw
 

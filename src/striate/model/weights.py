@@ -35,6 +35,7 @@ class Loaded:
         reshaped: those of them that had to change -> what was done.
         missing: names here that keep their fresh values: the layers that give the outputs.
         unused: names there that went nowhere.
+        heads: outputs there and here, where the last layer is new because they differ.
         preset: how images are prepared for these weights, if that is known.
     """
 
@@ -43,6 +44,7 @@ class Loaded:
     reshaped: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    heads: tuple[int, int] | None = None
     preset: published.Preset | None = None
 
     def __str__(self) -> str:
@@ -54,6 +56,7 @@ class Loaded:
         parts = [f"{plural(len(self.matched), 'tensor')} matched"]
         parts += [f"{name}: {how}" for name, how in self.reshaped.items()]
         parts += [f"fresh: {', '.join(self.missing)}"] if self.missing else []
+        parts += ["the head had {} outputs, the new one has {}".format(*self.heads)] if self.heads else []
         parts += [f"unused: {', '.join(self.unused)}"] if self.unused else []
         return "; ".join(parts)
 
@@ -100,7 +103,8 @@ def _take(network: Network, given: Foreign, text: str, preset: published.Preset 
     fit.write()
     unused = tuple(name for name in given.tensors if name not in there and not name.endswith(COUNTERS))
     matched = {name: other for name, other in zip(here, there, strict=True) if name in fit.ready}
-    return Loaded(text, matched, fit.reshaped, fit.fresh, unused, preset)
+    heads = next(((len(given.tensors[there[here.index(name)]]), len(fit.state[name])) for name in fit.fresh), None)
+    return Loaded(text, matched, fit.reshaped, fit.fresh, unused, heads, preset)
 
 
 def import_file(

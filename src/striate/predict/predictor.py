@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from striate.base.device import place
-from striate.base.errors import ModelError
+from striate.base.errors import DataError, ModelError, combined
 from striate.base.files import read_json, sha256
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
@@ -23,6 +23,8 @@ from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.task import Task, from_json
+
+from .card import prediction_card, prediction_text
 
 BATCH = 64
 
@@ -39,6 +41,12 @@ class Prediction:
     names: tuple[str, ...]
     values: tuple[float, ...] = ()
     probabilities: dict[str, float] | None = None
+
+    def __repr__(self) -> str:
+        return prediction_text(self)
+
+    def _repr_html_(self) -> str:
+        return prediction_card(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain document of `predict --json`."""
@@ -106,17 +114,31 @@ class Predictor:
         load_weights(network, run)
         return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run))
 
-    def __call__(self, pictures: Sequence[Path | str | ImageU8]) -> list[Prediction]:
+    def __call__(
+        self, pictures: Sequence[Path | str | ImageU8], bad: list[DataError] | None = None
+    ) -> list[Prediction]:
         """Return a prediction for each picture: a path, or (H, W, C) uint8 pixels.
 
+        Args:
+            bad: gets the errors of files that cannot be read, whose predictions are left out.
+
         Raises:
-            DataError: a file cannot be read; the message names it.
+            DataError: files cannot be read and `bad` is not given; the message names them.
         """
         found: list[Prediction] = []
+        problems = [] if bad is None else bad
         for start in range(0, len(pictures), BATCH):
-            part = pictures[start : start + BATCH]
-            outputs = self.outputs([self.square(picture) for picture in part])
-            found += self._read(outputs, [self._id(picture, start + place) for place, picture in enumerate(part)])
+            names, squares = [], []
+            for number, picture in enumerate(pictures[start : start + BATCH], start):
+                try:
+                    squares.append(self.square(picture))
+                    names.append(self._id(picture, number))
+                except DataError as problem:
+                    problems.append(problem)
+            if squares:
+                found += self._read(self.outputs(squares), names)
+        if problems and bad is None:
+            raise combined(problems)
         return found
 
     def square(self, picture: Path | str | ImageU8) -> ImageU8:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from markupsafe import Markup
 
 from .metrics import Metric, bounds, number
+from .ranges import above, limits, mark_above, say_above
 from .read import SPLIT_WORDS
 from .svg import BAD, GOOD, MUTED, PAPER, RULE, TEST, TRAIN, VAL, draw
 
@@ -47,17 +48,30 @@ def new_axes(figure: "Figure", box_px: tuple[float, float, float, float], **opti
     return axes
 
 
-def rule_axis(axes: "Axes", which: Literal["x", "y"], tick: Tick, *, num_ticks: int = 5, has_grid: bool = True) -> None:
+def rule_axis(
+    axes: "Axes",
+    which: Literal["x", "y"],
+    tick: Tick,
+    *,
+    num_ticks: int = 5,
+    has_grid: bool = True,
+    is_whole: bool = False,
+) -> None:
     """Label one axis with `tick(value, step)` at round values, with hairlines across."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(MaxNLocator(num_ticks, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_locator(MaxNLocator(num_ticks, integer=is_whole, steps=[1, 2, 2.5, 5, 10]))
     places = axis.get_major_locator()()
     step = float(places[1] - places[0]) if len(places) > 1 else 1.0
     axis.set_major_formatter(FuncFormatter(lambda value, _: tick(value, step)))
     if has_grid:
         axes.grid(axis=which, color=RULE, linewidth=1)
+
+
+def count_axis(axes: "Axes", which: Literal["x", "y"], *, num_ticks: int = 4) -> None:
+    """Label one axis of counts on whole numbers, with hairlines across."""
+    rule_axis(axes, which, Metric("", "").tick, num_ticks=num_ticks, is_whole=True)
 
 
 def epoch_axis(axes: "Axes", epochs: Sequence[int]) -> None:
@@ -86,11 +100,13 @@ def curves(
 ) -> Markup | None:
     """Return the chart of one score over the epochs; None when no value is finite."""
     lines = [line for line in lines if any(math.isfinite(value) for value in line.values)]
-    if not lines:
+    ends = limits([value for line in lines for value in line.values], metric)
+    if ends is None:
         return None
     figure = new_figure(276)
     axes = new_axes(figure, (46, 42, 66, 24))
-    for line in lines:
+    axes.set_ylim(*ends)
+    for level, line in enumerate(lines):
         marker = "o" if len(epochs) <= 12 else ""
         axes.plot(
             epochs,
@@ -102,7 +118,7 @@ def curves(
             marker=marker,
             markersize=3.5,
         )
-    _fit_limits(axes, [value for line in lines for value in line.values], metric)
+        mark_above(axes, above(line.name, epochs, line.values, ends[1]), line.colour, level=level)
     rule_axis(axes, "y", metric.tick)
     epoch_axis(axes, epochs)
     _name_lines(axes, epochs, lines)
@@ -113,17 +129,11 @@ def curves(
     return draw(figure, name, _describe(epochs, lines, metric, best, overfit))
 
 
-def _fit_limits(axes: "Axes", values: Sequence[float], metric: Metric) -> None:
-    finite = sorted(value for value in values if math.isfinite(value))
-    low, high = finite[0], finite[-1]
-    if metric.key == "loss":
-        high = min(
-            high, 3 * finite[int(0.9 * (len(finite) - 1))] or high
-        )  # a wild first epoch must not flatten the rest
-        low = min(0.0, low)
-    room = (high - low) * 0.07 or 0.05
-    top = min(high + room, 1.0) if metric.is_percent and high <= 1 else high + room
-    axes.set_ylim(low if metric.key == "loss" else max(0.0, low - room) if low >= 0 else low - room, top)
+def beyond(epochs: Sequence[int], lines: Sequence[Line], metric: Metric) -> str:
+    """Return which values of these curves lie above their chart, as a sentence; "" when all are inside."""
+    ends = limits([value for line in lines for value in line.values], metric)
+    found = [one for line in lines for one in above(line.name, epochs, line.values, ends[1])] if ends else []
+    return say_above(found, metric)
 
 
 def _name_lines(axes: "Axes", epochs: Sequence[int], lines: Sequence[Line]) -> None:
@@ -134,6 +144,9 @@ def _name_lines(axes: "Axes", epochs: Sequence[int], lines: Sequence[Line]) -> N
     order = sorted(range(len(lines)), key=heights.__getitem__)
     for lower, upper in pairwise(order):
         heights[upper] = max(heights[upper], heights[lower] + 0.075)
+    heights[order[-1]] = min(heights[order[-1]], 1.0)
+    for upper, lower in pairwise(reversed(order)):
+        heights[lower] = min(heights[lower], heights[upper] - 0.075)
     for line, height in zip(lines, heights, strict=True):
         axes.text(1.015, height, line.name, color=line.colour, fontsize=TEXT, va="center", transform=axes.transAxes)
 
@@ -157,7 +170,8 @@ def _mark_overfit(axes: "Axes", epoch: int) -> None:
 def _mark_best(axes: "Axes", epoch: int, value: float) -> None:
     if not math.isfinite(value):
         return
-    axes.plot([epoch, epoch], [axes.get_ylim()[0], value], color=VAL, linewidth=1.2, linestyle=(0, (3, 3)))
+    low, high = axes.get_ylim()
+    axes.plot([epoch, epoch], [low, min(value, high)], color=VAL, linewidth=1.2, linestyle=(0, (3, 3)))
     axes.plot([epoch], [value], "o", markersize=8, markerfacecolor=PAPER, markeredgecolor=VAL, markeredgewidth=2.2)
     axes.annotate(
         f"best: {epoch}",
@@ -177,6 +191,7 @@ def _describe(
 ) -> str:
     parts = [f"{line.name} from {metric.text(line.values[0])} to {metric.text(line.values[-1])}" for line in lines]
     text = f"{metric.label} over {len(epochs)} epochs: {'; '.join(parts)}."
+    text = " ".join(filter(None, (text, beyond(epochs, lines, metric))))
     text += f" Best epoch {best}." if best is not None else ""
     return text + (f" Overfitting after epoch {overfit}." if overfit is not None else "")
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from .charts import SMALL, TEXT, epoch_axis, new_axes, new_figure, rule_axis
 from .metrics import Metric
+from .ranges import Above, above, mark_above, say_above
 from .svg import BAD, GOOD, INK, MUTED, PAPER, TRAIN, VAL, draw
 
 if TYPE_CHECKING:
@@ -169,25 +170,32 @@ def _row_limits(axes: "Axes", numbers: Sequence[float], num_rows: int) -> None:
 
 @dataclass(frozen=True)
 class Seeds:
-    """One variant's curves: for each seed a value an epoch, of one score on train and validation."""
+    """One variant's curves: for each seed a value an epoch, of one score on train and validation, and its best epoch.
+
+    `best` counts from 1, as the epochs of the chart do; None where a run has no best epoch.
+    """
 
     train: Sequence[Sequence[float]]
     val: Sequence[Sequence[float]]
+    best: Sequence[int | None] = ()
+
+    @property
+    def values(self) -> list[float]:
+        """Every value of every curve."""
+        return [value for curve in (*self.train, *self.val) for value in curve]
+
+    def above(self, top: float) -> dict[str, list[Above]]:
+        """Return, for train and validation, the highest seed of each epoch where it is larger than `top`."""
+        found = {}
+        for name, curves in (("training", self.train), ("validation", self.val)):
+            epochs, _, _, high = _band(curves)
+            found[name] = above(name, epochs, high, top)
+        return found
 
 
-def limits(all_seeds: Sequence[Seeds], metric: Metric) -> tuple[float, float] | None:
-    """Return the value range shared by small multiples."""
-    numbers = sorted(
-        value for seeds in all_seeds for curve in (*seeds.train, *seeds.val) for value in curve if math.isfinite(value)
-    )
-    if not numbers:
-        return None
-    low, high = numbers[0], numbers[-1]
-    if metric.key == "loss":
-        low, high = min(0.0, low), min(high, 3 * numbers[int(0.9 * (len(numbers) - 1))] or high)
-    room = (high - low) * 0.05 or 0.05
-    top = min(1.0, high + room) if metric.is_percent and high <= 1 else high + room
-    return (low if metric.key == "loss" else max(low - room, 0.0) if low >= 0 else low - room), top
+def beyond(seeds: Seeds, metric: Metric, ends: tuple[float, float]) -> str:
+    """Return which values of these curves lie above their chart, as a sentence; "" when all are inside."""
+    return say_above([one for found in seeds.above(ends[1]).values() for one in found], metric)
 
 
 def multiple(
@@ -200,20 +208,40 @@ def multiple(
     num_epochs: int,
     overfit: int | None,
 ) -> Markup:
-    """Return one small multiple: mean over the seeds and the band from the lowest to the highest."""
+    """Return one small multiple: mean over the seeds, the band from the lowest to the highest, a ring a best epoch."""
     figure = new_figure(176, 250)
     axes = new_axes(figure, (38, 26, 8, 8))
     axes.set_ylim(*ends)
-    for curves, colour, dashes in ((seeds.train, TRAIN, (0, (4, 2))), (seeds.val, VAL, "-")):
+    arrows = seeds.above(ends[1]).values()
+    looks = ((seeds.train, TRAIN, (0, (4, 2))), (seeds.val, VAL, "-"))
+    for level, ((curves, colour, dashes), found) in enumerate(zip(looks, arrows, strict=True)):
         epochs, low, mean, high = _band(curves)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.22, linewidth=0)
         axes.plot(epochs, mean, color=colour, linewidth=1.9, linestyle=dashes)
+        mark_above(axes, found, colour, level=level)
     if overfit is not None:
         axes.axvline(overfit, color=BAD, linewidth=1.2, linestyle=(0, (1, 2)))
+    titles = _ring_best(axes, seeds, metric, ends[1])
     rule_axis(axes, "y", metric.tick, num_ticks=4)
     epoch_axis(axes, range(1, max(2, num_epochs) + 1))
     axes.tick_params(labelsize=SMALL)
-    return draw(figure, name, says)
+    known = sorted(epoch for epoch in seeds.best if epoch is not None)
+    kept = f"Best {'epoch' if len(known) == 1 else 'epochs'} {', '.join(map(str, known))}." if known else ""
+    return draw(figure, name, " ".join(filter(None, (says, beyond(seeds, metric, ends), kept))), titles=titles)
+
+
+def _ring_best(axes: "Axes", seeds: Seeds, metric: Metric, top: float) -> dict[str, str]:
+    """Draw a ring where each run was best on validation; return what each says when it is pointed at."""
+    titles = {}
+    for index, (curve, epoch) in enumerate(zip(seeds.val, seeds.best, strict=False)):
+        value = curve[epoch - 1] if epoch is not None and 1 <= epoch <= len(curve) else math.nan
+        if epoch is None or not math.isfinite(value) or value > top:
+            continue
+        ring = f"ring-{index}"
+        axes.plot([epoch], [value], "o", markersize=5.5, markerfacecolor=PAPER, markeredgecolor=VAL,
+                  markeredgewidth=1.7, gid=ring, clip_on=False)  # fmt: skip
+        titles[ring] = f"best epoch {epoch}: {metric.text(value)}"
+    return titles
 
 
 def _band(curves: Sequence[Sequence[float]]) -> tuple[list[int], list[float], list[float], list[float]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from .charts import SMALL, new_axes, new_figure, rule_axis
+from .charts import SMALL, count_axis, new_axes, new_figure, rule_axis
 from .metrics import Metric, significant
 from .svg import MUTED, RULE, VAL, draw
 
@@ -53,7 +53,7 @@ def parity(
     return draw(
         figure,
         name,
-        f"Prediction against truth for {num_pairs:,} images{shown}; the dashed line is a perfect prediction.",
+        f"Prediction against truth, {num_pairs:,} answers{shown}; the dashed line is a perfect prediction.",
     )
 
 
@@ -83,7 +83,7 @@ def errors(differences: Sequence[float], name: str, metric: Metric) -> Markup | 
     axes.axvline(0, color=MUTED, linewidth=1.3, linestyle=(0, (4, 3)))
     axes.set_xlim(-reach, reach)
     rule_axis(axes, "x", metric.tick, has_grid=False)
-    rule_axis(axes, "y", lambda value, _: f"{value:,.0f}", num_ticks=4)
+    count_axis(axes, "y")
     axes.axhline(0, color=MUTED, linewidth=1)
     ends = f"from {significant(finite[0])} to {significant(finite[-1])}"
     mean = significant(sum(finite) / len(finite))
@@ -115,7 +115,7 @@ def around(truths_deg: Sequence[float], errors_deg: Sequence[float], name: str) 
     axes.set_xticks([math.radians(angle) for angle in range(0, 360, 45)], [f"{angle}°" for angle in range(0, 360, 45)])
     axes.set_ylim(0, max(means) * 1.05 or 1.0)
     axes.set_rlabel_position((min(range(num_bins), key=means.__getitem__) + 0.5) * 360 / num_bins)
-    rule_axis(axes, "y", lambda value, step: f"{value:.0f}°" if step >= 1 else f"{value:.1f}°", num_ticks=4)
+    rule_axis(axes, "y", Metric("", "", unit="°").tick, num_ticks=4)
     axes.tick_params(labelsize=SMALL, labelcolor=MUTED)
     axes.grid(color=RULE, linewidth=1)
     worst = max(range(num_bins), key=means.__getitem__)

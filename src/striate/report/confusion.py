@@ -32,7 +32,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture with what the network said of it."""
+    """A picture with what the network said of it, how sure it was and, of several runs, how many said so."""
 
     picture: Picture | None
     id: str
@@ -40,6 +40,7 @@ class Shot:
     prediction: str
     sure: str
     is_right: bool
+    runs: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,18 +145,22 @@ def _panels(
 
 
 def surest_first(one: Seen) -> tuple[int, float, str]:
-    """Sort key: wrong in most runs first, then by confidence, then by name."""
+    """Sort key: the answer of most runs first, then by confidence, then by name."""
+    return -one.num_times, *most_confident(one)
+
+
+def most_confident(one: Seen) -> tuple[float, str]:
+    """Sort key: by confidence, then by name."""
     confidence = one.row.confidence
-    return -one.num_times, -(confidence if math.isfinite(confidence) else -1.0), one.row.id
+    return -(confidence if math.isfinite(confidence) else -1.0), one.row.id
 
 
 def take(one: Seen, album: Album) -> Shot:
     """Return an image with its picture, as far as the album's budget reaches."""
     row = one.row
     sure = f"{row.confidence:.1%}" if math.isfinite(row.confidence) else ""
-    if one.num_runs > 1:
-        sure = f"{one.num_times} of {one.num_runs} runs"
-    return Shot(album.take(one.run, row.split, row.id), row.id, row.truth, row.prediction, sure, row.is_right)
+    runs = f"{one.num_times} of {one.num_runs} runs" if one.num_runs > 1 else ""
+    return Shot(album.take(one.run, row.split, row.id), row.id, row.truth, row.prediction, sure, row.is_right, runs)
 
 
 def table(scores: Mapping[str, Any], names: Sequence[str], seen: Iterable[Seen]) -> list[list[int]] | None:

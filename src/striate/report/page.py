@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from striate.base.files import write_text
 from striate.base.rundir import RunDir, StudyDir
@@ -64,6 +64,7 @@ def report_study(study: StudyDir) -> Path:
     """
     read, album = Study.read(study), Album()
     first = next((run.info for runs in read.runs.values() for run in runs), {})
+    judged = best_images(read, album)
     context = {
         "title": str(at(read.info, "name") or study.path.name),
         "verdict": verdict(read),
@@ -72,7 +73,8 @@ def report_study(study: StudyDir) -> Path:
         "compared": side_by_side(read),
         "overview": overview(read),
         "curves": curves(read),
-        "judged": best_images(read, album),
+        "judged": judged,
+        "kind": judged.get("kind", ""),
         "variants": read.names,
         "recipe_differences": compare(read.variants, str(read.info.get("baseline", ""))),
         "runs": runs_table(read),
@@ -124,7 +126,7 @@ def _write(path: Path, template: str, context: dict[str, Any], album: Album, pro
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -133,6 +135,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.filters["soft"] = _soft
+    return made
+
+
+def _soft(value: Any) -> Markup:
+    """Return a text that may break after each underscore, where a long name would else break within a word."""
+    return escape(_visible(str(value))).replace("_", Markup("_<wbr>"))
 
 
 def _visible(value: Any) -> Any:

@@ -1,10 +1,13 @@
 """What a classifier confuses, which mistakes it is sure of, each class's figures, how honest its probabilities are."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
-from . import charts
-from .confusion import Seen, build, surest_first, table, take
+from . import charts, pool
+from .confusion import Seen, add, build, most_confident, table, take
 from .metrics import NA, Metric, count, number
 from .pictures import Album
 from .read import SPLIT_WORDS, Run
@@ -18,25 +21,46 @@ def labels(run: Run, album: Album) -> dict[str, Any]:
     split = run.reported_split
     if split is None:
         return {"reason": f"No image was judged: {run.why_missing}."}
-    rows = [row for row in run.rows if row.split == split]
-    scores = run.scores[split]
+    return judge([run], split, album)
+
+
+def judge(runs: Sequence[Run], split: str, album: Album) -> dict[str, Any]:
+    """Return the sections of one run, or of several runs of the same network taken together."""
+    first, answers = runs[0], pool.answers(runs, split)
+    each = [run.scores.get(split, {}) for run in runs]
     found: dict[str, Any] = {
         "reason": "",
-        "split": SPLIT_WORDS[split],
-        "per_class": per_class(scores),
-        "calibration": calibration(scores, run.kind),
+        "split": SPLIT_WORDS.get(split, split),
+        "num_runs": len(runs),
+        "has_rows": bool(answers),
     }
-    if run.kind == "tags":
-        return found | {"tag_mistakes": _tag_mistakes(run, rows, album)}
-    seen = [Seen(run.folder, row) for row in rows]
-    mistakes = sorted((one for one in seen if not one.row.is_right), key=surest_first)
-    found["mistakes"] = [take(one, album) for one in mistakes[:NUM_MISTAKES]]
-    found["num_mistakes"] = len(mistakes)
-    counts = table(scores, run.names, seen)
-    found["matrix"] = build(counts, run.names, seen, album) if counts else None
-    found["confusion_sentence"] = confusion_sentence(counts, run.names) if counts else ""
-    found["has_rows"] = bool(rows)
+    if first.kind == "tags":
+        found["tag_mistakes"] = _tag_mistakes(first.names, answers, album)
+        counts = None
+    else:
+        seen = pool.by_answer(answers, album)
+        mistakes = sorted((one for one in seen if not one.row.is_right), key=most_confident)
+        found["mistakes"] = [take(one, album) for one in mistakes[:NUM_MISTAKES]]
+        found["num_mistakes"] = len(mistakes)
+        counts = add([one for run in runs if (one := _counts(run, split, first.names))])
+        found["matrix"] = build(counts, first.names, seen, album) if counts else None
+        found["confusion_sentence"] = confusion_sentence(counts, first.names) if counts else ""
+    scores = pool.pool(each, first.names, counts)
+    found["per_class"] = per_class(scores)
+    found["calibration"] = calibration(scores, first.kind)
+    found["ece_of_runs"] = _from_to([number(one.get("ece")) for one in each]) if len(runs) > 1 else ""
     return found
+
+
+def _counts(run: Run, split: str, names: list[str]) -> list[list[int]] | None:
+    seen = [Seen(run.folder, row) for row in run.rows if row.split == split]
+    return table(run.scores.get(split, {}), names, seen)
+
+
+def _from_to(shares: Sequence[float | None]) -> str:
+    """Say the lowest and the highest of these shares."""
+    known = sorted(share for share in shares if share is not None)
+    return " to ".join(dict.fromkeys(f"{share:.1%}" for share in (known[0], known[-1]))) if known else ""
 
 
 def confusion_sentence(counts: list[list[int]], names: list[str]) -> str:
@@ -117,22 +141,38 @@ def calibration(scores: dict[str, Any], kind: str) -> dict[str, Any] | None:
     }
 
 
-def _tag_mistakes(run: Run, rows: list[Row], album: Album) -> list[dict[str, Any]]:
-    """Return the images with the largest loss among those with a wrong tag, each tag marked right, missed or extra."""
-    wrong = [row for row in rows if not row.is_right]
-    wrong.sort(key=lambda row: (-(row.loss if math.isfinite(row.loss) else math.inf), row.id))
-    pictured = [row for row in wrong if album.has(run.folder, row.split, row.id)]
+def _tag_mistakes(names: list[str], answers: pool.Answers, album: Album) -> list[dict[str, Any]]:
+    """Return the images with the largest mean loss among those with a wrong tag, and how each tag fared."""
+    wrong = [(id_, given) for id_, given in answers.items() if not all(row.is_right for _, row in given)]
+    wrong.sort(key=lambda one: (-_mean_loss([row for _, row in one[1]]), one[0]))
+    places = [(pool.pictured(given, album)[0].folder, given) for _, given in wrong]
+    shown = [one for one in places if album.has(one[0], one[1][0][1].split, one[1][0][1].id)] or places
     found = []
-    for row in (pictured or wrong)[:NUM_MISTAKES]:
-        truth, said = set(tags(row.truth)), set(tags(row.prediction))
-        chance = dict(zip(run.names, row.probabilities, strict=False))
-        marks = [
-            (name, "missed" if name not in said else "right" if name in truth else "extra", _percent(chance.get(name)))
-            for name in run.names
-            if name in truth | said
-        ]
-        found.append({"picture": album.take(run.folder, row.split, row.id), "id": row.id, "tags": marks})
+    for folder, given in shown[:NUM_MISTAKES]:
+        rows = [row for _, row in given]
+        picture = album.take(folder, rows[0].split, rows[0].id)
+        found.append({"picture": picture, "id": rows[0].id, "tags": _mark_tags(names, rows)})
     return found
+
+
+def _mark_tags(names: list[str], rows: list[Row]) -> list[tuple[str, str, str]]:
+    """Return (tag, how, chance) of an image's tags; of several runs the mean chance and how many gave the tag."""
+    truth, said = set(tags(rows[0].truth)), Counter(tag for row in rows for tag in set(tags(row.prediction)))
+    found = []
+    for k, name in enumerate(names):
+        if name not in truth and not said[name]:
+            continue
+        how = "extra" if name not in truth else "right" if said[name] == len(rows) else "missed"
+        known = [row.probabilities[k] for row in rows if k < len(row.probabilities)]
+        chance = _percent(fmean(known) if known else None)
+        is_split = 0 < said[name] < len(rows)
+        found.append((name, how, f"{chance}, {said[name]} of {len(rows)}" if is_split else chance))
+    return found
+
+
+def _mean_loss(rows: list[Row]) -> float:
+    known = [row.loss for row in rows if math.isfinite(row.loss)]
+    return fmean(known) if known else math.inf
 
 
 def _percent(value: float | None) -> str:

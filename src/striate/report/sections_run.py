@@ -148,7 +148,7 @@ def training(run: Run) -> dict[str, Any]:
     if not run.history:
         return {"reason": "No epoch was recorded.", "charts": [], "sentences": [], "table": None}
     found = run.metric
-    made: list[tuple[str, Markup | None]] = []
+    made: list[tuple[str, Markup | None, str]] = []
     for wanted in dict.fromkeys(("loss", found.key)):
         lines = [
             charts.Line("train", run.curve("train", wanted), TRAIN, "--"),
@@ -158,7 +158,7 @@ def training(run: Run) -> dict[str, Any]:
         chart = charts.curves(
             run.epochs, lines, one, f"curve{len(made)}", best=run.best_epoch, overfit=run.overfit_epoch
         )
-        made.append((one.label.capitalize(), chart))
+        made.append((one.label.capitalize(), chart, charts.beyond(run.epochs, lines, one)))
     return {
         "charts": made,
         "sentences": _solved_sentences(run) if run.is_solved else training_sentences(run),
@@ -195,7 +195,10 @@ def training_sentences(run: Run) -> list[str]:
         said.append(f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while.")
     if skipped := number(at(run.info, "result.skipped")):
         said.append(f"{plural(int(skipped), 'image')} went bad while training and were left out.")
-    return said
+    if steps := number(at(run.info, "result.skipped_steps")):
+        said.append(f"{plural(int(steps), 'step')} left out: the gradient was not finite.")
+    notes = at(run.info, "notes")
+    return said + [f"{str(note)[:1].upper()}{str(note)[1:]}." for note in (notes if isinstance(notes, list) else [])]
 
 
 def _epoch_table(run: Run) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from striate.base.text import duration, plural
 from . import charts_study as charts
 from .metrics import NA, bounds, count, metric, number, scaled
 from .privacy import without_folders
-from .read import SPLIT_WORDS, Study, at
+from .ranges import limits
+from .read import SPLIT_WORDS, Run, Study, at
 
 
 def verdict(study: Study) -> dict[str, Any]:
@@ -196,16 +197,15 @@ def curves(study: Study) -> dict[str, Any]:
     groups = []
     for key in dict.fromkeys(("loss", study.metric.key)):
         one = metric(key, study.metric.unit)
-        seeds = {name: charts.Seeds([run.curve("train", key) for run in runs], [run.curve("val", key) for run in runs])
-                 for name, runs in study.runs.items() if any(run.history for run in runs)}  # fmt: skip
-        ends = charts.limits(list(seeds.values()), one)
+        seeds = {name: _seeds(runs, key) for name, runs in study.runs.items() if any(run.history for run in runs)}
+        ends = limits([value for lines in seeds.values() for value in lines.values], one)
         if ends is None:
             continue
-        longest = max(len(curve) for one_ in seeds.values() for curve in one_.val)
+        longest = max(len(curve) for lines in seeds.values() for curve in lines.val)
         panels = []
         for index, (name, lines) in enumerate(seeds.items()):
             overfit = number(_summary(study, name).get("overfit_epoch"))
-            says = f"{one.label} of {name} over the epochs, {plural(len(lines.val), 'seed')}"
+            says = f"{one.label} of {name} over the epochs, {plural(len(lines.val), 'seed')}."
             chart = charts.multiple(
                 lines,
                 one,
@@ -215,9 +215,15 @@ def curves(study: Study) -> dict[str, Any]:
                 num_epochs=longest,
                 overfit=round(overfit) if overfit else None,
             )
-            panels.append((name, chart))
+            panels.append((name, chart, charts.beyond(lines, one, ends)))
         groups.append((one.label.capitalize(), panels))
     return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}
+
+
+def _seeds(runs: list[Run], key: str) -> charts.Seeds:
+    """Return the curves of a variant's runs, with the place of each run's best epoch in them."""
+    best = [run.epochs.index(run.best_epoch) + 1 if run.best_epoch in run.epochs else None for run in runs]
+    return charts.Seeds([run.curve("train", key) for run in runs], [run.curve("val", key) for run in runs], best)
 
 
 def runs_table(study: Study) -> list[dict[str, str]]:

@@ -1,10 +1,12 @@
 """Predicted numbers: parity, errors, and the images that are furthest off."""
 
 import math
+from collections.abc import Mapping, Sequence
 from statistics import fmean, quantiles, stdev
 from typing import Any
 
 from . import charts_values as charts
+from . import pool
 from .metrics import NA, count, metric, significant
 from .pictures import Album
 from .read import SPLIT_WORDS, Run, at
@@ -19,35 +21,40 @@ def values(run: Run, album: Album) -> dict[str, Any]:
     split = run.reported_split
     if split is None:
         return {"reason": f"No image was judged: {run.why_missing}."}
-    rows = [row for row in run.rows if row.split == split]
+    return draw_values([run], split, album)
+
+
+def draw_values(runs: Sequence[Run], split: str, album: Album) -> dict[str, Any]:
+    """Return the sections of one run, or of several runs of the same network taken together."""
+    run, answers = runs[0], pool.answers(runs, split)
+    rows = [row for given in answers.values() for _, row in given]
     if not rows:
         return {"reason": f"There are no predictions of the {split} split to draw."}
     unit = str(at(run.info, "task.unit", ""))
     names = (run.names or ["value"])[:MAX_FIELDS]
     return {
         "reason": "",
-        "split": SPLIT_WORDS[split],
+        "split": SPLIT_WORDS.get(split, split),
         "num_images": count(len(rows)),
+        "num_runs": len(runs),
         "unit": "degrees" if unit == "deg" else unit,
         "is_angle": run.is_angle,
         "fields": [
             _field(rows, index, name, unit, is_angle=run.is_angle)
             for index, name in enumerate(names)
-            if index < len(rows[0].values)
+            if index < min(len(row.values) for row in rows)
         ],
-        "per_field": _per_field(run.scores[split], unit) if len(names) > 1 else [],
+        "per_field": _per_field([one.scores.get(split, {}) for one in runs], unit) if len(names) > 1 else [],
         "num_more_fields": max(0, len(run.names) - MAX_FIELDS),
-        "worst": [_worst(run, row, unit, album) for row in _furthest(run, rows, album)],
+        "worst": [_worst(given, unit, album) for given in _furthest(answers, album)],
     }
 
 
-def _per_field(scores: dict[str, Any], unit: str) -> list[list[str]]:
-    """Return one line a field: its name, root mean squared error, mean absolute error and R2."""
-    rows = [row for row in scores.get("per_field") or [] if isinstance(row, dict)]
-    return [
-        [str(row.get("name", "")), *(metric(key, unit).text(row.get(key)) for key in ("rmse", "mae", "r2"))]
-        for row in rows
-    ]
+def _per_field(scores: Sequence[Mapping[str, Any]], unit: str) -> list[list[str]]:
+    """Return one line a field: its name, root mean squared error, mean absolute error and R2, means over the runs."""
+    keys = ("rmse", "mae", "r2")
+    rows = pool.mean_rows(scores, "per_field", keys)
+    return [[row["name"], *(metric(key, unit).text(row.get(key)) for key in keys)] for row in rows]
 
 
 def _field(rows: list[Row], index: int, name: str, unit: str, *, is_angle: bool) -> dict[str, Any]:
@@ -79,18 +86,30 @@ def _bias_sentence(finite: list[float]) -> str:
     return f"With a standard error of {significant(error)}, {bias}. Half of the errors lie between {low} and {high}."
 
 
-def _furthest(run: Run, rows: list[Row], album: Album) -> list[Row]:
-    ranked = sorted(rows, key=lambda row: (-(row.error if math.isfinite(row.error) else math.inf), row.id))
-    pictured = [row for row in ranked if album.has(run.folder, row.split, row.id)]
-    return (pictured or ranked)[:NUM_WORST]
+def _furthest(answers: pool.Answers, album: Album) -> list[list[tuple[Run, Row]]]:
+    """Return the answers of the images with the largest mean error, those with a picture if there are any."""
+    ranked = sorted(answers.values(), key=lambda given: (-_mean_error(given), given[0][1].id))
+    shown = [given for given in ranked if _has_picture(given, album)]
+    return (shown or ranked)[:NUM_WORST]
 
 
-def _worst(run: Run, row: Row, unit: str, album: Album) -> dict[str, Any]:
+def _has_picture(given: list[tuple[Run, Row]], album: Album) -> bool:
+    run, row = pool.pictured(given, album)
+    return album.has(run.folder, row.split, row.id)
+
+
+def _mean_error(given: list[tuple[Run, Row]]) -> float:
+    errors = [row.error for _, row in given]
+    return fmean(errors) if all(map(math.isfinite, errors)) else math.inf
+
+
+def _worst(given: list[tuple[Run, Row]], unit: str, album: Album) -> dict[str, Any]:
     found = metric("mean_error_deg" if unit == "deg" else "rmse", unit)
+    run, row = pool.pictured(given, album)
     return {
         "picture": album.take(run.folder, row.split, row.id),
         "id": row.id,
         "truth": ", ".join(map(found.text, row.truths)),
-        "prediction": ", ".join(map(found.text, row.values)),
-        "error": found.text(row.error),
+        "prediction": "; ".join(", ".join(map(found.text, one.values)) for _, one in given),
+        "error": found.text(_mean_error(given)),
     }

@@ -34,7 +34,7 @@ def evaluate_run(
     path: Path,
     where: str | None = None,
     *,
-    split: str = "test",
+    split: str | None = None,
     views: int = 1,
     device: str = "auto",
     progress: Progress | None = None,
@@ -44,6 +44,7 @@ def evaluate_run(
     The table of every image goes to `RUN/evaluations/NAME-SPLIT/`; the run's own files are not touched.
 
     Args:
+        split: "train", "val", "test" or "all"; by default test, and all of another dataset that comes without one.
         views: of each picture, whose probabilities are averaged; see `striate.evaluate.views`.
 
     Raises:
@@ -53,6 +54,7 @@ def evaluate_run(
     run, progress = _finished(path), progress or Progress()
     info = run.info()
     dataset = reopen(run) if where is None else _other(where, info)
+    split = split or ("all" if where is not None and "test" in dataset.made_splits else "test")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
     if split != "all":
         choose("split", split, dict.fromkeys(SPLITS))

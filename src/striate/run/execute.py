@@ -14,7 +14,7 @@ from torch import nn
 from striate.base import device as devices
 from striate.base.errors import DataError, DivergedError, Interrupted, ModelError, ResourceError
 from striate.base.files import require_room, write_json
-from striate.base.progress import Progress
+from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir, locked, named_folder, new_folder
 from striate.data import open_dataset
 from striate.data.open import is_path
@@ -24,13 +24,22 @@ from striate.train import checkpoint
 from striate.train.interrupt import listen
 from striate.train.precision import choose_precision
 
-from .features import cut
+from .features import cut, has_head
 from .finish import finish
 from .heading import HeadTraining, solve_head
-from .network import Model, build_network, model_of, name_of, start_network, stored_blueprint
+from .network import (
+    Model,
+    begin_network,
+    build_network,
+    model_of,
+    name_of,
+    refuse_single,
+    start_network,
+    stored_blueprint,
+)
 from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
-from .training import Training, make_update, training_data
+from .training import Training, differences, make_update, training_data
 
 NUM_LOOKS = 16  # pictures in a trial of a network that is not trained
 NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
@@ -77,12 +86,17 @@ def train(
     place = devices.pick(device)
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)
-    network = devices.place(start_network(model, prepared, seed, progress), prepared.device)
+    network, loaded = begin_network(model, prepared, seed, progress)
+    refuse_single(network, prepared)
+    network = devices.place(network, prepared.device)
     precision = precision or _precision(network, prepared)
     refuse_misfits(prepared, network, precision["name"], seed)
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
     info = _describe(prepared, network, model, name, seed, precision, command)
+    for note in info["notes"]:
+        progress.line(note)
+    info["start"] = {"source": loaded.source, "text": loaded.summary} if loaded else None
     run = RunDir(folder)
     with locked(folder), _resumable(run):
         write_json(folder / "split.json", split_ids(dataset))
@@ -127,7 +141,7 @@ def resume(
         _refuse_changes(info, state, dataset, path)
         prepared = prepare(
             dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress,
-            model=info["model"]["name"],
+            model=info["model"]["name"] if recipe.transfer.weights else None,
         )  # fmt: skip
         make = start_network if state is None else build_network
         network = model or make(stored_blueprint(info, run), prepared, info["seed"])
@@ -145,16 +159,19 @@ def _carry_out(
     progress: Progress,
 ) -> RunDir:
     info = {**info, "status": "running", "is_test_open": is_test_open}
+    if state is not None and (note := differences(state, prepared.device)):
+        say(f"warning: {note}")
+        info["notes"] = [*info.get("notes", []), note]
     run.save_info(info)
     options: dict[str, Any] = {"precision": info["precision"]["name"], "progress": progress}
     try:
         with listen() as interrupt:
             training: Training | HeadTraining
             if prepared.recipe.transfer.head == "only":
-                training = HeadTraining(run, prepared, network, **options)
+                training = HeadTraining(run, prepared, network, seed=info["seed"], **options)
             else:
-                if prepared.recipe.transfer.head == "solved" and state is None:
-                    solve_head(prepared, network, **options)
+                if prepared.recipe.transfer.head == "solved" and state is None and has_head(network):
+                    solve_head(prepared, network, seed=info["seed"], **options)
                 training = Training(run, prepared, network, seed=info["seed"], **options)
             ended = training.train(interrupt, state)
         return finish(run.path, training, info, ended, is_test_open)
@@ -176,11 +193,18 @@ def refuse_misfits(prepared: Prepared, network: nn.Module, precision: str, seed:
     Raises:
         SettingsError: a frozen row that is not there, Muon without filters, wrong labels for numbers, a head on maps.
     """
-    if prepared.recipe.transfer.head != "fresh":
+    if prepared.recipe.transfer.head == "only":
         cut(network, precision)
-    if prepared.recipe.transfer.head != "only":
+    else:
         make_update(prepared, network, precision, num_steps=1)
-        training_data(prepared, seed)
+    training_data(prepared, seed)
+
+
+def _notes(prepared: Prepared, network: nn.Module, model: Model) -> list[str]:
+    """What is otherwise than the recipe says."""
+    if prepared.recipe.transfer.head != "solved" or has_head(network):
+        return []
+    return [f"{name_of(model)} does not end in a linear layer: its head starts fresh, it is not solved"]
 
 
 @contextmanager
@@ -285,6 +309,7 @@ def _describe(
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     return {
         "name": f"{name_of(model)} {recipe_name}",
+        "notes": _notes(prepared, network, model),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "status": "running",

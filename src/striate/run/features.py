@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate.base.errors import SettingsError
 from striate.base.files import to_json
 from striate.base.progress import Progress
 from striate.base.tensors import read_tensors, write_tensors
-from striate.data.augment import Pipeline
+from striate.data.augment import Cutmix, Mixup, Pipeline
 from striate.data.cache import cache_dir
 from striate.data.loader import Indices, Loader
 from striate.data.sample import Batch
@@ -85,15 +86,26 @@ def cut(network: nn.Module, precision: str = "float32") -> Body:
     Raises:
         SettingsError: its last row is not a linear layer on a vector.
     """
-    if isinstance(network, Network):
+    if isinstance(network, Network) and has_head(network):
         names = network.blueprint.names
-        first = len(names) - (2 if HIDDEN in names else 1)
-        if network.blueprint.rows[-1].block == "linear" and len(network.shapes[names[first - 1]]) == 1:
-            head = nn.Sequential(*(network.rows[name] for name in names[first:]))
-            return Body(network, names[first - 1], head, precision)
+        first = _first_of_head(network)
+        head = nn.Sequential(*(network.rows[name] for name in names[first:]))
+        return Body(network, names[first - 1], head, precision)
     name = network.blueprint.name if isinstance(network, Network) else type(network).__name__
     what = f"{name} does not end in a linear layer on a vector of features"
     raise SettingsError(what, fix="train it with --recipe frozen or finetune")
+
+
+def has_head(network: nn.Module) -> bool:
+    """Return whether a network can be cut: its last row is a linear layer on a vector of features."""
+    if not isinstance(network, Network) or network.blueprint.rows[-1].block != "linear":
+        return False
+    return len(network.shapes[network.blueprint.names[_first_of_head(network) - 1]]) == 1
+
+
+def _first_of_head(network: Network) -> int:
+    names = network.blueprint.names
+    return len(names) - (2 if HIDDEN in names else 1)
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,8 @@ class Features:
 
     Args:
         values: (V x N, D) float32.
-        truth: (V x N, ...) targets as a loader gives them; what belongs to a picture has moved with the view.
+        truth: (V x N, ...) targets as a loader gives them; what belongs to a picture has moved with the view. Labels
+            are shares of classes (V x N, K) when a view is mixed.
         index: (N,) of the dataset.
     """
 
@@ -136,10 +149,18 @@ def take(
         found.append(read_tensors(path))
     return Features(
         torch.cat([one["features"] for one in found]).float(),
-        torch.cat([one["truth"] for one in found]),
+        torch.cat(_alike([one["truth"] for one in found])),
         found[0]["index"].numpy(),
         prepared.task.target,
     )
+
+
+def _alike(truths: list[Tensor]) -> list[Tensor]:
+    """Class indices (N,) as shares (N, K), where another view has shares since its pictures are mixed."""
+    if len({truth.ndim for truth in truths}) == 1:
+        return truths
+    num = max(truth.shape[1] for truth in truths if truth.ndim > 1)
+    return [F.one_hot(truth, num).float() if truth.ndim == 1 else truth for truth in truths]
 
 
 def _run(body: Body, loader: Loader, view: int, progress: Progress, name: str) -> dict[str, Tensor]:
@@ -160,6 +181,8 @@ def _run(body: Body, loader: Loader, view: int, progress: Progress, name: str) -
 def _key(body: str, prepared: Prepared, loader: Loader, view: int) -> str:
     geometry = prepared.geometry
     views = f"{view} {loader.pipeline!r}" if loader.pipeline.ops else ""
+    if any(isinstance(op, Mixup | Cutmix) for op in loader.pipeline.ops):
+        views += f" {loader.batch_size}"  # who is mixed with whom is a matter of the batch
     head = [body, prepared.store.key, repr(geometry), prepared.mean, prepared.std, views, prepared.task.target]
     digest = hashlib.sha256(to_json(head).encode())
     digest.update(loader.indices.tobytes())

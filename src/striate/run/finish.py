@@ -12,10 +12,11 @@ from torch import nn
 
 from striate.base.errors import DivergedError
 from striate.base.files import read_json, write_bytes, write_json
-from striate.base.progress import Progress
+from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
 from striate.base.tensors import write_tensors
+from striate.base.text import plural
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.run import Evaluation, evaluate
@@ -61,7 +62,10 @@ def finish(
         "overfit_epoch": None if isinstance(training, HeadTraining) else overfit_epoch(history),
         "peak_memory_mb": peak_memory_mb(),
         "skipped": training.num_lost,
+        "skipped_steps": training.num_skipped,
     }
+    if training.num_skipped:
+        say(f"warning: {plural(training.num_skipped, 'step')} skipped, since the gradient was not finite")
     run.save_info({**info, "status": "finished", "result": result})
     return run
 

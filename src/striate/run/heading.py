@@ -18,23 +18,27 @@ from striate.train.stop import Stop
 from .features import cut, take
 from .head import solve
 from .prepare import Prepared
+from .training import training_data
 
 
 class HeadTraining:
     """Takes features once, solves the head for each strength of weight decay, keeps the best on validation images.
 
     `finish` takes it like a `Training`; an "epoch" of its history is one strength. It needs no checkpoints: features
-    are in the cache, and what is done again takes seconds.
+    are in the cache, and what is done again takes seconds. Wrong labels, where the recipe asks for them, are those
+    that training has from the same seed.
     """
 
     def __init__(
-        self, run: RunDir | None, prepared: Prepared, network: nn.Module, *, precision: str, progress: Progress
-    ) -> None:
+        self, run: RunDir | None, prepared: Prepared, network: nn.Module, *, seed: int, precision: str,
+        progress: Progress,
+    ) -> None:  # fmt: skip
         self.run, self.prepared, self.network, self.progress = run, prepared, network, progress
+        self.noisy = training_data(prepared, seed)
         self.body = cut(network, precision)
         self.position, self.stop = Position(), Stop(prepared.task.monitor_mode, 0)
         self.best: dict[str, Tensor] = {}
-        self.num_lost = 0
+        self.num_lost = self.num_skipped = 0
 
     def train(self, interrupt: Interrupt | None = None, state: object = None) -> str:
         """Solve the head and return how it ended.
@@ -45,7 +49,7 @@ class HeadTraining:
         if self.run is not None:
             write_text(self.run.path / "history.jsonl", "")  # of an attempt that was stopped
         start_s, prepared, task = time.perf_counter(), self.prepared, self.prepared.task
-        train = take(self.body, prepared, "train", views=prepared.recipe.transfer.views, progress=self.progress)
+        train = take(self.body, self.noisy, "train", views=prepared.recipe.transfer.views, progress=self.progress)
         val = take(self.body, prepared, "val", views=1, progress=self.progress)
         still = autocast(prepared.device, "float32")
         for solution in solve(self.body.head, task, train):
@@ -73,8 +77,8 @@ class HeadTraining:
         )
 
 
-def solve_head(prepared: Prepared, network: nn.Module, precision: str, progress: Progress) -> None:
+def solve_head(prepared: Prepared, network: nn.Module, *, seed: int, precision: str, progress: Progress) -> None:
     """Give the network the head that is best on validation images while its body stays as it is."""
-    training = HeadTraining(None, prepared, network, precision=precision, progress=progress)
+    training = HeadTraining(None, prepared, network, seed=seed, precision=precision, progress=progress)
     training.train()
     network.load_state_dict(training.best)

@@ -1,5 +1,6 @@
 """The network of a run: new from a name, or again from its folder."""
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,11 @@ from striate.model.ablate import ablate, ablated_name, split_name
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import DoesNotFit, build
 from striate.model.network import Network
+from striate.model.weights import Loaded
 from striate.model.zoo import blueprint, options
 from striate.nn.blocks.whiten import Whiten
 from striate.predict.predictor import load_weights
+from striate.train.regularise import freeze
 
 from .prepare import Prepared
 
@@ -28,6 +31,7 @@ HIDDEN = "head_hidden"  # the row that a recipe puts before the last one
 __all__ = [
     "Model",
     "ablated_name",
+    "begin_network",
     "build_network",
     "model_of",
     "name_of",
@@ -70,7 +74,14 @@ def model_of(model: Model, prepared: Prepared) -> Model:
 
 
 def start_network(model: Model, prepared: Prepared, seed: int, progress: Progress | None = None) -> nn.Module:
-    """Return the network like `build_network`, with the weights that the recipe starts from; says what went where.
+    """Return the network like `build_network`, with the weights that the recipe starts from; see `begin_network`."""
+    return begin_network(model, prepared, seed, progress)[0]
+
+
+def begin_network(
+    model: Model, prepared: Prepared, seed: int, progress: Progress | None = None
+) -> tuple[nn.Module, Loaded | None]:
+    """Return the network with the weights that the recipe starts from, and what went where, which is said too.
 
     Raises:
         ModelError: the weights cannot be had, or are another network's.
@@ -78,7 +89,7 @@ def start_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     network, start = build_network(model, prepared, seed, progress), prepared.start
     if start is None:
         _fit_to_images(network, prepared)
-        return network
+        return network, None
     if not isinstance(network, Network):
         raise ModelError("weights go into networks of rows", fix="load them into the module before it is trained")
     bare = network
@@ -93,7 +104,32 @@ def start_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         network.load_state_dict(state, strict=False)
     if progress is not None:
         progress.line(f"weights from {loaded.source}: {loaded.summary}")
-    return network
+    return network, loaded
+
+
+def refuse_single(network: nn.Module, prepared: Prepared) -> None:
+    """Refuse batches of one image for a network whose batch norm would then see one number a channel.
+
+    Raises:
+        SettingsError: such a batch would come, which has no variance.
+    """
+    num, settings = min(prepared.batch_size, len(prepared.dataset.splits["train"])), prepared.recipe.train
+    if num > 1 or prepared.recipe.transfer.head == "only":
+        return
+    size, probe = prepared.geometry.size_px, deepcopy(network).train()
+    for module in freeze(probe, settings.frozen, has_fixed_norms=settings.freeze_norm):
+        module.eval()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            probe(torch.zeros(1, prepared.geometry.channels, size, size))
+    except ValueError as problem:
+        if "more than 1 value per channel" not in str(problem):
+            raise
+        raise SettingsError(
+            "batch norm cannot learn from one number a channel, which one image in a batch gives this network",
+            where="train.batch_size",
+            fix="give it 2 or more images a step, or --set model.norm=group",
+        ) from problem
 
 
 def _fit_to_images(network: nn.Module, prepared: Prepared) -> None:

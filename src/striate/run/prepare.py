@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from striate.base.errors import DataError, ModelError
+from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.files import to_json
 from striate.base.progress import Progress
 from striate.base.text import plural
@@ -96,18 +96,22 @@ def prepare(
 
     Raises:
         DataError: no training or validation images, an unusable file, a constant channel, an unknown target.
+        SettingsError: mixing or balance that the target does not allow, or see `start_of`.
     """
     for split in ("train", "val"):
         if not len(dataset.splits.get(split, ())):
             raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images or change --limit")
-    start = start_of(recipe, model)
-    geometry = choose_geometry(dataset, recipe, size_px=start.size_px if start else None)
-    store = open_store(dataset, geometry, progress=progress)
     train = dataset.splits["train"]
-    mean, std = start.normal(geometry.channels) if start else statistics(store, train)
     name = target or next(iter(dataset.targets))
     found = dataset.target(name)
     refuse_unmixable(recipe.pipeline(len(train)).ops, name, found)
+    if recipe.data.balance != "none" and found.kind == "value":
+        what = f"numbers have no classes to balance; {name} is a number"
+        raise SettingsError(what, where="data.balance", fix="set data.balance=none")
+    start = start_of(recipe, model)
+    geometry = choose_geometry(dataset, recipe, size_px=start.size_px if start else None)
+    store = open_store(dataset, geometry, progress=progress)
+    mean, std = start.normal(geometry.channels) if start else statistics(store, train)
     options: dict[str, Any] = {
         "label_smoothing": recipe.train.label_smoothing,
         "is_balanced": recipe.data.balance == "weights",
@@ -115,7 +119,17 @@ def prepare(
     task = for_target(name, found, found.values[train], **options)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
+    _say_odd_batches(len(train), batch_size, progress)
     return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, num_epochs, device, start)
+
+
+def _say_odd_batches(num_train: int, batch_size: int, progress: Progress) -> None:
+    """Say what becomes of batches that do not come out even; see `Loader` for the last one."""
+    if num_train < batch_size:
+        progress.line(f"{num_train:,} training images are fewer than the batch of {batch_size}: it holds them all")
+    elif batch_size > 1 and num_train > batch_size and num_train % batch_size == 1:
+        said = f"{num_train:,} training images in batches of {batch_size}"
+        progress.line(f"{said}: the last batch takes {batch_size + 1}, none is of one image")
 
 
 def automatic_batch_size(num_train: int) -> int:

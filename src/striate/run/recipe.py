@@ -1,7 +1,7 @@
 """A recipe: everything that influences a result, except dataset, blueprint and seed. Named recipes are values here."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from striate.base.settings import Settings, read_toml
 from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 
 MANY = 20_000  # training images that augmentation need not multiply
+KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(get_args(Op)[0])}
 
 
 class DataSettings(Settings):
@@ -130,8 +131,9 @@ class TransferSettings(Settings):
 class Recipe(Settings):
     """How to train: data, augmentation, model options and training.
 
-    `augment` None ("auto" in a file) is automatic: the strength "medium" up to 20,000 training images, else "light",
-    since the few epochs that many images allow do not fit a harder task.
+    `augment` is a list of operations; a name alone is a strength (none, light, medium, strong) or one operation as it
+    is by default. None ("auto" in a file) is automatic: the strength "medium" up to 20,000 training images, else
+    "light", since the few epochs that many images allow do not fit a harder task.
 
     Example:
         >>> recipe = named("regularized").changed(["train.epochs=4", "augment=light"])
@@ -151,7 +153,12 @@ class Recipe(Settings):
     def _strength(cls, value: Any) -> Any:
         if value == "auto":
             return None
-        return STRENGTHS[value] if isinstance(value, str) and value in STRENGTHS else value
+        if isinstance(value, str):
+            return (value,) if value in KINDS else choose("augmentation", value, {**STRENGTHS, **KINDS})
+        for one in value if isinstance(value, list | tuple) else ():
+            if isinstance(one, str):
+                choose("operation", one, KINDS)
+        return value
 
     def pipeline(self, num_train: int) -> Pipeline:
         """Return the augmentation of `num_train` training images.
@@ -162,6 +169,18 @@ class Recipe(Settings):
         """
         automatic = STRENGTHS["medium" if num_train <= MANY else "light"]
         return Pipeline(automatic if self.augment is None else self.augment)
+
+    def __repr__(self) -> str:
+        from .card import recipe_text
+
+        return recipe_text(self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from .card import recipe_card
+
+        return recipe_card(self)
 
 
 def _recipes() -> dict[str, Recipe]:

@@ -13,6 +13,7 @@ from striate.model.blueprint import Blueprint
 from striate.model.network import Network
 from striate.model.published import PRESETS, Preset, fetch, find
 from striate.model.weights import Loaded, load
+from striate.train.regularise import BODY
 
 from .recipe import Recipe
 
@@ -64,14 +65,18 @@ def start_of(recipe: Recipe, model: object) -> Start | None:
     """Return what the recipe's network starts from, or None for fresh weights.
 
     Raises:
-        SettingsError: a preset beside weights that have their own.
+        SettingsError: a preset beside weights that have their own, or fresh weights under a recipe for trained ones.
         ModelError: nothing is published for this network, or the file or run is not there.
     """
     settings = recipe.transfer
+    name = model.name if isinstance(model, Blueprint) else str(model)
     if settings.weights is None:
+        is_for_trained = settings.head != "fresh" or recipe.train.frozen == BODY
+        if is_for_trained and isinstance(model, str | Blueprint):  # a module of the user's own may be trained
+            what = f"this recipe needs a trained network, and the weights of {name} would be random"
+            raise SettingsError(what, where="transfer.weights", fix="add --weights imagenet, a file or a run")
         return None
     source, path = settings.weights, Path(settings.weights)
-    name = model.name if isinstance(model, Blueprint) else str(model)
     if settings.preset is not None and (source == IMAGENET or path.is_dir()):
         what = f"weights from {source} know how they want their pictures"
         raise SettingsError(what, where="transfer.preset", fix="leave it out")

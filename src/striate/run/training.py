@@ -13,7 +13,7 @@ from striate.base.files import write_text
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
-from striate.base.text import duration
+from striate.base.text import duration, plural
 from striate.data.loader import Loader
 from striate.evaluate.run import quick_scores
 from striate.train import checkpoint
@@ -82,6 +82,19 @@ def training_data(prepared: Prepared, seed: int) -> Prepared:
     return replace(prepared, dataset=replace(dataset, targets={**dataset.targets, name: target}))
 
 
+def _machine(device: torch.device) -> dict[str, Any]:
+    """What the bits of a run depend on beside its settings."""
+    return {"threads": torch.get_num_threads(), "torch": torch.__version__, "device": device.type}
+
+
+def differences(state: checkpoint.State, device: torch.device) -> str:
+    """Return why going on from a checkpoint here has other bits than never having stopped; empty where it has not."""
+    before, now = state.document, _machine(device)
+    changed = [f"{name} was {before.get(name)}, is {value}" for name, value in now.items() if before.get(name) != value]
+    what = f"resumed at step {before['step']}, but not bit-identical to an uninterrupted run"
+    return f"{what}: {'; '.join(changed)}" if changed else ""
+
+
 def _probe_loader(prepared: Prepared) -> Loader:
     """One batch of validation images, spread evenly over the split."""
     val = prepared.dataset.splits["val"]
@@ -110,10 +123,10 @@ class Training:
         self.val_loader = prepared.loader("val")
         self.average = Average(network, settings.ema) if settings.ema else None
         first_epoch = num_epochs - max(1, round(settings.swa * num_epochs))
-        self.swa = EqualAverage(network, first_epoch) if settings.swa else None
         self.update = make_update(
             prepared, network, precision, num_steps=num_epochs * len(self.loader), average=self.average
         )
+        self.swa = EqualAverage(network, first_epoch, self.update.still) if settings.swa else None
         if settings.swa_lr:
             self.update.rate_at = then_constant(self.update.rate_at, first_epoch * len(self.loader), settings.swa_lr)
         automatic = 0 if settings.swa else max(1, num_epochs // 2)
@@ -128,6 +141,11 @@ class Training:
     def num_lost(self) -> int:
         """Pictures that became unreadable while training."""
         return len(self.loader.lost)
+
+    @property
+    def num_skipped(self) -> int:
+        """Steps left out because their gradient was not finite."""
+        return self.update.skips.num
 
     @property
     def model(self) -> nn.Module:
@@ -178,8 +196,8 @@ class Training:
     def record(self, row: dict[str, Any]) -> None:
         """Append an epoch to the history and show it."""
         speed = row.pop("batches_per_s") * self.loader.batch_size
-        rows = {"rows": self._rows} if self._rows else {}
-        self.run.add_epoch({**row, "images_per_s": round(speed, 1), **rows})
+        rows, num_skipped = {"rows": self._rows} if self._rows else {}, self.num_skipped
+        self.run.add_epoch({**row, "images_per_s": round(speed, 1), "skipped_steps": num_skipped, **rows})
         monitor = self.prepared.task.monitor
         epochs, train, val = self.prepared.num_epochs, row["train"], row["val"]
         shown = ", ".join(
@@ -187,6 +205,7 @@ class Training:
             for name, one in (("train", train), ("val", val))
         )
         mark = " best" if row["is_best"] else ""
+        mark += f", {plural(num_skipped, 'step')} skipped so far (gradient not finite)" if num_skipped else ""
         self.progress.line(
             f"epoch {row['epoch']}/{epochs}: {shown}, {speed:,.0f} images/s, {duration(row['time_s'])}{mark}"
         )
@@ -218,6 +237,7 @@ class Training:
         """Return everything needed to go on from here."""
         position = self.position
         tensors = {**checkpoint.pack_optimiser(self.update.optimiser), "rng.cpu": torch.get_rng_state()}
+        tensors["skips"] = self.update.skips.counts
         if self.prepared.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.prepared.device)
         if position.sums is not None:
@@ -232,9 +252,7 @@ class Training:
             "stop": self.stop.state(),
             "swa_count": self.swa.count if self.swa is not None else 0,
             "recipe": self.prepared.recipe.model_dump(mode="json"),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "device": self.prepared.device.type,
+            **_machine(self.prepared.device),
         }
         groups = {"weights": self.network.state_dict(), "best": self.best, "state": tensors}
         return checkpoint.State(document, {name: group for name, group in groups.items() if group})
@@ -252,11 +270,12 @@ class Training:
             average.model.load_state_dict(averaged)
         if self.swa is not None:
             self.swa.count = document["swa_count"]
+        if "skips" in tensors:  # which older checkpoints do not have
+            self.update.skips.counts = tensors["skips"].to(device)
         sums = tensors["sums"].to(device) if "sums" in tensors else None
         self.position = Position(document["epoch"], document["batch"], document["step"], sums, document["time_s"])
         self.stop.restore(document["stop"])
         self._keep_history(document["epoch"])
-        self._say_differences(document)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"], device)
@@ -266,11 +285,3 @@ class Training:
         if path.exists():
             lines = path.read_text().splitlines()[:num_epochs]
             write_text(path, "".join(line + "\n" for line in lines))
-
-    def _say_differences(self, document: dict[str, Any]) -> None:
-        now = {"threads": torch.get_num_threads(), "torch": torch.__version__, "device": self.prepared.device.type}
-        changed = [
-            f"{name} was {document[name]}, is {value}" for name, value in now.items() if document.get(name) != value
-        ]
-        if changed:
-            self.progress.line(f"resumed, but not bit-identical to an uninterrupted run: {'; '.join(changed)}")

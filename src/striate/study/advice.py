@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from striate.base.rundir import StudyDir
-from striate.base.text import plural
 
 from .compare import Comparison
 from .learning import curve_sentence
 from .narrator import Remark, narrate
+from .transfer import transfer_sentence
 from .wording import Wording, is_known, listed, significant
 
 Advice = dict[str, str]
@@ -17,14 +17,9 @@ Advice = dict[str, str]
 
 def advise(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> list[Advice]:
     """Return pieces of advice, each a `text` and a `command` to type ("" where there is none)."""
-    variants = {variant["name"]: variant for variant in study.info()["variants"]}
     curve = verdict["learning_curve"]
-    return [
-        *_state(study, verdict, found),
-        *_per_minute(verdict),
-        *_transfer(variants, verdict, found),
-        *([{"text": curve_sentence(curve, verdict), "command": ""}] if curve else []),
-    ]
+    texts = [_per_minute(verdict), transfer_sentence(study, found), curve_sentence(curve, verdict) if curve else ""]
+    return [*_state(study, verdict, found), *({"text": text, "command": ""} for text in texts if text)]
 
 
 def _state(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> Iterator[Advice]:
@@ -35,7 +30,8 @@ def _state(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> It
         return
     state, num = Counter(remark.state for remark in first).most_common(1)[0]
     remark: Remark = next(one for one in first if one.state == state)
-    share = f"in {num} of {plural(len(first), 'run')}" if num < len(first) else f"in all {plural(num, 'run')}"
+    everywhere = {1: "in its run", 2: "in both runs"}.get(num, f"in all {num} runs")
+    share = everywhere if num == len(first) else f"in {num} of {len(first)} runs"
     which = "In one of them: " if len(first) > 1 else ""
     words = remark.title[:1].lower() + remark.title[1:]
     text, is_healthy = f"State of {name}, {share}: {words}. {which}{remark.evidence}", remark.state == "healthy"
@@ -46,50 +42,15 @@ def _state(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> It
     }
 
 
-def _per_minute(verdict: Mapping[str, Any]) -> Iterator[Advice]:
-    """What each variant gives for a minute of training."""
-    say = Wording(verdict["metric"], verdict.get("unit", ""))
-    rows = [row for row in verdict["variants"] if is_known(row["per_minute"])]
-    if say.is_share and len(rows) > 1:
-        rows = sorted(rows, key=lambda row: -row["per_minute"])
-        each = listed([f"{row['name']} {significant(100 * row['per_minute'])}" for row in rows])
-        yield {"text": f"Points of {say.name} a minute of training: {each}.", "command": ""}
-
-
-def _transfer(variants: Mapping[str, Any], verdict: Mapping[str, Any], found: Comparison) -> Iterator[Advice]:
-    """Which kind of transfer fits these images, as measured here; and whether transfer does at all."""
-    names = [name for name, one in variants.items() if _kind(one) and found[name].mean("val") is not None]
-    if not names:
-        return
-    say, sign = Wording(verdict["metric"], verdict.get("unit", "")), 1 if found.mode == "max" else -1
-    pick = lambda among: max(among, key=lambda name: sign * (found[name].mean("val") or 0.0))  # noqa: E731
-    best = pick(names)
-    text = f"Of the kinds of transfer, {best} ({_kind(variants[best])}) is best on validation"
-    told = {name: found.difference(best, name) for name in names if name != best}
-    ahead = [n for n, one in told.items() if one and one.is_separable and sign * one.mean > 0]
-    tied = [n for n, one in told.items() if one and not one.is_separable]
-    text += f"; on the {found.split} images it is ahead of {listed(ahead)}" if ahead else ""
-    text += f"; the data cannot tell it from {listed(tied)}" if tied else ""
-    cheap = min([best, *tied], key=lambda name: found[name].mean("time_s") or 0.0)
-    text += f", of which {cheap} takes least time" if tied and cheap != best else ""
-    scratch = [name for name in variants if not _kind(variants[name]) and found[name].mean("val") is not None]
-    if scratch:
-        rival = pick(scratch)
-        gain = found.difference(best, rival)
-        if gain is not None and gain.is_separable:
-            word = "above" if sign * gain.mean > 0 else "below"
-            text += f". It is {say.amount(gain.mean)} {word} {rival}, the best from scratch"
-        else:
-            text += f". The data cannot tell it from {rival}, the best from scratch"
-    yield {"text": f"{text}.", "command": ""}
-
-
-def _kind(variant: Mapping[str, Any]) -> str:
-    """What of a trained network a variant takes over; "" when it starts from nothing."""
-    recipe = variant.get("recipe") or {}
-    transfer, train = recipe.get("transfer") or {}, recipe.get("train") or {}
-    if not transfer.get("weights"):
+def _per_minute(verdict: Mapping[str, Any]) -> str:
+    """What each variant gives for a minute of training, beyond what guessing gives for nothing."""
+    say, chance = Wording(verdict["metric"], verdict.get("unit", "")), verdict.get("chance")
+    rows = [row for row in verdict["variants"] if row["name"] not in verdict.get("dropped", ())]
+    told = sorted((row for row in rows if is_known(row["per_minute"])), key=lambda row: -row["per_minute"])
+    if not say.is_share or len(told) < 2:
         return ""
-    if transfer.get("head") == "only":
-        return "its features, a solved head"
-    return "its frozen body, a new head" if train.get("frozen") == "body" else "all of it, trained on"
+    each = listed([f"{row['name']} {significant(100 * row['per_minute'])}" for row in told])
+    above = f" above guessing ({say.value(chance)})" if is_known(chance) else ""
+    guessing = [row["name"] for row in rows if row["n"] and not is_known(row["per_minute"])]
+    rest = f"; not counted, since not above guessing: {listed(guessing)}" if guessing and above else ""
+    return f"Points of {say.name}{above} a minute of training: {each}{rest}."

@@ -4,7 +4,7 @@ R runs of a variant (seeds, or seeds x folds), N test images.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from striate.evaluate.interval import (
     paired_difference,
 )
 from striate.evaluate.table import Predictions, read_predictions
+
+from .rungs import rungs
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[int, int | None]  # seed, fold
@@ -77,7 +79,11 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A whole study in arrays. `split` is the one that is reported: test, or val for a study without a test split."""
+    """A whole study in arrays. `split` is the one that is reported: test, or val for a study without a test split.
+
+    `dropped` are the variants that were given up on the way, `rungs` those that build on each other from the baseline
+    on. `chance` is the score of one who always says the most frequent class; None where the metric is no accuracy.
+    """
 
     metric: str
     mode: str
@@ -88,6 +94,9 @@ class Comparison:
     folds: int | None
     baseline: str
     entrants: tuple[Entrant, ...]
+    dropped: tuple[str, ...] = ()
+    rungs: tuple[str, ...] = ()
+    chance: float | None = None
 
     def __getitem__(self, name: str) -> Entrant:
         return next(entrant for entrant in self.entrants if entrant.name == name)
@@ -114,8 +123,11 @@ class Comparison:
         return paired_difference(values_a, values_b)
 
 
-def compare(study: StudyDir) -> Comparison:
+def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
     """Read a study's finished runs.
+
+    Args:
+        dropped: the variants that were given up.
 
     Raises:
         ModelError: no run is finished, a run's files are broken, or runs were scored on different test images.
@@ -131,6 +143,7 @@ def compare(study: StudyDir) -> Comparison:
     entrants = tuple(
         _entrant(variant, runs[variant["name"]], finished[variant["name"]], reader) for variant in info["variants"]
     )
+    steps = [one for one in info["variants"] if finished[one["name"]] and one["name"] not in dropped]
     return Comparison(
         task["monitor"],
         task["monitor_mode"],
@@ -141,6 +154,9 @@ def compare(study: StudyDir) -> Comparison:
         info["folds"],
         info["baseline"],
         entrants,
+        tuple(dropped),
+        rungs(steps, info["baseline"]),
+        reader.chance,
     )
 
 
@@ -191,6 +207,14 @@ class _Reader:
     def num_images(self) -> int:
         """Images of the reported split; over all folds, since each has its own."""
         return sum(len(ids) for (split, _), (_, ids, _) in self._known.items() if split == self.split)
+
+    @property
+    def chance(self) -> float | None:
+        """The share of the most frequent class among the images of the reported split."""
+        truths = [truth for (split, _), (_, _, truth) in self._known.items() if split == self.split]
+        if self.task["monitor"] != "accuracy" or not truths:
+            return None
+        return float(np.unique(np.concatenate(truths), return_counts=True)[1].max() / self.num_images)
 
     def trial(self, key: Key, run: RunDir) -> Trial:
         """Return what a finished run tells."""

@@ -1,7 +1,8 @@
 """Carry out a study: do what is missing, nothing twice; open the test split once, after everything is trained."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from striate.base import device as devices
-from striate.base.errors import Interrupted, ModelError, SettingsError
+from striate.base.errors import Interrupted, ModelError, SettingsError, UserError
 from striate.base.files import read_json, write_json
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir, locked, named_folder, new_folder
@@ -81,7 +82,8 @@ def study(
     Args:
         datasets: one dataset, or one a fold.
         variants: what is compared; the first called "baseline" (else the first) is what the others are held against.
-        out: the study's folder; one that holds this study already is continued.
+        out: the study's folder; one that holds this study already is continued. By default the newest one below `root`
+            that is this study and was not finished, else a new one.
         parallel: runs at once, each a process with one thread; "auto" is 2 where that is faster.
         drop_hopeless: after two seeds and more, give up variants whose validation interval lies wholly on the worse
             side of the best one's; never the baseline, nor a point of a learning curve (`num_train`).
@@ -103,26 +105,33 @@ def study(
     conditions = Conditions(dict(enumerate(datasets)), target, device, progress)
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": drop_hopeless, "dropped": {}}
-    folder = _folder(info, out, root, name)
+    folder = _folder(info, out, root, name, progress)
     found = StudyDir(folder)
     with locked(folder):
         found.save_info({**info, "status": "running"})
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
-        try:
+        with _resumable(found, info):
             jobs, info["dropped"] = _train_all(found, conditions, variants, info)
-        except Interrupted as stop:
-            found.save_info({**info, "status": "interrupted"})
-            raise Interrupted(
-                stop.what, where=folder, fix=f"striate resume {folder}", signal_number=stop.exit_code - 128
-            ) from None
-        with _threads_of(jobs[0].run):
-            for job in jobs:
-                open_test(job.run, conditions.prepare(_called(job.variant, variants), job.fold))
-        found.save_info({**info, "status": "finished"})
-        verdict = decide(found)
-        verdict["sentences"] += [row["text"] for row in info["dropped"].values()]
-        write_json(folder / "verdict.json", verdict)
+            with _threads_of(jobs[0].run):
+                for job in jobs:
+                    open_test(job.run, conditions.prepare(_called(job.variant, variants), job.fold))
+            verdict = decide(found, info["dropped"])
+            verdict["sentences"] += [row["text"] for row in info["dropped"].values()]
+            write_json(folder / "verdict.json", verdict)
+            found.save_info({**info, "status": "finished"})
     return found
+
+
+@contextmanager
+def _resumable(found: StudyDir, info: Mapping[str, Any]) -> Iterator[None]:
+    """Say how to go on when a signal ends what is done in this block."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        found.save_info({**info, "status": "interrupted"})
+        what = getattr(stop, "what", "stopped; finished runs are kept")
+        number, command = getattr(stop, "exit_code", 130) - 128, f"striate resume {shlex.quote(str(found.path))}"
+        raise Interrupted(what, where=found.path, fix=command, signal_number=number) from None
 
 
 def resume_study(path: Path, *, device: str = "auto", progress: Progress | None = None) -> StudyDir:
@@ -303,24 +312,44 @@ def _describe(
     }
 
 
-def _folder(info: dict[str, Any], out: Path | None, root: Path, name: str) -> Path:
+def _folder(info: dict[str, Any], out: Path | None, root: Path, name: str, progress: Progress) -> Path:
     if out is None:
-        return new_folder(root, name)
+        begun = _unfinished(info, root)
+        if begun is None:
+            return new_folder(root, name)
+        progress.line(f"going on with {begun}, which is this study and was not finished (--out FOLDER starts another)")
+        return begun
     if not (out / "study.json").exists():
         return named_folder(out)
-    before = StudyDir(out).info()
-    for key, what in (("variants", "variants"), ("target", "target"), ("folds", "folds")):
-        if before[key] != info[key]:
-            raise SettingsError(
-                f"the folder holds a study with other {what}",
-                where=out,
-                fix="choose another --out, or the same settings",
-            )
-    if before["dataset"]["fingerprint"] != info["dataset"]["fingerprint"]:
-        raise ModelError(
-            "the folder holds a study of other data", where=out, fix="choose another --out, or restore the data"
+    if what := _difference(StudyDir(out).info(), info):
+        fix = (
+            "choose another --out, or restore the data"
+            if what == "data"
+            else "choose another --out, or the same settings"
+        )
+        raise (ModelError if what == "data" else SettingsError)(
+            f"the folder holds a study with other {what}", where=out, fix=fix
         )
     return out
+
+
+def _unfinished(info: Mapping[str, Any], root: Path) -> Path | None:
+    """The newest study below `root` that is this one and was not finished."""
+    for path in sorted(root.glob("*/study.json"), reverse=True):
+        with suppress(UserError, KeyError):  # a folder that cannot be read is not this study
+            before = StudyDir(path.parent).info()
+            is_same = before["seeds"] == info["seeds"] and not _difference(before, info)
+            if is_same and before["status"] != "finished":
+                return path.parent
+    return None
+
+
+def _difference(before: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+    """What two studies differ in, "" when one can go on with the other's runs."""
+    for what in ("variants", "target", "folds"):
+        if before[what] != info[what]:
+            return what
+    return "" if before["dataset"]["fingerprint"] == info["dataset"]["fingerprint"] else "data"
 
 
 def limit_training(dataset: Dataset, num_train: int | None, target: str | None) -> Dataset:

@@ -23,7 +23,6 @@ draws whole numbers, both ends among them. With both tables each draw is made an
 Reference: Bergstra and Bengio, "Random search for hyper-parameter optimization", JMLR 13 (2012).
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -38,6 +37,8 @@ from striate.base.seeds import rng_for
 from striate.base.settings import Settings
 from striate.base.text import plural
 from striate.run.recipe import named
+
+from .assignment import toml
 
 OWN = ("model", "recipe", "pool", "num_train")  # keys of a variant; others are settings of its recipe
 LARGEST = 1000  # variants
@@ -192,7 +193,7 @@ def _require_settings(base: dict[str, Any], points: list[dict[str, Any]], where:
     tried: set[str] = set()
     for point in points:
         for key, value in point.items():
-            assignment = f"{key}={_text(value)}"
+            assignment = f"{key}={toml(value)}"
             if assignment in tried:
                 continue
             tried.add(assignment)
@@ -220,7 +221,7 @@ def _require_name(key: str, value: Any, where: str) -> None:
 
 
 def _variants(base: dict[str, Any], points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    varied = [key for key in points[0] if len({_text(point[key]) for point in points}) > 1] if len(points) > 1 else []
+    varied = [key for key in points[0] if len({toml(point[key]) for point in points}) > 1] if len(points) > 1 else []
     shown = varied or list(points[0])
     names = _names([{key: point[key] for key in shown} for point in points])
     return [_variant(base, point, shown, name) for point, name in zip(points, names, strict=True)]
@@ -228,7 +229,7 @@ def _variants(base: dict[str, Any], points: list[dict[str, Any]]) -> list[dict[s
 
 def _variant(base: dict[str, Any], point: dict[str, Any], shown: list[str], name: str) -> dict[str, Any]:
     own = {key: value for key, value in point.items() if key in OWN}
-    changes = [f"{key}={_text(value)}" for key, value in point.items() if key not in OWN]
+    changes = [f"{key}={toml(value)}" for key, value in point.items() if key not in OWN]
     text = ", ".join(f"{key} {_plain(point[key])}" for key in shown)
     return {**base, **own, "set": [*base["set"], *changes], "name": name, "text": text}
 
@@ -253,12 +254,3 @@ def _label(key: str, value: Any) -> str:
 
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _text(value: Any) -> str:
-    """The value as `--set` reads it; a list or a table is TOML, whose numbers, texts and lists are JSON's."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_text(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_text(item) for item in value) + "]"
-    return json.dumps(value)

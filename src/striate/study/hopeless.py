@@ -37,14 +37,15 @@ def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dic
     low, high = intervals[best]
     lost = [name for name, own in intervals.items() if (own[1] < low if is_more_better else own[0] > high)]
     say, side = Wording(task["monitor"], task.get("unit", "")), "below" if is_more_better else "above"
+    shown = {name: list(say.possible(own)) for name, own in intervals.items()}
     return {
         name: {
             "seeds": len(seeds),
-            "interval": list(intervals[name]),
+            "interval": shown[name],
             "best": best,
-            "best_interval": [low, high],
+            "best_interval": shown[best],
             "text": f"{name} was given up after {len(seeds)} seeds, as asked: its validation {say.name} "
-            f"({say.span(intervals[name])}) lies wholly {side} that of {best} ({say.span([low, high])}).",
+            f"({say.span(shown[name])}) lies wholly {side} that of {best} ({say.span(shown[best])}).",
         }
         for name in lost
     }

@@ -8,10 +8,15 @@ from typing import Any, Literal
 from pydantic import Field
 
 from striate.base.errors import SettingsError
+from striate.base.html import card, table
 from striate.base.settings import Settings, read_toml
-from striate.run.recipe import Recipe, from_table, named
+from striate.base.text import plural, shown
+from striate.run.card import changes_table, differing
+from striate.run.recipe import RECIPES, Recipe, from_table, named
 
 from .grid import expanded
+
+MOST = 4  # changes of a variant on a terminal
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,23 @@ class Variant:
     recipe_name: str
     text: str = ""
     num_train: int | None = None
+
+    def __repr__(self) -> str:
+        changes = [f"{name}={value}" for name, (value, _) in differing(self.recipe, self._named).items()]
+        more = [f"and {len(changes) - MOST} more"] if len(changes) > MOST else []
+        limit = [plural(self.num_train, "training image")] if self.num_train is not None else []
+        words = [f"recipe {shown(self.recipe_name)}", *changes[:MOST], *more, *limit]
+        return f"Variant({shown(self.name)!r}: {shown(self.model)}, {', '.join(words)})"
+
+    def _repr_html_(self) -> str:
+        limit = [("training images", f"{self.num_train:,}")] if self.num_train is not None else []
+        facts = table([("model", self.model), ("recipe", self.recipe_name), *limit])
+        return card(self.name, self.text, facts, changes_table(self.recipe, self._named, name="recipe's"))
+
+    @property
+    def _named(self) -> Recipe:
+        """The recipe it starts from, where that is one of ours."""
+        return RECIPES.get(self.recipe_name.removesuffix(" changed")) or Recipe()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain description that study.json holds."""

@@ -32,7 +32,7 @@ def render(verdict: Mapping[str, Any], width: int = 100) -> str:
     return "\n".join([*_lines(columns), "", *wrapped])
 
 
-MARKS = {"*": "* best on validation", "=": "= cannot be told from it"}
+MARKS = {"*": "* best on validation", "=": "= cannot be told from it", "x": "x given up early"}
 
 
 def _columns(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -62,7 +62,9 @@ def _rank(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[bool, boo
 
 
 def _mark(name: str, verdict: Mapping[str, Any]) -> str:
-    return "*" if name == verdict["best"] else "=" if name in verdict["ties"] else ""
+    if name == verdict["best"]:
+        return "*"
+    return "=" if name in verdict["ties"] else "x" if name in verdict.get("dropped", ()) else ""
 
 
 def _with_spread(say: Wording, scores: Mapping[str, Any]) -> str:

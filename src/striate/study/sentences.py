@@ -5,7 +5,8 @@ from typing import Any
 
 from striate.base.text import duration, plural
 
-from .compare import Comparison
+from .compare import Comparison, Entrant
+from .narrator.symptoms import POOR_SHARE
 from .wording import Wording, counted, is_known, listed
 
 MANY_COMPARISONS = 3
@@ -18,7 +19,7 @@ Row = Mapping[str, Any]
 def sentences(verdict: Mapping[str, Any], found: Comparison) -> list[str]:
     """Return what the study found: the best, the differences, the cost, overfitting, and what limits all of it."""
     tale = _Tale(verdict, found)
-    parts = (tale.best(), tale.differences(), tale.cost(), tale.overfitting(), tale.limits())
+    parts = (tale.best(), tale.differences(), tale.rungs(), tale.cost(), tale.overfitting(), tale.limits())
     return [sentence for part in parts for sentence in part]
 
 
@@ -29,7 +30,8 @@ class _Tale:
         self.rows: dict[str, Row] = {row["name"]: row for row in verdict["variants"]}
         self.name: str = verdict["best"]
         self.row = self.rows[self.name]
-        self.against = {row["b"]: row for row in verdict["differences"] if row["a"] == self.name}
+        others = (row for row in verdict["differences"] if row["a"] == self.name and row["b"] not in found.dropped)
+        self.against = {row["b"]: row for row in others}
 
     def best(self) -> Iterator[str]:
         test, split = self.row["test"], "test" if self.found.split == "test" else "validation"
@@ -81,13 +83,27 @@ class _Tale:
         return f"{self.say.amount(row['mean'])} ({self._span(row, is_for_a=self._won(row))})"
 
     def _span(self, row: Row, is_for_a: bool) -> str:
+        return f"95% interval {self._ends(row, is_for_a)}"
+
+    def _ends(self, row: Row, is_for_a: bool) -> str:
         low, high = row["interval"]
         if is_known(low) and is_known(high) and is_for_a != (self.found.mode == "max"):
             low, high = -high, -low
-        return f"95% interval {self.say.span([low, high], is_change=True)}"
+        return self.say.span([low, high], is_change=True)
 
     def _won(self, row: Row) -> bool:
         return bool((row["mean"] > 0) == (self.found.mode == "max"))
+
+    def rungs(self) -> Iterator[str]:
+        """What each rung of a ladder brings on top of the one before it."""
+        if steps := self.verdict["rungs"]:
+            each = ", then ".join(self._step(row) for row in steps)
+            yield f"Gain of each rung over the one before, with 95% intervals: {each}."
+
+    def _step(self, row: Row) -> str:
+        sign = "" if row["mean"] == 0 else "+" if self._won(row) else "-"
+        unsure = "" if row["separable"] else ", cannot be told from zero"
+        return f"{row['a']} {sign}{self.say.amount(row['mean'])} ({self._ends(row, is_for_a=True)}{unsure})"
 
     def cost(self) -> Iterator[str]:
         other = self.rows.get(self.found.baseline)
@@ -122,7 +138,13 @@ class _Tale:
         way = "better" if gap > 0 else "worse"
         fit = f"its {self.say.name} is {self.say.amount(gap)} {way} in training than on validation"
         if not self._is_wide(baseline):
-            yield f"{name} hardly overfits: {fit}, so there is little for a remedy to remove."
+            train = (baseline["val"]["mean"] or 0.0) + gap
+            if self.say.is_share and train < POOR_SHARE:
+                yield f"{name} underfits: its {self.say.name} is {self.say.value(train)} even in training" + (
+                    f" ({self.say.amount(gap)} {way} than on validation), so it has not fitted what it was shown."
+                )
+            else:
+                yield f"{name} hardly overfits: {fit}, so there is little for a remedy to remove."
             return
         turn = (
             "though its validation loss did not turn"
@@ -151,7 +173,7 @@ class _Tale:
         return bool(gap > limit)
 
     def limits(self) -> Iterator[str]:
-        missing = [run for entrant in self.found.entrants for run in entrant.missing]
+        missing = [run for entrant in self.found.entrants for run in self._missing(entrant)]
         if missing:
             named = listed(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
             yield f"Not counted: {named}; a variant that fails for some seeds looks better than it is."
@@ -167,6 +189,11 @@ class _Tale:
         num = len(self.verdict["differences"])
         if num >= MANY_COMPARISONS and any(row["separable"] for row in self.verdict["differences"]):
             yield f"Each of the {num} differences has its own 95% interval; a single narrow win among them may be luck."
+
+    def _missing(self, entrant: Entrant) -> list[str]:
+        """Runs that ought to be there; not those that were never begun since their variant had been given up."""
+        is_dropped = entrant.name in self.found.dropped
+        return [run for run in entrant.missing if not (is_dropped and run.endswith("(missing)"))]
 
     def _runs(self) -> str:
         num, folds = self.row["n"], self.found.folds

@@ -7,7 +7,7 @@ why a sentence warns of many comparisons.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from striate.base.errors import ModelError
 from striate.base.rundir import StudyDir
-from striate.evaluate.interval import Difference
+from striate.evaluate.interval import Difference, Interval
 
 from .advice import advise
 from .compare import Comparison, Entrant, compare
@@ -27,7 +27,7 @@ from .wording import Wording
 __all__ = ["decide", "render", "select", "verdict_of"]
 
 
-def decide(study: StudyDir) -> dict[str, Any]:
+def decide(study: StudyDir, dropped: Collection[str] | None = None) -> dict[str, Any]:
     """Return the verdict of a study's finished runs, as verdict.json holds it.
 
     The best variant is the one with the best mean over seeds on validation, never the best seed; the test split is
@@ -36,11 +36,16 @@ def decide(study: StudyDir) -> dict[str, Any]:
     says how probably A is the better one, also where less is better. Without a test split the validation scores are
     reported (`split_reported`), and a sentence says so. `advice` is what to do next, each with a command where there
     is one; `learning_curve` is None unless one variant was trained on three numbers of images (see `learning_curve`).
+    `rungs` are the differences of each rung of a ladder from the one before it (see `rungs`). Variants that were given
+    up stay in the table, but neither win nor tie.
+
+    Args:
+        dropped: the variants that were given up; by default those that study.json names.
 
     Raises:
         ModelError: no run is finished, or the runs cannot be compared; the message names the folder.
     """
-    found = compare(study)
+    found = compare(study, tuple((study.info().get("dropped") or ()) if dropped is None else dropped))
     verdict = verdict_of(found, study) | {"learning_curve": learning_curve(study, found)}
     return verdict | {"advice": advise(study, verdict, found)}
 
@@ -62,17 +67,24 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
         "split_chosen_on": "val",
         "split_reported": found.split,
         "baseline": found.baseline,
+        "chance": found.chance,
+        "dropped": list(found.dropped),
         "best": best,
-        "ties": [row["b"] for row in differences if row["a"] == best and not row["separable"]],
+        "ties": [row["b"] for row in differences if row["a"] == best and _is_tie(found, row)],
         "variants": [_variant(found, entrant) for entrant in found.entrants],
         "differences": differences,
+        "rungs": [row for a, b in zip(found.rungs[1:], found.rungs, strict=False) if (row := _difference(found, a, b))],
     }
     return {**verdict, "sentences": sentences(verdict, found)}
 
 
+def _is_tie(found: Comparison, row: Mapping[str, Any]) -> bool:
+    return not row["separable"] and row["b"] not in found.dropped
+
+
 def select(found: Comparison) -> str | None:
     """Return the variant with the best validation mean over its runs; a score that is not defined never wins."""
-    scores = [(entrant.mean("val"), entrant.name) for entrant in found.entrants]
+    scores = [(one.mean("val"), one.name) for one in found.entrants if one.name not in found.dropped]
     known = [(score, name) for score, name in scores if score is not None]
     if not known:
         return None
@@ -107,8 +119,8 @@ def _better(difference: Difference, mode: str) -> float:
 
 def _variant(found: Comparison, entrant: Entrant) -> dict[str, Any]:
     interval = found.interval(entrant.name)
-    if interval is not None and Wording(found.metric).is_share:
-        interval = max(0.0, interval[0]), min(1.0, interval[1])
+    if interval is not None:
+        interval = Wording(found.metric).possible(interval)
     return {
         "name": entrant.name,
         "text": entrant.text,
@@ -119,16 +131,18 @@ def _variant(found: Comparison, entrant: Entrant) -> dict[str, Any]:
         "overfit_epoch": typical_epoch([trial.overfit_epoch for trial in entrant.trials]),
         "best_epoch": median(trial.best_epoch for trial in entrant.trials) if entrant.trials else None,
         "time_s": {"mean": entrant.mean("time_s")},
-        "per_minute": _per_minute(entrant),
+        "per_minute": _per_minute(found, entrant, interval),
         "parameters": entrant.parameters,
         "macs": entrant.macs,
     }
 
 
-def _per_minute(entrant: Entrant) -> float | None:
-    """The reported score over the minutes a run takes."""
-    score, time_s = entrant.mean("reported"), entrant.mean("time_s")
-    return None if score is None or not time_s else 60 * score / time_s
+def _per_minute(found: Comparison, entrant: Entrant, interval: Interval | None) -> float | None:
+    """The reported score above guessing over the minutes a run takes; None for one that may be guessing."""
+    score, time_s, chance = entrant.mean("reported"), entrant.mean("time_s"), found.chance or 0.0
+    if score is None or not time_s or (found.chance is not None and interval is not None and interval[0] <= chance):
+        return None
+    return 60 * (score - chance) / time_s
 
 
 def typical_epoch(epochs: Sequence[int | None]) -> float | None:

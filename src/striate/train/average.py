@@ -1,7 +1,7 @@
 """Averages of a model over training: exponential (EMA) after every step, equal (SWA) over the last epochs."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from striate.data.sample import Batch
 
 from .precision import autocast
-from .regularise import batch_norms
+from .regularise import BatchNorm, batch_norms
 
 
 class Average:
@@ -38,17 +38,21 @@ class EqualAverage:
     """The mean of the models at the end of each of the last epochs (stochastic weight averaging).
 
     Batch normalisation's statistics belong to no single model of the mean, so one pass over training pictures measures
-    them anew whenever the mean has moved.
+    them anew whenever the mean has moved; those that training leaves as they are stay so in the mean.
 
     Args:
         first_epoch: the epoch (from 0) at whose end averaging begins.
+        still: modules of `model` that stay in evaluation mode while it trains.
 
     Reference: Izmailov et al. 2018, arXiv:1803.05407.
     """
 
-    def __init__(self, model: nn.Module, first_epoch: int) -> None:
+    def __init__(self, model: nn.Module, first_epoch: int, still: Iterable[nn.Module] = ()) -> None:
         self.first_epoch, self.count = first_epoch, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        kept = {id(norm) for module in still for norm in batch_norms(module)}
+        pairs = zip(batch_norms(model), batch_norms(self.model), strict=True)
+        self._measured = [ours for theirs, ours in pairs if id(theirs) not in kept and ours.track_running_stats]
 
     @torch.no_grad()
     def update(self, model: nn.Module, batches: Callable[[], Iterable[Batch]], precision: str = "float32") -> None:
@@ -57,8 +61,8 @@ class EqualAverage:
         averages: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averages, list(model.parameters()), 1 / self.count)
         copy_buffers(self.model, model)
-        if any(norm.track_running_stats for norm in batch_norms(self.model)):
-            refresh_norms(self.model, batches(), precision)
+        if self._measured:
+            refresh_norms(self.model, batches(), precision, self._measured)
 
 
 def copy_buffers(target: nn.Module, source: nn.Module) -> None:
@@ -68,9 +72,18 @@ def copy_buffers(target: nn.Module, source: nn.Module) -> None:
 
 
 @torch.no_grad()
-def refresh_norms(model: nn.Module, batches: Iterable[Batch], precision: str = "float32") -> None:
-    """Measure batch normalisation's statistics anew: the plain mean over the batches. Dropout stays off."""
-    norms = [norm for norm in batch_norms(model) if norm.track_running_stats]
+def refresh_norms(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    precision: str = "float32",
+    norms: Sequence[BatchNorm] | None = None,
+) -> None:
+    """Measure batch normalisation's statistics anew: the plain mean over the batches. Dropout stays off.
+
+    Args:
+        norms: only these of the model; by default all that keep statistics.
+    """
+    norms = [norm for norm in batch_norms(model) if norm.track_running_stats] if norms is None else norms
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -22,7 +22,7 @@ from .muon import add_orthogonal, is_filter
 Group = dict[str, Any]
 Groups = list[Group]
 State = dict[str, Tensor]
-Rule = Callable[[Group, list[Tensor], list[Tensor], list[State]], None]
+Rule = Callable[[Group, list[Tensor], list[Tensor], list[State], Tensor | None], None]
 
 
 def _zeros(states: list[State], key: str, parameters: list[Tensor]) -> list[Tensor]:
@@ -33,38 +33,38 @@ def _zeros(states: list[State], key: str, parameters: list[Tensor]) -> list[Tens
     ]
 
 
-def _sgd(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+def _sgd(
+    group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], is_lost: Tensor | None
+) -> None:
     momentum = group["momentum"]
-    buffers: list[Tensor | None] = [state.get("momentum_buffer") for state in states] if momentum else []
-    if any(one is not None for one in buffers):  # a parameter that had no gradient before starts from zero
-        buffers = list(_zeros(states, "momentum_buffer", parameters))
+    buffers: list[Tensor | None] = list(_zeros(states, "momentum_buffer", parameters)) if momentum else []
     sgd(
         parameters, grads, buffers, fused=True, weight_decay=group["weight_decay"], momentum=momentum, lr=group["lr"],
-        dampening=0.0, nesterov=momentum > 0, maximize=False,
+        dampening=0.0, nesterov=momentum > 0, maximize=False, found_inf=is_lost,
     )  # fmt: skip
-    for state, buffer in zip(states, buffers, strict=False):
-        if buffer is not None:
-            state["momentum_buffer"] = buffer
 
 
 def _adam(
-    group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], is_decoupled: bool = False
-) -> None:
+    group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], is_lost: Tensor | None,
+    is_decoupled: bool = False,
+) -> None:  # fmt: skip
     for state, parameter in zip(states, parameters, strict=True):
         state.setdefault("step", torch.zeros((), device=parameter.device))
     means, squares = (_zeros(states, key, parameters) for key in ("exp_avg", "exp_avg_sq"))
     adam(
         parameters, grads, means, squares, [], [state["step"] for state in states], fused=True,
         decoupled_weight_decay=is_decoupled, amsgrad=False, beta1=group["momentum"], beta2=0.999, lr=group["lr"],
-        weight_decay=group["weight_decay"], eps=1e-8, maximize=False,
+        weight_decay=group["weight_decay"], eps=1e-8, maximize=False, found_inf=is_lost,
     )  # fmt: skip
 
 
-def _adamw(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
-    _adam(group, parameters, grads, states, is_decoupled=True)
+def _adamw(
+    group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], is_lost: Tensor | None
+) -> None:
+    _adam(group, parameters, grads, states, is_lost, is_decoupled=True)
 
 
-def _rmsprop(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+def _rmsprop(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], _: object) -> None:
     for state in states:
         state.setdefault("step", torch.zeros(()))
     squares = _zeros(states, "square_avg", parameters)
@@ -75,7 +75,7 @@ def _rmsprop(group: Group, parameters: list[Tensor], grads: list[Tensor], states
     )  # fmt: skip
 
 
-def _lion(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+def _lion(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], _: object) -> None:
     means = _zeros(states, "exp_avg", parameters)
     signs = torch._foreach_lerp(means, grads, 1 - group["momentum"])
     torch._foreach_sign_(signs)
@@ -84,7 +84,7 @@ def _lion(group: Group, parameters: list[Tensor], grads: list[Tensor], states: l
     torch._foreach_lerp_(means, grads, 0.01)
 
 
-def _muon(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State]) -> None:
+def _muon(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], _: object) -> None:
     means, momentum = _zeros(states, "momentum_buffer", parameters), group["momentum"]
     torch._foreach_lerp_(means, grads, 1 - momentum)
     torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
@@ -99,6 +99,7 @@ OPTIMISERS: dict[str, Rule] = {
     "lion": _lion,
     "muon": _muon,
 }
+FUSED = {"sgd", "adam", "adamw"}  # their kernels can leave a step out by themselves
 NORMS = nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm
 DEFAULT_LR = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "lion": 1e-4, "muon": 1e-3}
 
@@ -135,13 +136,21 @@ class Optimiser:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move every parameter that has a gradient."""
+    def step(self, is_finite: Tensor | None = None) -> None:
+        """Move every parameter that has a gradient; nothing moves where `is_finite`, on the device, is false.
+
+        The fused rules find that out on the device. The others have to wait for it, a whole step on a GPU.
+        """
+        if is_finite is not None and not all(group["rule"] in FUSED for group in self.param_groups):
+            if not is_finite:
+                return
+            is_finite = None
+        is_lost = None if is_finite is None else (~is_finite).float()
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if moved:
                 states = [self.state[parameter] for parameter in moved]
-                OPTIMISERS[group["rule"]](group, moved, [parameter.grad for parameter in moved], states)
+                OPTIMISERS[group["rule"]](group, moved, [parameter.grad for parameter in moved], states, is_lost)
 
 
 def rows_of(model: nn.Module) -> dict[str, nn.Module]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from striate.base.choose import nearest
 from striate.base.errors import SettingsError
@@ -72,7 +72,7 @@ def _kept(tensors: list[Tensor]) -> Iterator[None]:
 @contextmanager
 def statistics_kept(model: nn.Module) -> Iterator[None]:
     """Let batch normalisation use each batch's statistics in the block without adding them to its running ones."""
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm) and module.track_running_stats]
     for module in norms:
         module.track_running_stats = False
     try:
@@ -82,9 +82,9 @@ def statistics_kept(model: nn.Module) -> Iterator[None]:
             module.track_running_stats = True
 
 
-def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+def batch_norms(model: nn.Module) -> list[BatchNorm]:
     """Return the modules with running statistics of batches."""
-    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    return [module for module in model.modules() if isinstance(module, BatchNorm)]
 
 
 def frozen_rows(model: nn.Module, last: str) -> list[nn.Module]:

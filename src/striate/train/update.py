@@ -1,4 +1,4 @@
-"""One training step: rate, forward, loss, backward, clip, step, average."""
+"""One training step: rate, forward, loss, backward, clip, step, average. No step is made on a broken gradient."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,8 +14,9 @@ from .average import Average
 from .optim import Optimiser
 from .precision import autocast
 from .regularise import ascended, noisy, penalise, statistics_kept
+from .skip import MAX_IN_A_ROW, Skips, gradient_norm
 
-CHECK_EVERY = 10  # steps between looks at the loss on a GPU, where each look waits for the device
+CHECK_EVERY = 10  # steps between looks at loss and gradient on a GPU, where each look waits for the device
 SIDE_WEIGHTS = {"googlenet": 0.3, "inception_v3": 0.4}  # arXiv:1409.4842, section 5; torchvision's reference training
 SIDE_WEIGHT = 0.3
 
@@ -38,6 +39,8 @@ def side_weight(model: nn.Module, wanted: float | None = None) -> float:
 
 class Update:
     """What one batch does to the model. Calling it returns the task's tally of the batch.
+
+    A step whose gradient is not finite while its loss is leaves weights and optimiser as they are; `skips` counts it.
 
     Args:
         rate_at: step -> learning rate.
@@ -76,6 +79,7 @@ class Update:
         self.side_weight, self.sides = side_weight, side_rows(model) if side_weight else ()
         self.still = still or []
         self.parameters = optimiser.parameters
+        self.skips = Skips(self.parameters[0].device)
 
     def train_mode(self) -> None:
         """Put the model into training mode, save for what stays as it is at prediction."""
@@ -87,16 +91,17 @@ class Update:
         """Train on one batch.
 
         Raises:
-            DivergedError: the loss is not finite; the weights are those before this step (on a GPU, where the loss
-                is looked at every few steps, the last checkpoint holds the last good ones).
+            DivergedError: the loss is not finite, or the gradient was not for more than `MAX_IN_A_ROW` steps; the
+                weights are those before this step (on a GPU, where the loss is looked at every few steps, the last
+                checkpoint holds the last good ones).
         """
         self.optimiser.set_rate(self.rate_at(step))
         outputs = self._gradients(batch, step)
         if self.l1 or self.l2:
             penalise(self.optimiser.decaying, self.l1, self.l2)
-        if self.clip:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
-        self.optimiser.step()
+        clip, parameters = self.clip, self.parameters
+        norm = nn.utils.clip_grad_norm_(parameters, clip, foreach=True) if clip else gradient_norm(parameters)
+        self._step(norm.isfinite(), batch, step)
         if self.average is not None:
             self.average.update(self.model, step)
         with torch.no_grad():
@@ -111,12 +116,13 @@ class Update:
             if self.sam:
                 moved.enter_context(ascended(self.parameters, self.sam))
                 moved.enter_context(statistics_kept(self.model))
-                self._backward(batch, step)
+                self._backward(batch)  # what is not finite up there is so in the gradient too
         return outputs
 
-    def _backward(self, batch: Batch, step: int) -> Tensor:
+    def _backward(self, batch: Batch, step: int | None = None) -> Tensor:
         loss, outputs = self.loss(batch)
-        self._check(loss, batch, step)
+        if step is not None:
+            self._check(loss, batch, step)
         self.optimiser.zero_grad()
         loss.backward()
         return outputs
@@ -135,11 +141,23 @@ class Update:
         return torch.stack(list(self.task.loss(outputs, batch.targets).values())).sum()
 
     def _check(self, loss: Tensor, batch: Batch, step: int) -> None:
-        is_due = loss.device.type == "cpu" or step % CHECK_EVERY == 0
-        if is_due and not torch.isfinite(loss):
-            names = [self.name_of(int(index)) for index in batch.index[:3]]
-            rate = self.rate_at(step)
-            raise DivergedError(
-                f"loss is {loss.item()} at step {step} (rate {rate:.3g}, batch {', '.join(names)}, ...)",
-                fix="lower the rate: --set train.lr=" + f"{rate / 10:.2g}",
-            )
+        if _is_due(loss, step) and not torch.isfinite(loss):
+            raise self._diverged(f"loss is {loss.item()}", batch, step)
+
+    def _step(self, is_finite: Tensor, batch: Batch, step: int) -> None:
+        """Make the step, or leave it out and count it."""
+        self.optimiser.step(is_finite)
+        self.skips.add(is_finite)
+        if _is_due(is_finite, step) and (num := self.skips.num_in_a_row) > MAX_IN_A_ROW:
+            raise self._diverged(f"gradient is not finite for {num} steps", batch, step)
+
+    def _diverged(self, what: str, batch: Batch, step: int) -> DivergedError:
+        names, rate = [self.name_of(int(index)) for index in batch.index[:3]], self.rate_at(step)
+        return DivergedError(
+            f"{what} at step {step} (rate {rate:.3g}, batch {', '.join(names)}, ...)",
+            fix=f"lower the rate: --set train.lr={rate / 10:.2g}",
+        )
+
+
+def _is_due(looked_at: Tensor, step: int) -> bool:
+    return looked_at.device.type == "cpu" or step % CHECK_EVERY == 0

@@ -23,7 +23,7 @@ MAX_BYTES = 16 << 30
 def read(path: Path, where: str) -> Dataset:
     """Return the dataset of an .npz file: `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`, ...
 
-    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, uint8 or numbers in 0..1. Labels are whole
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, uint8, uint16 or numbers in 0..1. Labels are whole
     numbers (N,) (a class each), 0/1 (N, K) (several labels an image), or floats (N,) or (N, D) (numbers).
     `classes` may hold the class names.
 
@@ -80,6 +80,8 @@ def from_arrays(
 def to_uint8(images: Array, where: object) -> npt.NDArray[np.uint8]:
     """Return images as (N, H, W, C) uint8; numbers in 0..1 are scaled by 255.
 
+    Sixteen bits become eight as in files, see `decode`: grey is divided by 257, colour keeps its high byte.
+
     Raises:
         DataError: the shape has no meaning, or the range is another.
     """
@@ -93,11 +95,22 @@ def to_uint8(images: Array, where: object) -> npt.NDArray[np.uint8]:
         raise DataError(what, where=where, fix="use (N, H, W) or (N, H, W, C) with 1 or 3 channels")
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, dtype=np.uint8)
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.max() > 1:
+        return _eight_bits(pixels, where)
     numbers = pixels.astype(np.float32)
     if not (np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() <= 1):
         what = f"images of type {pixels.dtype}, range {numbers.min():g} to {numbers.max():g}"
-        raise DataError(what, where=where, fix="use uint8, or numbers from 0 to 1")
+        raise DataError(what, where=where, fix="use uint8, uint16, or numbers from 0 to 1")
     return np.rint(numbers * 255).astype(np.uint8)
+
+
+def _eight_bits(pixels: Array, where: object) -> npt.NDArray[np.uint8]:
+    """Return uint16 images (N, H, W, C) as uint8, by the rule that holds for files of 16 bits."""
+    if pixels.max() <= 255:  # scaled, all of them would be black
+        raise DataError("images of type uint16, none above 255", where=where, fix="save them as uint8")
+    level = np.arange(65536, dtype=np.uint32)
+    table = (level * 255 + 32767) // 65535 if pixels.shape[3] == 1 else level >> 8
+    return np.ascontiguousarray(table.astype(np.uint8)[pixels])
 
 
 def _target(labels: Array, classes: Sequence[str] | None, where: object) -> Target:

@@ -11,10 +11,10 @@ from ..sample import Dataset, Target
 from .images import ArrayImages
 
 PIXELS = 3 * 32 * 32
-# marker file: (label bytes a record, training files, test file, file of class names)
+# marker file: (number of classes, label bytes a record, training files, test file, file of class names)
 _VERSIONS = {
-    "data_batch_1.bin": (1, [f"data_batch_{n}.bin" for n in range(1, 6)], "test_batch.bin", "batches.meta.txt"),
-    "train.bin": (2, ["train.bin"], "test.bin", "fine_label_names.txt"),
+    "data_batch_1.bin": (10, 1, [f"data_batch_{n}.bin" for n in range(1, 6)], "test_batch.bin", "batches.meta.txt"),
+    "train.bin": (100, 2, ["train.bin"], "test.bin", "fine_label_names.txt"),
 }
 
 
@@ -27,14 +27,16 @@ def read(root: Path, where: str) -> Dataset:
     """Return CIFAR-10 (`data_batch_1.bin`, ...) or CIFAR-100 (`train.bin`; the fine labels) with its own test split.
 
     Raises:
-        DataError: a file is missing or its length is not a whole number of records.
+        DataError: a file is missing, its length is not a whole number of records, or a record has an impossible label.
     """
     marker = next(name for name in _VERSIONS if (root / name).is_file())
-    label_bytes, train_files, test_file, names_file = _VERSIONS[marker]
-    train = [_records(root / name, label_bytes) for name in train_files if (root / name).is_file()]
+    count, label_bytes, train_files, test_file, names_file = _VERSIONS[marker]
+    names = _names(root / names_file)
+    most = len(names) or count
+    train = [_records(root / name, label_bytes, most) for name in train_files if (root / name).is_file()]
     parts = {"train": np.concatenate(train)}
     if (root / test_file).is_file():
-        parts["test"] = _records(root / test_file, label_bytes)
+        parts["test"] = _records(root / test_file, label_bytes, most)
     records = np.concatenate(list(parts.values()))
     labels = records[:, label_bytes - 1].astype(np.int64)
     pixels = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
@@ -46,25 +48,29 @@ def read(root: Path, where: str) -> Dataset:
         where=where,
         images=ArrayImages(np.ascontiguousarray(pixels)),
         ids=tuple(str(index) for index in range(len(records))),
-        targets={"label": Target("label", labels, _names(root / names_file, int(labels.max()) + 1))},
+        targets={"label": Target("label", labels, names or tuple(str(n) for n in range(int(labels.max()) + 1)))},
         splits={"train": whole[:num_train], "test": whole[num_train:]} if "test" in parts else {},
         channels=3,
         notes=(f"{missing} of {len(train_files)} training files are missing",) if missing else (),
     )
 
 
-def _records(path: Path, label_bytes: int) -> npt.NDArray[np.uint8]:
+def _records(path: Path, label_bytes: int, num_classes: int) -> npt.NDArray[np.uint8]:
     data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     if not len(data) or len(data) % (label_bytes + PIXELS):
         what = f"{len(data):,} bytes are not a whole number of records of {label_bytes + PIXELS}"
         raise DataError(what, where=path, fix="download it again")
-    return data.reshape(-1, label_bytes + PIXELS)
+    records = data.reshape(-1, label_bytes + PIXELS)
+    labels = records[:, label_bytes - 1]
+    wrong = np.flatnonzero(labels >= num_classes)
+    if len(wrong):
+        what = f"record {wrong[0]:,} (the first is 0) has label {labels[wrong[0]]}, but there are {num_classes} classes"
+        raise DataError(what, where=path, fix="download it again")
+    return records
 
 
-def _names(path: Path, count: int) -> tuple[str, ...]:
+def _names(path: Path) -> tuple[str, ...]:
+    """Return the class names of the set, or nothing where it has no file of them."""
     if not path.is_file():
-        return tuple(str(index) for index in range(count))
-    names = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    if len(names) < count:
-        raise DataError(f"{len(names)} names for {count} classes", where=path, fix="download it again")
-    return tuple(names)
+        return ()
+    return tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())

@@ -48,7 +48,7 @@ def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
 
     Class folders may hold folders of their own. The class list is the union over the splits in natural order.
     What is not a picture by its name, system files, broken links and links that lead out of the folder are left out
-    and counted in the notes.
+    and counted in the notes; `left_out` names the files that are no pictures by their name.
 
     Raises:
         DataError: the tree is not understood, a class is empty (unless `allow_empty`), is only in val or test, or
@@ -71,6 +71,7 @@ def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
         splits={name: np.array(found, dtype=np.intp) for name, found in splits.items()} if parts[0].split else {},
         channels=channels,
         notes=(*_layout(parts), said, *_missing(parts, classes), *walk.notes()),
+        left_out=tuple(walk.not_pictures),
     )
 
 

@@ -6,19 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from striate.base.errors import DataError
+from striate.base.text import shown
 
 from ..decode import EXTENSIONS
 
+NOT_PICTURES = "files that are not pictures by their name"
+NUM_NAMED = 4
 JUNK_FOLDERS = {"__macosx", "@eadir", "__pycache__", "lost+found", "$recycle.bin", "system volume information"}
 JUNK_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
 
 
 class Walk:
-    """One look through a folder; `ignored` counts what was left out, by reason."""
+    """One look through a folder; `ignored` counts what was left out, by reason.
+
+    `not_pictures` are the files whose names have no extension of a picture, relative to the root.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.ignored: Counter[str] = Counter()
+        self.not_pictures: list[str] = []
         self._real_root = os.path.realpath(root)
         self._entries: dict[str, list[os.DirEntry[str]]] = {}
 
@@ -32,17 +39,22 @@ class Walk:
 
     def files(self, folder: Path) -> list[str]:
         """Return the pictures in `folder` and below, as paths relative to the root."""
-        skip = len(os.path.join(str(self.root), ""))  # noqa: PTH118
         above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(self.root))]
         real = tuple(os.path.realpath(parent) for parent in reversed(above))
-        return [path[skip:].replace(os.sep, "/") for path in self._pictures(str(folder), real)]
+        return [self._relative(path) for path in self._pictures(str(folder), real)]
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence on what was left out, or nothing."""
         if not self.ignored:
             return ()
-        listed = ", ".join(f"{count:,} {what}" for what, count in self.ignored.most_common())
+        named = ", ".join(shown(name, 60) for name in self.not_pictures[:NUM_NAMED])
+        named += ", ..." if len(self.not_pictures) > NUM_NAMED else ""
+        names = {NOT_PICTURES: f" ({named})"}
+        listed = ", ".join(f"{count:,} {what}{names.get(what, '')}" for what, count in self.ignored.most_common())
         return (f"left out: {listed}",)
+
+    def _relative(self, path: str) -> str:
+        return path[len(os.path.join(str(self.root), "")) :].replace(os.sep, "/")  # noqa: PTH118
 
     def _pictures(self, folder: str, above: tuple[str, ...]) -> Iterator[str]:
         for entry in self._kept(folder):
@@ -63,7 +75,8 @@ class Walk:
             return False
         if entry.name.lower().endswith(EXTENSIONS):
             return True
-        self.ignored["files that are not pictures by their name"] += 1
+        self.ignored[NOT_PICTURES] += 1
+        self.not_pictures.append(self._relative(entry.path))
         return False
 
     def _kept(self, folder: str) -> list[os.DirEntry[str]]:

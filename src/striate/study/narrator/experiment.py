@@ -1,44 +1,97 @@
 """The next experiment as a command to type: the run's own, with one thing changed."""
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from pathlib import PurePath
 
-from striate.run.recipe import RECIPES, STRENGTHS
+from striate.base.errors import UserError
+from striate.run.recipe import DataSettings
 
+from ..assignment import assignment, from_named
+from .opening import opening, typed, value_after
 from .reading import Reading, at
 
 DROPPED = {"--out": 1, "--json": 0, "--overwrite": 0, "--quiet": 0, "-q": 0, "--debug": 0}  # option -> its values
-OPENING = {"per_class": "--per-class", "top_classes": "--top-classes", "group": "--group", "separator": "--separator"}
-OPENING |= {"root": "--root", "task": "--task"}
 
 
 def again(found: Reading, *changes: str) -> str:
-    """Return the command that repeats the run with settings changed; empty when its data came from Python."""
-    words = _typed(found.info) or _built(found.info)
+    """Return the command that repeats the run with settings changed; empty when none can, as with data from Python."""
+    words = _typed(found) or _built(found)
     for change in changes:
         words = _without(words, change.partition("=")[0])
-    return shlex.join([*words, *(word for change in changes for word in ("--set", change))]) if words else ""
+    return shlex.join([*words, *_set(changes)]) if words else ""
+
+
+def other(found: Reading, *options: str, verb: str = "train") -> str:
+    """Return another command on the run's data and pixels; empty when they came from Python."""
+    start = opening(found, verb)
+    pixels = _pixels(found) if verb != "check" else []
+    return shlex.join(["striate", verb, *start, *options, *pixels]) if start else ""
+
+
+def on_weights(found: Reading, recipe: str) -> str:
+    """Return the command that trains the run's network from the same weights with another recipe."""
+    model = model_of(found)
+    return other(found, "--model", model, *_weights(found), "--recipe", recipe, *_preset(found)) if model else ""
+
+
+def as_study(found: Reading) -> str:
+    """Return the command that compares the run's network with its alternatives: the ladder, up to transfer if it is."""
+    model = model_of(found)
+    if not model:
+        return ""
+    if found.setting("transfer.weights"):
+        return other(found, "--ladder", *_weights(found), "--base", model, *_preset(found), verb="study")
+    return other(found, "--model", model, verb="study")
+
+
+def with_model(found: Reading, name: str) -> str:
+    """Return the command that repeats the run with another network."""
+    words, kept = _typed(found) or _built(found), list[str]()
+    skipped = False
+    for word in words:
+        is_model = word in {"--model", "-m", "--without", "--pool"}
+        if not (skipped or is_model or word.startswith(("--model=", "--without=", "--pool="))):
+            kept.append(word)
+        skipped = is_model
+    return shlex.join([*kept, "--model", name]) if kept else ""
+
+
+def model_of(found: Reading) -> str:
+    """Return the network as `--model` names it; empty when it came from Python."""
+    name = str(at(found.info, "model.name") or "")
+    if found.variant:
+        return str(found.variant.get("model") or name)
+    if words := _typed(found):
+        given = value_after(words, "--model", "-m") or "bipyramid"
+        stem = PurePath(given).name.removesuffix(".toml")  # what a run calls it, parts taken out behind it
+        return given + name[len(stem) :] if name.startswith(stem) else given
+    return name if _is_known(name) else ""
+
+
+def _is_known(name: str) -> bool:
+    from striate.run.network import require  # needs torch, which reading a folder otherwise does not
+
+    try:
+        require(name)
+    except UserError:
+        return False
+    return True
+
+
+def _set(changes: list[str] | tuple[str, ...]) -> list[str]:
+    return [word for change in changes for word in ("--set", change)]
 
 
 def _without(words: list[str], setting: str) -> list[str]:
     """The command without what it sets for a setting."""
     told = [i for i, word in enumerate(words[1:], 1) if words[i - 1] == "--set" and word.startswith(f"{setting}=")]
-    return [word for i, word in enumerate(words) if i not in told and i + 1 not in told]
+    kept = [word for i, word in enumerate(words) if i not in told and i + 1 not in told]
+    return [word for word in kept if not word.startswith(f"--set={setting}=")]
 
 
-def other(found: Reading, *options: str, verb: str = "train") -> str:
-    """Return another command on the run's data; empty when they came from Python."""
-    start = _data(found.info)
-    return shlex.join(["striate", verb, *start, *options]) if start else ""
-
-
-def _typed(info: Mapping[str, Any]) -> list[str]:
-    """The words of the command that was typed, without those that say where to write."""
-    try:
-        words = shlex.split(str(info.get("command") or ""))
-    except ValueError:
-        return []
+def _typed(found: Reading) -> list[str]:
+    """The words of the `striate train` that was typed, without those that say where to write."""
+    words = typed(found.info)
     if words[:2] != ["striate", "train"]:
         return []
     kept, skipped = [], 0
@@ -53,40 +106,28 @@ def _typed(info: Mapping[str, Any]) -> list[str]:
     return kept
 
 
-def _built(info: Mapping[str, Any]) -> list[str]:
+def _built(found: Reading) -> list[str]:
     """A command for a run that no `striate train` made: one of a study, or of Python."""
-    start, recipe = _data(info), str(at(info, "recipe_name")).removesuffix(" changed")
-    if not start or recipe not in RECIPES or not at(info, "model.blueprint"):
+    start, name = opening(found, "train"), str(at(found.info, "recipe_name")).removesuffix(" changed")
+    recipe = from_named(found.setting("") or {}, name)
+    if not start or recipe is None or not at(found.info, "model.blueprint") or not (model := model_of(found)):
         return []
-    known = RECIPES[recipe].model_dump(mode="json")
-    changes = [
-        f"{table}.{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for table in ("data", "model", "train", "transfer")
-        for key, value in (at(info, f"recipe.{table}") or {}).items()
-        if value is not None and value != at(known, f"{table}.{key}")
-    ]
-    changes += _augmentation(at(info, "recipe.augment"), known["augment"])
-    words = ["--model", str(at(info, "model.name")), "--recipe", recipe, "--seed", str(info.get("seed", 0))]
-    return ["striate", "train", *start, *words, *(word for change in changes for word in ("--set", change))]
+    words = ["--model", model, "--recipe", recipe[0], "--seed", str(found.info.get("seed", 0))]
+    return ["striate", "train", *start, *words, *_set(recipe[1])]
 
 
-def _augmentation(used: Any, known: Any) -> list[str]:
-    named = {name: [op.model_dump(mode="json") for op in ops] for name, ops in STRENGTHS.items()}
-    return [] if used == known else [f"augment={name}" for name, ops in named.items() if ops == used]
+def _pixels(found: Reading) -> list[str]:
+    """The options that give another recipe the run's pictures."""
+    data, usual = found.setting("data") or {}, DataSettings().model_dump(mode="json")
+    given = {key: value for key, value in data.items() if value is not None and value != usual.get(key)}
+    words = [word for key in ("size", "fit") if key in given for word in (f"--{key}", str(given.pop(key)))]
+    return words + _set([assignment(f"data.{key}", value) for key, value in given.items()])
 
 
-def _data(info: Mapping[str, Any]) -> list[str]:
-    """The data as the command names them."""
-    where, options = at(info, "dataset.where"), at(info, "dataset.options") or {}
-    if not where or where == "arrays":
-        return []
-    words = [str(where)]
-    for name, option in OPENING.items():
-        if options.get(name) is not None:
-            words += [option, str(options[name])]
-    if options.get("classes"):
-        words += ["--classes", ",".join(map(str, options["classes"]))]
-    if options.get("limit"):
-        words += ["--limit", ",".join(f"{split}={count}" for split, count in options["limit"].items())]
-    target = at(info, "task.target")
-    return words + (["--target", str(target)] if options.get("target") else [])
+def _weights(found: Reading) -> list[str]:
+    return ["--weights", str(found.setting("transfer.weights"))]
+
+
+def _preset(found: Reading) -> list[str]:
+    preset = found.setting("transfer.preset")
+    return _set([f"transfer.preset={preset}"]) if preset else []

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from striate.base.rundir import RunDir
+from striate.base.errors import UserError
+from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.table import Predictions, read_predictions
 
 from ..wording import Wording
@@ -17,16 +19,26 @@ from ..wording import Wording
 # folder must not load torch.
 USUAL_RATE = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "lion": 1e-4, "muon": 1e-3}
 Rows = list[tuple[str, Mapping[str, float]]]
+# Blocks that carry their input past themselves; a test finds among them all that can do without it.
+SKIPPING = {"add", "concat", "basic", "bottleneck", "pre_basic", "pre_bottleneck", "inverted", "xception", "convnext"}
+SKIPPING |= {"dense", "transformer", "cell", "inception_residual"}
+SKIPPED = "skipped.csv"  # the list of files that were left out
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A run folder as numbers."""
+    """A run folder as numbers. `study` and `variant` describe the study that the run is of; empty where it is of none.
+
+    `has_skipped`: unusable files were left out.
+    """
 
     info: Mapping[str, Any]
     history: list[Mapping[str, Any]]
     scores: Mapping[str, Any] = field(default_factory=dict)
     val: Predictions | None = None
+    study: Mapping[str, Any] = field(default_factory=dict)
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    has_skipped: bool = False
 
     @classmethod
     def of(cls, run: RunDir) -> "Reading":
@@ -36,7 +48,12 @@ class Reading:
         tables = (
             read_predictions(run.predictions, kind, at(info, "task.unit") or "") if run.predictions.exists() else {}
         )
-        return cls(info, [row for row in history if isinstance(row, dict)], run.scores(), tables.get("val"))
+        study, variant = _study_of(run, info)
+        has_skipped = any(
+            (folder / SKIPPED).exists() for folder in (run.path, run.path.parent.parent if variant else run.path)
+        )
+        rows: list[Mapping[str, Any]] = [row for row in history if isinstance(row, dict)]
+        return cls(info, rows, run.scores(), tables.get("val"), study, variant, has_skipped)
 
     @property
     def status(self) -> str:
@@ -59,8 +76,8 @@ class Reading:
         return self.setting("transfer.head") == "only"
 
     def setting(self, path: str) -> Any:
-        """Return a value of the recipe."""
-        return at(self.info, f"recipe.{path}")
+        """Return a value of the recipe; all of it for an empty path."""
+        return at(self.info, f"recipe.{path}" if path else "recipe")
 
     def curve(self, split: str, key: str = "loss") -> list[float]:
         """Return one number an epoch, NaN where it is missing."""
@@ -117,19 +134,55 @@ class Reading:
         return int(size) if math.isfinite(size) else 0
 
     @property
+    def steps_an_epoch(self) -> int:
+        """Batches of an epoch; 0 when that is not known."""
+        count, per_class = number(at(self.info, "dataset.counts.train")), at(self.info, "dataset.class_counts.train")
+        if not math.isfinite(count) and isinstance(per_class, list):
+            count = float(sum(per_class))
+        return math.ceil(count / self.batch_size) if count > 0 and self.batch_size else 0
+
+    @property
+    def norms(self) -> set[str]:
+        """The normalisations of the network's rows; those of the recipe for a network that is no table of rows."""
+        rows = at(self.info, "model.blueprint.rows")
+        default = at(self.info, "model.blueprint.defaults.norm")
+        own = [at(row, "options.norm") for row in rows] if isinstance(rows, list) else [self.setting("model.norm")]
+        return {str(norm) for norm in (*own, default) if norm} - {"none"}
+
+    @property
+    def has_norm(self) -> bool:
+        """The network normalises, or was told to."""
+        return bool(self.norms or self.setting("model.norm") not in {None, "none"})
+
+    @property
     def has_batch_norm(self) -> bool:
         """Batch norm whose statistics come from the batch."""
         if self.setting("train.freeze_norm") or self.setting("train.frozen") == "body":
             return False
-        rows = at(self.info, "model.blueprint.rows")
-        default = at(self.info, "model.blueprint.defaults.norm")
-        own = [at(row, "options.norm") for row in rows] if isinstance(rows, list) else [self.setting("model.norm")]
-        return "batch" in own or default == "batch"
+        return "batch" in self.norms
+
+    @property
+    def has_skips(self) -> bool:
+        """Rows add their input to their output, or maps are joined."""
+        rows = at(self.info, "model.blueprint.rows") or []
+        return any(at(row, "block") in SKIPPING and at(row, "options.skip") is not False for row in rows)
 
     @property
     def rows(self) -> list[Rows]:
         """What each recorded epoch says of the network's rows, first row first."""
         return [list(row["rows"].items()) for row in self.history if isinstance(row.get("rows"), dict)]
+
+
+def _study_of(run: RunDir, info: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What the study that a run lies in says of itself and of the run's variant; empty for a run of its own."""
+    study = StudyDir(run.path.absolute().parent.parent)
+    with suppress(UserError, KeyError, TypeError):  # a folder that cannot be read is no study
+        found = study.info()
+        key = info["seed"], at(info, "dataset.options.fold") if found["folds"] else None
+        for variant in found["variants"]:
+            if study.run(variant["name"], *key).path == run.path.absolute():
+                return found, variant
+    return {}, {}
 
 
 def at(document: Any, path: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from striate.base.text import plural
 
 from ..wording import significant
-from .experiment import again, other
+from .experiment import again, other, with_model
 from .reading import Reading, at, number
 from .remark import Remark
 
@@ -21,7 +21,10 @@ LOW_RATE = 0.1  # of the usual: ten times as many steps for the same way
 LITTLE = 0.1  # of the loss is gone: no better than guessing, for a person's purposes
 HALF = 0.5  # of the loss is gone: what is wrong did not keep the network from learning
 EXPLODED = 2.0  # times the loss of guessing: a validation loss that mere ignorance cannot have
-NUM_EXPLODED = 2  # epochs: one is the settling of batch norm's running statistics
+NUM_EXPLODED = 2  # epochs: one may be bad luck
+# Steps until batch norm's running statistics, a tenth renewed a step, are the network's own: 0.9^50 is half a percent.
+# Before that the validation loss says nothing about the rate.
+NUM_SETTLING = 50
 DEAD = 0.5  # of a row's units: dropout at its usual strongest loses as many, but other ones each time
 NUM_DEAD_EPOCHS = 2  # in a row at the end: so that one odd look is none
 # Relative gradient (norm over weights' norm) of the first rows against the last: 2e-5 to 2e-6 in a sigmoid network of
@@ -53,7 +56,8 @@ def rate_too_high(found: Reading) -> Remark | None:
     if found.is_head_only or found.status == "diverged":
         return None
     start = found.guess if found.guess > 0 else _first(found)
-    pairs = list(zip(found.curve("train"), found.curve("val"), strict=True))
+    settling = NUM_SETTLING // found.steps_an_epoch if found.has_batch_norm and found.steps_an_epoch else 0
+    pairs = list(zip(found.curve("train"), found.curve("val"), strict=True))[settling:]
     burst = [val for train, val in pairs if val > EXPLODED * start and train > HALF * start]
     if len(burst) >= NUM_EXPLODED and not found.learned > HALF:
         of_what = "that of guessing" if found.guess > 0 else "that of the first epoch"
@@ -126,11 +130,22 @@ def vanishing_gradients(found: Reading) -> Remark | None:
     evidence = (
         f"Relative to its weights, the gradient of row {first} is {_round(times)} times smaller than that of {last}"
     )
-    what = "Use ReLUs, which let the gradient through."
-    change = "model.activation=relu"
-    if found.setting("model.activation") in {None, "relu", "leaky_relu", "gelu", "silu"}:
-        what, change = "Normalise each row's outputs.", "model.norm=batch"
-    return Remark("vanishing_gradients", "likely", f"{evidence}; {_little(found)}.", what, again(found, change))
+    return Remark("vanishing_gradients", "likely", f"{evidence}; {_little(found)}.", *_let_through(found))
+
+
+def _let_through(found: Reading) -> tuple[str, str]:
+    """What lets the gradient reach the first rows, of all that the network does not have already; and the command."""
+    if found.setting("model.activation") not in {None, "relu", "leaky_relu", "gelu", "silu"}:
+        return "Use ReLUs, which let the gradient through.", again(found, "model.activation=relu")
+    if not found.has_norm:
+        return "Normalise each row's outputs.", again(found, "model.norm=batch")
+    depth = number(found.setting("model.depth"))
+    if depth >= 2:
+        return "Take half the depth: its rows are normalised already.", again(found, f"model.depth={depth // 2:g}")
+    if not found.has_skips:
+        what = "Take a network with skips, past which the gradient need not go through every row."
+        return what, with_model(found, "xception_small")
+    return "Take a network of fewer rows, or another initialisation: it is normalised and has skips already.", ""
 
 
 def _gradient_ratio(rows: list[tuple[str, Mapping[str, float]]]) -> tuple[float, tuple[str, str]] | None:

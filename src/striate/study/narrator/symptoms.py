@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from striate.evaluate.curves import WIDE_GAP, WIDE_RATIO
 from striate.run.recipe import MANY
 
-from .experiment import again, other
+from .experiment import again, as_study, on_weights, other
 from .reading import Reading, at, number
 from .remark import Remark
 
@@ -67,16 +67,32 @@ def _remedy(found: Reading) -> tuple[str, str]:
         return "Add dropout before the last layer.", again(found, "model.dropout=0.3")
     if not found.setting("transfer.weights") and _only_moves(found):
         return "Strengthen the augmentation: so far it only moves the images.", again(found, "augment=medium")
-    if not found.setting("transfer.weights"):
-        what = "Every usual remedy is in use: start from published weights."
-        options = ("--model", "mobilenet_v2", "--weights", "imagenet", "--recipe", "finetune")
-        return what, other(found, *options)
-    return "Strengthen the augmentation.", again(found, "augment=strong")
+    if len(found.history) < MIN_EPOCHS:
+        return _longer(found)
+    if longer := still_improving(found):
+        return longer.next, longer.command
+    is_transfer, is_strong = bool(found.setting("transfer.weights")), "erase" in _augmentation(found)
+    if is_transfer and not is_strong:
+        return "Strengthen the augmentation.", again(found, "augment=strong")
+    if not number(found.setting("train.ema")) > 0 and not number(found.setting("train.swa")) > 0:
+        return "Average the weights of the last quarter of the epochs.", again(found, "train.swa=0.25")
+    if is_transfer:
+        return "Every usual remedy is in use: look for more training images.", ""
+    what = "Every usual remedy is in use: start from published weights."
+    return what, other(found, "--model", "mobilenet_v2", "--weights", "imagenet", "--recipe", "finetune")
+
+
+def _longer(found: Reading) -> tuple[str, str]:
+    return "Train for 20 epochs: so few teach little.", again(found, "train.epochs=20")
+
+
+def _augmentation(found: Reading) -> set[str]:
+    return {op["kind"] for op in found.setting("augment") or []}
 
 
 def _only_moves(found: Reading) -> bool:
     """Return whether few images are only mirrored and shifted; many need no more."""
-    kinds = {op["kind"] for op in found.setting("augment") or []}
+    kinds = _augmentation(found)
     num_train = number(at(found.info, "dataset.counts.train"))
     return bool(kinds) and kinds <= {"flip", "alternating_flip", "shift"} and num_train <= MANY
 
@@ -132,10 +148,12 @@ def underfitting(found: Reading) -> Remark | None:
 def _loosening(found: Reading) -> tuple[str, str]:
     """Take away what holds it back most; else give it more to fit with."""
     if found.is_head_only or found.setting("train.frozen") == "body":
-        options = ["--model", str(at(found.info, "model.name")), "--weights", str(found.setting("transfer.weights"))]
-        return "Train the whole network on, not only its head.", other(found, *options, "--recipe", "finetune")
+        if found.setting("transfer.weights"):
+            return "Train the whole network on, not only its head.", on_weights(found, "finetune")
+        change = "transfer.head=fresh" if found.is_head_only else "train.frozen="
+        return "Train the whole network: its body has learned nothing yet.", again(found, change)
     if len(found.history) < MIN_EPOCHS:
-        return "Train for 20 epochs: so few teach little.", again(found, "train.epochs=20")
+        return _longer(found)
     if number(found.setting("model.dropout")) >= STRONG_DROPOUT:
         return "Drop fewer units.", again(found, "model.dropout=0.2")
     for name, less in (("weight_noise", 0), ("label_smoothing", 0.1), ("l1", 0), ("l2", 0)):
@@ -165,8 +183,7 @@ def healthy(found: Reading) -> tuple[Remark, ...]:
     evidence = f"{_capital(found.say.name)} is {pair}; no rule found a fault in its curves"
     evidence += ", gradients or units." if found.rows else "; gradients were not recorded."
     what = "Compare it with its alternatives over 3 seeds."
-    options = () if found.is_head_only else ("--model", str(at(found.info, "model.name")))
-    return (Remark("healthy", "certain", evidence, what, other(found, *options, verb="study")),)
+    return (Remark("healthy", "certain", evidence, what, as_study(found)),)
 
 
 def _capital(text: str) -> str:
