@@ -2,13 +2,14 @@
 
 import os
 import re
+import shlex
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from .errors import ModelError, ResourceError, SettingsError
+from .errors import Interrupted, ModelError, ResourceError, SettingsError
 from .files import append_line, read_json, read_json_lines, to_json, write_json
 
 SCHEMA = 1
@@ -165,6 +166,42 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class Described(Protocol):
+    """A folder with a document that says how far its work is."""
+
+    path: Path
+
+    def info(self) -> dict[str, Any]:
+        """Return the document."""
+
+    def save_info(self, info: dict[str, Any]) -> None:
+        """Write the document."""
+
+
+@contextmanager
+def resumable(folder: Described, kept: Callable[[str], str], verb: str = "resume") -> Iterator[None]:
+    """Note in a locked folder that a signal ended what is done in this block, and say how to go on.
+
+    Args:
+        kept: says what the signal left, from what the training loop said of it; that is empty outside the loop.
+        verb: the command that goes on with the folder.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as stop:
+        try:
+            info = folder.info()
+        except ModelError:  # nothing was begun that one could go on with
+            raise stop from None
+        folder.save_info({**info, "status": "interrupted"})
+        what, number = kept(getattr(stop, "what", "")), getattr(stop, "exit_code", 130) - 128
+        command = f"striate {verb} {shlex.quote(str(folder.path))}"
+        raise Interrupted(what, where=folder.path, fix=command, signal_number=number) from None
 
 
 def _try_lock(descriptor: int) -> bool:

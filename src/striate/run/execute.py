@@ -1,8 +1,5 @@
 """Train a run from nothing, or go on with one; both end in the same finished folder."""
 
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +9,10 @@ import torch
 from torch import nn
 
 from striate.base import device as devices
-from striate.base.errors import DataError, DivergedError, Interrupted, ModelError, ResourceError
+from striate.base.errors import DataError, DivergedError, ModelError, ResourceError
 from striate.base.files import require_room, write_json
 from striate.base.progress import Progress, say
-from striate.base.rundir import RunDir, locked, named_folder, new_folder
+from striate.base.rundir import RunDir, locked, named_folder, new_folder, resumable
 from striate.data import open_dataset
 from striate.data.open import is_path
 from striate.data.sample import Dataset
@@ -98,7 +95,7 @@ def train(
         progress.line(note)
     info["start"] = {"source": loaded.source, "text": loaded.summary} if loaded else None
     run = RunDir(folder)
-    with locked(folder), _resumable(run):
+    with locked(folder), resumable(run, _kept):
         write_json(folder / "split.json", split_ids(dataset))
         run.save_info(info)
         return _carry_out(run, prepared, network, info, None, is_test_open, progress)
@@ -128,7 +125,7 @@ def resume(
     """
     progress, run = progress or Progress(), RunDir(path)
     run.info()  # refuses what is no run folder before a lock is left in it
-    with locked(path), _resumable(run):
+    with locked(path), resumable(run, _kept):
         info = run.info()
         if info["status"] == "finished":
             progress.line(f"{path} is finished: nothing to do")
@@ -207,18 +204,8 @@ def _notes(prepared: Prepared, network: nn.Module, model: Model) -> list[str]:
     return [f"{name_of(model)} does not end in a linear layer: its head starts fresh, it is not solved"]
 
 
-@contextmanager
-def _resumable(run: RunDir) -> Iterator[None]:
-    """Say how to go on when a signal ends what is done in this block."""
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt) as stop:
-        if not (run.path / "run.json").is_file():
-            raise
-        run.save_info({**run.info(), "status": "interrupted"})
-        what = getattr(stop, "what", "stopped at once; the last saved state is kept")
-        number, command = getattr(stop, "exit_code", 130) - 128, f"striate resume {shlex.quote(str(run.path))}"
-        raise Interrupted(what, where=run.path, fix=command, signal_number=number) from None
+def _kept(said: str) -> str:
+    return said or "stopped at once; the last saved state is kept"
 
 
 def reopen(run: RunDir, dataset: Dataset | None = None, where: str | None = None) -> Dataset:

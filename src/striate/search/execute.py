@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from striate.base.errors import DataError, Interrupted, ModelError, SettingsError
+from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.files import append_line, read_json, read_json_lines, to_json, write_json, write_text
 from striate.base.progress import Progress
-from striate.base.rundir import StudyDir, locked, named_folder, new_folder
+from striate.base.rundir import StudyDir, locked, named_folder, new_folder, resumable
 from striate.base.text import duration, plural
 from striate.data import open_dataset
 from striate.data.sample import Dataset
@@ -100,18 +100,15 @@ def search(
         "dataset": describe_dataset(dataset, target),
     }
     folder = SearchDir(_folder(info, out, root))
-    with locked(folder.path):
+    with locked(folder.path), resumable(folder, lambda _: _kept(folder), verb="search"):
         write_json(folder.path / "split.json", split_ids(dataset))
         if not (folder.path / "search.json").exists():
             folder.save_info({**info, "status": "searching"})
-        try:
-            return _carry_out(folder, dataset, plan, info, device, progress)
-        except (Interrupted, KeyboardInterrupt) as stop:
-            folder.save_info({**folder.info(), "status": "interrupted"})
-            number = getattr(stop, "exit_code", 130) - 128
-            what = f"interrupted; {plural(len(folder.history()), 'candidate')} kept"
-            fix = f"striate search {folder.path}"
-            raise Interrupted(what, where=folder.path, fix=fix, signal_number=number) from None
+        return _carry_out(folder, dataset, plan, info, device, progress)
+
+
+def _kept(folder: SearchDir) -> str:
+    return f"interrupted; {plural(len(folder.history()), 'candidate')} kept"
 
 
 def resume_search(path: Path, *, device: str = "auto", progress: Progress | None = None) -> SearchDir:

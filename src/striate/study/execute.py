@@ -1,6 +1,5 @@
 """Carry out a study: do what is missing, nothing twice; open the test split once, after everything is trained."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,10 +11,10 @@ import numpy as np
 import torch
 
 from striate.base import device as devices
-from striate.base.errors import Interrupted, ModelError, SettingsError, UserError
+from striate.base.errors import ModelError, SettingsError, UserError
 from striate.base.files import read_json, write_json
 from striate.base.progress import Progress
-from striate.base.rundir import RunDir, StudyDir, locked, named_folder, new_folder
+from striate.base.rundir import RunDir, StudyDir, locked, named_folder, new_folder, resumable
 from striate.base.seeds import rng_for
 from striate.data import open_dataset
 from striate.data.sample import Dataset
@@ -110,7 +109,7 @@ def study(
     with locked(folder):
         found.save_info({**info, "status": "running"})
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
-        with _resumable(found, info):
+        with resumable(found, lambda said: said or "stopped; finished runs are kept"):
             jobs, info["dropped"] = _train_all(found, conditions, variants, info)
             with _threads_of(jobs[0].run):
                 for job in jobs:
@@ -120,18 +119,6 @@ def study(
             write_json(folder / "verdict.json", verdict)
             found.save_info({**info, "status": "finished"})
     return found
-
-
-@contextmanager
-def _resumable(found: StudyDir, info: Mapping[str, Any]) -> Iterator[None]:
-    """Say how to go on when a signal ends what is done in this block."""
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt) as stop:
-        found.save_info({**info, "status": "interrupted"})
-        what = getattr(stop, "what", "stopped; finished runs are kept")
-        number, command = getattr(stop, "exit_code", 130) - 128, f"striate resume {shlex.quote(str(found.path))}"
-        raise Interrupted(what, where=found.path, fix=command, signal_number=number) from None
 
 
 def resume_study(path: Path, *, device: str = "auto", progress: Progress | None = None) -> StudyDir:
