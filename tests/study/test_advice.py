@@ -74,7 +74,7 @@ def test_a_variant_that_guesses_gives_no_points_a_minute(plant: Plant) -> None:
     verdict = decide(plant({"baseline": 0.7, "other": 0.8, "idle": 0.26}, runs=runs))
     said = advice(verdict, "Points of accuracy")
     assert next(row for row in verdict["variants"] if row["name"] == "idle")["per_minute"] is None
-    assert "idle " not in said and said.endswith("since not above guessing: idle.")
+    assert "idle " not in said and said.endswith("since the data cannot tell them from guessing: idle.")
 
 
 def test_one_run_is_not_all_of_them(plant: Plant) -> None:

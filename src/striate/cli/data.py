@@ -65,7 +65,7 @@ def check(
     else:
         pictures = _pictures(dataset, findings, out, o.recipe_of(recipe, set_, size, fit) if augment or fit else None)
         document = {"command": "check", "dataset": _describe(dataset), **findings.to_dict(), "pictures": pictures}
-        lines = [*_text(dataset, findings, pictures), _next(dataset, findings, opening, target, task)]
+        lines = [*_text(dataset, findings, pictures), _next(dataset, findings)]
         o.give(document, "\n".join(lines), as_json)
     if strict and findings.problems:
         raise CheckError(
@@ -151,12 +151,13 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
     return lines
 
 
-def _next(dataset: "Dataset", findings: "Findings", opening: o.Opening, target: str | None, task: str | None) -> str:
+def _next(dataset: "Dataset", findings: "Findings") -> str:
     """The command that trains on what was looked at, with the same options."""
     from striate.data.check_leaks import KIND as LEAK
+    from striate.data.words import option_words
 
     has_empty_class = any(not sum(counts) for _, counts in _class_counts(dataset))
-    typed = opening.typed(target, task, allow_empty=has_empty_class)
+    typed = option_words({**dataset.options, "allow_empty": has_empty_class})
     if any(finding.severity == "error" for finding in findings.of(LEAK)):
         return "next: remove the copies, or open one of the splits alone"
     if not findings.bad.size:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -133,14 +133,6 @@ class Opening:
             "allow_empty": allow_empty,
         }
         return {name: value for name, value in found.items() if value is not None}
-
-    def typed(self, target: str | None, task: str | None, allow_empty: bool = False) -> list[str]:
-        """Return these options as a person types them, without those at their defaults."""
-        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
-        given = {name: value for name, (value, default) in values.items() if value != default}
-        given |= {name: value for name, value in (("target", target), ("task", task)) if value is not None}
-        words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-        return [*words, "--allow-empty"] if allow_empty else words
 
     def open(self, where: str, target: str | None, task: str | None, allow_empty: bool = False) -> "Dataset":
         """Open the dataset at `where`, for `target` or `task`.

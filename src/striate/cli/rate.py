@@ -62,6 +62,7 @@ def rate(
     if picture.suffix not in {".png", ".svg"}:
         raise SettingsError("a picture is .png or .svg", where=picture, fix="choose another --out")
     o.use_threads(threads)
+    from striate.data.words import option_words
     from striate.run.rate import find_rate
 
     from .rate_chart import chart
@@ -74,7 +75,7 @@ def rate(
     write_bytes(picture, chart(found, f"{name} on {dataset.name}, {settings.train.optimiser}", picture.suffix[1:]))
     options = [*(part for change in set_ or [] for part in ("--set", change)), "--set"]
     options = [*(["--size", str(size)] if size else []), *(["--fit", fit] if fit else []), *options]
-    options = [*(["--weights", weights] if weights else []), *opening.typed(target, task), *options]
+    options = [*(["--weights", weights] if weights else []), *option_words(dataset.options), *options]
     words = ["striate", "train", data, "--model", model, "--recipe", recipe, *options]
     command = shlex.join([*words, f"train.lr={found.suggestion:g}"])
     text = "\n".join([*_lines(found), f"picture: {picture}", f"use it: {command}"])

@@ -16,6 +16,7 @@ from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
 from .split import Indices, assign, strata
 
+SHARES = (0.7, 0.15, 0.15)  # of train, val and test
 TASK_KINDS = {
     "classify": ("label", "tags"),
     "tag": ("tags",),
@@ -31,7 +32,7 @@ def open_dataset(
     root: str | Path | None = None,
     target: str | None = None,
     task: str | None = None,
-    split: Sequence[float] = (0.7, 0.15, 0.15),
+    split: Sequence[float] = SHARES,
     seed: int = 0,
     group: str | None = None,
     separator: str | None = None,

@@ -6,7 +6,6 @@ from typing import Any
 
 from striate.base.html import Html, card, line, quiet, table
 from striate.base.text import shown
-from striate.data.augment import STRENGTHS
 
 from .recipe import MANY, Recipe
 
@@ -15,7 +14,9 @@ AUTOMATIC = f"medium up to {MANY:,} training images, else light"
 
 
 def differing(recipe: Recipe, usual: Recipe) -> dict[str, tuple[str, str]]:
-    """Return the settings in which a recipe differs from another, each with both values, as `--set` takes them.
+    """Return the settings in which a recipe differs from another, each with both values in short.
+
+    Operations that are no known strength together stand by their names alone.
 
     Example:
         >>> differing(Recipe().changed(["train.lr=0.01", "augment=light"]), Recipe())
@@ -61,21 +62,14 @@ def augmentation(recipe: Recipe) -> Html:
 
 
 def _flat(recipe: Recipe) -> dict[str, str]:
-    """Every setting by its dotted name; the augmentation goes by its strength where it has one."""
+    """Every setting by its dotted name."""
     found: dict[str, str] = {}
     for group, value in recipe.model_dump(exclude={"text"}).items():
         if isinstance(value, Mapping):
             found |= {f"{group}.{key}": _written(one) for key, one in value.items()}
         else:
-            found[group] = _strength(recipe)
+            found[group] = recipe.strength() or "+".join(op.kind for op in recipe.augment or ())
     return found
-
-
-def _strength(recipe: Recipe) -> str:
-    if recipe.augment is None:
-        return "auto"
-    known = next((name for name, ops in STRENGTHS.items() if ops == recipe.augment), "")
-    return known or "+".join(op.kind for op in recipe.augment)
 
 
 def _written(value: Any) -> str:

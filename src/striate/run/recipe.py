@@ -170,6 +170,17 @@ class Recipe(Settings):
         automatic = STRENGTHS["medium" if num_train <= MANY else "light"]
         return Pipeline(automatic if self.augment is None else self.augment)
 
+    def strength(self) -> str:
+        """Return the name of the augmentation: "auto", a strength, or "" where its operations have none.
+
+        Example:
+            >>> named("augmented").strength(), named("baseline").strength(), named("fast-small").strength()
+            ('auto', 'none', '')
+        """
+        if self.augment is None:
+            return "auto"
+        return next((name for name, ops in STRENGTHS.items() if ops == self.augment), "")
+
     def __repr__(self) -> str:
         from .card import recipe_text
 

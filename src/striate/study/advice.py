@@ -52,5 +52,9 @@ def _per_minute(verdict: Mapping[str, Any]) -> str:
     each = listed([f"{row['name']} {significant(100 * row['per_minute'])}" for row in told])
     above = f" above guessing ({say.value(chance)})" if is_known(chance) else ""
     guessing = [row["name"] for row in rows if row["n"] and not is_known(row["per_minute"])]
-    rest = f"; not counted, since not above guessing: {listed(guessing)}" if guessing and above else ""
+    rest = (
+        f"; not counted, since the data cannot tell them from guessing: {listed(guessing)}"
+        if guessing and above
+        else ""
+    )
     return f"Points of {say.name}{above} a minute of training: {each}{rest}."

@@ -6,7 +6,7 @@ from typing import Any
 
 from striate.base.errors import SettingsError
 from striate.base.settings import value_of
-from striate.run.recipe import RECIPES, STRENGTHS, Recipe
+from striate.run.recipe import RECIPES, Recipe
 
 
 def toml(value: Any) -> str:
@@ -68,9 +68,6 @@ def _changes(own: Recipe, start: Recipe) -> Iterator[str]:
 
 
 def _augmentation(recipe: Recipe) -> Any:
-    """The strength of an augmentation; a list of its operations where that has no name."""
-    if recipe.augment is None:
-        return "auto"
-    strength = next((name for name, ops in STRENGTHS.items() if ops == recipe.augment), None)
-    ops = [{"kind": op.kind, **op.model_dump(mode="json", exclude_defaults=True)} for op in recipe.augment]
-    return strength or ops
+    """The name of an augmentation; a list of its operations where it has none."""
+    ops = ({"kind": op.kind, **op.model_dump(mode="json", exclude_defaults=True)} for op in recipe.augment or ())
+    return recipe.strength() or list(ops)

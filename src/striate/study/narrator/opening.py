@@ -4,11 +4,10 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from .reading import Reading, at
+from striate.data.open import SHARES
+from striate.data.words import option_words
 
-OPENING = {"per_class": "--per-class", "top_classes": "--top-classes", "group": "--group", "separator": "--separator"}
-OPENING |= {"root": "--root", "task": "--task"}
-SPLIT = [0.7, 0.15, 0.15]  # shares of train, val and test; no option changes them
+from .reading import Reading, at
 
 
 def opening(found: Reading, verb: str) -> list[str]:
@@ -20,21 +19,9 @@ def opening(found: Reading, verb: str) -> list[str]:
     where, options = at(found.info, "dataset.where"), at(found.info, "dataset.options") or {}
     if not where or where == "arrays" or not _can_be_typed(found, options, verb):
         return []
-    words = [str(where)]
-    for name, option in OPENING.items():
-        if options.get(name) is not None:
-            words += [option, str(options[name])]
-    if options.get("classes"):
-        words += ["--classes", ",".join(map(str, options["classes"]))]
-    if options.get("limit"):
-        words += ["--limit", ",".join(f"{split}={count}" for split, count in options["limit"].items())]
-    words += ["--split-seed", str(options["seed"])] if options.get("seed") else []
-    words += ["--target", str(at(found.info, "task.target"))] if options.get("target") else []
     if verb == "check":  # which always looks at everything
-        return words
-    words += ["--folds", str(options["folds"])] if options.get("folds") else []
-    words += ["--allow-empty"] if options.get("allow_empty") else []
-    return words + (["--on-bad", "skip"] if _skips_bad(found) else [])
+        return [str(where), *option_words({**options, "folds": None, "allow_empty": False})]
+    return [str(where), *option_words(options), *(["--on-bad", "skip"] if _skips_bad(found) else [])]
 
 
 def _can_be_typed(found: Reading, options: Mapping[str, Any], verb: str) -> bool:
@@ -42,7 +29,7 @@ def _can_be_typed(found: Reading, options: Mapping[str, Any], verb: str) -> bool
         return False
     if verb == "check":
         return True
-    if list(options.get("split") or SPLIT) != SPLIT or found.variant.get("num_train") is not None:
+    if tuple(options.get("split") or SHARES) != SHARES or found.variant.get("num_train") is not None:
         return False
     if found.study.get("target") and not options.get("target"):  # the split was made for another target
         return False

@@ -1,0 +1,26 @@
+"""How a person types what `open_dataset` was told: the options of a dataset as words of a command line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PLAIN = ("target", "task", "group", "separator", "per_class", "top_classes", "root", "folds")
+
+
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """Return the words after DATA that open a dataset with these options of its own, without those at their defaults.
+
+    Shares of a split and a single fold have no option and are left out.
+
+    Example:
+        >>> option_words({"limit": {"train": 200}, "classes": ["cat", "dog"], "seed": 0, "per_class": 50})
+        ['--per-class', '50', '--classes', 'cat,dog', '--limit', 'train=200']
+    """
+    words = [
+        word for name in PLAIN if options.get(name) for word in (f"--{name.replace('_', '-')}", str(options[name]))
+    ]
+    if options.get("classes"):
+        words += ["--classes", ",".join(map(str, options["classes"]))]
+    if options.get("limit"):
+        words += ["--limit", ",".join(f"{split}={count}" for split, count in options["limit"].items())]
+    words += ["--split-seed", str(options["seed"])] if options.get("seed") else []
+    return words + (["--allow-empty"] if options.get("allow_empty") else [])
