@@ -27,6 +27,8 @@ EACH = {
     "lion": ["train.optimiser=lion", "train.lr=1e-3", "train.depth_decay=0.5"],
     "sgd": ["train.optimiser=sgd", "train.freeze_norm=true"],
     "weight normalisation": ["model.norm=weight", "train.weight_decay=0.01"],
+    "two stages": ["train.frozen=norm1", "train.frozen_epochs=2", "train.then_lr=2e-3", "train.then_frozen=conv1"],
+    "swa in the second stage": ["train.frozen=norm1", "train.frozen_epochs=2", "train.swa=0.5", "train.ema=0"],
     "frozen": ["train.frozen=norm1", "train.record_gradients=true"],
 }
 
@@ -72,10 +74,10 @@ def stopped_and_resumed(tiny, model, recipe, quiet, folder, monkeypatch, steps):
 def test_resume_equals_never_having_stopped(tiny, recipe, quiet, tmp_path, monkeypatch, name):
     recipe = recipe.changed(EACH[name])
     whole = train(tiny, "bipyramid", recipe, out=tmp_path / "whole", progress=quiet)
-    resumed = stopped_and_resumed(tiny, "bipyramid", recipe, quiet, tmp_path / "parts", monkeypatch, (5, 11, 14))
+    resumed = stopped_and_resumed(tiny, "bipyramid", recipe, quiet, tmp_path / "parts", monkeypatch, (5, 7, 11, 14))
     assert equal(whole, resumed)
     assert history(whole) == history(resumed)
-    plain = train(tiny, "bipyramid", recipe.changed(["train.epochs=1"]), out=tmp_path / "other", progress=quiet)
+    plain = train(tiny, "bipyramid", recipe, seed=1, out=tmp_path / "other", progress=quiet)
     assert not equal(whole, plain)
 
 

@@ -12,6 +12,7 @@ from striate.base.rundir import StudyDir
 from striate.run.recipe import named
 from striate.study.plan import ladder, with_learning_curve
 from striate.study.render import render
+from striate.study.transfer import kind_of
 from striate.study.verdict import decide
 
 Plant = Callable[..., StudyDir]
@@ -95,6 +96,22 @@ def test_the_advice_on_transfer_says_how_many_images_and_how_similar(plant: Plan
     gain = 100 * (means["features"] - means["baseline"])
     assert f"reaches {100 * means['features']:.1f}%, {gain:.1f} points better (" in said
     assert "Training the whole network on (finetuned) is " in said and "cannot be told from zero) than that." in said
+
+
+@pytest.mark.parametrize(
+    ("start", "changes", "says"),
+    [
+        ("baseline", [], ""),
+        ("features", [], "solved head"),
+        ("frozen", [], "frozen body"),
+        ("frozen", ["train.frozen_epochs=3"], "trained on"),
+        ("finetune", [], "trained on"),
+    ],
+)
+def test_what_a_variant_takes_over_is_read_from_its_recipe(start: str, changes: list[str], says: str) -> None:
+    weights = ["transfer.weights=imagenet"] if start != "baseline" else []
+    kind = kind_of({"recipe": named(start).changed([*weights, *changes]).model_dump(mode="json")})
+    assert says in kind and bool(says) == bool(kind)
 
 
 def test_the_kind_of_transfer_is_the_one_that_was_measured_best(plant: Plant) -> None:

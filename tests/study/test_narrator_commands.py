@@ -143,6 +143,13 @@ def test_weights_that_are_none_are_not_printed(tmp_path: Path) -> None:
         assert told.train.frozen == "" and told.transfer.head == "fresh"
 
 
+def test_a_body_that_was_frozen_at_first_only_is_not_to_be_unfrozen() -> None:
+    from striate.study.narrator.symptoms import _loosening
+
+    first = named("baseline").changed(["train.frozen=body", "train.frozen_epochs=2"])
+    assert not _loosening(reading(first))[0].startswith("Train the whole network")
+
+
 def study_run(path: Path, variant: dict[str, Any], **info: Any) -> Reading:
     """A run that lies in a study, read from its folder."""
     study = StudyDir(path / "study")

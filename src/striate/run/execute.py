@@ -36,6 +36,7 @@ from .network import (
 )
 from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
+from .stages import stages
 from .training import Training, differences, make_update, training_data
 
 NUM_LOOKS = 16  # pictures in a trial of a network that is not trained
@@ -193,7 +194,8 @@ def refuse_misfits(prepared: Prepared, network: nn.Module, precision: str, seed:
     if prepared.recipe.transfer.head == "only":
         cut(network, precision)
     else:
-        make_update(prepared, network, precision, num_steps=1)
+        for stage in stages(prepared.recipe.train, prepared.num_epochs):
+            make_update(prepared, network, precision, stage, steps_per_epoch=1)
     training_data(prepared, seed)
 
 

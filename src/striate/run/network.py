@@ -20,7 +20,7 @@ from striate.model.weights import Loaded
 from striate.model.zoo import blueprint, options
 from striate.nn.blocks.whiten import Whiten
 from striate.predict.predictor import load_weights
-from striate.train.regularise import freeze
+from striate.train.regularise import still_modules
 
 from .prepare import Prepared
 
@@ -117,7 +117,7 @@ def refuse_single(network: nn.Module, prepared: Prepared) -> None:
     if num > 1 or prepared.recipe.transfer.head == "only":
         return
     size, probe = prepared.geometry.size_px, deepcopy(network).train()
-    for module in freeze(probe, settings.frozen, has_fixed_norms=settings.freeze_norm):
+    for module in still_modules(probe, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm):
         module.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -12,6 +12,7 @@ from striate.train.rate import RateTest, range_test
 from .network import Model, model_of, start_network
 from .prepare import prepare
 from .recipe import Recipe
+from .stages import stages
 from .training import make_update
 
 
@@ -44,5 +45,6 @@ def find_rate(
     cuda = [prepared.device] if prepared.device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda), progress.bar("rates", num_steps, "steps") as bar:
         torch.manual_seed(seed_for(seed, "dropout"))
-        update = make_update(prepared, network, precision, num_steps=num_steps)
+        stage = stages(recipe.train, prepared.num_epochs)[0]
+        update = make_update(prepared, network, precision, stage, steps_per_epoch=num_steps)
         return range_test(update, loader, low=low, high=high, num_steps=num_steps, advance=bar.advance)

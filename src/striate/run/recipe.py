@@ -73,6 +73,9 @@ class TrainSettings(Settings):
     Parts: `aux_weight` of the loss of auxiliary outputs (None: as published, 0.3 for GoogLeNet, 0.4 for Inception v3;
     0 leaves them out); `frozen`, the last of the leading rows that do not train ("body": all before the head), whose
     batch norm and dropout are as at prediction; `freeze_norm` keeps every batch norm's statistics as they are.
+    With `frozen_epochs` rows are frozen for so many epochs only; then those up to `then_frozen` are ("": none), with a
+    new optimiser and the schedule from its start, up to the rate `then_lr` (0: `lr` again). Early stopping counts from
+    there on.
     `record_gradients` writes gradient, weights, activations and dead units of each row into the history.
     """
 
@@ -98,6 +101,9 @@ class TrainSettings(Settings):
     sam: float = Field(0.0, ge=0, le=100)
     aux_weight: float | None = Field(None, ge=0)
     frozen: str = ""
+    frozen_epochs: int = Field(0, ge=0)
+    then_frozen: str = ""
+    then_lr: float = Field(0.0, ge=0, le=1e12)
     freeze_norm: bool = False
     patience: int | None = Field(None, ge=0)
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -109,7 +115,17 @@ class TrainSettings(Settings):
             raise SettingsError("both ema and swa average the weights", where="train", fix="set one of them to 0")
         if self.swa_lr and not self.swa:
             raise SettingsError("swa_lr is the rate while swa averages", where="train", fix="set train.swa=0.25 too")
+        if self.frozen_epochs and not self.frozen:
+            raise SettingsError("frozen_epochs without frozen rows", where="train", fix="set train.frozen=body too")
+        if (self.then_frozen or self.then_lr) and not self.frozen_epochs:
+            what = "then_frozen and then_lr are for the epochs after frozen_epochs"
+            raise SettingsError(what, where="train", fix="set train.frozen_epochs too")
         return self
+
+    @property
+    def frozen_to_the_end(self) -> str:
+        """The last of the leading rows that never train."""
+        return self.then_frozen if self.frozen_epochs else self.frozen
 
 
 class TransferSettings(Settings):

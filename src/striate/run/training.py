@@ -21,35 +21,43 @@ from striate.train.average import Average, EqualAverage
 from striate.train.interrupt import Interrupt
 from striate.train.label_noise import with_wrong_labels
 from striate.train.loop import Position, fit
-from striate.train.optim import DEFAULT_LR, build
+from striate.train.optim import build
 from striate.train.precision import autocast
 from striate.train.probe import Rows, look
-from striate.train.regularise import freeze
+from striate.train.regularise import freeze, still_modules, unfreeze
 from striate.train.schedule import rate_at, then_constant
 from striate.train.stop import Stop
 from striate.train.update import Update, side_weight
 
 from .prepare import Prepared
+from .stages import Stage, first_averaged, stages
 
 SAVE_EVERY_S = 15.0
 PROBE_IMAGES = 64
 
 
 def make_update(
-    prepared: Prepared, network: nn.Module, precision: str, *, num_steps: int, average: Average | None = None
+    prepared: Prepared,
+    network: nn.Module,
+    precision: str,
+    stage: Stage,
+    *,
+    steps_per_epoch: int,
+    average: Average | None = None,
 ) -> Update:
-    """Return the recipe's training step for a network; rows that the recipe freezes stop training here.
+    """Return the recipe's training step for a stage; the network's frozen rows are those of the stage from here on.
 
     Raises:
         SettingsError: a row, the optimiser or a setting does not go with this network.
     """
-    settings = prepared.recipe.train
-    still = freeze(network, settings.frozen, has_fixed_norms=settings.freeze_norm)
-    lr = settings.lr or DEFAULT_LR[settings.optimiser]
+    settings, first = prepared.recipe.train, stage.start * steps_per_epoch
+    unfreeze(network, settings.frozen)
+    still = freeze(network, stage.frozen, has_fixed_norms=settings.freeze_norm, setting=stage.setting)
+    rate = rate_at(stage.lr, settings.schedule, (stage.end - stage.start) * steps_per_epoch, settings.warmup)
     optimiser = build(
         network,
         settings.optimiser,
-        lr=lr,
+        lr=stage.lr,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         depth_decay=settings.depth_decay,
@@ -59,7 +67,7 @@ def make_update(
         network,
         prepared.task,
         optimiser,
-        rate_at(lr, settings.schedule, num_steps, settings.warmup),
+        lambda step: rate(step - first),
         clip=settings.clip,
         precision=precision,
         average=average,
@@ -122,16 +130,14 @@ class Training:
         self.loader = training_data(prepared, seed).loader("train", seed=seed, is_training=True)
         self.val_loader = prepared.loader("val")
         self.average = Average(network, settings.ema) if settings.ema else None
-        first_epoch = num_epochs - max(1, round(settings.swa * num_epochs))
-        self.update = make_update(
-            prepared, network, precision, num_steps=num_epochs * len(self.loader), average=self.average
-        )
-        self.swa = EqualAverage(network, first_epoch, self.update.still) if settings.swa else None
-        if settings.swa_lr:
-            self.update.rate_at = then_constant(self.update.rate_at, first_epoch * len(self.loader), settings.swa_lr)
+        self.stages = stages(settings, num_epochs)
+        self.stage, self.update = 0, self._update(0)
+        still = still_modules(network, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm)
+        self.swa = EqualAverage(network, first_averaged(settings, num_epochs), still) if settings.swa else None
         automatic = 0 if settings.swa else max(1, num_epochs // 2)
         patience = settings.patience if settings.patience is not None else automatic
-        self.position, self.stop = Position(), Stop(prepared.task.monitor_mode, patience)
+        self.position = Position()
+        self.stop = Stop(prepared.task.monitor_mode, patience, since=self.stages[-1].start)
         self.best: dict[str, Tensor] = {}
         self._rows: Rows = {}
         self._probe_loader = _probe_loader(prepared) if settings.record_gradients else None
@@ -163,19 +169,44 @@ class Training:
                 self.save(self.position, True)  # so that there is a finite state from the first step on
             else:
                 self.restore(state)
-            return fit(
-                self.update,
-                self.loader,
-                num_epochs=self.prepared.num_epochs,
-                position=self.position,
-                stop=self.stop,
-                validate=self.validate,
-                keep_best=self.keep_best,
-                record=self.record,
-                save=self.save,
-                interrupt=interrupt,
-                progress=self.progress,
-            )
+            ended = self._fit(interrupt)
+            while ended == "finished" and self.stage + 1 < len(self.stages):
+                self._enter(self.stage + 1)
+                ended = self._fit(interrupt)
+            return ended
+
+    def _fit(self, interrupt: Interrupt) -> str:
+        """Train to the end of the stage."""
+        return fit(
+            self.update,
+            self.loader,
+            num_epochs=self.prepared.num_epochs,
+            end=self.stages[self.stage].end,
+            position=self.position,
+            stop=self.stop,
+            validate=self.validate,
+            keep_best=self.keep_best,
+            record=self.record,
+            save=self.save,
+            interrupt=interrupt,
+            progress=self.progress,
+        )
+
+    def _enter(self, stage: int) -> None:
+        """Go to a stage: other rows train, with a new optimiser."""
+        skips = self.update.skips
+        self.stage, self.update = stage, self._update(stage)
+        self.update.skips = skips
+
+    def _update(self, stage: int) -> Update:
+        settings, steps = self.prepared.recipe.train, len(self.loader)
+        update = make_update(
+            self.prepared, self.network, self.precision, self.stages[stage], steps_per_epoch=steps, average=self.average
+        )
+        if settings.swa_lr:
+            first = first_averaged(settings, self.prepared.num_epochs) * steps
+            update.rate_at = then_constant(update.rate_at, first, settings.swa_lr)
+        return update
 
     def validate(self) -> dict[str, float]:
         """Return the scores of the validation split; the network of an epoch that counts for SWA joins its mean."""
@@ -249,6 +280,7 @@ class Training:
             "batch": position.batch,
             "step": position.step,
             "time_s": position.time_s,
+            "stage": self.stage,
             "stop": self.stop.state(),
             "swa_count": self.swa.count if self.swa is not None else 0,
             "recipe": self.prepared.recipe.model_dump(mode="json"),
@@ -261,6 +293,8 @@ class Training:
         """Take over a checkpoint, and drop the epochs the history has beyond it."""
         document, tensors = state.document, state.tensors["state"]
         device = self.prepared.device
+        if stage := document.get("stage", 0):  # which older checkpoints do not have
+            self._enter(stage)
         self.network.load_state_dict(state.tensors["weights"])
         checkpoint.unpack_optimiser(self.update.optimiser, tensors)
         self.best = {name: tensor.to(device) for name, tensor in state.tensors.get("best", {}).items()}

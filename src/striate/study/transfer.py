@@ -37,7 +37,7 @@ def kind_of(variant: Mapping[str, Any]) -> str:
         return ""
     if transfer.get("head") == "only":
         return FEATURES
-    return FROZEN if train.get("frozen") == "body" else TUNED
+    return FROZEN if train.get("frozen") == "body" and not train.get("frozen_epochs") else TUNED
 
 
 class _Transfer:

@@ -56,6 +56,7 @@ def fit(
     loader: Batches,
     *,
     num_epochs: int,
+    end: int,
     position: Position,
     stop: Stop,
     validate: Validate,
@@ -65,7 +66,7 @@ def fit(
     interrupt: Interrupt,
     progress: Progress,
 ) -> str:
-    """Train from `position` on, for `num_epochs` in all, and return how it ended: "finished" or "early".
+    """Train from `position` to the end of epoch `end`, of `num_epochs`, and return how it ended: "finished" or "early".
 
     Args:
         update: one training step.
@@ -79,7 +80,7 @@ def fit(
         Interrupted: a signal came; the state was saved.
         DivergedError: the loss is not finite.
     """
-    while position.epoch < num_epochs and not stop.is_over(position.epoch):
+    while position.epoch < end and not stop.is_over(position.epoch):
         start_s, first_batch = time.perf_counter(), position.batch
         update.train_mode()
         with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
@@ -96,7 +97,7 @@ def fit(
         record({**row, "time_s": position.time_s, "batches_per_s": (len(loader) - first_batch) / train_s})
         save(position, False)
     save(position, True)
-    return "finished" if position.epoch >= num_epochs else "early"
+    return "finished" if position.epoch >= end else "early"
 
 
 def _end_epoch(

@@ -87,12 +87,14 @@ def batch_norms(model: nn.Module) -> list[BatchNorm]:
     return [module for module in model.modules() if isinstance(module, BatchNorm)]
 
 
-def frozen_rows(model: nn.Module, last: str) -> list[nn.Module]:
+def frozen_rows(model: nn.Module, last: str, setting: str = "train.frozen") -> list[nn.Module]:
     """Return the rows up to and including `last` in the table's order; "body" means every row before the head.
 
     Raises:
-        SettingsError: no row has that name.
+        SettingsError: no row has that name, which `setting` gave.
     """
+    if not last:
+        return []
     rows = rows_of(model)
     names = list(rows)
     if last == BODY and BODY not in rows:
@@ -100,7 +102,7 @@ def frozen_rows(model: nn.Module, last: str) -> list[nn.Module]:
     if last not in rows:
         close = nearest(last, names)
         fix = f"did you mean {close!r}?" if close else f"choose among {', '.join(names)}"
-        raise SettingsError(f"no row {last!r}", where="train.frozen", fix=fix)
+        raise SettingsError(f"no row {last!r}", where=setting, fix=fix)
     return [rows[name] for name in names[: names.index(last) + 1]]
 
 
@@ -112,8 +114,17 @@ def _before_head(model: nn.Module, names: list[str]) -> str:
     return names[max(0, names.index(first) - 1)]
 
 
-def freeze(model: nn.Module, last: str = "", *, has_fixed_norms: bool = False) -> list[nn.Module]:
-    """Stop the rows up to `last` from training, and return the modules that must stay in evaluation mode.
+def freeze(
+    model: nn.Module, last: str = "", *, has_fixed_norms: bool = False, setting: str = "train.frozen"
+) -> list[nn.Module]:
+    """Stop the rows up to `last` from training, and return the modules that must stay in evaluation mode."""
+    for row in frozen_rows(model, last, setting):
+        row.requires_grad_(False)
+    return still_modules(model, last, has_fixed_norms=has_fixed_norms)
+
+
+def still_modules(model: nn.Module, last: str, *, has_fixed_norms: bool = False) -> list[nn.Module]:
+    """Return the modules that stay in evaluation mode while the rows up to `last` are frozen.
 
     Frozen rows are as they are at prediction: batch normalisation uses its running statistics and leaves them as they
     are, dropout is off.
@@ -122,7 +133,10 @@ def freeze(model: nn.Module, last: str = "", *, has_fixed_norms: bool = False) -
         has_fixed_norms: whether every other batch normalisation stays in evaluation mode too; its scale and shift
             still train.
     """
-    frozen = frozen_rows(model, last) if last else []
-    for row in frozen:
-        row.requires_grad_(False)
-    return [*frozen, *(batch_norms(model) if has_fixed_norms else [])]
+    return [*frozen_rows(model, last), *(batch_norms(model) if has_fixed_norms else [])]
+
+
+def unfreeze(model: nn.Module, last: str) -> None:
+    """Let the rows up to `last` train again."""
+    for row in frozen_rows(model, last):
+        row.requires_grad_(True)

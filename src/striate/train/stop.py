@@ -14,10 +14,12 @@ class Stop:
     Args:
         mode: "max" or "min".
         patience: epochs without a better one before stopping; 0 never stops.
+        since: epochs after which patience begins to count.
     """
 
     mode: str
     patience: int
+    since: int = 0
     best_score: float = math.nan
     best_loss: float = math.inf
     best_epoch: int = 0
@@ -34,7 +36,7 @@ class Stop:
 
     def is_over(self, epoch: int) -> bool:
         """Return whether training should end after this epoch."""
-        return self.patience > 0 and epoch - self.best_epoch >= self.patience
+        return self.patience > 0 and epoch - max(self.best_epoch, self.since) >= self.patience
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""

@@ -155,9 +155,14 @@ class Reading:
         return bool(self.norms or self.setting("model.norm") not in {None, "none"})
 
     @property
+    def has_frozen_body(self) -> bool:
+        """Nothing before the head ever trained."""
+        return self.setting("train.frozen") == "body" and not self.setting("train.frozen_epochs")
+
+    @property
     def has_batch_norm(self) -> bool:
         """Batch norm whose statistics come from the batch."""
-        if self.setting("train.freeze_norm") or self.setting("train.frozen") == "body":
+        if self.setting("train.freeze_norm") or self.has_frozen_body:
             return False
         return "batch" in self.norms
 

@@ -147,7 +147,7 @@ def underfitting(found: Reading) -> Remark | None:
 
 def _loosening(found: Reading) -> tuple[str, str]:
     """Take away what holds it back most; else give it more to fit with."""
-    if found.is_head_only or found.setting("train.frozen") == "body":
+    if found.is_head_only or found.has_frozen_body:
         if found.setting("transfer.weights"):
             return "Train the whole network on, not only its head.", on_weights(found, "finetune")
         change = "transfer.head=fresh" if found.is_head_only else "train.frozen="
