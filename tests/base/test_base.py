@@ -115,6 +115,22 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, step):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
+@pytest.mark.parametrize(("step", "new"), [("write", 0), ("fsync", 0), ("rename", 1)])
+def test_many_files_are_whole_each_when_one_fails(tmp_path, step, new):
+    paths = [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")]
+    files.write_files(dict.fromkeys(paths, b"old"))
+
+    def plan(at, path):
+        if at == step and path == paths[1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with files.faults(plan), pytest.raises(ResourceError) as caught:
+        files.write_files(dict.fromkeys(paths, b"new"))
+    assert str(caught.value.where) == str(paths[1])
+    assert [path.read_bytes() for path in paths] == [b"new"] * new + [b"old"] * (3 - new)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
 def test_a_half_written_history_line_is_left_out(tmp_path):
     run = RunDir(tmp_path)
     run.add_epoch({"epoch": 1})

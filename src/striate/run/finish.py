@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from striate.base.errors import DivergedError
-from striate.base.files import read_json, write_bytes, write_json
+from striate.base.files import read_json, write_files, write_json
 from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
@@ -125,11 +125,12 @@ def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str
     worst, rest = order[: MAX_PICTURES // 2], order[MAX_PICTURES // 2 :]
     sample = rest[np.linspace(0, len(rest) - 1, min(len(rest), MAX_PICTURES // 2)).astype(int)] if len(rest) else rest
     index_path = run.pictures / "index.json"
-    index = read_json(index_path) if index_path.exists() else {}
+    index, files = read_json(index_path) if index_path.exists() else {}, dict[Path, bytes]()
     for number, place in enumerate(np.concatenate([worst, sample])):
         name = f"{split}-{number:04d}.jpg"
-        write_bytes(run.pictures / name, _jpeg(prepared.store.image(int(found.index[place]))))
+        files[run.pictures / name] = _jpeg(prepared.store.image(int(found.index[place])))
         index[f"{split}/{prepared.dataset.ids[found.index[place]]}"] = name
+    write_files(files)
     write_json(index_path, index)
 
 
