@@ -52,7 +52,8 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             _step("write", path)
-            temporary[path].write_bytes(content)
+            with temporary[path].open("wb") as file:
+                file.write(content)
         for path in contents:
             _step("fsync", path)
             _fsync_file(temporary[path])
