@@ -108,6 +108,12 @@ def test_features_of_it_are_refused_before_a_folder(tiny, squeezed, quiet, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_it_takes_no_hidden_layer_before_its_head(tiny, squeezed, quiet, tmp_path):
+    recipe = named("finetune").changed([*squeezed, "transfer.hidden=8"])
+    with pytest.raises(SettingsError, match="does not end in a linear layer: transfer.hidden"):
+        train(tiny, "squeezenet1_1", recipe, out=tmp_path / "run", progress=quiet)
+
+
 @pytest.mark.parametrize("name", ["features", "frozen", "finetune"])
 def test_a_recipe_for_trained_weights_is_refused_on_random_ones(tiny, quiet, tmp_path, name):
     for model in ("resnet20", zoo.blueprint("resnet20")):

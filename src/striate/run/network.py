@@ -145,7 +145,14 @@ def _fit_to_images(network: nn.Module, prepared: Prepared) -> None:
 
 
 def with_hidden(plan: Blueprint, width: int) -> Blueprint:
-    """Return the blueprint with a hidden layer before its last row."""
+    """Return the blueprint with a hidden layer before its last row.
+
+    Raises:
+        SettingsError: the last row is not linear.
+    """
+    if plan.rows[-1].block != "linear":
+        what = f"{plan.name} does not end in a linear layer"
+        raise SettingsError(what, where="transfer.hidden", fix="leave it at 0")
     row = Row("linear", width, options={"norm": "none", "activation": "relu"}, name=HIDDEN)
     return replace(plan, rows=(*plan.rows[:-1], row, plan.rows[-1]))
 
