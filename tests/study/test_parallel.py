@@ -1,6 +1,5 @@
 """Two runs of a study at once: the same bits as one after the other; stopping, failing, going on."""
 
-import json
 import os
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from striate.data import open_dataset
 from striate.run.recipe import named
 from striate.study import parallel
 from striate.study.execute import resume_study, study
-from striate.study.parallel import Job, carry_out
+from striate.study.parallel import Job, Pool
 from striate.study.plan import Variant
 
 TOY = "toy:shapes?n=120&size=16"
@@ -64,85 +63,110 @@ def jobs(tmp_path: Path) -> list[Job]:
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch):
-    """Let a small program do a job; it is told the run's folder."""
+    """Let a small program do the jobs: `do(run)` is called with each run's folder, as often as there are jobs."""
+    begun: list[subprocess.Popen[bytes]] = []
 
-    def use(program: str) -> None:
-        def spawn(study: Path, job: Job, device: str) -> subprocess.Popen[bytes]:
-            words = [sys.executable, "-c", program, str(job.run.path)]
+    def use(program: str) -> list[subprocess.Popen[bytes]]:
+        def spawn(study: Path, device: str) -> subprocess.Popen[bytes]:
+            words = [sys.executable, "-c", START + program + LOOP, str(study)]
             pipe = subprocess.PIPE
-            return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+            begun.append(subprocess.Popen(words, stdin=pipe, stderr=pipe, start_new_session=True))
+            return begun[-1]
 
         monkeypatch.setattr(parallel, "_spawn", spawn)
+        return begun
 
     return use
 
 
 START = """
 import json, os, pathlib, sys, time
-run = pathlib.Path(sys.argv[1])
-(run / "run.json").write_text("{}")
+def say(text): print(text, file=sys.stderr, flush=True)
+def answer(**problem): say("\\x1e" + json.dumps(problem))
+def begin(run): (run / "run.json").write_text("{}")
+"""
+LOOP = """
+for line in iter(sys.stdin.readline, ""):
+    job = json.loads(line)
+    assert job["fold"] == 0 and job["task"] == "train"
+    do(pathlib.Path(sys.argv[1]) / f"{job['variant']}-seed{job['seed']}")
 """
 
 
+def carry_out(study: Path, jobs: list[Job], num: int, progress: Progress | None = None) -> None:
+    with Pool(study, num, device="cpu", progress=progress or Progress("quiet")) as pool:
+        pool.carry_out(jobs)
+
+
 def test_lines_come_under_the_name_of_their_run(jobs, stand_in, tmp_path):
-    stand_in(START + 'print("epoch 1", file=sys.stderr)')
+    begun = stand_in('def do(run): begin(run); say("epoch 1"); say("\\n"); say("of " + run.name); answer()')
     progress = Lines()
-    carry_out(tmp_path, jobs, 2, device="cpu", progress=progress)
-    assert {line for line in progress.said if line.startswith("[")} == {
-        f"[{job.run.path.name}] epoch 1" for job in jobs
-    }
+    carry_out(tmp_path, jobs, 2, progress)
+    names = [job.run.path.name for job in jobs]
+    said = [line for line in progress.said if line.startswith("[")]
+    assert sorted(said) == sorted(f"[{name}] {text}" for name in names for text in ("epoch 1", f"of {name}"))
     assert progress.said[0] == "run 1/4: a-seed0, one thread"
+    assert len(begun) <= 2, "a process does one job after the other"
+    assert [child.returncode for child in begun] == [0] * len(begun)
 
 
 def test_never_more_than_asked_for_are_at_work(jobs, stand_in, tmp_path):
-    stand_in(
-        START
-        + '(run / "from").write_text(str(time.time())); time.sleep(0.3); (run / "to").write_text(str(time.time()))'
-    )
-    carry_out(tmp_path, jobs, 2, device="cpu", progress=Progress("quiet"))
+    stand_in("""
+def do(run):
+    begin(run); (run / "from").write_text(str(time.time())); time.sleep(0.3)
+    (run / "to").write_text(str(time.time())); answer()
+""")
+    carry_out(tmp_path, jobs, 2)
     spans = [tuple(float((job.run.path / end).read_text()) for end in ("from", "to")) for job in jobs]
     at_work = [sum(low <= start < high for low, high in spans) for start, _ in spans]
     assert max(at_work) == 2
 
 
 def test_runs_of_a_variant_wait_for_its_precision(jobs, stand_in, tmp_path):
-    program = (
-        'import pathlib, sys, time; run = pathlib.Path(sys.argv[1]); seen = list(run.parent.glob("a-*/run.json"))\n'
-    )
-    program += '(run / "seen").write_text(str(len(seen))); time.sleep(0.3); '
-    program += '(run / "run.json").write_text("{}"); time.sleep(0.3)'
-    stand_in(program)
+    stand_in("""
+def do(run):
+    (run / "seen").write_text(str(len(list(run.parent.glob("a-*/run.json"))))); time.sleep(0.3)
+    begin(run); time.sleep(0.3); answer()
+""")
     first, _, second, _ = jobs
-    carry_out(tmp_path, [first, second], 2, device="cpu", progress=Progress("quiet"))
+    carry_out(tmp_path, [first, second], 2)
     assert [(job.run.path / "seen").read_text() for job in (first, second)] == ["0", "1"]
 
 
 def test_a_failing_run_does_not_lose_the_other(jobs, stand_in, tmp_path):
-    error = {"kind": "DivergedError", "what": "loss is nan", "where": "here", "fix": "lower the rate", "details": []}
-    stand_in(
-        START + f'if run.name == "a-seed0":\n    print({json.dumps(json.dumps(error))})\n    sys.exit(6)\n'
-        'time.sleep(0.5); (run / "done").touch()'
-    )
+    stand_in("""
+def do(run):
+    begin(run)
+    if run.name == "a-seed0":
+        answer(kind="DivergedError", what="loss is nan", where="here", fix="lower the rate", details=[])
+    else:
+        time.sleep(0.5); (run / "done").touch(); answer()
+""")
     with pytest.raises(DivergedError, match="loss is nan") as problem:
-        carry_out(tmp_path, jobs, 2, device="cpu", progress=Progress("quiet"))
+        carry_out(tmp_path, jobs, 2)
     assert problem.value.fix == "lower the rate"
     assert [(job.run.path / "done").exists() for job in jobs] == [False, True, False, False]
 
 
-def test_a_killed_process_is_no_success(jobs, stand_in, tmp_path):
-    stand_in(START + "os.kill(os.getpid(), 9)")
-    with pytest.raises(ResourceError, match="killed by signal 9"):
-        carry_out(tmp_path, jobs[:1], 2, device="cpu", progress=Progress("quiet"))
+@pytest.mark.parametrize(
+    ("how", "says"), [("os.kill(os.getpid(), 9)", "killed by signal 9"), ("sys.exit(3)", "ended with code 3")]
+)
+def test_a_process_that_dies_is_no_success(jobs, stand_in, tmp_path, how, says):
+    begun = stand_in(f"def do(run): begin(run); {how}")
+    with pytest.raises(ResourceError, match=says) as problem:
+        carry_out(tmp_path, jobs, 1)
+    assert str(problem.value.where) == str(jobs[0].run.path)
+    assert len(begun) == 1
 
 
 def test_ctrl_c_lets_every_run_save(jobs, stand_in, tmp_path):
-    stand_in(START + 'sys.stdin.read(); (run / "saved").touch(); sys.exit(143)')
+    stand_in('def do(run): begin(run); sys.stdin.read(); (run / "saved").touch(); sys.exit(143)')
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     try:
         with pytest.raises(Interrupted) as stop:
-            carry_out(tmp_path, jobs, 2, device="cpu", progress=Progress("quiet"))
+            carry_out(tmp_path, jobs, 2)
     finally:
         signal.signal(signal.SIGINT, before)
     assert stop.value.exit_code == 130 and "striate resume" in stop.value.fix

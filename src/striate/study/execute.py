@@ -24,10 +24,9 @@ from striate.run.network import require
 from striate.run.prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from striate.run.start import require_start
 
-from . import parallel as processes
 from .budget import expectation, expected_s
 from .hopeless import hopeless
-from .parallel import Job
+from .parallel import Job, Pool, at_once
 from .plan import Variant, check_names
 from .verdict import decide
 
@@ -110,10 +109,10 @@ def study(
         found.save_info({**info, "status": "running"})
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
         with resumable(found, lambda said: said or "stopped; finished runs are kept"):
-            jobs, info["dropped"] = _train_all(found, conditions, variants, info)
-            with _threads_of(jobs[0].run):
-                for job in jobs:
-                    open_test(job.run, conditions.prepare(_called(job.variant, variants), job.fold))
+            num = _announce(conditions, variants, _jobs(found, names, info["seeds"], len(datasets)), parallel)
+            with Pool(folder, num, device=device, progress=progress) as pool:
+                jobs, info["dropped"] = _train_all(found, conditions, variants, info, pool)
+                _open_tests(conditions, variants, jobs, pool)
             verdict = decide(found, info["dropped"])
             verdict["sentences"] += [row["text"] for row in info["dropped"].values()]
             write_json(folder / "verdict.json", verdict)
@@ -168,16 +167,15 @@ def reopened(study: StudyDir, fold: int) -> Dataset:
 
 
 def _train_all(
-    found: StudyDir, conditions: Conditions, variants: list[Variant], info: Mapping[str, Any]
+    found: StudyDir, conditions: Conditions, variants: list[Variant], info: Mapping[str, Any], pool: Pool
 ) -> tuple[list[Job], dict[str, Any]]:
     """Train what is missing; return the runs, and the variants that were given up."""
     seeds, folds, names = info["seeds"], len(conditions.datasets), [variant.name for variant in variants]
-    num = _announce(conditions, variants, _jobs(found, names, seeds, folds), info["parallel"])
     is_dropping, done, dropped = info["drop_hopeless"], list[Job](), dict[str, Any]()
     for part in [[seed] for seed in seeds] if is_dropping else [seeds]:
         left = [name for name in names if name not in dropped]
         jobs = _jobs(found, left, part, folds)
-        _train_part(found, conditions, variants, jobs, num)
+        _train_part(found, conditions, variants, jobs, pool)
         done += jobs
         if is_dropping and part[-1] != seeds[-1]:
             kept = {info["baseline"], *(variant.name for variant in variants if variant.num_train)}
@@ -204,7 +202,7 @@ def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Jo
     runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
     times_s = expected_s(runs)
     sizes, has_place = [one.geometry.size_px for _, one in runs], bool(conditions.datasets[0].where)
-    num = processes.at_once(wanted, devices.pick(conditions.device).type, sizes, times_s)
+    num = at_once(wanted, devices.pick(conditions.device).type, sizes, times_s)
     if num > 1 and not has_place:
         if wanted != "auto":
             raise SettingsError("the data came from Python, not from a path", where="--parallel", fix="leave it out")
@@ -215,16 +213,26 @@ def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Jo
 
 
 def _train_part(
-    found: StudyDir, conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], num: int
+    found: StudyDir, conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], pool: Pool
 ) -> None:
-    if num > 1:
-        missing = [job for job in jobs if not _is_finished(job.run)]
-        processes.carry_out(found.path, missing, num, device=conditions.device, progress=conditions.progress)
+    if pool.num > 1:
+        pool.carry_out([job for job in jobs if not _is_finished(job.run)])
         return
     for number, job in enumerate(jobs, 1):
         fold = f", fold {job.fold}" if len(conditions.datasets) > 1 else ""
         conditions.progress.line(f"run {number}/{len(jobs)}: {job.variant}, seed {job.seed}{fold}")
         train_one(found, job.run, conditions, _called(job.variant, variants), job.seed, job.fold)
+
+
+def _open_tests(conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], pool: Pool) -> None:
+    """Score the test split with every run for which that was not done before."""
+    missing = [job for job in jobs if "test" not in job.run.scores()]
+    if pool.num > 1:
+        pool.carry_out([replace(job, task="test") for job in missing])
+        return
+    with _threads_of(jobs[0].run):
+        for job in missing:
+            open_test(job.run, conditions.prepare(_called(job.variant, variants), job.fold))
 
 
 def train_one(study: StudyDir, run: RunDir, conditions: Conditions, variant: Variant, seed: int, fold: int) -> None:

@@ -1,22 +1,22 @@
-"""Runs of a study as processes of their own, several at once, each with one thread.
+"""Runs of a study in processes of their own, several at once, each with one thread.
 
 For small pictures two runs with one thread each train 9 to 14 % more images than one run with two threads (two
-cores, 28 to 64 px); beyond that one run uses the cores as well. A run's process is told to stop by closing its
-standard input, which also happens when this process dies, so that no run is left behind.
+cores, 28 to 64 px); beyond that one run uses the cores as well. A process takes one job after the other from its
+standard input, a line each, and is told to stop by closing it, which also happens when this process dies, so that no
+run is left behind.
 """
 
 import json
 import os
-import signal
+import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import striate
 from striate.base import errors
@@ -26,18 +26,20 @@ from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 
 SMALL_PX = 64  # pictures up to this size train faster two runs at once
-LONG_S = 90.0  # a shorter run does not win back what starting its process costs
+LONG_S = 90.0  # shorter runs do not win back what starting the processes costs
 POLL_S = 0.05
+REPLY = b"\x1e"  # begins the line on stderr that answers a job; a line of progress has no control characters
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a study that is to be trained."""
+    """One run of a study, and what is to be done with it: "train", or open its "test" split."""
 
     variant: str
     seed: int
     fold: int
     run: RunDir
+    task: str = "train"
 
     @property
     def is_begun(self) -> bool:
@@ -47,12 +49,12 @@ class Job:
 
 @dataclass
 class Process:
-    """A job at work: its lines go to `progress` under its name, its error is what it leaves on stdout."""
+    """A process and the job it is at: its lines go to `progress` under the job's name, its answers to `answers`."""
 
-    job: Job
-    progress: Progress
     child: "subprocess.Popen[bytes]"
-    reader: threading.Thread = field(init=False)
+    progress: Progress
+    answers: "queue.SimpleQueue[tuple[Process, Any]]"
+    job: Job | None = None
 
     def __post_init__(self) -> None:
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -62,30 +64,45 @@ class Process:
         assert self.child.stderr is not None
         for line in self.child.stderr:
             text = line.decode("utf-8", "replace").rstrip()
-            if text:
+            if line.startswith(REPLY):
+                self.answers.put((self, json.loads(line[len(REPLY) :])))
+            elif text and self.job is not None:
                 self.progress.line(f"[{self.job.run.path.name}] {text}")
+        self.answers.put((self, None))
+
+    def give(self, job: Job) -> None:
+        """Let it do a job; one that has died says so by the end of its stderr."""
+        assert self.child.stdin is not None
+        self.job, words = job, {"task": job.task, "variant": job.variant, "seed": job.seed, "fold": job.fold}
+        with suppress(OSError):
+            self.child.stdin.write(json.dumps(words).encode() + b"\n")
+            self.child.stdin.flush()
 
     def ask_to_stop(self) -> None:
         """Let it save its state and end."""
         assert self.child.stdin is not None
-        self.child.stdin.close()
+        with suppress(OSError):
+            self.child.stdin.close()
 
-    def problem(self) -> Exception | None:
-        """Wait for its end, close what it was read from, and return why it failed, None when it did not."""
-        assert self.child.stdout is not None
+    def close(self) -> None:
+        """Wait for its end and close its pipes."""
         with self.child:
-            said, code = self.child.stdout.read(), self.child.wait()
             self.reader.join()
-        if code == 0:
-            return None
-        if not said:
+
+    def problem(self, answer: dict[str, Any] | None) -> Exception | None:
+        """Return why its job failed, None when it did not; the job is over."""
+        assert self.job is not None
+        where, self.job = self.job.run.path, None
+        if answer is None:
+            code = self.child.wait()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-            return ResourceError(f"the process of the run {how}", where=self.job.run.path, fix="use --parallel 1")
-        found = json.loads(said)
-        if found["kind"] == "Interrupted":
-            return Interrupted(found["what"], where=found["where"], fix=found["fix"])
-        kind: type[UserError] = getattr(errors, found["kind"])
-        return kind(found["what"], where=found["where"], fix=found["fix"], details=tuple(found["details"]))
+            return ResourceError(f"the process of the run {how}", where=where, fix="use --parallel 1")
+        if not answer:
+            return None
+        if answer["kind"] == "Interrupted":
+            return Interrupted(answer["what"], where=answer["where"], fix=answer["fix"])
+        kind: type[UserError] = getattr(errors, answer["kind"])
+        return kind(answer["what"], where=answer["where"], fix=answer["fix"], details=tuple(answer["details"]))
 
 
 def at_once(wanted: int | str, device: str, sizes_px: Sequence[int], times_s: Sequence[float]) -> int:
@@ -110,71 +127,99 @@ def at_once(wanted: int | str, device: str, sizes_px: Sequence[int], times_s: Se
     return int(wanted)
 
 
-def carry_out(study: Path, jobs: Sequence[Job], num: int, *, device: str, progress: Progress) -> None:
-    """Train runs, `num` at once. When one fails no more are begun, but those at work are finished.
+class Pool:
+    """Up to `num` processes that do the jobs of one study, started when they are needed; a block ends them."""
 
-    Raises:
-        UserError: the first failure, after the others have ended.
-        Interrupted: Ctrl-C or SIGTERM; every run at work has saved its state.
-    """
-    waiting, active, failure = list(jobs), list[Process](), None
-    try:
-        while active or (waiting and failure is None):
-            while failure is None and len(active) < num and (job := _next(waiting, active)):
-                waiting.remove(job)
-                progress.line(f"run {len(jobs) - len(waiting)}/{len(jobs)}: {job.run.path.name}, one thread")
-                active.append(Process(job, progress, _spawn(study, job, device)))
-            for process in [process for process in active if process.child.poll() is not None]:
-                active.remove(process)
-                problem = process.problem()
-                failure = failure or problem
-            time.sleep(POLL_S)
-    except KeyboardInterrupt as stop:
-        _stop(active)
-        number = int(getattr(stop, "exit_code", 130)) - 128
-        what, fix = "stopped; the state of each run is saved", f"striate resume {study}"
-        raise Interrupted(what, where=study, fix=fix, signal_number=number) from None
-    finally:
-        for process in active:
-            process.child.kill()
-            process.problem()
-    if failure:
-        raise failure
+    def __init__(self, study: Path, num: int, *, device: str, progress: Progress) -> None:
+        self.study, self.num, self.device, self.progress = study, num, device, progress
+        self._processes: list[Process] = []
+        self._answers: queue.SimpleQueue[tuple[Process, Any]] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            if process.job is None:
+                process.ask_to_stop()
+            else:
+                process.child.kill()
+        for process in self._processes:
+            process.close()
+
+    def carry_out(self, jobs: Sequence[Job]) -> None:
+        """Do jobs. When one fails no more are begun, but those at work are finished.
+
+        Raises:
+            UserError: the first failure, after the others have ended.
+            Interrupted: Ctrl-C or SIGTERM; every run at work has saved its state.
+        """
+        waiting, failure = list(jobs), None
+        try:
+            while self._active or (waiting and failure is None):
+                while failure is None and len(self._active) < self.num and (job := _next(waiting, self._active)):
+                    waiting.remove(job)
+                    if job.task == "train":
+                        number = len(jobs) - len(waiting)
+                        self.progress.line(f"run {number}/{len(jobs)}: {job.run.path.name}, one thread")
+                    self._idle().give(job)
+                failure = self._wait() or failure
+        except KeyboardInterrupt as stop:
+            self._stop()
+            number = int(getattr(stop, "exit_code", 130)) - 128
+            what, fix = "stopped; the state of each run is saved", f"striate resume {self.study}"
+            raise Interrupted(what, where=self.study, fix=fix, signal_number=number) from None
+        if failure:
+            raise failure
+
+    @property
+    def _active(self) -> list[Job]:
+        return [process.job for process in self._processes if process.job is not None]
+
+    def _idle(self) -> Process:
+        """A process without a job, a new one if there is none."""
+        idle = [process for process in self._processes if process.job is None]
+        if not idle:
+            idle = [Process(_spawn(self.study, self.device), self.progress, self._answers)]
+            self._processes += idle
+        return idle[0]
+
+    def _wait(self) -> Exception | None:
+        """Wait a moment for an answer, and return why a job failed."""
+        try:
+            process, answer = self._answers.get(timeout=POLL_S)
+        except queue.Empty:
+            return None
+        if answer is None:
+            self._processes.remove(process)
+            process.close()
+        return process.problem(answer) if process.job is not None else None
+
+    def _stop(self) -> None:
+        """Ask every process to save and end, and wait for it; one more Ctrl-C waits no longer."""
+        with suppress(KeyboardInterrupt):
+            for process in self._processes:
+                process.ask_to_stop()
+            for process in self._processes:
+                process.child.wait()
 
 
-def _next(waiting: Sequence[Job], active: Sequence[Process]) -> Job | None:
+def _next(waiting: Sequence[Job], active: Sequence[Job]) -> Job | None:
     """The first job that may begin: of runs of one variant the first must have chosen the precision of all."""
-    undecided = {process.job.variant for process in active if not process.job.is_begun}
+    undecided = {job.variant for job in active if not job.is_begun}
     return next((job for job in waiting if job.variant not in undecided), None)
 
 
-def _stop(active: Sequence[Process]) -> None:
-    """Ask every run to save and end, and wait for it; one more Ctrl-C waits no longer."""
-    with suppress(KeyboardInterrupt):
-        for process in active:
-            process.ask_to_stop()
-        for process in active:
-            process.child.wait()
-
-
-def _spawn(study: Path, job: Job, device: str) -> "subprocess.Popen[bytes]":
-    """Start a run's process, out of reach of the terminal's Ctrl-C, which this process passes on once."""
-    words = [str(study), job.variant, str(job.seed), str(job.fold), device]
+def _spawn(study: Path, device: str) -> "subprocess.Popen[bytes]":
+    """Start a process, out of reach of the terminal's Ctrl-C, which this process passes on once."""
     places = [str(Path(striate.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     own: dict[str, Any] = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "striate.study.worker", *words],
+        [sys.executable, "-P", "-m", "striate.study.worker", str(study), device],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(places), "PYTHONIOENCODING": "utf-8"},
         start_new_session=True,
         **own,
     )
-
-
-def watch_stdin() -> None:
-    """In a run's process: ask the training to stop when the standard input is closed."""
-    while os.read(0, 1):  # sys.stdin has a lock, which a waiting thread would hold when the interpreter ends
-        pass
-    signal.raise_signal(signal.SIGTERM)
