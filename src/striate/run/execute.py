@@ -19,7 +19,6 @@ from striate.data.sample import Dataset
 from striate.model.walk import walk
 from striate.train import checkpoint
 from striate.train.interrupt import listen
-from striate.train.precision import choose_precision
 
 from .features import cut, has_head
 from .finish import finish
@@ -34,12 +33,12 @@ from .network import (
     start_network,
     stored_blueprint,
 )
+from .precision import precision_of
 from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
 from .stages import stages
 from .training import Training, differences, make_update, training_data
 
-NUM_LOOKS = 16  # pictures in a trial of a network that is not trained
 NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
 
 
@@ -87,7 +86,7 @@ def train(
     network, loaded = begin_network(model, prepared, seed, progress)
     refuse_single(network, prepared)
     network = devices.place(network, prepared.device)
-    precision = precision or _precision(network, prepared)
+    precision = precision or precision_of(network, prepared)
     refuse_misfits(prepared, network, precision["name"], seed)
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
@@ -265,21 +264,6 @@ def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") ->
 def _state_bytes(network: nn.Module) -> int:
     """About what a checkpoint takes: the weights, the best ones, two moments of the optimiser."""
     return 4 * sum(tensor.nbytes for tensor in network.state_dict().values())
-
-
-def _precision(network: nn.Module, prepared: Prepared) -> dict[str, Any]:
-    """Return the result of a trial of what the run does with its network: train it, or take features of its body."""
-    recipe, images = prepared.recipe, _sample_images(prepared)
-    if recipe.transfer.head == "only":
-        return choose_precision(network, images[:NUM_LOOKS], recipe.train.precision, is_training=False)
-    return choose_precision(network, images, recipe.train.precision)
-
-
-def _sample_images(prepared: Prepared) -> torch.Tensor:
-    size, channels = prepared.geometry.size_px, prepared.geometry.channels
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(prepared.batch_size, channels, size, size, generator=generator)
-    return images.to(prepared.device, memory_format=torch.channels_last)
 
 
 def _describe(

@@ -31,6 +31,7 @@ from .prepare import Prepared
 
 VERSION = 2  # part of every key: raise it when the features of the same body and pictures change
 PART = 4096  # rows a batch
+MIXED = 64  # pictures that are mixed with one another, at least
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def take(
     found, key = [], body.key()
     for view in range(views):
         pipeline = prepared.pipeline if view else Pipeline()
-        loader = prepared.loader(split, indices=indices, pipeline=pipeline)
+        is_mixed = any(isinstance(op, Mixup | Cutmix) for op in pipeline.ops)
+        batch_size = max(MIXED, prepared.batch_size) if is_mixed else None
+        loader = prepared.loader(split, indices=indices, pipeline=pipeline, batch_size=batch_size)
         path = cache_dir() / "features" / f"{_key(key, prepared, loader, view)}.safetensors"
         if not path.is_file():
             write_tensors(path, _run(body, loader, view, progress, f"features of {split}, view {view + 1}/{views}"))

@@ -107,7 +107,7 @@ def _probe_loader(prepared: Prepared) -> Loader:
     """One batch of validation images, spread evenly over the split."""
     val = prepared.dataset.splits["val"]
     places = np.unique(np.linspace(0, len(val) - 1, PROBE_IMAGES).astype(int))
-    return prepared.loader("val", indices=val[places])
+    return prepared.loader("val", indices=val[places], batch_size=PROBE_IMAGES)
 
 
 class Training:

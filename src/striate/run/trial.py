@@ -12,10 +12,10 @@ from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.train.interrupt import listen
 from striate.train.loop import Position
-from striate.train.precision import choose_precision
 from striate.train.stop import Stop
 
 from .network import Model, build_network
+from .precision import precision_of
 from .prepare import Prepared
 from .training import Training
 
@@ -52,8 +52,7 @@ def try_out(
 def precision_for(model: Model, prepared: Prepared) -> str:
     """Return the precision in which a network trains faster here."""
     network = devices.place(build_network(model, prepared, 0), prepared.device)
-    images = next(iter(prepared.loader("val").batches(0))).images[: prepared.batch_size]
-    return str(choose_precision(network, images, prepared.recipe.train.precision)["name"])
+    return str(precision_of(network, prepared)["name"])
 
 
 @dataclass

@@ -1,0 +1,27 @@
+"""In which precision a run computes: a trial of what it does with its network, on pictures of its size."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate.train.precision import choose_precision
+
+from .prepare import Prepared
+
+NUM_LOOKS = 16  # pictures in a trial of a network that is not trained
+
+
+def precision_of(network: nn.Module, prepared: Prepared) -> dict[str, Any]:
+    """Return what `choose_precision` finds for training the network, or for taking features of its body."""
+    recipe, images = prepared.recipe, _sample_images(prepared)
+    if recipe.transfer.head == "only":
+        return choose_precision(network, images[:NUM_LOOKS], recipe.train.precision, is_training=False)
+    return choose_precision(network, images, recipe.train.precision)
+
+
+def _sample_images(prepared: Prepared) -> torch.Tensor:
+    size, channels = prepared.geometry.size_px, prepared.geometry.channels
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(prepared.batch_size, channels, size, size, generator=generator)
+    return images.to(prepared.device, memory_format=torch.channels_last)
