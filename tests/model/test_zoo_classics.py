@@ -314,9 +314,10 @@ def test_image_too_small_is_refused_with_the_size_that_works(name: str, least: i
     assemble(zoo.blueprint(name), channels=1, outputs=2, size_hw=(least, least))
 
 
-def test_walking_loads_no_compiler() -> None:
+def test_walking_and_building_load_no_compiler() -> None:
     code = (
-        "import sys\nfrom striate.model import zoo\nfrom striate.model.walk import walk\n"
+        "import sys\nimport torch\nfrom striate.model import zoo\nfrom striate.model.walk import walk\n"
+        "with torch.inference_mode(): zoo.build('bipyramid', classes=2, size=32)\n"
         f"for name in {[next(iter(family.ENTRIES)) for family in FAMILIES]!r}: walk(zoo.blueprint(name))\n"
         "sys.exit('torch._dynamo' in sys.modules)"
     )

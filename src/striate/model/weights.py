@@ -221,8 +221,7 @@ def _fit(
 def _misfit(name: str, other: str, value: Tensor, given: Tensor, where: str, is_head: bool) -> ModelError:
     kinds = [f"{_text(x)} {x.dtype}".removesuffix(" torch.float32") for x in (given, value)]
     what = f"tensor {name} is {kinds[0]}, the network's is {kinds[1]}" + ("" if other == name else f" (from {other})")
-    fresh = "`striate train --weights` gives it a fresh head, load(..., reset_head=True) too"
-    fix = f"build it for {len(given)} outputs; {fresh}" if is_head else FIX
+    fix = f"build it for {len(given)} outputs, or use reset_head=True (train --weights does)" if is_head else FIX
     return ModelError(what, where=where, fix=fix)
 
 

@@ -41,15 +41,15 @@ def _run_s(model: str, prepared: Prepared) -> float:
     return _forward_s(model, prepared) * num_batches * num_passes
 
 
-@torch.inference_mode()
 def _forward_s(model: str, prepared: Prepared) -> float:
     network = build_network(model, prepared, 0).to(prepared.device).eval()
     size, channels = prepared.geometry.size_px, prepared.geometry.channels
     images = torch.zeros(prepared.batch_size, channels, size, size, device=prepared.device)
     images = images.to(memory_format=torch.channels_last)
     times = []
-    for _ in range(REPEATS + 1):  # the first one warms up
-        start = time.perf_counter()
-        network(images).sum().item()  # waits for a device that works ahead
-        times.append(time.perf_counter() - start)
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):  # the first one warms up
+            start = time.perf_counter()
+            network(images).sum().item()  # waits for a device that works ahead
+            times.append(time.perf_counter() - start)
     return min(times[1:])
