@@ -23,7 +23,7 @@ from .geometry import choose_geometry
 from .recipe import Recipe
 from .start import Start, start_of
 
-LOOK_PIXELS = 1 << 17  # a batch of so many is within a tenth of the fastest, for large and small networks and pictures
+LOOK_PIXELS = 3 << 16  # a batch of so many is near the fastest, for large and small networks and pictures
 MAX_LOOK = 256
 RESTORE = "restore it, or start a new run with `striate resume RUN --fork`"
 
