@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from striate.base.errors import DataError
 from striate.data.decode import decode_bytes
+from striate.data.decode_jpeg import flawless
 
 
 def by_pillow(data: bytes, short_side_px: int | None) -> npt.NDArray[np.uint8] | None:
@@ -67,6 +68,35 @@ def test_damaged_files_are_refused_or_read_as_by_pillow(
     changed = bytearray(data)
     changed[700 + int(place * (len(data) - 701)) if len(data) > 701 else -1] = value  # behind the tables of the header
     assert_same(bytes(changed), short_side_px)
+
+
+@settings(max_examples=100, deadline=None)
+@given(files, st.floats(0, 1), st.integers(0, 255))
+@pytest.mark.filterwarnings("ignore")
+def test_no_damage_of_a_header_makes_other_pixels_than_pillows(data: bytes, place: float, value: int) -> None:
+    changed = bytearray(data)
+    changed[int(place * min(700, len(data) - 1))] = value
+    pixels = flawless(bytes(changed), None, None, 10**8)
+    if pixels is not None:
+        assert np.array_equal(pixels, by_pillow(bytes(changed), None))
+
+
+def test_what_says_how_a_picture_lies_is_left_to_pillow() -> None:
+    upright, turned = photo(4), Image.Exif()
+    turned[0x0112] = 6
+    assert flawless(encoded(upright), None, None, 10**8) is not None
+    data = encoded(upright, exif=turned)
+    assert flawless(data, None, None, 10**8) is None
+    assert np.array_equal(by_striate(data, None), np.rot90(by_pillow(data, None), -1))
+
+
+@pytest.mark.parametrize(
+    ("channels", "max_pixels", "is_read"), [(3, 10**8, True), (None, 10**8, True), (1, 10**8, False), (3, 99, False)]
+)
+def test_other_colours_and_large_pictures_are_left_to_pillow(channels: int, max_pixels: int, is_read: bool) -> None:
+    assert (flawless(encoded(photo(5)), channels, None, max_pixels) is not None) == is_read
+    assert flawless(encoded(photo(5).convert("CMYK")), channels, None, max_pixels) is None
+    assert flawless(b"GIF89a", channels, None, max_pixels) is None
 
 
 def test_a_second_picture_behind_the_first_is_not_read() -> None:

@@ -1,6 +1,6 @@
 """The one door through which picture files come in: full load, upright, eight bits, one or three channels.
 
-Pillow reads; the pixels of a flawless JPEG come from simplejpeg, which is the same library without Pillow's copies.
+Pillow reads; the pixels of a flawless JPEG come from simplejpeg.
 """
 
 import io
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import simplejpeg
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -25,6 +24,7 @@ from PIL import (
 
 from striate.base.errors import DataError
 
+from .decode_jpeg import flawless
 from .sample import ImageU8
 
 VERSION = 1  # part of every cache key: raise it when a decoded pixel changes
@@ -137,7 +137,8 @@ def decode_bytes(
 ) -> ImageU8:
     """Return the picture in `data` like `decode`; `name` is for the message, its extension for the format rule."""
     try:
-        return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px)
+        pixels = flawless(data, channels, short_side_px, max_pixels)
+        return _pixels(_open_whole(data, name, max_pixels), channels, short_side_px) if pixels is None else pixels
     except _Unusable as problem:
         raise DataError(str(problem), where=name, fix="replace or remove this file") from problem
 
@@ -155,7 +156,8 @@ def examine(
     try:
         opened = _open_whole(data, name, max_pixels)
         probe = _describe(opened)
-        return probe, _pixels(opened, data, channels, short_side_px)
+        pixels = flawless(data, channels, short_side_px, max_pixels)
+        return probe, _pixels(opened, channels, short_side_px) if pixels is None else pixels
     except _Unusable as problem:
         return Probe(probe.format, probe.mode, probe.size_hw, probe.frames, probe.orientation, str(problem)), None
 
@@ -282,7 +284,7 @@ def _describe(opened: Image.Image) -> Probe:
     )
 
 
-def _pixels(opened: Image.Image, data: bytes, channels: int | None, short_side_px: int | None) -> ImageU8:
+def _pixels(opened: Image.Image, channels: int | None, short_side_px: int | None) -> ImageU8:
     if opened.mode not in _GREY_MODES | _COLOUR_MODES:
         kind = {"I": "32-bit integer", "F": "floating-point"}.get(opened.mode, f"{opened.mode}-mode")
         raise _Unusable(f"{kind} pictures have no fixed range: save it with 8 or 16 bits")
@@ -290,30 +292,13 @@ def _pixels(opened: Image.Image, data: bytes, channels: int | None, short_side_p
     try:
         if short_side_px:
             opened.draft("", (short_side_px, short_side_px))
-        pixels = _jpeg(opened, data, wanted)
-        if pixels is None:
-            opened.load()  # never verify(): it accepts half a JPEG
-            pixels = _convert(opened, wanted)
+        opened.load()  # never verify(): it accepts half a JPEG
+        pixels = _convert(opened, wanted)
         # a TIFF is turned by Pillow as it loads, and its tag is gone by then
         upright = _UPRIGHT.get(_orientation(opened), lambda same: same)(pixels)
     except Exception as problem:
         raise _Unusable(f"damaged: {_reason(problem)}") from problem
     return np.ascontiguousarray(upright)
-
-
-def _jpeg(opened: Image.Image, data: bytes, channels: int) -> ImageU8 | None:
-    """The pixels of a JPEG at the size Pillow has chosen, bit for bit Pillow's in three quarters of its time.
-
-    None where Pillow must decide: other formats and modes, and files that are read with the slightest complaint.
-    """
-    if (opened.format, opened.mode, channels) not in (("JPEG", "L", 1), ("JPEG", "RGB", 3)):
-        return None
-    colours = "GRAY" if channels == 1 else "RGB"
-    try:
-        pixels: ImageU8 = simplejpeg.decode_jpeg(data, colours, min_height=opened.height, min_width=opened.width)
-    except ValueError:
-        return None
-    return pixels if pixels.shape == (opened.height, opened.width, channels) else None
 
 
 def _convert(image: Image.Image, channels: int) -> ImageU8:
