@@ -120,7 +120,7 @@ class Study:
 
 
 def train(
-    data: Dataset | str, model: "Model" = "bipyramid", recipe: "str | Recipe" = "regularized", **options: Any
+    data: Dataset | str, model: "Model | None" = None, recipe: "str | Recipe" = "regularized", **options: Any
 ) -> Run:
     """Train one network; see `striate.run.execute.train` for the options. Writes the report too."""
     dataset = open_dataset(data) if isinstance(data, str) else data
@@ -128,7 +128,7 @@ def train(
     from striate.run.recipe import named
 
     settings = named(recipe) if isinstance(recipe, str) else recipe
-    return Run(train_run(dataset, model, settings, recipe_name=name, **options))
+    return Run(train_run(dataset, settings.network_or(model), settings, recipe_name=name, **options))
 
 
 def study(data: Dataset | str, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any) -> Study:

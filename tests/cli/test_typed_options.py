@@ -102,3 +102,12 @@ def test_predict_names_every_bad_file_or_leaves_them_out(tmp_path, finished, cap
     assert [row["id"][-5:] for row in document["predictions"]] == ["0.png", "2.png"]
     assert [name[-5:] for name in document["skipped"]] == ["1.png", "3.png"] and said.err.count("skipped: ") == 2
     assert run(["predict", str(finished), str(folder), "--on-bad", "ignore"]) == 2
+
+
+def test_a_recipes_own_network_is_trained_unless_another_is_typed(tmp_path, capsys):
+    small = ["--set", "model.width=4", "--set", "train.epochs=1", "--threads", "1", "-q", "--json"]
+    for given, name in (([], "airbench"), (["--model", "mlp"], "mlp")):
+        words = ["train", "toy:shapes?n=60&size=32", "--recipe", "fast-small", *given, *small]
+        assert run([*words, "--out", str(tmp_path / name)]) == 0
+        capsys.readouterr()
+        assert json.loads((tmp_path / name / "run.json").read_text())["model"]["name"] == name

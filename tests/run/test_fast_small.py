@@ -25,3 +25,11 @@ def test_the_first_layer_whitens_the_training_images_as_the_network_sees_them(ti
     filters = network.rows["whiten"].weight.detach().flatten(1).double().numpy()
     white = filters[:12] @ patches
     np.testing.assert_allclose(white @ white.T / patches.shape[1], np.eye(12), atol=0.03)
+
+
+def test_a_recipe_may_be_made_for_a_network(tiny, quiet, tmp_path):
+    fast = named("fast-small").changed([*FAST, "train.epochs=1"])
+    own = train(tiny, recipe=fast, out=tmp_path / "own", progress=quiet)
+    assert own.info()["model"]["name"] == "airbench"
+    other = train(tiny, "mlp", fast, out=tmp_path / "other", progress=quiet)
+    assert other.info()["model"]["name"] == "mlp"

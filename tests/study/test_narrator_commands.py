@@ -184,3 +184,12 @@ def test_a_variant_on_fewer_images_has_no_command(tmp_path: Path) -> None:
 
 def test_a_target_that_only_the_study_named_has_no_command(tmp_path: Path) -> None:
     assert again(study_run(tmp_path, {}, target="angle")) == ""
+
+
+def test_a_network_that_the_recipe_brought_is_named_where_another_recipe_follows() -> None:
+    typed = "striate train birds/ --recipe fast-small"
+    found = reading(
+        named("fast-small"), "fast-small", command=typed, model={"name": "airbench", "blueprint": BLUEPRINT}
+    )
+    assert parsed(as_study(found))["model"] == "airbench"
+    assert parsed(again(found, "train.epochs=3"))["model"] is None

@@ -36,3 +36,14 @@ def test_a_variant_names_what_it_takes_out(tmp_path: Path) -> None:
     path.write_text('[[variant]]\nname = "a"\nwithout = ["skips"]\n')
     with pytest.raises(SettingsError, match="without"):
         read_plan(path)
+
+
+def test_a_variant_without_a_model_takes_its_recipes_network(tmp_path: Path) -> None:
+    rows = {"own": 'recipe = "fast-small"', "other": 'recipe = "fast-small"\nmodel = "mlp"', "plain": ""}
+    path = tmp_path / "plan.toml"
+    path.write_text("".join(f'[[variant]]\nname = "{name}"\n{row}\n' for name, row in rows.items()))
+    assert {one.name: one.model for one in read_plan(path)[1]} == {
+        "own": "airbench",
+        "other": "mlp",
+        "plain": "bipyramid",
+    }

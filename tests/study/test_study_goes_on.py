@@ -6,6 +6,7 @@ from PIL import Image
 import striate as st
 from striate.base.errors import Interrupted, Terminated
 from striate.base.progress import Progress
+from striate.base.rundir import StudyDir
 from striate.data import open_dataset
 from striate.run.recipe import named
 from striate.study import execute
@@ -74,3 +75,17 @@ def test_from_python_the_folder_may_be_text_and_a_picture_a_single_path(tmp_path
     variants = [Variant("a", "bipyramid", recipe, "x")]
     found = st.study("toy:shapes?n=80&size=16", variants, seeds=1, out="two", progress=Progress("quiet"))
     assert found.path.name == "two" and found.run("a").path.parent.parent.name == "two"
+
+
+def test_a_study_of_an_older_version_without_newer_settings_goes_on(carry_out, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "decide", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(Interrupted) as told:
+            carry_out()
+    folder = StudyDir(told.value.where)
+    info = folder.info()
+    for name in ("frozen_epochs", "then_frozen", "then_lr"):
+        del info["variants"][0]["recipe"]["train"][name]
+    del info["variants"][0]["recipe"]["network"]
+    folder.save_info(info)
+    assert str(carry_out().path) == str(folder.path)

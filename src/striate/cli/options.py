@@ -27,6 +27,13 @@ Seed = Annotated[int, typer.Option(help="Seed of init, order, augmentation and d
 ModelName = Annotated[
     str, typer.Option("--model", "-m", help="A network's name (see `striate models`) or a .toml blueprint.")
 ]
+OwnModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m",
+        help="A network's name (see `striate models`) or a .toml blueprint; by default the recipe's, else bipyramid.",
+    ),
+]  # fmt: skip
 Without = Annotated[
     list[str] | None,
     typer.Option("--without", help="Take a part out of the network: skip, norm, aux, se or depthwise; repeatable."),

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 @o.takes_opening
 def rate(
     data: o.Where,
-    model: o.ModelName = "bipyramid",
+    model: o.OwnModelName = None,
     recipe: o.RecipeName = "regularized",
     low: Annotated[float, typer.Option(help="The first rate.")] = 1e-6,
     high: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
@@ -57,7 +57,8 @@ def rate(
         raise SettingsError(f"rates from {low:g} to {high:g}", where="--low", fix="give 0 < --low < --high")
     settings = o.recipe_of(recipe, set_, size, fit, weights)
     dataset = opening.open(data, target, task)
-    name = Path(model).stem
+    network = settings.network_or(model)
+    name = Path(network).stem
     picture = out or Path("runs") / f"rate-{name}.png"
     if picture.suffix not in {".png", ".svg"}:
         raise SettingsError("a picture is .png or .svg", where=picture, fix="choose another --out")
@@ -68,7 +69,7 @@ def rate(
     from .rate_chart import chart
 
     found = find_rate(
-        dataset, model, settings, low=low, high=high, num_steps=steps, seed=seed, target=target, device=device,
+        dataset, network, settings, low=low, high=high, num_steps=steps, seed=seed, target=target, device=device,
         progress=o.progress_for(quiet),
     )  # fmt: skip
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def rate(
     options = [*(part for change in set_ or [] for part in ("--set", change)), "--set"]
     options = [*(["--size", str(size)] if size else []), *(["--fit", fit] if fit else []), *options]
     options = [*(["--weights", weights] if weights else []), *option_words(dataset.options), *options]
-    words = ["striate", "train", data, "--model", model, "--recipe", recipe, *options]
+    words = ["striate", "train", data, "--model", network, "--recipe", recipe, *options]
     command = shlex.join([*words, f"train.lr={found.suggestion:g}"])
     text = "\n".join([*_lines(found), f"picture: {picture}", f"use it: {command}"])
     document = {"command": "rate", **asdict(found), "picture": str(picture), "train": command}

@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 @o.takes_opening
 def train(
     data: o.Where,
-    model: o.ModelName = "bipyramid",
+    model: o.OwnModelName = None,
     without: o.Without = None,
     pool: o.Pool = None,
     recipe: o.RecipeName = "regularized",
@@ -52,6 +52,7 @@ def train(
       striate train birds/ --model bipyramid --recipe regularized --seed 0
       striate train toy:shapes --task regress --target angle
       striate train birds/ --model resnet20 --without skip
+      striate train cifar10 --recipe fast-small
       striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune
       striate train birds/ --size 128 --set train.epochs=60 --limit train=400,val=100,test=100
     """
@@ -63,7 +64,7 @@ def train(
 
     run = train_run(
         dataset,
-        ablated_name(model, without or (), pool),
+        ablated_name(settings.network_or(model), without or (), pool),
         settings,
         recipe_name=recipe if not (set_ or size or fit) else f"{recipe} changed",
         seed=seed,

@@ -67,8 +67,10 @@ def _flat(recipe: Recipe) -> dict[str, str]:
     for group, value in recipe.model_dump(exclude={"text"}).items():
         if isinstance(value, Mapping):
             found |= {f"{group}.{key}": _written(one) for key, one in value.items()}
-        else:
+        elif group == "augment":
             found[group] = recipe.strength() or "+".join(op.kind for op in recipe.augment or ())
+        else:
+            found[group] = _written(value)
     return found
 
 

@@ -44,7 +44,7 @@ NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
 
 def train(
     dataset: Dataset,
-    model: Model = "bipyramid",
+    model: Model | None = None,
     recipe: str | Recipe = "regularized",
     *,
     recipe_name: str = "",
@@ -64,7 +64,8 @@ def train(
 
     Args:
         dataset: images, targets and splits.
-        model: a name of the zoo, a blueprint, or any module that maps (N, C, H, W) to (N, outputs).
+        model: a name of the zoo, a blueprint, or any module that maps (N, C, H, W) to (N, outputs); by default the
+            network that the recipe is made for, else bipyramid.
         recipe: a named recipe or a recipe; `recipe_name` is how the run calls it.
         seed: of init, order, augmentation and dropout.
         target: the target to predict; by default the dataset's first.
@@ -80,6 +81,7 @@ def train(
     progress = progress or Progress()
     name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
     recipe = named(recipe) if isinstance(recipe, str) else recipe
+    model = recipe.network_or(model)
     place = devices.pick(device)
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)

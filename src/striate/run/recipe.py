@@ -10,6 +10,7 @@ from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
 from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 
+DEFAULT_NETWORK = "bipyramid"
 MANY = 20_000  # training images that augmentation need not multiply
 KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(get_args(Op)[0])}
 
@@ -151,6 +152,8 @@ class Recipe(Settings):
     is by default. None ("auto" in a file) is automatic: the strength "medium" up to 20,000 training images, else
     "light", since the few epochs that many images allow do not fit a harder task.
 
+    `network` is the one that the recipe is made for, taken where none is named; "" is bipyramid.
+
     Example:
         >>> recipe = named("regularized").changed(["train.epochs=4", "augment=light"])
         >>> recipe.train.epochs, [op.kind for op in recipe.augment]
@@ -158,6 +161,7 @@ class Recipe(Settings):
     """
 
     text: str = ""
+    network: str = ""
     data: DataSettings = DataSettings()
     augment: tuple[Op, ...] | None = ()
     model: ModelSettings = ModelSettings()
@@ -185,6 +189,15 @@ class Recipe(Settings):
         """
         automatic = STRENGTHS["medium" if num_train <= MANY else "light"]
         return Pipeline(automatic if self.augment is None else self.augment)
+
+    def network_or(self, model: Any) -> Any:
+        """Return the network that was named, or the recipe's own where that is None.
+
+        Example:
+            >>> named("fast-small").network_or(None), named("fast-small").network_or("mlp"), Recipe().network_or(None)
+            ('airbench', 'mlp', 'bipyramid')
+        """
+        return (self.network or DEFAULT_NETWORK) if model is None else model
 
     def strength(self) -> str:
         """Return the name of the augmentation: "auto", a strength, or "" where its operations have none.
@@ -236,7 +249,8 @@ def _fast_small() -> Recipe:
         norm_bias_scale=4,
     )  # fmt: skip
     return Recipe(
-        text="for `--model airbench` and pictures of about 32 px: Muon, alternating flip, shifts, label smoothing",
+        text="airbench on pictures of about 32 px: Muon, alternating flip, shifts, label smoothing",
+        network="airbench",
         augment=(AlternatingFlip(), Shift(max_frac=1 / 16)),
         train=train,
     )

@@ -54,7 +54,7 @@ def from_named(recipe: Mapping[str, Any], name: str) -> tuple[str, list[str]] | 
 
 
 def _is_same(a: Recipe, b: Recipe) -> bool:
-    return a.model_copy(update={"text": b.text}) == b
+    return a.model_copy(update={"text": b.text, "network": b.network}) == b
 
 
 def _changes(own: Recipe, start: Recipe) -> Iterator[str]:

@@ -341,8 +341,9 @@ def _unfinished(info: Mapping[str, Any], root: Path) -> Path | None:
 
 def _difference(before: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     """What two studies differ in, "" when one can go on with the other's runs."""
-    for what in ("variants", "target", "folds"):
-        if before[what] != info[what]:
+    variants = [Variant.from_json(values).to_json() for values in before["variants"]]  # of an older version, too
+    for what, then in (("variants", variants), ("target", before["target"]), ("folds", before["folds"])):
+        if then != info[what]:
             return what
     return "" if before["dataset"]["fingerprint"] == info["dataset"]["fingerprint"] else "data"
 

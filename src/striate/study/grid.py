@@ -119,7 +119,7 @@ def _base(base: Any, path: object) -> dict[str, Any]:
         raise SettingsError("the plan names its variants", where=f"{path}: base: name", fix="leave it out")
     if not isinstance(base.get("set", []), list):
         raise SettingsError("set is not a list", where=f"{path}: base: set", fix='write ["train.epochs=20"]')
-    return {"model": "bipyramid", "recipe": "baseline", "set": [], **base}
+    return {"recipe": "baseline", "set": [], **base}
 
 
 def _axes(table: Any, where: str, prefix: str = "") -> Iterator[tuple[str, Any]]:

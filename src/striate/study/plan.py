@@ -137,11 +137,14 @@ def _rung(name: str, model: str, recipe: str, text: str, changes: list[str]) -> 
 
 
 class VariantTable(Settings):
-    """One `[[variant]]` of a study file; `set` changes the named recipe, `without` and `pool` the network."""
+    """One `[[variant]]` of a study file; `set` changes the named recipe, `without` and `pool` the network.
+
+    `model` is by default the network that the recipe is made for, else bipyramid.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$")
     text: str = ""
-    model: str = "bipyramid"
+    model: str | None = None
     without: tuple[Literal["skip", "norm", "aux", "se", "depthwise"], ...] = ()
     pool: Literal["avg", "max", "stride"] | None = None
     recipe: str = "baseline"
@@ -192,7 +195,7 @@ def _variant(row: VariantTable, table: StudyTable, path: Path) -> Variant:
         recipe = named(row.recipe)
     return Variant(
         row.name,
-        ablated_name(row.model, row.without, row.pool),
+        ablated_name(recipe.network_or(row.model), row.without, row.pool),
         recipe.changed([*table.set, *row.set], where),
         row.recipe,
         row.text or row.recipe,

@@ -4,7 +4,7 @@ import shlex
 from pathlib import PurePath
 
 from striate.base.errors import UserError
-from striate.run.recipe import DataSettings
+from striate.run.recipe import DEFAULT_NETWORK, DataSettings
 
 from ..assignment import assignment, from_named
 from .opening import opening, typed, value_after
@@ -62,7 +62,7 @@ def model_of(found: Reading) -> str:
     if found.variant:
         return str(found.variant.get("model") or name)
     if words := _typed(found):
-        given = value_after(words, "--model", "-m") or "bipyramid"
+        given = value_after(words, "--model", "-m") or str(found.setting("network") or DEFAULT_NETWORK)
         stem = PurePath(given).name.removesuffix(".toml")  # what a run calls it, parts taken out behind it
         return given + name[len(stem) :] if name.startswith(stem) else given
     return name if _is_known(name) else ""
