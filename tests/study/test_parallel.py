@@ -193,6 +193,7 @@ def test_auto_is_two_for_long_runs_on_small_pictures(monkeypatch):
     assert parallel.at_once("auto", "cpu", [32, 96], [600, 600]) == 1
     assert parallel.at_once("auto", "cuda", [32, 64], [600, 600]) == 1
     assert parallel.at_once("auto", "cpu", [32, 64], [5, 5]) == 1
+    assert parallel.at_once("auto", "cpu", [32] * 9, [20] * 9) == 2
     assert parallel.at_once("auto", "cpu", [32], [600]) == 1
     assert parallel.at_once("auto", "cpu", [], []) == 1
     monkeypatch.setattr(parallel, "num_cpus", lambda: 1)
