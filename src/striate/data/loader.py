@@ -118,7 +118,9 @@ class Loader:
             part = slice(*bounds)
             return self._prepare(order[part], draws[row_of[part]])
 
-        for batch in in_order(self._conductor, prepare, self._bounds[start:], self.ahead + 1):
+        bounds = self._bounds[start:]
+        made = in_order(self._conductor, prepare, bounds, self.ahead + 1) if self._gains_ahead else map(prepare, bounds)
+        for batch in made:
             if batch is not None:
                 yield batch
                 used_bytes += len(batch) * self.store.geometry.store_px**2 * self.store.geometry.channels
@@ -126,6 +128,18 @@ class Loader:
                 self.store.release()
                 used_bytes = 0
         self.store.release()
+
+    @property
+    def _gains_ahead(self) -> bool:
+        """Whether making batches while others are computed on saves time.
+
+        Not where torch has all cores: what a thread beside it takes, every other one waits for. Two cores, four-block
+        network at 64 px: an epoch of 1.67 s ahead, 1.56 s in turns, 1.60 s of it computing.
+        """
+        import torch
+
+        is_computing_everywhere = self.device.type == "cpu" and torch.get_num_threads() >= num_cpus()
+        return not is_computing_everywhere or self.store.images is None
 
     def _prepare(self, indices: Indices, draws: npt.NDArray[np.float32]) -> Batch | None:
         resident = self.store.on_device(self.device) if self.device.type == "cuda" else None

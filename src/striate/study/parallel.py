@@ -1,9 +1,9 @@
 """Runs of a study in processes of their own, several at once, each with one thread.
 
 For small pictures two runs with one thread each train 9 to 14 % more images than one run with two threads (two
-cores, 28 to 64 px; on another machine 30 % more); beyond that one run uses the cores as well. A process takes one job after the other from its
-standard input, a line each, and is told to stop by closing it, which also happens when this process dies, so that no
-run is left behind.
+cores, 28 to 64 px; on another machine 30 % more); beyond that one run uses the cores as well. A process takes one job
+after the other from its standard input, a line each, and is told to stop by closing it, which also happens when this
+process dies, so that no run is left behind.
 """
 
 import json
