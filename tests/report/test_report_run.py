@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_pages import Element, parse
-from report_runs import SHAPES, write_json, write_run
+from report_runs import RECIPE, SHAPES, write_json, write_run
 
 from striate.base.rundir import RunDir
 from striate.report import report_run
@@ -269,3 +269,22 @@ def test_pictures_stay_within_their_budget(tmp_path):
     assert "It holds 300 pictures, at most 300;" in page.text
     for panel in page.all("div", "panel"):
         assert len(panel.all("img")) <= 12
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ({"frozen": "body"}, "Only the head trained."),
+        (
+            {"frozen": "stage2", "frozen_epochs": 1},
+            "Only what follows stage2 trained in the first epoch, then everything.",
+        ),
+        (
+            {"frozen": "body", "frozen_epochs": 5, "then_frozen": "stem"},
+            "Only the head trained in the first 5 epochs, then what follows stem.",
+        ),
+    ],
+)
+def test_what_was_frozen_is_said(tmp_path, train, says):
+    recipe = {**RECIPE, "train": {**RECIPE["train"], **train}}
+    assert says in report(write_run(tmp_path / "run", recipe=recipe).path).get("training").text

@@ -1,6 +1,7 @@
 """The sections every run report has: the headline, how training went, what it cost."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -179,9 +180,20 @@ def _solved_sentences(run: Run) -> list[str]:
     ]
 
 
+def _frozen_sentence(last: str, train: Mapping[str, Any]) -> str:
+    rows = "Only the head" if last == "body" else f"Only what follows {last}"
+    if not train.get("frozen_epochs"):
+        return f"{rows} trained."
+    then = f"what follows {train['then_frozen']}" if train.get("then_frozen") else "everything"
+    num = int(train["frozen_epochs"])
+    return f"{rows} trained in the first {'epoch' if num == 1 else f'{num} epochs'}, then {then}."
+
+
 def training_sentences(run: Run) -> list[str]:
     """Return what the curves say, in words."""
     said, found, best = [], run.metric, run.best_epoch
+    if frozen := at(run.info, "recipe.train.frozen"):
+        said.append(_frozen_sentence(str(frozen), at(run.info, "recipe.train") or {}))
     if best in run.epochs:
         value = run.curve("val", found.key)[run.epochs.index(best)]
         said.append(
