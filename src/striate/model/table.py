@@ -95,7 +95,7 @@ def html(walk: Walk) -> str:
 def _cell(text: str, share: float | None, is_left: bool) -> str:
     style = f"text-align:{'left' if is_left else 'right'}"
     if share is not None:
-        style += f";background:linear-gradient(to left,#9ecae1 {share:.1%},transparent {share:.1%})"
+        style += f";background:linear-gradient(to left,rgba(70,140,200,.4) {share:.1%},transparent {share:.1%})"
     return f'<td style="{style}">{escape(text)}</td>'
 
 
