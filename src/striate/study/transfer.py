@@ -95,4 +95,5 @@ def _images(study: StudyDir) -> str:
     each, num = (data.get("class_counts") or {}).get("train"), (data.get("counts") or {}).get("train")
     if not each or not num or sum(each) != num:
         return f"with {plural(num, 'training image')}, " if num else ""
-    return f"with {plural(round(num / len(each)), 'training image')} a class ({min(each):,} to {max(each):,}), "
+    span = f" ({min(each):,} to {max(each):,})" if min(each) < max(each) else ""
+    return f"with {plural(round(num / len(each)), 'training image')} a class{span}, "
