@@ -286,3 +286,15 @@ def test_real_bad_files(real_data: Path) -> None:
             elif probe.problem:
                 assert any(reason in probe.problem for reason in ours), (path, probe.problem)
             assert (found is None) == bool(probe.problem)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_large_picture_is_taken_over_strip_by_strip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int
+) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (37, 23, channels), np.uint8)
+    path = tmp_path / "large.png"
+    Image.fromarray(levels if channels == 3 else levels[..., 0]).save(path)
+    for strip in (1, 23 * 5, 23 * 36, 23 * 37):
+        monkeypatch.setattr(door, "STRIP_PIXELS", strip)
+        assert np.array_equal(decode(path, channels=channels), levels)

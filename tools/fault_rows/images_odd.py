@@ -80,26 +80,28 @@ def orientation(bench: Bench) -> str:
         8: lambda upright: np.rot90(upright, -1),
     }
     for band, name in enumerate(("cat", "dog")):
-        for base in range(3):
-            upright = pixels(f"{name}{base}", 24, band)[:20]
-            for tag, turn in stored.items():
-                exif = Image.Exif()
-                exif[0x0112] = tag
-                put(data / name / f"{base}-{tag}.png", encoded(np.ascontiguousarray(turn(upright)), exif=exif))
-    for path in data.rglob("*-?.png"):
-        first = _read(path.with_name(f"{path.name[0]}-1.png"))
-        expect(np.array_equal(_read(path), first), f"{path.name} is not upright")
+        for base in range(24):
+            upright, tag = pixels(f"{name}{base}", 24, band)[:20], base % 8 + 1
+            exif = Image.Exif()
+            exif[0x0112] = tag
+            put(data / name / f"{base}.png", encoded(np.ascontiguousarray(stored[tag](upright)), exif=exif))
+            put(bench.folder / "twins" / name / f"{base}.png", encoded(upright))
+    for path in data.rglob("*.png"):
+        twin = _read(bench.folder / "twins" / path.relative_to(data))
+        expect(np.array_equal(_read(path), twin), f"{path.name} is not upright")
     bench.works("train", data, *SMALL, "--out", "run")
-    files = sorted(path.relative_to(bench.folder) for path in data.rglob("*.png"))
+    files = [
+        path.relative_to(bench.folder) for place in ("data", "twins") for path in (bench.folder / place).rglob("*.png")
+    ]
     found = json.loads(bench.works("predict", "run", *files, "--json").out)["predictions"]
     first_of: dict[str, object] = {}
     for one in found:
-        same = first_of.setdefault(one["id"][:-6], one["probabilities"])
+        same = first_of.setdefault(one["id"].partition("/")[2], one["probabilities"])
         expect(one["probabilities"] == same, f"{one['id']} is predicted unlike its twin")
     with (bench.folder / "run" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        given = first_of[f"data/{row['id'][:-6]}"]["cat"]  # type: ignore[index]
+        given = first_of[row["id"]]["cat"]  # type: ignore[index]
         expect(abs(float(row["p:cat"]) - given) < 2e-6, f"{row['id']} differs between training and prediction")
     return f"{len(stored)} orientations, {len(found)} predicted and {len(rows)} evaluated alike"
 

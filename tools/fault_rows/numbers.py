@@ -143,8 +143,10 @@ def constant_channel(bench: Bench) -> None:
             picture = pixels(f"{name}{index}", band=band)
             picture[..., 2] = 77
             put(bench.folder / "data" / name / f"{index}.png", encoded(picture))
-            put(bench.folder / "grey" / name / f"{index}.png", encoded(np.full((24, 24, 1), 90, np.uint8)))
+            put(bench.folder / "grey" / name / f"{index}.png", encoded(np.full((24 + index, 24, 1), 90, np.uint8)))
     bench.refuses(3, "train", "data", *SMALL, "--out", "run", names=["blue channel is constant"])
+    for index in range(14):  # of one size in both folders these would be copies
+        put(bench.folder / "grey" / "dog" / f"{index}.png", encoded(np.full((24, 25 + index, 1), 90, np.uint8)))
     bench.refuses(3, "train", "grey", *SMALL, "--out", "run", names=["grey channel is constant"])
     expect(not (bench.folder / "run").exists(), "a run folder was begun")
 

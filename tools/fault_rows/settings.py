@@ -43,7 +43,7 @@ FILES = {  # a recipe file, what the last line must hold
 }
 ROW = '[[rows]]\nblock = "{}"\n'
 NETWORKS = {  # rows of a blueprint, what the last line must hold: the row, its input, the rule
-    "kernel": ('name = "big"\nwidth = 8\noptions = {kernel = 65, padding = 0}\n', ("big: conv on 3x24x24", "65 x 65")),
+    "kernel": ('name = "big"\nwidth = 8\noptions = {kernel = 65, padding = 0}\n', ("big: conv on 3x24x24", "65x65")),
     "groups": ('name = "odd"\nwidth = 9\noptions = {groups = 2}\n', ("odd: conv on 3x24x24", "groups=2 must divide")),
     "option": ('name = "one"\nwidth = 8\noptions = {in_channels = 7}\n', ("one: conv on 3x24x24", "in_channels")),
     "width": ('name = "none"\nwidth = -4\n', ("none", "width")),

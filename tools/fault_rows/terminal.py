@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from pathlib import Path
 
 from .bench import Bench, expect
 from .pictures import SMALL, encoded, pixels, put, write_tree
@@ -101,7 +102,7 @@ def _closed_streams(bench: Bench) -> int:
     for number in (1, 2):
         script = f"import os, sys; os.close({number}); os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
         program = "import sys; sys.argv = ['striate', {}]; from striate.cli import main; main()"
-        for words, code in (("'models'", 0), ("'models', 'x'", 2)):
+        for words, code in (("'models'", 0), ("'models', 'no such'", 2)):
             done = bench.fresh(program.format(words), code=script)
             expect(done.returncode == code, f"{words} without stream {number} ends with {done.returncode}")
             expect(b"Traceback" not in done.stderr, f"a traceback without stream {number}")
@@ -123,8 +124,37 @@ def pure_json(bench: Bench) -> str:
         "analyze": (("analyze", "resnet18"), None),
         "recipes": (("recipes", "regularized"), None),
         "doctor": (("doctor",), None),
+        "rate": (
+            ("rate", "toy:shapes?n=160&size=16", "--steps", 60, "--set", "model.width=4", "--out", "rate.png"),
+            None,
+        ),
+        "search": (
+            (
+                "search",
+                data,
+                "--budget",
+                "9s",
+                "--epochs",
+                1,
+                "--size",
+                16,
+                "--seeds",
+                1,
+                "--set",
+                "train.epochs=1",
+                "--out",
+                "search",
+            ),
+            None,
+        ),
+        "explain": (("explain", "filters", picture, "--out", "filters.png"), None),
+        "import-weights": (
+            ("import-weights", "lenet5.safetensors", "--model", "lenet5", "--channels", 1, "--out", "b.safetensors"),
+            None,
+        ),
         "demo": (("demo", "--seeds", 1, "--out", "demo"), _small_demo),
     }
+    _some_weights(bench.folder / "lenet5.safetensors")
     expect(set(commands) == _all_commands(), f"not tried: {_all_commands() ^ set(commands)}")
     for name, (words, before) in commands.items():
         free = [word for word in ("run", "study") if (bench.folder / word).exists()]
@@ -139,6 +169,13 @@ def pure_json(bench: Bench) -> str:
     done = bench.fresh("models", "--json")
     expect(json.loads(done.stdout)["command"] == "models" and done.stderr == b"", "a fresh process writes more")
     return f"{len(commands)} of {len(commands)} commands"
+
+
+def _some_weights(path: Path) -> None:
+    from striate.base.tensors import write_tensors
+    from striate.model import zoo
+
+    write_tensors(path, zoo.build("lenet5", channels=1, classes=10).state_dict())
 
 
 def _small_demo() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ResourceError
-from .memory import keep_blocks
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +19,11 @@ PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "simplejpeg", 
 def pick(name: str = "auto") -> "torch.device":
     """Return the device called `name`: "auto" takes a GPU when there is one, else the CPU.
 
-    From here on the process keeps the memory of large maps, see `keep_blocks`.
-
     Raises:
         ResourceError: the named device is not there.
     """
     import torch
 
-    keep_blocks()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

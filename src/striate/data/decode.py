@@ -30,6 +30,7 @@ from .sample import ImageU8
 VERSION = 1  # part of every cache key: raise it when a decoded pixel changes
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 1 << 30
+STRIP_PIXELS = 1 << 22
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 ORIENTATION_TAG = 0x0112
 
@@ -308,8 +309,20 @@ def _convert(image: Image.Image, channels: int) -> ImageU8:
     if image.has_transparency_data:
         image = Image.fromarray(_on_white(np.asarray(image.convert("RGBA"))))
     mode = "L" if channels == 1 else "RGB"
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    pixels = _array(image if image.mode == mode else image.convert(mode))
     return pixels[..., None] if channels == 1 else pixels
+
+
+def _array(image: Image.Image) -> ImageU8:
+    """The pixels of an 8-bit picture; of a large one strip by strip, since Pillow copies what it gives twice."""
+    wide, high = image.size
+    if wide * high <= STRIP_PIXELS:
+        return np.asarray(image)
+    pixels = np.empty((high, wide, *((3,) if image.mode == "RGB" else ())), np.uint8)
+    step = max(1, STRIP_PIXELS // wide)
+    for top in range(0, high, step):
+        pixels[top : top + step] = np.asarray(image.crop((0, top, wide, min(high, top + step))))
+    return pixels
 
 
 def _on_white(rgba: ImageU8) -> ImageU8:

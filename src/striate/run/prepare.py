@@ -9,6 +9,7 @@ import torch
 
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.files import to_json
+from striate.base.memory import keep_blocks
 from striate.base.progress import Progress
 from striate.base.text import plural
 from striate.data.augment import Pipeline
@@ -102,6 +103,8 @@ def prepare(
 ) -> Prepared:
     """Return what a run of `recipe` on `dataset` trains with; builds the store when it is not there.
 
+    From here on the process keeps the memory of large maps, see `keep_blocks`.
+
     Args:
         model: the network, which decides what published weights are and how they want their pictures.
 
@@ -122,6 +125,7 @@ def prepare(
     start = start_of(recipe, model)
     geometry = choose_geometry(dataset, recipe, size_px=start.size_px if start else None)
     store = open_store(dataset, geometry, progress=progress)
+    keep_blocks()  # now that pictures of any size are decoded: what was needed for a large one would be kept too
     mean, std = start.normal(geometry.channels) if start else statistics(store, train)
     options: dict[str, Any] = {
         "label_smoothing": recipe.train.label_smoothing,
