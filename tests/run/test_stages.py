@@ -66,6 +66,14 @@ def test_rows_can_stay_frozen_in_the_second_stage(trained, base):
     assert "conv2" in rows
 
 
+def test_rows_that_are_frozen_later_train_before(trained):
+    """Whatever a look at the settings has frozen, the first stage trains what it says."""
+    early = ("train.frozen_epochs=2", "train.then_frozen=norm2", "train.ema=0", "augment=none")
+    both = trained("both", "train.frozen=norm1", *early)
+    alone = trained("alone", "train.frozen=norm1", "train.epochs=2", *early[2:])
+    assert numbers(both, 2) == numbers(alone, 2)
+
+
 def test_patience_counts_from_the_second_stage_on(trained):
     changes = ("train.epochs=6", "train.frozen_epochs=4", "train.lr=1e-12", "train.patience=2")
     run = trained("run", *TWO[:1], *changes, *TWO[2:])

@@ -168,7 +168,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-class Described(Protocol):
+class Folder(Protocol):
     """A folder with a document that says how far its work is."""
 
     path: Path
@@ -181,7 +181,7 @@ class Described(Protocol):
 
 
 @contextmanager
-def resumable(folder: Described, kept: Callable[[str], str], verb: str = "resume") -> Iterator[None]:
+def resumable(folder: Folder, kept: Callable[[str], str], verb: str = "resume") -> Iterator[None]:
     """Note in a locked folder that a signal ended what is done in this block, and say how to go on.
 
     Args:

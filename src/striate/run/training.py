@@ -51,7 +51,8 @@ def make_update(
         SettingsError: a row, the optimiser or a setting does not go with this network.
     """
     settings, first = prepared.recipe.train, stage.start * steps_per_epoch
-    unfreeze(network, settings.frozen)
+    for other in stages(settings, prepared.num_epochs):  # whichever the network comes from
+        unfreeze(network, other.frozen, other.setting)
     still = freeze(network, stage.frozen, has_fixed_norms=settings.freeze_norm, setting=stage.setting)
     rate = rate_at(stage.lr, settings.schedule, (stage.end - stage.start) * steps_per_epoch, settings.warmup)
     optimiser = build(

@@ -136,7 +136,7 @@ def still_modules(model: nn.Module, last: str, *, has_fixed_norms: bool = False)
     return [*frozen_rows(model, last), *(batch_norms(model) if has_fixed_norms else [])]
 
 
-def unfreeze(model: nn.Module, last: str) -> None:
+def unfreeze(model: nn.Module, last: str, setting: str = "train.frozen") -> None:
     """Let the rows up to `last` train again."""
-    for row in frozen_rows(model, last):
+    for row in frozen_rows(model, last, setting):
         row.requires_grad_(True)
