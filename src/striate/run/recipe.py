@@ -265,7 +265,7 @@ def _transfer_recipes() -> dict[str, Recipe]:
     frozen = Recipe(
         text="a new head on a trained network that stays as it is, augmentation live",
         augment=STRENGTHS["light"],
-        train=TrainSettings(epochs=10, lr=0.003, frozen="body"),
+        train=TrainSettings(epochs=10, lr=0.003, frozen="body", freeze_norm=True),
     )
     finetune = Recipe(
         text="a solved head, then everything at a small rate, smaller for early rows",
