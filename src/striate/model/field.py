@@ -1,7 +1,8 @@
 """What the units of a map see of the image: intervals of input pixels, followed through each operation.
 
-Along one axis, unit i sees the pixels low + i * step .. high + i * step; neighbouring units lie `jump` pixels apart.
-Once a unit has seen the whole axis (global pooling, attention), the interval is the same for all: step = 0.
+Along one axis, unit i sees the pixels low[i] .. high[i]; neighbouring units lie `jump` pixels apart. Beyond the border,
+where padding is, units are taken to go on as before. Once units have seen the whole axis (global pooling, attention),
+they all see the same.
 
 Normalisation is taken as local, although the statistics of all but batch normalisation come from the whole map.
 Holes inside the interval (dilation) count as seen.
@@ -9,62 +10,133 @@ Holes inside the interval (dilation) count as seen.
 Reference: Araujo et al., Computing Receptive Fields of Convolutional Neural Networks, Distill (2019).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, floor, prod
+from math import prod
+from typing import Any
+
+import numpy as np
 
 Shape = Sequence[int]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """The view of units along height or width.
 
+    Args:
+        low, high: of each unit, the first and the last pixel it sees; outside the image where it sees padding.
+        jump: pixels between neighbouring units.
+        is_global: whether units have seen the whole axis, so that there is nothing beyond the border either.
+
     Example:
-        >>> pixels = Axis(length=224)
+        >>> pixels = Axis.image(224)
         >>> pixels.window(7, 2, 3, 1, 112).window(3, 2, 1, 1, 56).size
         11
     """
 
-    length: int
-    low: float = 0.0
-    high: float = 0.0
-    step: float = 1.0
+    low: Ints
+    high: Ints
     jump: float = 1.0
+    is_global: bool = False
+
+    @classmethod
+    def image(cls, length: int) -> "Axis":
+        """Return the view of the image's own pixels."""
+        return cls(np.arange(length), np.arange(length))
+
+    @property
+    def length(self) -> int:
+        """The number of units."""
+        return len(self.low)
 
     @property
     def size(self) -> int:
-        """Pixels that one unit sees, padding included."""
-        return floor(self.high) - ceil(self.low) + 1
+        """Pixels that the unit in the middle sees, padding included."""
+        middle = self.length // 2
+        return int(self.high[middle] - self.low[middle] + 1)
 
-    def window(self, kernel: int, stride: float, padding: float, dilation: int, length: int) -> "Axis":
-        """Return the view after a window that slides over this axis and gives `length` units."""
-        first, last = -padding, -padding + (kernel - 1) * dilation
+    def between(self, first: Ints, last: Ints, jump: float) -> "Axis":
+        """Return the view of units of which each takes this axis's units `first[i]` .. `last[i]`, border or not."""
         return Axis(
-            length,
-            self.low + first * self.step,
-            self.high + last * self.step,
-            self.step * stride,
-            self.jump * stride,
+            self._over(np.minimum, self.low, first, last),
+            self._over(np.maximum, self.high, first, last),
+            self.jump * jump,
+            self.is_global,
         )
+
+    def _over(self, choose: np.ufunc, values: Ints, first: Ints, last: Ints) -> Ints:
+        """Return the least or greatest value among the units `first[i]` .. `last[i]`."""
+        steps = np.diff(values)
+        if (steps >= 0).all() or (steps <= 0).all():  # then it is at one of the ends
+            return choose(self._at(values, first), self._at(values, last))
+        return np.array(
+            [choose.reduce(self._at(values, np.arange(a, b + 1))) for a, b in zip(first, last, strict=True)]
+        )
+
+    def _at(self, values: Ints, index: Ints) -> Ints:
+        inside = np.clip(index, 0, self.length - 1)
+        step = 0.0 if self.is_global else self.jump
+        return values[inside] + np.rint((index - inside) * step).astype(np.int64)
+
+    def window(self, kernel: int, stride: int, padding: int, dilation: int, length: int) -> "Axis":
+        """Return the view after a window that slides over this axis and gives `length` units."""
+        first = np.arange(length) * stride - padding
+        return self.between(first, first + (kernel - 1) * dilation, stride)
 
     def spread(self, kernel: int, stride: int, padding: int, dilation: int, length: int) -> "Axis":
         """Return the view after a transposed window: unit i takes the units j with i = j * stride - padding + k."""
-        reach = (kernel - 1) * dilation
-        low, high = (padding - reach) / stride * self.step, padding / stride * self.step
-        return Axis(length, self.low + low, self.high + high, self.step / stride, self.jump / stride)
+        last = (np.arange(length) + padding) // stride
+        first = -((-np.arange(length) - padding + (kernel - 1) * dilation) // stride)
+        return self.between(np.minimum(first, last), last, 1 / stride)
 
-    def whole(self) -> "Axis":
-        """Return the view of one unit that takes all of this axis."""
-        return Axis(1, self.low, self.high + (self.length - 1) * self.step, 0.0, self.jump * self.length)
+    def adapted(self, length: int) -> "Axis":
+        """Return the view after pooling to `length` units over windows as equal as they can be."""
+        units = np.arange(length)
+        return self.between(
+            units * self.length // length, -(-(units + 1) * self.length // length) - 1, self.length / length
+        )
+
+    def nearest(self, length: int, offset: float = 0.0) -> "Axis":
+        """Return the view after resizing to `length` units, each a copy of the one at its own place (+ `offset`)."""
+        units = np.floor((np.arange(length) + offset) * self.length / length).astype(np.int64)
+        return self.between(units, units, self.length / length)
+
+    def resized(self, length: int, reach: int, align_corners: bool) -> "Axis":
+        """Return the view after resizing to `length` units by interpolation between 2 x `reach` neighbours."""
+        if align_corners:
+            at = np.arange(length) * (self.length - 1) / max(1, length - 1)
+        else:
+            at = (np.arange(length) + 0.5) * self.length / length - 0.5
+        units = np.floor(at + 1e-9).astype(np.int64)
+        is_between = at - units > 1e-6  # else it is one unit's own place, and the others weigh nothing
+        first, last = units - (reach - 1) * is_between, units + reach * is_between
+        return self.between(np.maximum(first, 0), np.minimum(last, self.length - 1), self.length / length)
+
+    def take(self, units: Sequence[int] | Ints, jump: float = 1.0) -> "Axis":
+        """Return the view of some of the units, in the order given."""
+        index = np.asarray(units, dtype=np.int64)
+        return replace(self, low=self.low[index], high=self.high[index], jump=self.jump * jump)
+
+    def whole(self, length: int = 1) -> "Axis":
+        """Return the view of `length` units of which each takes all of this axis."""
+        jump = self.jump * self.length if length == 1 else self.jump
+        return Axis(np.full(length, self.low.min()), np.full(length, self.high.max()), jump, is_global=True)
 
     def join(self, other: "Axis") -> "Axis":
-        """Return the view of units that take both."""
-        if (self.length, self.step) == (other.length, other.step):
-            return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
-        longer = self if self.length >= other.length else other
-        ours, theirs = self.whole(), other.whole()
-        return Axis(longer.length, min(ours.low, theirs.low), max(ours.high, theirs.high), 0.0, longer.jump)
+        """Return the view of units that take both; one unit alone is taken by all of the other axis's."""
+        longer, shorter = (self, other) if self.length >= other.length else (other, self)
+        if longer.length != shorter.length:
+            longer = longer.whole(longer.length)
+            shorter = shorter.whole()
+        low, high = np.minimum(longer.low, shorter.low), np.maximum(longer.high, shorter.high)
+        return Axis(low, high, longer.jump, longer.is_global or shorter.is_global)
+
+    def beside(self, other: "Axis") -> "Axis":
+        """Return the view of this axis's units followed by the other's."""
+        low, high = (np.concatenate(pair) for pair in ((self.low, other.low), (self.high, other.high)))
+        return Axis(low, high, self.jump, self.is_global or other.is_global)
 
 
 @dataclass(frozen=True)
@@ -87,6 +159,31 @@ class View:
     def whole(self) -> "View":
         """Return the view of something that takes every unit."""
         return View(self.height.whole(), self.width.whole(), None, self.depth)
+
+    def mixed(self, dims: Iterable[int]) -> "View":
+        """Return the view of units that take all others along these of the tensor's dimensions."""
+        if self.dims is None or (self.dims[0] == self.dims[1] and self.dims[0] in dims):
+            return self.whole()
+        height, width = (
+            axis.whole(axis.length) if dim in dims else axis for axis, dim in zip(self.axes, self.dims, strict=True)
+        )
+        return replace(self, height=height, width=width)
+
+    def moved(self, change: Callable[[int, Axis], Axis], dims: Iterable[int] = ()) -> "View":
+        """Return the view with its axes changed.
+
+        Args:
+            change: is told the tensor's dimension of an axis, and the axis.
+            dims: that are changed; none given are height and width.
+        """
+        if self.dims is None or self.dims[0] == self.dims[1]:
+            is_touched = self.dims is not None and (not dims or self.dims[0] in dims)
+            return self.whole() if is_touched else self
+        height, width = (
+            change(dim, axis) if not dims or dim in dims else axis
+            for dim, axis in zip(self.dims, self.axes, strict=True)
+        )
+        return replace(self, height=height, width=width)
 
     def fits(self, shape: Shape) -> bool:
         """Return whether the dimensions of a tensor of this shape can be this view's."""

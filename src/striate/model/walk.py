@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .blueprint import Blueprint
 from .build import assemble
-from .field import Axis, View
+from .field import Axis, View, join
 from .meta import ShapesOnly, perform
 from .network import Network, Shape
 from .operation import macs_of, view_after
@@ -114,7 +114,8 @@ def walk(
         blocks, name = {key: type(part).__name__ for key, part in units}, type(network).__name__
     size_hw, channels = size_hw or (224, 224), channels or 3
     tracer = Tracer(units, blocks, watch)
-    depth = _run(network, tracer, torch.empty(1, channels, *size_hw, device="meta"))
+    dtype = next((value.dtype for value in network.parameters() if value.is_floating_point()), torch.float32)
+    depth = _run(network, tracer, torch.empty(1, channels, *size_hw, device="meta", dtype=dtype))
     state = {id(value): value.numel() for value in (*network.parameters(), *network.buffers())}
     return Walk(
         name,
@@ -137,23 +138,36 @@ class Tracer(ShapesOnly):
         self.units, self.blocks, self.watch = units, blocks, watch
         self.row = ""
         self.views: Any = WeakTensorKeyDictionary()
+        self.written: dict[int, tuple[Any, View]] = {}  # storages that were written in part: id -> itself, what by
         self.layers: list[Layer] = []
         self.macs = self.activation_bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = perform(func, args, kwargs or {})
-        inputs = [x for x in _tensors(args) if x in self.views]
+        inputs = [x for x in _tensors(args) if self.view_of(x)]
         made = list(_tensors(out))
         self.macs += macs_of(func, args, made)
         if not any(one.alias_info for one in func._schema.returns):  # neither a view nor in place
             self.activation_bytes += sum(x.numel() for x in made) * FLOAT_BYTES
         if inputs:
-            views = [self.views[x] for x in inputs]
+            views = [view for x in inputs if (view := self.view_of(x))]
             for x in made:
                 self.views[x] = view_after(func, args, views, [tuple(y.shape) for y in inputs], tuple(x.shape))
+            if (
+                func._schema.is_mutable
+                and args[0].numel() * args[0].element_size() < args[0].untyped_storage().nbytes()
+            ):
+                storage = args[0].untyped_storage()
+                self.written[storage._cdata] = storage, join(view.whole() for view in views)
         if self.watch:
             self.watch(self.row, func, args, made)
         return out
+
+    def view_of(self, x: Tensor) -> View | None:
+        """Return what a tensor's units see, None of nothing of the image; the whole where others wrote into parts."""
+        view = self.views.get(x)
+        _, other = self.written.get(x.untyped_storage()._cdata, (None, None)) if self.written else (None, None)
+        return view if other is None else join([other, *([view.whole()] if view else [])])
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
@@ -179,9 +193,9 @@ class Tracer(ShapesOnly):
 
         def end(module: nn.Module, args: Any, out: Any) -> None:
             tensor = next(_tensors(out), None)
-            view = self.views.get(tensor) if tensor is not None else None
             if tensor is None:
                 return
+            view = self.view_of(tensor)
             axes = view.axes if view else ()  # what does not depend on the image (a class token) sees nothing of it
             self.layers.append(
                 Layer(
@@ -192,9 +206,9 @@ class Tracer(ShapesOnly):
                     parameters,
                     self.macs - self.before[0],
                     (axes[0].size, axes[1].size) if axes else (0, 0),
-                    (axes[0].jump, axes[1].jump) if axes else (0.0, 0.0),
+                    (abs(axes[0].jump), abs(axes[1].jump)) if axes else (0.0, 0.0),
                     self.activation_bytes - self.before[1],
-                    not axes or not (axes[0].step and axes[1].step),
+                    not axes or axes[0].is_global or axes[1].is_global,
                 )
             )
 
@@ -206,7 +220,7 @@ def _run(network: nn.Module, tracer: Tracer, image: Tensor) -> int:
     state = dict((*network.named_parameters(), *network.named_buffers()))
     modes = [module for module in network.modules() if module.training]
     options = {"sides": True} if isinstance(network, Network) and network.blueprint.sides else {}
-    tracer.views[image] = View(Axis(image.shape[2]), Axis(image.shape[3]), (2, 3))
+    tracer.views[image] = View(Axis.image(image.shape[2]), Axis.image(image.shape[3]), (2, 3))
     try:
         for module in modes:
             module.training = False
@@ -221,7 +235,7 @@ def _run(network: nn.Module, tracer: Tracer, image: Tensor) -> int:
             module.training = True
     if isinstance(out, dict):
         out = list(out.values())[-1]
-    view = tracer.views.get(next(_tensors(out)))
+    view = tracer.view_of(next(_tensors(out)))
     return view.depth if view else 0
 
 

@@ -94,7 +94,7 @@ def blueprint(name: str, /, **given: Any) -> Blueprint:
 
     Example:
         >>> blueprint("bipyramid", width=16, depth=3).rows[0]
-        Row(block='conv', width=16, ...)
+        Row('conv', 16, name='conv1')
     """
     known = options(name)
     for key in given:
