@@ -172,10 +172,23 @@ def test_the_order_of_images_and_seeds_does_not_matter() -> None:
     assert again.interval == pytest.approx(paired_difference(a, b).interval)
 
 
-def test_one_seed_equals_a_paired_t_interval_over_images() -> None:
-    a, b = world(np.random.default_rng(0), 1, 300, (0, 0), 0.2)
-    expected = stats.ttest_rel(a[0].astype(float), b[0].astype(float)).confidence_interval(0.95)
+def test_one_seed_of_errors_equals_a_paired_t_interval_over_images() -> None:
+    a, b = np.random.default_rng(0).gamma(2, 3, (2, 1, 300))
+    expected = stats.ttest_rel(a[0], b[0]).confidence_interval(0.95)
     assert paired_difference(a, b).interval == pytest.approx((expected.low, expected.high), rel=1e-3)
+
+
+@pytest.mark.parametrize("num", [30, 300])
+def test_one_seed_of_right_and_wrong_equals_bonett_and_price(num: int) -> None:
+    """Their formula: one image more of each discordant kind, the normal quantile."""
+    a, b = world(np.random.default_rng(0), 1, num, (0, 0), 0.2)
+    only_a, only_b = ((int((x & ~y).sum()) + 1) / (num + 2) for x, y in ((a, b), (b, a)))
+    half = math.sqrt((only_a + only_b - (only_a - only_b) ** 2) / (num + 2))
+    low, high = paired_difference(a, b).interval
+    assert (low + high) / 2 == pytest.approx(only_a - only_b)
+    assert (high - low) / 2 == pytest.approx(
+        half * stats.t.ppf(0.975, num + 1) * math.sqrt((num + 2) / (num + 1)), rel=1e-3
+    )
 
 
 def test_many_seeds_without_image_noise_equal_welch() -> None:
@@ -203,7 +216,7 @@ def test_two_seeds_always_give_an_interval() -> None:
 def test_two_seeds_that_err_on_opposite_images_have_the_interval_of_one() -> None:
     truth = np.arange(26) % 2
     opposite, same = np.stack([truth == 0, truth == 1]), np.stack([truth == 0, truth == 0])
-    assert mean_interval(opposite) == pytest.approx(mean_interval(same), abs=0.01)
+    assert mean_interval(opposite) == pytest.approx(mean_interval(same), abs=0.02)
 
 
 def test_intervals_of_networks_that_guess_hold_the_truth() -> None:
@@ -218,11 +231,14 @@ def test_intervals_of_networks_that_guess_hold_the_truth() -> None:
 
 def test_variants_without_any_variation() -> None:
     found = paired_difference(np.ones((3, 50)), np.zeros((3, 50)))
-    assert (found.mean, found.interval, found.probability, found.is_separable) == (1.0, (1.0, 1.0), 1.0, True)
+    assert found.mean == found.interval[1] == found.probability == 1.0
+    assert 0.8 < found.interval[0] < 1 and found.is_separable
 
 
 def test_a_single_image_says_nothing() -> None:
     found = paired_difference([[1.0]], [[0.0]])
+    assert found.interval == (-1, 1) and not found.is_separable
+    found = paired_difference([[7.5]], [[3.2]])
     assert found.interval == (-math.inf, math.inf) and found.probability == 0.5 and not found.is_separable
 
 
@@ -233,9 +249,72 @@ def test_mean_interval_covers_the_truth_over_seeds_and_images() -> None:
     assert np.mean([low <= truth <= high for low, high in found]) > 0.93
 
 
-def test_mean_interval_of_a_perfect_score_has_a_width() -> None:
-    low, high = mean_interval(np.ones((3, 60)))
-    assert 0.9 < low < 1 and high == 1
+@pytest.mark.parametrize("right", [0, 1, 7, 59, 60])
+def test_one_seed_has_the_interval_that_scipy_gives(right: int) -> None:
+    table = (np.arange(60) < right)[None]
+    expected = stats.binomtest(right, 60).proportion_ci(method="wilson")
+    assert mean_interval(table) == pytest.approx((expected.low, expected.high), abs=1e-4)
+    assert mean_interval(np.tile(table, (3, 1))) == pytest.approx((expected.low, expected.high), abs=0.004)  # Student
+
+
+@pytest.mark.parametrize(("num_seeds", "num"), [(1, 180), (3, 60), (3, 600), (5, 20)])
+def test_one_more_wrong_answer_lowers_both_ends(num_seeds: int, num: int) -> None:
+    """180 of 180 right had 94.0 to 100, and 179 of 180 had 96.9 to 100."""
+    right = np.ones((num_seeds, num))
+    found = [mean_interval(right)]
+    for wrong in range(12):
+        right[wrong % num_seeds, wrong * num // 12] = 0
+        found.append(mean_interval(right))
+    lows, highs = np.array(found).T
+    assert highs[0] == 1 and (np.diff(lows) < 0).all() and (np.diff(highs) < 1e-9).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 0.97, 1.0])
+@pytest.mark.parametrize("num_seeds", [1, 2, 3])
+def test_intervals_have_a_width_and_stay_within_what_is_possible(level: float, num_seeds: int) -> None:
+    rng = np.random.default_rng(int(100 * level) + num_seeds)
+    for num in (1, 2, 18, 60):
+        a, b = (rng.random((num_seeds, num)) < level for _ in range(2))
+        low, high = mean_interval(a)
+        assert 0 <= low <= a.mean() <= high <= 1 and high - low > 0.02
+        found = paired_difference(a, b)
+        assert -1 <= found.interval[0] <= found.mean <= found.interval[1] <= 1
+        assert found.interval[1] - found.interval[0] > 0.02
+        errors = rng.gamma(0.2, 1, (num_seeds, num))
+        assert mean_interval(errors, possible=(0, math.inf))[0] >= 0
+
+
+def test_a_share_that_is_no_count_has_the_width_of_its_images() -> None:
+    """A perfect macro F1 over 20 images and one just below it."""
+    for value in (1.0, 0.97):
+        low, high = mean_interval(np.full((1, 20), value), possible=(0, 1))
+        assert low < 0.86 and value < high + 1e-9 <= 1 + 1e-9
+
+
+def test_folds_stay_within_what_is_possible_and_have_a_width() -> None:
+    low, high = fold_interval([1.0, 1.0, 1.0], 3, possible=(0, 1), num_images=60)
+    assert 0.9 < low < 0.95 and high == 1
+    low, high = fold_interval([0.2, 0.9], 2, possible=(0, 1), num_images=60)
+    assert (low, high) == (0, 1)
+    found = fold_difference([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], 3, possible=(0, 1), num_images=60)
+    assert found.interval[0] == -found.interval[1] < -0.02
+    assert fold_difference([0.2, 1.0], [0.9, 0.1], 2, possible=(0, 1), num_images=60).interval == (-1, 1)
+
+
+def test_equal_errors_say_nothing() -> None:
+    assert mean_interval(np.full((3, 20), 0.3)) == (-math.inf, math.inf)
+    same = paired_difference(np.full((3, 20), 0.3), np.full((3, 20), 0.3))
+    assert not same.is_separable and same.interval == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("skill", [2.2, 3.0, 3.6])
+def test_intervals_near_a_perfect_score_cover_the_truth(skill: float) -> None:
+    """Of 3 seeds and 60 images at 93 to 99.6 % right, at the stated rate."""
+    rng = np.random.default_rng(int(10 * skill))
+    tables = [world(rng, 3, 60, (0.1, 0.1), skill - 1) for _ in range(400)]
+    truth = np.mean([world(rng, 5, 4000, (0.1, 0.1), skill - 1)[0].mean() for _ in range(40)])
+    held = [low <= truth <= high for low, high in (mean_interval(a) for a, _ in tables)]
+    assert np.mean(held) >= 0.93
 
 
 def test_fold_difference_is_the_corrected_paired_t() -> None:

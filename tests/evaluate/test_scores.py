@@ -232,3 +232,16 @@ def test_every_score_is_strict_json() -> None:
         regression_scores(rng.random((30, 2)), rng.random((30, 2)), rng.random(30), ["x", "y"], "deg"),
     ):
         assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+
+
+def test_intervals_of_class_averages_have_a_width_when_all_are_right() -> None:
+    """A bootstrap of a perfect score has none; one more wrong answer lowers both ends."""
+    truth, found = np.arange(60) % 3, []
+    for wrong in range(4):
+        said = np.where(np.arange(60) < wrong, (truth + 1) % 3, truth)
+        scores = classification_scores(truth, np.eye(3)[said], np.zeros(60), ["a", "b", "c"])
+        found.append([scores["intervals"][name] for name in ("balanced_accuracy", "macro_f1")])
+    lows, highs = np.array(found).transpose(2, 0, 1)
+    assert (highs[0] == 1).all() and (lows[0] < 0.95).all()
+    assert (np.diff(lows, axis=0) < 0).all() and (np.diff(highs, axis=0) <= 0).all()
+    assert "rmse" not in regression_scores([[1.0], [2.0]], [[1.5], [2.5]], [0, 0], ["x"])["intervals"]

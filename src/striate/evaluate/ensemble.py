@@ -20,8 +20,8 @@ from striate.base.errors import DataError, ModelError
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural
 
-from .influence import image_values
-from .interval import mean_interval
+from .influence import image_values, possible
+from .interval import paired_difference
 from .scores import absolute_errors, scores_of
 from .table import Predictions, read_predictions
 
@@ -187,9 +187,9 @@ def _gain(
     metric: str, sign: int, whole: Predictions, singles: Sequence[Predictions]
 ) -> tuple[float, list[float] | None]:
     """Return the ensemble's score minus the mean single score, better is positive, and its interval over images."""
-    values = image_values(metric, whole) - np.mean([image_values(metric, table) for table in singles], axis=0)
-    gain = float(sign * values.mean())
-    if not math.isfinite(gain) or len(values) < 2:
+    values, single = image_values(metric, whole), np.mean([image_values(metric, table) for table in singles], axis=0)
+    found = paired_difference(values[None], single[None], possible=possible(metric))
+    gain = sign * found.mean
+    if not math.isfinite(gain) or not all(map(math.isfinite, found.interval)):
         return gain, None
-    low, high = mean_interval(sign * values[None])
-    return gain, [low, high]
+    return gain, sorted(sign * end for end in found.interval)

@@ -7,6 +7,7 @@ their spread gives its sampling error to first order (the infinitesimal jackknif
 N images, K classes. Reference: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 21.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,10 +16,12 @@ import numpy.typing as npt
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
+from .interval import SHARE, Interval
 from .scores import absolute_errors
 from .table import Predictions
 
 Floats = npt.NDArray[np.float64]
+ERRORS = {"loss", "mae", "rmse", "mean_error_deg"}
 
 
 def image_values(metric: str, table: Predictions) -> Floats:
@@ -29,6 +32,16 @@ def image_values(metric: str, table: Predictions) -> Floats:
     """
     make = choose("score to compare by", metric, METRICS[table.kind], SettingsError)
     return np.asarray(make(table), dtype=np.float64)
+
+
+def possible(metric: str) -> Interval:
+    """Return the least and the largest value a score can have.
+
+    Example:
+        >>> possible("accuracy"), possible("rmse")
+        ((0.0, 1.0), (0.0, inf))
+    """
+    return (0.0, math.inf) if metric in ERRORS else SHARE
 
 
 def _correct(table: Predictions) -> Floats:

@@ -15,7 +15,7 @@ networks (a small CNN, 120 seeds, drawn 3 against 3): 3.4 %, plain bootstrap 9.7
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,8 @@ Interval = tuple[float, float]
 NUM_RESAMPLES = 2000
 CHUNK_NUMBERS = 2_000_000  # resampled indices held at once: 16 MB
 LARGEST_FREE = 1e5  # beyond these degrees of freedom Student and normal agree to 5 digits
+SHARE: Interval = (0.0, 1.0)  # the values a share can have
+ANY: Interval = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,27 @@ def proportion_interval(num_right: float, num_images: int, level: float = 0.95) 
 
     Reference: Wilson, "Probable inference", JASA 22 (1927).
     """
-    z = _student_quantile((1 + level) / 2, math.inf)
-    share = num_right / num_images
-    centre = (share + z * z / (2 * num_images)) / (1 + z * z / num_images)
-    half = z / (1 + z * z / num_images) * math.sqrt(share * (1 - share) / num_images + (z / (2 * num_images)) ** 2)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    return _wilson(num_right / num_images, num_images, _student_quantile((1 + level) / 2, math.inf))
+
+
+def _wilson(share: float, size: float, z: float) -> Interval:
+    centre = (share + z * z / (2 * size)) / (1 + z * z / size)
+    half = z / (1 + z * z / size) * math.sqrt(max(share * (1 - share), 0) / size + (z / (2 * size)) ** 2)
+    return _cut((min(centre - half, share), max(centre + half, share)), SHARE)
+
+
+def no_narrower(interval: Interval, share: float, num_images: int, level: float = 0.95) -> Interval:
+    """Return an interval of a score from 0 to 1, widened to Wilson's where it is narrower.
+
+    A bootstrap of a perfect score has no width, and one of a nearly perfect score too little.
+
+    Example:
+        >>> low, high = no_narrower((1.0, 1.0), 1.0, 50)
+        >>> round(low, 3), high
+        (0.929, 1.0)
+    """
+    low, high = proportion_interval(share * num_images, num_images, level)
+    return min(interval[0], low), max(interval[1], high)
 
 
 def bootstrap(
@@ -106,23 +124,51 @@ def _drawn_counts(
     return np.bincount(drawn.ravel(), minlength=size * num_groups).reshape(size, num_groups)
 
 
-def mean_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
-    """Return the interval of a variant's mean over seeds and images.
+def mean_interval(values: npt.ArrayLike, level: float = 0.95, *, possible: Interval | None = None) -> Interval:
+    """Return the interval of a variant's mean over seeds and images, cut to the values it can have.
 
-    With one seed it covers the choice of test images only.
+    With one seed it covers the choice of test images only. Shares have Wilson's interval for as many independent images
+    as would vary as much, so that it has a width when all are right and moves on evenly when one more is wrong. That
+    number is estimated with two more images that every seed gets right and two that none does (Agresti and Coull); for
+    one seed it is the number of images.
 
     Args:
         values: (S, N), the score of image n under the network of seed s.
+        possible: the least and the largest value of the score; by default 0 and 1 for a table of 0 and 1, else any.
+
+    Reference: Agresti and Coull, "Approximate is better than exact for interval estimation of binomial proportions",
+    The American Statistician 52 (1998).
     """
     table = np.asarray(values, dtype=float)
-    mean = float(table.mean())
-    if table.min() == table.max() and mean in {0.0, 1.0}:
-        return proportion_interval(mean * table.shape[1], table.shape[1], level)
+    possible = possible or _possible(table)
+    if possible == SHARE:
+        return _share_interval(table, level)
     parts = _Parts.of(table)
-    return _around(mean, *_variance(parts.images, [parts]), level)
+    return _cut(_around(float(table.mean()), *_variance(parts.images, [parts]), level), possible)
 
 
-def paired_difference(values_a: npt.ArrayLike, values_b: npt.ArrayLike, level: float = 0.95) -> Difference:
+def _possible(*tables: Floats) -> Interval:
+    return SHARE if all(np.isin(table, (0, 1)).all() for table in tables) else ANY
+
+
+def _share_interval(table: Floats, level: float) -> Interval:
+    num_seeds, num_images = table.shape
+    padded = _with_images(table, 1, 1, 0, 0)
+    parts, share = _Parts.of(padded), float(np.clip(padded.mean(), 0, 1))
+    variance, free = _variance(parts.images, [parts])
+    size = num_images * share * (1 - share) / (padded.shape[1] - 1) / variance
+    z = _student_quantile((1 + level) / 2, math.inf if num_seeds == 1 else free)
+    return _wilson(float(np.clip(table.mean(), 0, 1)), size, z)
+
+
+def _with_images(table: Floats, *values: float) -> Floats:
+    """A table (S, N) with further images, each of one value under every seed."""
+    return np.concatenate([table, np.tile(np.array(values, dtype=float), (len(table), 1))], axis=1)
+
+
+def paired_difference(
+    values_a: npt.ArrayLike, values_b: npt.ArrayLike, level: float = 0.95, *, possible: Interval | None = None
+) -> Difference:
     """Return how much variant A scores above variant B, over seeds and test images together.
 
     Images are paired: both variants saw the same ones, so an image's difficulty cancels. The mean is over the same
@@ -131,31 +177,63 @@ def paired_difference(values_a: npt.ArrayLike, values_b: npt.ArrayLike, level: f
     is on the safe side if luck is shared, and doubles the degrees of freedom. With one seed the interval covers the
     choice of test images only.
 
+    The interval of shares is taken with one more image that only A gets right and one that only B does (Bonett and
+    Price), so that it has a width where both are right everywhere, and lies within -1 to 1.
+
     Args:
         values_a: (S, N), the score of image n under A's network of seed s (1 or 0 for right or wrong).
         values_b: (S, N), the same of B, for the same seeds and images in the same order.
+        possible: the least and the largest value of the score; by default 0 and 1 for tables of 0 and 1, else any.
 
     Example:
         >>> right_a = np.tile([1, 1, 1, 1, 0], (3, 40))
-        >>> paired_difference(right_a, right_a).interval
-        (0.0, 0.0)
+        >>> low, high = paired_difference(right_a, right_a).interval
+        >>> round(low, 3), round(high, 3)
+        (-0.014, 0.014)
 
-    Reference: Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics 2 (1946).
+    References: Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics 2 (1946);
+    Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
+    Journal of Educational and Behavioral Statistics 37 (2012).
     """
     a, b = np.asarray(values_a, dtype=float), np.asarray(values_b, dtype=float)
     assert a.shape == b.shape and a.ndim == 2, "seeds and images of both variants must be aligned"
-    mean = float((a - b).mean())
-    return _difference(mean, *_variance(_Parts.of(a - b).images, [_Parts.of(a), _Parts.of(b)]), level)
+    mean, possible = float((a - b).mean()), possible or _possible(a, b)
+    if possible == SHARE:
+        a, b = _with_images(a, 1, 0), _with_images(b, 0, 1)
+    found = _difference(float((a - b).mean()), *_variance(_Parts.of(a - b).images, [_Parts.of(a), _Parts.of(b)]), level)
+    return replace(found, mean=mean, interval=_cut_difference(found.interval, possible))
 
 
-def fold_interval(scores: npt.ArrayLike, num_folds: int, level: float = 0.95) -> Interval:
-    """Return the interval of a mean over cross-validation runs (see `fold_difference`)."""
+def fold_interval(
+    scores: npt.ArrayLike,
+    num_folds: int,
+    level: float = 0.95,
+    *,
+    possible: Interval = ANY,
+    num_images: int | None = None,
+) -> Interval:
+    """Return the interval of a mean over cross-validation runs (see `fold_difference`).
+
+    Args:
+        num_images: the images of all folds; the interval of a share (`possible` 0 to 1) is no narrower than theirs.
+    """
     table = np.asarray(scores, dtype=float)
-    return _around(float(table.mean()), *_fold_variance(table, num_folds), level)
+    variance, free = _fold_variance(table, num_folds)
+    found = _cut(_around(float(table.mean()), variance, free, level), possible)
+    if possible != SHARE or num_images is None:
+        return found
+    mean = float(np.clip(table.mean(), 0, 1))
+    return no_narrower(found if variance else (mean, mean), mean, num_images, level)
 
 
 def fold_difference(
-    scores_a: npt.ArrayLike, scores_b: npt.ArrayLike, num_folds: int, level: float = 0.95
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    num_folds: int,
+    level: float = 0.95,
+    *,
+    possible: Interval = ANY,
+    num_images: int | None = None,
 ) -> Difference:
     """Return how much variant A scores above variant B over the same cross-validation runs.
 
@@ -164,12 +242,27 @@ def fold_difference(
 
     Args:
         scores_a: (R,), A's test score of each fold (and seed); `scores_b` the same of B.
+        num_images: the images of all folds; the variance of shares is at least that of a single image that only A
+            gets right and one that only B does.
 
     Reference: Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003); Bouckaert and
     Frank, "Evaluating the replicability of significance tests for comparing learning algorithms" (2004).
     """
     gains = np.asarray(scores_a, dtype=float) - np.asarray(scores_b, dtype=float)
-    return _difference(float(gains.mean()), *_fold_variance(gains, num_folds), level)
+    variance, free = _fold_variance(gains, num_folds)
+    if possible == SHARE and num_images is not None:
+        variance = max(variance, 2 / (num_images + 2) ** 2)
+    found = _difference(float(gains.mean()), variance, free, level)
+    return replace(found, interval=_cut_difference(found.interval, possible))
+
+
+def _cut(interval: Interval, possible: Interval) -> Interval:
+    return max(interval[0], possible[0]), min(interval[1], possible[1])
+
+
+def _cut_difference(interval: Interval, possible: Interval) -> Interval:
+    reach = possible[1] - possible[0]
+    return _cut(interval, (-reach, reach))
 
 
 @dataclass(frozen=True)
@@ -185,20 +278,22 @@ class _Parts:
         """Mean squares of the two-way table over S x N, so that images + seeds - residual estimates the variance."""
         num_seeds, num_images = table.shape
         mean, by_seed, by_image = table.mean(), table.mean(1), table.mean(0)
-        image_part = _sum_squares(by_image - mean) / (max(num_images - 1, 1) * num_images), num_images - 1
+        least = table.size * (1e-12 * float(np.abs(table).max())) ** 2  # rounding
+        image_part = _sum_squares(by_image - mean, least) / (max(num_images - 1, 1) * num_images), num_images - 1
         if num_seeds == 1 or num_images == 1:
             return cls(image_part, None, None)
         rest = table - by_seed[:, None] - by_image + mean
         num_free = (num_seeds - 1) * (num_images - 1)
         return cls(
             image_part,
-            (_sum_squares(by_seed - mean) / ((num_seeds - 1) * num_seeds), num_seeds - 1),
-            (_sum_squares(rest) / (num_free * table.size), num_free),
+            (_sum_squares(by_seed - mean, least) / ((num_seeds - 1) * num_seeds), num_seeds - 1),
+            (_sum_squares(rest, least) / (num_free * table.size), num_free),
         )
 
 
-def _sum_squares(values: Floats) -> float:
-    return float((values**2).sum())
+def _sum_squares(values: Floats, least: float) -> float:
+    found = float((values**2).sum())
+    return found if found > least else 0.0
 
 
 def _variance(images: tuple[float, float], variants: Sequence[_Parts]) -> tuple[float, float]:
@@ -229,16 +324,15 @@ def _fold_variance(values: Floats, num_folds: int) -> tuple[float, float]:
 
 
 def _difference(mean: float, variance: float, free: float, level: float) -> Difference:
-    if variance == 0 or free < 1:
-        probability = 0.5 if free < 1 else 0.5 + 0.5 * float(np.sign(mean))
-    else:
-        probability = _student_share(mean / math.sqrt(variance), free)
+    is_known = 0 < variance < math.inf and free >= 1
+    probability = _student_share(mean / math.sqrt(variance), free) if is_known else 0.5
     return Difference(mean, _around(mean, variance, free, level), probability)
 
 
 def _around(mean: float, variance: float, free: float, level: float) -> Interval:
-    if free < 1 or math.isinf(variance):
-        return -math.inf, math.inf
+    """Student's interval; values that do not vary at all say nothing of how they would."""
+    if free < 1 or variance == 0 or math.isinf(variance):
+        return ANY
     half = _student_quantile((1 + level) / 2, free) * math.sqrt(variance)
     return mean - half, mean + half
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from striate.base.errors import DivergedError
 
-from .interval import bootstrap, proportion_interval
+from .interval import bootstrap, no_narrower, proportion_interval
 
 Floats = npt.NDArray[np.floating]
 Array = npt.NDArray[Any]
@@ -91,7 +91,7 @@ def classification_scores(
         scores["auc"] = area_under_roc(true == 1, p[:, 1])
     return {
         **scores,
-        "intervals": _share_intervals(shares) | _confusion_intervals(true, said, num_classes),
+        "intervals": _share_intervals(shares) | _widened(_confusion_intervals(true, said, num_classes), scores),
         "confusion": confusion.tolist(),
         "per_class": _per_class(*parts, names),
         "calibration": bins,
@@ -120,16 +120,16 @@ def tag_scores(
     for k, row in enumerate(rows):
         row |= {"ap": average_precision(true[:, k], p[:, k]), "auc": area_under_roc(true[:, k], p[:, k])}
     bins = calibration(p.ravel(), true.ravel())
+    averages = {"num_images": len(true), "f1": _ratio(2 * hits.sum(), true.sum() + said.sum())}
     return {
-        "num_images": len(true),
+        **averages,
         "exact_match": _mean(exact),
-        "f1": _ratio(2 * hits.sum(), true.sum() + said.sum()),
         "macro_f1": _mean_defined(row["f1"] for row in rows),
         "mean_average_precision": _mean_defined(row["ap"] for row in rows),
         "auc": _mean_defined(row["auc"] for row in rows),
         "loss": _mean(losses),
         "ece": calibration_error(bins),
-        "intervals": _share_intervals({"exact_match": exact}) | _tag_intervals(true, said),
+        "intervals": _share_intervals({"exact_match": exact}) | _widened(_tag_intervals(true, said), averages),
         "per_class": rows,
         "calibration": bins,
     }
@@ -316,7 +316,13 @@ def _value_intervals(features: Mapping[str, npt.NDArray[np.floating]]) -> dict[s
         found = dict(zip(features, (counts @ table / len(table)).T, strict=True))
         return found | {"rmse": np.sqrt(found["rmse"])}
 
-    return _lists(bootstrap(np.arange(len(table)), means, "values"))
+    found = bootstrap(np.arange(len(table)), means, "values")
+    return _lists({name: ends for name, ends in found.items() if ends[0] < ends[1]})  # equal errors say nothing
+
+
+def _widened(intervals: Mapping[str, list[float]], scores: Mapping[str, Any]) -> dict[str, list[float]]:
+    num, known = scores["num_images"], {name: scores[name] for name in intervals}
+    return _lists({name: no_narrower((ends[0], ends[1]), known[name], num) for name, ends in intervals.items()})
 
 
 def _share_intervals(shares: Mapping[str, Array]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from striate.base.errors import ModelError
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.curves import generalisation_gap
-from striate.evaluate.influence import image_values
+from striate.evaluate.influence import image_values, possible
 from striate.evaluate.interval import (
     Difference,
     Interval,
@@ -107,20 +107,22 @@ class Comparison:
         if not trials:
             return None
         if self.folds:
-            return fold_interval([trial.reported for trial in trials.values()], self.folds)
-        return mean_interval(np.stack([trial.values for trial in trials.values()]))
+            scores = [trial.reported for trial in trials.values()]
+            return fold_interval(scores, self.folds, possible=possible(self.metric), num_images=self.num_images)
+        values = np.stack([trial.values for trial in trials.values()])
+        return mean_interval(values, possible=possible(self.metric))
 
     def difference(self, a: str, b: str) -> Difference | None:
         """Return variant A minus variant B over the runs both have finished; None when there are none."""
         of_a, of_b = self[a].scored, self[b].scored
-        keys = [key for key in of_a if key in of_b]
+        keys, ends = [key for key in of_a if key in of_b], possible(self.metric)
         if not keys:
             return None
         if self.folds:
             scores_a, scores_b = ([trials[key].reported for key in keys] for trials in (of_a, of_b))
-            return fold_difference(scores_a, scores_b, self.folds)
+            return fold_difference(scores_a, scores_b, self.folds, possible=ends, num_images=self.num_images)
         values_a, values_b = (np.stack([trials[key].values for key in keys]) for trials in (of_a, of_b))
-        return paired_difference(values_a, values_b)
+        return paired_difference(values_a, values_b, possible=ends)
 
 
 def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from striate.base.rundir import StudyDir
-from striate.evaluate.influence import image_values
+from striate.evaluate.influence import image_values, possible
 from striate.evaluate.interval import mean_interval
 from striate.evaluate.table import read_predictions
 
@@ -33,11 +33,11 @@ def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dic
     if not means:
         return {}
     best = (max if is_more_better else min)(means, key=means.__getitem__)
-    intervals = {name: mean_interval(values[name]) for name in means}
+    intervals = {name: mean_interval(values[name], possible=possible(task["monitor"])) for name in means}
     low, high = intervals[best]
     lost = [name for name, own in intervals.items() if (own[1] < low if is_more_better else own[0] > high)]
     say, side = Wording(task["monitor"], task.get("unit", "")), "below" if is_more_better else "above"
-    shown = {name: list(say.possible(own)) for name, own in intervals.items()}
+    shown = {name: list(own) for name, own in intervals.items()}
     return {
         name: {
             "seeds": len(seeds),

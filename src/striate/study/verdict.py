@@ -22,7 +22,6 @@ from .compare import Comparison, Entrant, compare
 from .learning import learning_curve
 from .render import render
 from .sentences import sentences
-from .wording import Wording
 
 __all__ = ["decide", "render", "select", "verdict_of"]
 
@@ -119,8 +118,6 @@ def _better(difference: Difference, mode: str) -> float:
 
 def _variant(found: Comparison, entrant: Entrant) -> dict[str, Any]:
     interval = found.interval(entrant.name)
-    if interval is not None:
-        interval = Wording(found.metric).possible(interval)
     return {
         "name": entrant.name,
         "text": entrant.text,

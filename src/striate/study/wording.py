@@ -62,10 +62,6 @@ class Wording:
             return f"{low} to {high} points" if is_change else f"{low}% to {high}%"
         return f"{low} to {high}{self._unit(interval[0])}"
 
-    def possible(self, interval: tuple[float, float]) -> tuple[float, float]:
-        """Return an interval of a score cut to values it can have: Student's knows no 0 and 100 %."""
-        return (max(0.0, interval[0]), min(1.0, interval[1])) if self.is_share else interval
-
     def _number(self, value: float | None) -> str:
         if value is None or not math.isfinite(value):
             return "n/a"
