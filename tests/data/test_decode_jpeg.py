@@ -5,6 +5,7 @@ import io
 import numpy as np
 import numpy.typing as npt
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import encoded, photo
@@ -44,7 +45,12 @@ files = st.builds(
 
 
 def assert_same(data: bytes, short_side_px: int | None) -> None:
+    """Pillow's pixels, and refused where Pillow refuses them, or libjpeg complains and rows are missing."""
     ours, theirs = by_striate(data, short_side_px), by_pillow(data, short_side_px)
+    if ours is None and theirs is not None:
+        with pytest.raises(ValueError, match=r"\w"):
+            simplejpeg.decode_jpeg(data, "GRAY")
+        return
     assert (ours is None) == (theirs is None)
     if ours is not None and theirs is not None:
         assert np.array_equal(ours, theirs)

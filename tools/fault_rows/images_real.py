@@ -85,7 +85,7 @@ def _copies(bench: Bench, out: str) -> list[str]:
 
 
 def _extensions() -> tuple[str, ...]:
-    from striate.data.decode import EXTENSIONS
+    from striate.data.format import EXTENSIONS
 
     return EXTENSIONS
 

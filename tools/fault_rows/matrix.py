@@ -7,6 +7,7 @@ from .sheet import Row
 GROUPS = (
     "images_broken",
     "images_odd",
+    "images_damaged",
     "folders_odd",
     "images_real",
     "labels_folders",

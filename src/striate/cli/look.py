@@ -185,7 +185,8 @@ def predict(
     files = [file for path in images for file in folders.get(path, [path])]
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
     bad: list[DataError] = []
-    found, temperature = predictor(files, bad), predictor.temperature
+    doubtful: list[DataError] = []
+    found, temperature = predictor(files, bad, doubtful), predictor.temperature
     if bad and on_bad == "stop":
         raise combined(bad)
     if temperature != 1 and not as_json:
@@ -198,8 +199,11 @@ def predict(
             best = sorted(one.probabilities.items(), key=lambda item: -item[1])[:top]
             says = ", ".join(f"{name} {value:.3f}" for name, value in best)
         lines.append(f"{shown(one.id)}: {says}")
+    for problem in doubtful:
+        say(f"warning: {problem}")
     for problem in bad:
         say(f"skipped: {problem}")
     document = {"command": "predict", "temperature": temperature, "predictions": [one.to_json() for one in found]}
+    document["doubtful"] = [{"id": str(problem.where), "text": problem.what} for problem in doubtful]
     document["skipped"] = [problem.where for problem in bad]
     o.give(document, "\n".join(lines), as_json)

@@ -20,6 +20,7 @@ from .subset import take
 
 MAX_TURNED = 30_000  # beyond, turned and cropped copies are looked for on request only: the time grows with N x N
 TINY_PX, LONG = 16, 5.0
+ABOUT_PIXELS = ("damaged",)  # kinds of findings that say that scores are of other pixels than the images'
 
 
 def prescan(dataset: Dataset, progress: Progress | None = None) -> Findings:
@@ -89,6 +90,7 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
         odd = [dataset.ids[index] for index, probe in usable if is_odd(dataset.ids[index], probe, dataset.channels)]
         if odd:
             yield Finding(kind, severity, tuple(odd), f"{plural(len(odd), 'picture')} {text}: {listed(odd)}")
+    yield from _complaints(dataset, seen)
     flat = [dataset.ids[index] for index, _ in usable if seen.is_decoded[index] and _is_constant(seen, index)]
     if flat:
         text = f"{plural(len(flat), 'picture')} of one colour only: {listed(flat)}"
@@ -97,6 +99,15 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     if unseen > 0:
         text = f"{plural(unseen, 'file')} looked at by header only"
         yield Finding("unchecked", "note", (), text, "use check --full to decode them all")
+
+
+def _complaints(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
+    """Yield a finding on pictures that were read, but not without a complaint of the decoder."""
+    said = {dataset.ids[index]: probe.complaint for index, probe in enumerate(seen.probes) if probe.complaint}
+    if said:
+        which = listed([f"{shown(name, 80)} ({complaint})" for name, complaint in said.items()])
+        text = f"{plural(len(said), 'image')} may be damaged, the decoder complained: {which}"
+        yield Finding("damaged", "warning", tuple(said), text, "look at them, and replace or remove what is damaged")
 
 
 def _is_constant(seen: Scan, index: int) -> bool:

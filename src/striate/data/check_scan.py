@@ -27,7 +27,7 @@ from .decode import Probe
 from .sample import Dataset, ImageU8
 from .sources.images import FileImages
 
-VERSION = 2  # part of the cache key: raise it when a number below changes its meaning
+VERSION = 3  # part of the cache key: raise it when a number below changes its meaning
 THUMB_PX = 32
 SHORT_SIDE_PX = 64  # a JPEG is decoded no larger than this needs: the whole stream is read all the same
 MAX_DECODED, MAX_TIME_S = 50_000, 60.0
@@ -222,10 +222,7 @@ def _load(path: Path) -> tuple[list[str], list[str], Scan]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             rows = json.loads(archive["texts"].tobytes())
-            probes = [
-                Probe(kind, mode, (size[0], size[1]), frames, orientation, problem)
-                for _, _, kind, mode, size, frames, orientation, problem in rows
-            ]
+            probes = [Probe(kind, mode, (size[0], size[1]), *rest) for _, _, kind, mode, size, *rest in rows]
             found = Scan(probes, archive["digests"], archive["thumbs"], archive["statistics"], archive["is_decoded"])
         return [row[0] for row in rows], [row[1] for row in rows], found
     except Exception:  # missing or damaged: it can be made again

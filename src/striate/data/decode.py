@@ -1,13 +1,12 @@
 """The one door through which picture files come in: full load, upright, eight bits, one or three channels.
 
-Pillow reads; the pixels of a flawless JPEG come from simplejpeg.
+Pillow reads; the pixels of a JPEG come from simplejpeg, which also tells what the decoder complains of.
 """
 
 import io
 import re
 import warnings
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,14 +23,17 @@ from PIL import (
 
 from striate.base.errors import DataError
 
-from .decode_jpeg import flawless
+from .checksums import broken
+from .decode_jpeg import flawless, listen, missing_rows
+from .format import expected_format, sniff
+from .jpeg_stream import silent_damage
 from .sample import ImageU8
 
-VERSION = 1  # part of every cache key: raise it when a decoded pixel changes
+VERSION = 2  # part of every cache key: raise it when a decoded pixel changes
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 1 << 30
 STRIP_PIXELS = 1 << 22
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+FIX_DOUBTFUL = "look at it, and replace or remove it if it is damaged"
 ORIENTATION_TAG = 0x0112
 
 # Plugin classes are called directly: `Image.open` would try every parser it has, and warn of large pictures
@@ -44,50 +46,16 @@ _READERS: dict[str, Any] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffImagePlugin.TiffImageFile,
 }
-_MAGIC = (
-    ("JPEG", rb"\xff\xd8\xff"),
-    ("PNG", rb"\x89PNG\r\n\x1a\n"),
-    ("WebP", rb"RIFF....WEBP"),
-    ("GIF", rb"GIF8[79]a"),
-    ("BMP", rb"BM.{12}(?:[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00)"),
-    ("TIFF", rb"II\*\x00|MM\x00\*|II\+\x00|MM\x00\+"),
-    ("PSD", rb"8BPS"),
-    ("EPS", rb"%!PS|\xc5\xd0\xd3\xc6"),
-    ("PDF", rb"%PDF"),
-    ("FITS", rb"SIMPLE  ="),
-    ("AVIF or HEIC", rb"....ftyp(?:avi[fs]|hei[cfmsx]|he[iv][cmsx]|mi[af]1|msf1)"),
-    ("JPEG 2000", rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"),
-    ("JPEG XL", rb"\xff\x0a|\x00\x00\x00\x0cJXL "),
-    ("icon", rb"\x00\x00[\x01\x02]\x00[\x01-\xff]\x00"),
-    ("netpbm", rb"P[1-7][\s]"),
-    ("DICOM", rb".{128}DICM"),
-    ("OpenEXR", rb"v/1\x01"),
-    ("HDF5", rb"\x89HDF"),
-    ("NumPy", rb"\x93NUMPY"),
-    ("zip", rb"PK\x03\x04"),
-    ("gzip", rb"\x1f\x8b"),
-    ("SVG", rb"\s*(?:<\?xml[^>]*>\s*)?<svg"),
-    ("an HTML page", rb"\s*<(?:!doctype html|html|head|body|!--)"),
-    ("XML", rb"\s*<\?xml"),
-    ("JSON", rb"\s*[{\[]\s*[\"{\[\]}]"),
-    ("a Git LFS pointer", rb"version https://git-lfs"),
-)
-_FORMATS = tuple((name, re.compile(magic, re.DOTALL | re.IGNORECASE)) for name, magic in _MAGIC)
 _GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 _COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-_EXTENSION_FORMAT = {
-    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
-    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
-    ".png": "PNG",
-    ".webp": "WebP",
-    ".gif": "GIF",
-    ".bmp": "BMP",
-}
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one full decode said of a file; `problem` is empty when it can be used."""
+    """What one full decode said of a file; `problem` is empty when it can be used.
+
+    `complaint` is what the decoder says of pixels that it read all the same: they may be damaged.
+    """
 
     format: str = ""
     mode: str = ""
@@ -95,6 +63,7 @@ class Probe:
     frames: int = 1
     orientation: int = 1
     problem: str = ""
+    complaint: str = ""
 
     @property
     def channels(self) -> int:
@@ -137,9 +106,23 @@ def decode_bytes(
     max_pixels: int = MAX_PIXELS,
 ) -> ImageU8:
     """Return the picture in `data` like `decode`; `name` is for the message, its extension for the format rule."""
+    return decode_heard(data, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels)[0]
+
+
+def decode_heard(
+    data: bytes,
+    *,
+    name: str,
+    channels: int | None = None,
+    short_side_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[ImageU8, str]:
+    """Return the picture in `data` like `decode_bytes`, and what speaks for damage ("" for nothing)."""
     try:
         pixels = flawless(data, channels, short_side_px, max_pixels)
-        return _pixels(_open_whole(data, name, max_pixels), channels, short_side_px) if pixels is None else pixels
+        if pixels is not None:
+            return pixels, silent_damage(data)
+        return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px)
     except _Unusable as problem:
         raise DataError(str(problem), where=name, fix="replace or remove this file") from problem
 
@@ -158,9 +141,13 @@ def examine(
         opened = _open_whole(data, name, max_pixels)
         probe = _describe(opened)
         pixels = flawless(data, channels, short_side_px, max_pixels)
-        return probe, _pixels(opened, channels, short_side_px) if pixels is None else pixels
+        if pixels is None:
+            pixels, complaint = _pixels(opened, data, channels, short_side_px)
+        else:
+            complaint = silent_damage(data)
+        return replace(probe, complaint=complaint), pixels
     except _Unusable as problem:
-        return Probe(probe.format, probe.mode, probe.size_hw, probe.frames, probe.orientation, str(problem)), None
+        return replace(probe, problem=str(problem)), None
 
 
 def header(path: Path) -> Probe:
@@ -197,31 +184,11 @@ def _check_regular(path: Path) -> None:
         raise DataError("file is larger than 1 GiB", where=path, fix="replace or remove this file")
 
 
-def sniff(data: bytes) -> str:
-    """Return the format of a file by its first bytes, or "" when they are of no known kind.
-
-    Example:
-        >>> sniff(b"GIF89a..."), sniff(b"<html><body>404"), sniff(b"hello")
-        ('GIF', 'an HTML page', '')
-    """
-    head = data[:512]
-    return next((name for name, magic in _FORMATS if magic.match(head)), "")
-
-
-def expected_format(name: str) -> str:
-    """Return the format that a file's extension promises, or "".
-
-    Example:
-        >>> expected_format("a/b.JPG"), expected_format("notes.txt")
-        ('JPEG', '')
-    """
-    return _EXTENSION_FORMAT.get(Path(name).suffix.lower(), "")
-
-
 def _open_whole(data: bytes, name: str, max_pixels: int) -> Image.Image:
     opened = _open(io.BytesIO(data), name, max_pixels)
-    if opened.format == "PNG":
-        _check_png(data)
+    problem = broken(_format_name(opened), opened, data)
+    if problem:
+        raise _Unusable(problem)
     return opened
 
 
@@ -254,23 +221,6 @@ def _check_format(head: bytes, found: str, suffix: str) -> None:
         raise _Unusable(f"format not allowed: TIFF behind {suffix}")
 
 
-def _check_png(data: bytes) -> None:
-    """Compare the checksums of the chunks that hold the picture; Pillow skips those of the pixel data."""
-    at = 8
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        end = at + 8 + length
-        kind = data[at + 4 : at + 8]
-        if end + 4 > len(data):
-            break
-        if kind[0:1].isupper() and zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise _Unusable(f"damaged: the checksum of its {kind.decode('latin-1')} chunk is wrong")
-        if kind == b"IEND":
-            return
-        at = end + 4
-    raise _Unusable("image file is truncated")
-
-
 def _describe(opened: Image.Image) -> Probe:
     try:
         frames = int(getattr(opened, "n_frames", 1))
@@ -285,21 +235,39 @@ def _describe(opened: Image.Image) -> Probe:
     )
 
 
-def _pixels(opened: Image.Image, channels: int | None, short_side_px: int | None) -> ImageU8:
+def _pixels(opened: Image.Image, data: bytes, channels: int | None, short_side_px: int | None) -> tuple[ImageU8, str]:
     if opened.mode not in _GREY_MODES | _COLOUR_MODES:
         kind = {"I": "32-bit integer", "F": "floating-point"}.get(opened.mode, f"{opened.mode}-mode")
         raise _Unusable(f"{kind} pictures have no fixed range: save it with 8 or 16 bits")
     wanted = channels or (1 if opened.mode in _GREY_MODES else 3)
+    stored, complaint = _listened(opened, data, short_side_px)
     try:
-        if short_side_px:
-            opened.draft("", (short_side_px, short_side_px))
-        opened.load()  # never verify(): it accepts half a JPEG
-        pixels = _convert(opened, wanted)
+        pixels = _convert(_loaded(opened, short_side_px) if stored is None else stored, wanted)
         # a TIFF is turned by Pillow as it loads, and its tag is gone by then
         upright = _UPRIGHT.get(_orientation(opened), lambda same: same)(pixels)
     except Exception as problem:
         raise _Unusable(f"damaged: {_reason(problem)}") from problem
-    return np.ascontiguousarray(upright)
+    return np.ascontiguousarray(upright), complaint
+
+
+def _listened(opened: Image.Image, data: bytes, short_side_px: int | None) -> tuple[Image.Image | None, str]:
+    """The picture of a JPEG as simplejpeg reads it, None where Pillow must, and the complaint about its pixels."""
+    if opened.format != "JPEG":
+        return None, ""
+    pixels, complaint = listen(data, short_side_px)
+    lost = missing_rows(data, complaint) if complaint else ""
+    if lost:
+        raise _Unusable(f"damaged: {lost} ({complaint})")
+    if pixels is None:
+        return None, complaint or silent_damage(data)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), silent_damage(data)
+
+
+def _loaded(opened: Image.Image, short_side_px: int | None) -> Image.Image:
+    if short_side_px:
+        opened.draft("", (short_side_px, short_side_px))
+    opened.load()  # never verify(): it accepts half a JPEG
+    return opened
 
 
 def _convert(image: Image.Image, channels: int) -> ImageU8:

@@ -1,6 +1,7 @@
 """A run folder becomes a function from pictures to predictions."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
-from striate.data.decode import decode
+from striate.data.decode import FIX_DOUBTFUL, decode_heard, read_bytes
 from striate.data.geometry import Geometry
 from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
@@ -115,12 +116,17 @@ class Predictor:
         return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run))
 
     def __call__(
-        self, pictures: Sequence[Path | str | ImageU8], bad: list[DataError] | None = None
+        self,
+        pictures: Sequence[Path | str | ImageU8],
+        bad: list[DataError] | None = None,
+        doubtful: list[DataError] | None = None,
     ) -> list[Prediction]:
         """Return a prediction for each picture: a path, or (H, W, C) uint8 pixels.
 
         Args:
             bad: gets the errors of files that cannot be read, whose predictions are left out.
+            doubtful: gets what a decoder complained of in files that are predicted all the same and may be damaged;
+                without it, each is a Python warning.
 
         Raises:
             DataError: files cannot be read and `bad` is not given; the message names them.
@@ -131,7 +137,7 @@ class Predictor:
             names, squares = [], []
             for number, picture in enumerate(pictures[start : start + BATCH], start):
                 try:
-                    squares.append(self.square(picture))
+                    squares.append(self.square(self._heard(picture, doubtful)))
                     names.append(self._id(picture, number))
                 except DataError as problem:
                     problems.append(problem)
@@ -143,10 +149,27 @@ class Predictor:
 
     def square(self, picture: Path | str | ImageU8) -> ImageU8:
         """Return the stored square (S, S, C) of a picture: decoded, upright, fitted."""
-        geometry = self.geometry
-        if not isinstance(picture, np.ndarray):
-            picture = decode(Path(picture), channels=geometry.channels, short_side_px=geometry.store_px)
-        return geometry.to_store(picture if picture.ndim == 3 else picture[:, :, None])
+        pixels = self._heard(picture)
+        return self.geometry.to_store(pixels if pixels.ndim == 3 else pixels[:, :, None])
+
+    @property
+    def short_side_px(self) -> int:
+        """The shorter side that a decoder must deliver at least."""
+        return self.geometry.store_px
+
+    def _heard(self, picture: Path | str | ImageU8, doubtful: list[DataError] | None = None) -> ImageU8:
+        """The pixels of a picture; what its decoder complains of goes to `doubtful`, or is a warning."""
+        if isinstance(picture, np.ndarray):
+            return picture
+        path = Path(picture)
+        pixels, complaint = decode_heard(
+            read_bytes(path), name=str(path), channels=self.geometry.channels, short_side_px=self.short_side_px
+        )
+        if complaint and doubtful is not None:
+            doubtful.append(DataError(f"may be damaged: {complaint}", where=path, fix=FIX_DOUBTFUL))
+        elif complaint:
+            warnings.warn(f"{path} may be damaged, the decoder complained: {complaint}", stacklevel=4)
+        return pixels
 
     @torch.inference_mode()
     def outputs(self, squares: Sequence[ImageU8]) -> torch.Tensor:

@@ -8,7 +8,6 @@ from torch import nn
 
 from striate.base.choose import choose
 from striate.base.errors import ModelError
-from striate.data.decode import decode
 from striate.data.geometry import Geometry
 from striate.data.sample import ImageU8
 from striate.model import zoo
@@ -41,12 +40,16 @@ class Pretrained(Predictor):
         super().__init__(network, task, geometry, preset.mean, preset.std)
         self.preset, self.loaded = preset, loaded
 
+    @property
+    def short_side_px(self) -> int:
+        """The shorter side that a decoder must deliver at least."""
+        return self.preset.resize
+
     def square(self, picture: Path | str | ImageU8) -> ImageU8:
         """Return the centre square (size, size, C) of a picture."""
         preset = self.preset
-        if isinstance(picture, Path | str):
-            picture = decode(Path(picture), channels=self.geometry.channels, short_side_px=preset.resize)
-        image_u8 = picture if picture.ndim == 3 else picture[:, :, None]
+        pixels = self._heard(picture)
+        image_u8 = pixels if pixels.ndim == 3 else pixels[:, :, None]
         height, width = image_u8.shape[:2]
         side = max(1, round(min(height, width) * preset.size / preset.resize))
         top, left = (height - side) // 2, (width - side) // 2

@@ -12,6 +12,7 @@ from striate.base.files import sha256, write_json
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
+from striate.data.check import ABOUT_PIXELS, prescan
 from striate.data.geometry import Geometry
 from striate.data.sample import SPLITS, Dataset
 from striate.data.store import open_store
@@ -53,7 +54,7 @@ def evaluate_run(
     """
     run, progress = _finished(path), progress or Progress()
     info = run.info()
-    dataset = reopen(run) if where is None else _other(where, info)
+    dataset = reopen(run) if where is None else _other(where, info, progress)
     split = split or ("all" if where is not None and "test" in dataset.made_splits else "test")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
     if split != "all":
@@ -130,7 +131,7 @@ def _finished(path: Path) -> RunDir:
     return run
 
 
-def _other(where: str, info: dict[str, Any]) -> Dataset:
+def _other(where: str, info: dict[str, Any], progress: Progress) -> Dataset:
     options = {
         name: info["dataset"]["options"][name]
         for name in ("target", "task", "separator")
@@ -143,6 +144,9 @@ def _other(where: str, info: dict[str, Any]) -> Dataset:
         differing = ", ".join(odd[:5]) or "the order"
         what = f"its classes are not the run's ({len(found.names)} here, {len(names)} there; differing: {differing})"
         raise DataError(what, where=where, fix="name the class folders as in training")
+    for item in prescan(dataset, progress):
+        if item.kind in ABOUT_PIXELS:
+            progress.line(f"{item.severity}: {item.text}")
     return dataset
 
 

@@ -14,7 +14,7 @@ from striate.base.choose import choose
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
-from ..decode import EXTENSIONS
+from ..format import EXTENSIONS
 from ..sample import SPLITS, Dataset, Target
 from .folder import SPLIT_NAMES, sampled_channels
 from .images import FileImages

@@ -8,7 +8,7 @@ from pathlib import Path
 from striate.base.errors import DataError
 from striate.base.text import shown
 
-from ..decode import EXTENSIONS
+from ..format import EXTENSIONS
 
 NOT_PICTURES = "files that are not pictures by their name"
 NUM_NAMED = 4
