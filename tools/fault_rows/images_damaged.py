@@ -19,12 +19,9 @@ def ended_jpeg(bench: Bench) -> str:
             name = f"cat/{kind}{share}.jpg"
             put(data / name, whole[: len(whole) * share // 100] + END)
             refused.add(name)
-        for name, at, part in (
-            (f"dog/{kind}-zeros.jpg", 60, bytes(300)),
-            (f"dog/{kind}-end.jpg", 95, b"\x12\x34" * 60),
-        ):
-            start = len(whole) * at // 100
-            put(data / name, whole[:start] + part + whole[start + len(part) :])
+        for length in (40, 600):
+            name, start = f"dog/{kind}{length}.jpg", len(whole) * 6 // 10
+            put(data / name, whole[:start] + bytes(length) + whole[start + length :])
             doubtful.add(name)
     put(data / "cat" / "padded.jpg", encoded(photo("padded"), "JPEG")[:-2] + bytes(40) + END)
     found = json.loads(bench.works("check", data, "--out", "sheet", "--json").out)["findings"]
