@@ -11,6 +11,7 @@ from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir, kind_of
 from striate.base.text import duration, plural, shown
 from striate.data import open_dataset
+from striate.data.open import name_of
 from striate.data.sample import Dataset
 from striate.model.blueprint import Blueprint
 from striate.model.zoo import blueprint
@@ -120,10 +121,10 @@ class Study:
 
 
 def train(
-    data: Dataset | str, model: "Model | None" = None, recipe: "str | Recipe" = "regularized", **options: Any
+    data: Dataset | str | Path, model: "Model | None" = None, recipe: "str | Recipe" = "regularized", **options: Any
 ) -> Run:
     """Train one network; see `striate.run.execute.train` for the options. Writes the report too."""
-    dataset = open_dataset(data) if isinstance(data, str) else data
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
     name = recipe if isinstance(recipe, str) else "custom"
     from striate.run.recipe import named
 
@@ -131,12 +132,14 @@ def train(
     return Run(train_run(dataset, settings.network_or(model), settings, recipe_name=name, **options))
 
 
-def study(data: Dataset | str, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any) -> Study:
+def study(
+    data: Dataset | str | Path, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any
+) -> Study:
     """Compare variants (by default the ladder) and decide; see `striate.study.execute.study` for the options."""
     from striate.study.execute import study as carry_out
     from striate.study.plan import ladder
 
-    dataset = open_dataset(data) if isinstance(data, str) else data
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
     dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
     found = Study(carry_out([dataset], variants or ladder(), seeds=seeds, **_with_path(options)))
     found.report()
@@ -215,7 +218,7 @@ def study_ladder(
     if has_curve:
         num_train = len(open_dataset(where, **opening | ({"folds": folds, "fold": 0} if folds else {})).splits["train"])
         variants = with_learning_curve(variants, "regularized", num_train)
-    name = f"study-{Path(where.split('?')[0].replace(':', '-')).name}"
+    name = f"study-{name_of(where)}"
     return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
 
 
@@ -226,7 +229,7 @@ def study_file(path: Path, *, seeds: int | None = None, **options: Any) -> Study
     from striate.study.plan import read_plan
 
     table, variants = read_plan(path)
-    if table.data is None:
+    if table.data is None or not table.data.strip():
         raise SettingsError("no data named", where=f"{path}: data", fix='add data = "FOLDER"')
     where = (
         table.data

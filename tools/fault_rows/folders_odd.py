@@ -5,6 +5,7 @@ import io
 import json
 import os
 import unicodedata
+from typing import Any
 
 from .bench import Bench, drop_rights, expect
 from .pictures import SMALL, encoded, pixels, put, write_tree
@@ -41,22 +42,58 @@ def links(bench: Bench) -> str:
     unreadable(bench)
     data = bench.folder / "data"
     put(bench.folder / "outside" / "o.png", encoded(pixels("o")))
+    put(bench.folder / "outside.png", encoded(pixels("p")))
     (data / "cat" / "gone.png").symlink_to("nowhere.png")
     (data / "cat" / "loop").symlink_to("..")
     (data / "cat" / "self.png").symlink_to("self.png")
-    (data / "cat" / "out.png").symlink_to(bench.folder / "outside" / "o.png")
+    (data / "cat" / "out.png").symlink_to(bench.folder / "outside.png")
     (data / "dog" / "outside").symlink_to(bench.folder / "outside")
     (data / "dog" / "folder.jpg").mkdir()
     put(data / "dog" / "folder.jpg" / "inner.png", encoded(pixels("inner")))
     found = json.loads(bench.works("check", data, "--out", "sheet", "--json").out)
-    expect(found["dataset"]["images"] == 28, f"{found['dataset']['images']} images, not 28")
-    note = next((note for note in found["dataset"]["notes"] if note.startswith("left out")), "")
-    for what in ("broken links", "links in a circle", "lead out of the folder", "folders named like a picture"):
-        expect(what in note, f"{what!r} is not counted: {note!r}")
-    bench.works("train", data, *SMALL, "--out", "run")
+    expect(found["dataset"]["images"] == 30, f"{found['dataset']['images']} images, not 28 and 2 by links")
+    said = left_out(found)
+    wanted = {"2 broken links": "warning", "1 link in a circle": "note", "1 folder named like an image": "warning"}
+    expect(said == wanted, f"left out: {said}")
+    outcome = bench.works("train", data, *[word for word in SMALL if word != "-q"], "--out", "run")
+    warned = [line for line in outcome.err.split("\n") if line.startswith("warning: left out")]
+    expect(len(warned) == 2 and "cat/gone.png" in warned[0] + warned[1], f"train warns of {warned}")
+    (data / "eel").symlink_to(bench.folder / "outside")
+    bench.works("train", data, *SMALL, "--out", "three", "--on-bad", "skip")
+    names = json.loads((bench.folder / "three" / "run.json").read_text())["task"]["names"]
+    expect(names == ["cat", "dog", "eel"], f"a class that is a link: {names}")
+    (data / "eel").unlink()
     os.mkfifo(data / "cat" / "pipe.png")
     bench.refuses(3, "train", data, *SMALL, "--out", "other", names=["pipe.png"])
-    return note
+    return "followed, loops cut"
+
+
+def left_out(found: dict[str, Any]) -> dict[str, str]:
+    """Return what a check says was left out, and how severe that is."""
+    items = [item for item in found["findings"] if item["kind"] == "left_out"]
+    return {item["text"].removeprefix("left out: ").partition(" (")[0]: item["severity"] for item in items}
+
+
+def places(bench: Bench) -> str:
+    data = write_tree(bench.folder / "home" / "data")
+    (bench.folder / "link").symlink_to(data)
+    ways = [(".", data), ("./", data), ("..", data / "cat"), ("../data", data), ("~/data", data), (data, data)]
+    ways += [
+        ("link", bench.folder),
+        ("link/", bench.folder),
+        ("home/data", bench.folder),
+        ("./home/data/", bench.folder),
+    ]
+    for count, (way, current) in enumerate(ways):
+        options = {"before": lambda current=current: os.chdir(current), "env": {"HOME": str(bench.folder / "home")}}
+        sheet = bench.folder / "sheets" / str(count)
+        found = json.loads(bench.works("check", way, "--out", sheet, "--json", "-q", **options).out)["dataset"]
+        expect(found["images"] == 28 and list(found["classes"]) == ["cat", "dog"], f"{way}: {found['images']} images")
+    bench.works("train", ".", *SMALL, "--out", bench.folder / "run", before=lambda: os.chdir(data))
+    bench.works("evaluate", "run", "-q")
+    for words in (("train", ""), ("check", " "), ("check", "link", "--root", ""), ("predict", "run", "")):
+        bench.refuses(2, *words, names=["argument"])
+    return f"{len(ways)} ways to say it"
 
 
 def junk(bench: Bench) -> str:
@@ -65,13 +102,14 @@ def junk(bench: Bench) -> str:
         put(data / name, b"junk")
     for name in (".ipynb_checkpoints", "@eaDir", "__MACOSX"):
         put(data / name / "00-checkpoint.png", encoded(pixels(name)))
-    found = json.loads(bench.works("check", data, "--out", "sheet", "--json").out)["dataset"]
+    document = json.loads(bench.works("check", data, "--out", "sheet", "--json").out)
+    found = document["dataset"]
     expect(list(found["classes"]) == ["cat", "dog"], f"classes {list(found['classes'])}")
     expect(found["images"] == 28, f"{found['images']} images")
-    note = next((note for note in found["notes"] if note.startswith("left out")), "")
-    expect("8 system or hidden" in note and "1 file" in note, f"counted as {note!r}")
+    said = left_out(document)
+    expect(said == {"8 hidden or system files and folders": "note", "1 file that is not an image": "note"}, f"{said}")
     bench.works("train", data, *SMALL, "--out", "run")
-    return note
+    return ", ".join(said)
 
 
 def names(bench: Bench) -> str:
@@ -103,6 +141,7 @@ def names(bench: Bench) -> str:
 
 ROWS = (
     Row("A13", "unreadable, links broken, circular, leading out; a pipe", links),
+    Row("A13p", "the data as ., .., ~, link, relative, absolute; an empty argument", places),
     Row("A14", "system junk among the pictures", junk),
     Row("A15", "odd file and class names", names),
 )

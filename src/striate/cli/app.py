@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
-from striate.base.errors import Terminated, UserError
+from striate.base.errors import SettingsError, Terminated, UserError
 from striate.base.progress import say
 from striate.base.text import shown
 
@@ -80,6 +81,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code: 0 ok, 1 our bug, 2 usage, 3 data, 4 model, 5 resource, ..."""
     is_debug = "--debug" in arguments
     try:
+        _refuse_empty(arguments)
         _invoke(arguments)
         sys.stdout.flush()
         return 0
@@ -116,6 +118,19 @@ def _invoke(arguments: list[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("striate", arguments) as context:
         command.invoke(context)
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse an argument without text, as an unset variable of a shell leaves it: as a path it would mean `.`.
+
+    Raises:
+        SettingsError: with the place of the argument.
+    """
+    for place, argument in enumerate(arguments):
+        if not argument.strip() or re.fullmatch(r"--[a-z-]+=\s*", argument):
+            after = f" after {arguments[place - 1]}" if place else ""
+            name = f"{argument.strip()} has no value" if argument.strip() else f"an empty argument{after}"
+            raise SettingsError(name, where=f"argument {place + 1}", fix="write what is meant; . is the current folder")
 
 
 def _usage_line(problem: typer.TyperException) -> str:

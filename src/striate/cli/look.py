@@ -181,7 +181,7 @@ def predict(
     is_published = run.startswith(pretrained.PREFIX)
     if (weights or preset) and not is_published:
         raise SettingsError("--weights and --preset go with imagenet:NAME", where=run, fix="leave them out")
-    folders = {path: [path / name for name in Walk(path).files(path)] for path in images if path.is_dir()}
+    folders = {path: [path / name for name in Walk(path).images()] for path in images if path.is_dir()}
     files = [file for path in images for file in folders.get(path, [path])]
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
     bad: list[DataError] = []

@@ -15,7 +15,6 @@ from .check_scan import Scan, scan
 from .decode import Probe, expected_format
 from .finding import SEVERITIES, Finding, Findings, listed
 from .sample import Dataset
-from .sources.walk import NOT_PICTURES
 from .subset import take
 
 MAX_TURNED = 30_000  # beyond, turned and cropped copies are looked for on request only: the time grows with N x N
@@ -32,7 +31,14 @@ def prescan(dataset: Dataset, progress: Progress | None = None) -> Findings:
     """
     seen = scan(dataset, progress=progress)
     return _findings(
-        seen, [*_file_findings(dataset, seen), *leak_findings(dataset, seen), *class_findings(dataset)], dataset.ids
+        seen,
+        [
+            *_left_out_findings(dataset),
+            *_file_findings(dataset, seen),
+            *leak_findings(dataset, seen),
+            *class_findings(dataset),
+        ],
+        dataset.ids,
     )
 
 
@@ -54,7 +60,8 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
         *class_findings(dataset),
         *group_findings(dataset),
         *shortcut_findings(dataset, seen),
-        *(Finding("layout", "note", dataset.left_out if NOT_PICTURES in text else (), text) for text in dataset.notes),
+        *_left_out_findings(dataset),
+        *(Finding("layout", "note", (), text) for text in dataset.notes if not text.startswith("left out: ")),
     ]
     return _findings(seen, found, dataset.ids)
 
@@ -81,6 +88,12 @@ def _findings(seen: Scan, found: Iterable[Finding], ids: tuple[str, ...]) -> Fin
 
 
 FIX_BAD = "replace or remove the file, or use --on-bad skip"
+
+
+def _left_out_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Yield one finding a reason: a warning where a person may miss images, else a note."""
+    for one in dataset.left_out:
+        yield Finding("left_out", "warning" if one.is_serious else "note", one.names, one.text, one.fix)
 
 
 def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:

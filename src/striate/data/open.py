@@ -1,19 +1,22 @@
 """Open a dataset: find its layout, choose its target, its subset and its splits."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from striate.base.choose import choose, nearest
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
 from . import subset
 from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
+from .sources.names import folder_name
 from .split import Indices, assign, strata
 
 SHARES = (0.7, 0.15, 0.15)  # of train, val and test
@@ -94,13 +97,52 @@ def is_path(where: str) -> bool:
     return not where.startswith("toy:") and where.lower() not in public.PUBLIC
 
 
+def path_of(where: str | Path) -> Path:
+    """Return the file or folder that a person means; `~` is the home folder, as in a shell.
+
+    Raises:
+        SettingsError: nothing is named.
+    """
+    if not str(where).strip():
+        raise SettingsError("no dataset is named", where="DATA", fix="name a folder (. is this one), a table or a set")
+    return Path(os.path.expanduser(where))  # noqa: PTH111 - it leaves what it does not know
+
+
+def absolute_path(where: str) -> str | None:
+    """Return where a file or folder lies, whatever the current folder will be; None for what is neither."""
+    is_there = bool(where) and is_path(where) and path_of(where).exists()
+    return str(path_of(where).absolute()) if is_there else None
+
+
+def where_again(described: Mapping[str, Any]) -> str:
+    """Return how to open a run's data again, from whichever folder: as typed if that is still the same place.
+
+    Args:
+        described: "where", and where that is a file or folder its absolute "path".
+    """
+    typed, path = str(described["where"]), described.get("path")
+    if not path or not Path(path).exists() or (path_of(typed).exists() and path_of(typed).samefile(path)):
+        return typed
+    return str(path)
+
+
+def name_of(where: str) -> str:
+    """Return what to call the results on a dataset.
+
+    Example:
+        >>> name_of("photos/birds/"), name_of("toy:shapes?n=500")
+        ('birds', 'toy-shapes')
+    """
+    return folder_name(path_of(where)) if is_path(where) else where.split("?")[0].replace(":", "-")
+
+
 def _find(
     where: str, root: str | Path | None, target: str | None, task: str | None, separator: str | None, allow_empty: bool
 ) -> Dataset:
     if where.startswith("toy:"):
         return toy.read(where)
-    path = Path(where)
-    base = Path(root) if root is not None else None
+    path = path_of(where)
+    base = path_of(root) if root is not None else None
     if path.is_file():
         if path.suffix.lower() == ".npz":
             return arrays.read(path, where)

@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import DataError
+from striate.base.text import shown
 
 if TYPE_CHECKING:
     import torch
 
 ImageU8 = npt.NDArray[np.uint8]
 SPLITS = ("train", "val", "test")
+NUM_NAMED = 4  # files in a sentence on what was left out
 
 
 class Images(Protocol):
@@ -60,14 +62,38 @@ class Target:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Files or folders of a dataset's folder that are not in it, for one reason.
+
+    `reason` is the noun with its count; it is serious where a person may miss images.
+    """
+
+    reason: str
+    names: tuple[str, ...]
+    is_serious: bool = False
+    fix: str = ""
+
+    @property
+    def text(self) -> str:
+        """The sentence with the first names.
+
+        Example:
+            >>> LeftOut("2 broken links", ("cat/a.jpg", "cat/b.jpg")).text
+            'left out: 2 broken links (cat/a.jpg, cat/b.jpg)'
+        """
+        named = ", ".join(shown(name, 60) for name in self.names[:NUM_NAMED])
+        return f"left out: {self.reason} ({named}{', ...' if len(self.names) > NUM_NAMED else ''})"
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images, targets and splits. The class list is fixed once and travels in every artefact.
 
     `ids[i]` is the stable id of image i (path relative to the root, or its index as text); `splits` maps train,
     val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split;
     `options` are the arguments it was opened with, so that a run can open it again; `findings` are the warnings of
-    the look before training, as plain documents for the run folder; `left_out` are the files of the folder that are
-    not pictures by their name; `made_splits` are the splits that the data did not come with.
+    the look before training, as plain documents for the run folder; `left_out` says which files and folders of its
+    folder are not in it, and why; `made_splits` are the splits that the data did not come with.
     """
 
     name: str
@@ -81,7 +107,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Mapping[str, Any], ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     made_splits: tuple[str, ...] = ()
 
     def __len__(self) -> int:

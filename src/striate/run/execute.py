@@ -14,7 +14,7 @@ from striate.base.files import require_room, write_json
 from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir, locked, named_folder, new_folder, resumable
 from striate.data import open_dataset
-from striate.data.open import is_path
+from striate.data.open import absolute_path, is_path, path_of, where_again
 from striate.data.sample import Dataset
 from striate.model.walk import walk
 from striate.train import checkpoint
@@ -136,7 +136,8 @@ def resume(
         state = checkpoint.load(run.checkpoints) if is_begun else None
         recipe = Recipe.parse(info["recipe"], path / "run.json")
         dataset = reopen(run, dataset, where)
-        info["dataset"]["where"] = where or info["dataset"]["where"]
+        if where:
+            info["dataset"] |= {"where": where, "path": absolute_path(where)}
         _refuse_changes(info, state, dataset, path)
         prepared = prepare(
             dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress,
@@ -227,10 +228,11 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
     if not info["where"]:
         what = "the run's data came from Python, not from a path"
         raise ModelError(what, where=run.path, fix="resume it from Python with dataset=...")
-    if where is None and is_path(info["where"]) and not Path(info["where"]).exists():
-        raise DataError("the run's data are gone", where=info["where"], fix="name their new place with --data")
+    where = where or where_again(info)
+    if is_path(where) and not path_of(where).exists():
+        raise DataError("the run's data are gone", where=where, fix="name their new place with --data")
     options = {name: value for name, value in info["options"].items() if value is not None}
-    return open_dataset(where or info["where"], **options)
+    return open_dataset(where, **options)
 
 
 def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:

@@ -16,6 +16,7 @@ from striate.data.augment import Pipeline
 from striate.data.augment.mix import refuse_unmixable
 from striate.data.geometry import Geometry
 from striate.data.loader import Indices, Loader, balanced
+from striate.data.open import absolute_path
 from striate.data.sample import Dataset
 from striate.data.store import Store, open_store, statistics
 from striate.task import Task, for_target
@@ -191,6 +192,7 @@ def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
     description: dict[str, Any] = {
         "name": dataset.name,
         "where": dataset.where,
+        "path": absolute_path(dataset.where),
         "options": dict(dataset.options),
         "fingerprint": fingerprint(dataset),
         "counts": {name: len(indices) for name, indices in dataset.splits.items()},

@@ -18,6 +18,7 @@ from striate.base.progress import Progress
 from striate.base.rundir import StudyDir, locked, named_folder, new_folder, resumable
 from striate.base.text import duration, plural
 from striate.data import open_dataset
+from striate.data.open import where_again
 from striate.data.sample import Dataset
 from striate.run.network import require
 from striate.run.prepare import describe_dataset, restore_splits, split_ids
@@ -122,7 +123,7 @@ def resume_search(path: Path, *, device: str = "auto", progress: Progress | None
     if not data["where"]:
         raise ModelError("the search's data came from Python, not from a path", where=path, fix="call search() again")
     options = {name: value for name, value in data["options"].items() if value is not None}
-    dataset = restore_splits(open_dataset(data["where"], **options), read_json(path / "split.json", "split list"))
+    dataset = restore_splits(open_dataset(where_again(data), **options), read_json(path / "split.json", "split list"))
     more: dict[str, Any] = {"device": device, "progress": progress}
     return search(dataset, Plan.from_json(info["plan"]), out=path, command=info["command"], **more)
 

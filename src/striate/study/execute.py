@@ -17,6 +17,7 @@ from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir, locked, named_folder, new_folder, resumable
 from striate.base.seeds import rng_for
 from striate.data import open_dataset
+from striate.data.open import where_again
 from striate.data.sample import Dataset
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
@@ -162,7 +163,7 @@ def reopened(study: StudyDir, fold: int) -> Dataset:
         )
     plan = {**options, "fold": fold} if info["folds"] else options
     splits = read_json(study.path / "split.json", "split list")
-    dataset = restore_splits(open_dataset(where, **plan), splits[fold])
+    dataset = restore_splits(open_dataset(where_again(info["dataset"]), **plan), splits[fold])
     return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
 
 

@@ -9,6 +9,7 @@ from striate.base.errors import DataError
 
 from ..sample import Dataset, Target
 from .images import ArrayImages
+from .names import folder_name
 
 PIXELS = 3 * 32 * 32
 # marker file: (number of classes, label bytes a record, training files, test file, file of class names)
@@ -44,7 +45,7 @@ def read(root: Path, where: str) -> Dataset:
     whole = np.arange(len(records), dtype=np.intp)
     missing = len(train_files) - len(train)
     return Dataset(
-        name=root.name,
+        name=folder_name(root),
         where=where,
         images=ArrayImages(np.ascontiguousarray(pixels)),
         ids=tuple(str(index) for index in range(len(records))),

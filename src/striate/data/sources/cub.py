@@ -12,6 +12,7 @@ from striate.base.text import shown
 from ..sample import Dataset, Target
 from .folder import sampled_channels
 from .images import FileImages
+from .names import folder_name
 
 IMAGES, LABELS, CLASSES, SPLIT = "images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"
 Lines = dict[str, tuple[int, str]]  # id -> (line number, what stands behind it)
@@ -53,7 +54,7 @@ def read(root: Path, where: str) -> Dataset:
     ids = tuple(name for _, name in images.values())
     channels, said = sampled_channels(root / "images", list(ids))
     return Dataset(
-        name=root.name,
+        name=folder_name(root),
         where=where,
         images=FileImages(root / "images", ids, channels),
         ids=ids,

@@ -1,6 +1,5 @@
 """Class folders: one tree, or already split into train, val and test."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from striate.base.text import plural, shown
 from ..decode import header
 from ..sample import SPLITS, Dataset, Target
 from .images import FileImages
-from .names import class_list, natural_key
-from .walk import Walk
+from .names import class_list, folder_name, natural_key
+from .walk import Reason, Walk
 
 SPLIT_NAMES = {
     "train": "train",
@@ -25,6 +24,10 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 NUM_SAMPLED = 48
+LOOSE = Reason("image outside the class folders", "images outside the class folders", True, "give them a class folder")
+BESIDE = Reason(
+    "folder beside train, val and test", "folders beside train, val and test", True, "move them into a split"
+)
 EXPECTED = (
     "expected one of these trees:",
     "    DATA/cat/1.jpg          DATA/train/cat/1.jpg",
@@ -36,19 +39,18 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class _Part:
-    """The pictures of one split (or of the whole tree, split ""): relative names by class."""
+    """The images of one split (or of the whole tree, split ""): relative names by class."""
 
     split: str
-    folder: Path
+    folder: str
     names: dict[str, list[str]]
 
 
 def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
-    """Return the dataset of a folder of class folders. No picture is decoded.
+    """Return the dataset of a folder of class folders. No image is decoded.
 
     Class folders may hold folders of their own. The class list is the union over the splits in natural order.
-    What is not a picture by its name, system files, broken links and links that lead out of the folder are left out
-    and counted in the notes; `left_out` names the files that are no pictures by their name.
+    `left_out` says what is not in the dataset: what is no image, system files, broken links.
 
     Raises:
         DataError: the tree is not understood, a class is empty (unless `allow_empty`), is only in val or test, or
@@ -57,21 +59,22 @@ def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
     walk = Walk(root)
     parts = [_part(walk, split, folder) for split, folder in _split_folders(walk).items()]
     if not any(any(part.names.values()) for part in parts):
-        raise _no_images(walk, parts)
+        raise _no_images(walk)
     classes = class_list((name for part in parts for name in part.names), where=root)
-    _check_classes(root, parts, classes, allow_empty)
+    _check_classes(walk, parts, classes, allow_empty)
     names, labels, splits = _gather(parts, classes)
     channels, said = sampled_channels(root, names)
+    left_out = walk.left_out()
     return Dataset(
-        name=root.resolve().name,
+        name=folder_name(root),
         where=where,
         images=FileImages(root, tuple(names), channels),
         ids=tuple(names),
         targets={"label": Target("label", np.array(labels, dtype=np.int64), classes)},
         splits={name: np.array(found, dtype=np.intp) for name, found in splits.items()} if parts[0].split else {},
         channels=channels,
-        notes=(*_layout(parts), said, *_missing(parts, classes), *walk.notes()),
-        left_out=tuple(walk.not_pictures),
+        notes=(*_layout(parts), said, *_missing(parts, classes), *(one.text for one in left_out)),
+        left_out=left_out,
     )
 
 
@@ -85,48 +88,47 @@ def sampled_channels(root: Path, names: list[str]) -> tuple[int, str]:
     return (1 if grey else 3), f"read as {what}, by the headers of {plural(len(readable), 'file')}"
 
 
-def _split_folders(walk: Walk) -> dict[str, Path]:
-    """Return {"": root} for one tree, else the folders of train and of the splits beside it."""
-    folders = walk.folders(walk.root)
-    found: dict[str, list[Path]] = {}
+def _split_folders(walk: Walk) -> dict[str, str]:
+    """Return {"": ""} for one tree, else the folders of train and of the splits beside it."""
+    folders = walk.folders()
+    found: dict[str, list[str]] = {}
     for folder in folders:
-        split = SPLIT_NAMES.get(folder.name.casefold())
+        split = SPLIT_NAMES.get(folder.casefold())
         if split:
             found.setdefault(split, []).append(folder)
-    others = len(folders) - sum(len(same) for same in found.values())
+    others = [folder for folder in folders if folder.casefold() not in SPLIT_NAMES]
     if "train" not in found or (others and not walk.folders(found["train"][0])):
-        return {"": walk.root}  # a class may be called "train" or "test"
+        return {"": ""}  # a class may be called "train" or "test"
     for split, same in found.items():
         if len(same) > 1:
-            names = " and ".join(folder.name for folder in same)
-            raise DataError(f"{names} are both a {split} split", where=walk.root, fix="keep one of them")
-    _check_apart({split: same[0] for split, same in found.items()})
+            raise DataError(f"{' and '.join(same)} are both a {split} split", where=walk.root, fix="keep one of them")
+    _check_apart(walk, {split: same[0] for split, same in found.items()})
     if others:
-        walk.ignored["folders beside train, val and test"] += others
+        walk.leave_out(BESIDE, *others)
     return {split: found[split][0] for split in SPLITS if split in found}
 
 
-def _check_apart(folders: dict[str, Path]) -> None:
+def _check_apart(walk: Walk, folders: dict[str, str]) -> None:
     real: dict[Path, str] = {}
     for split, folder in folders.items():
-        other = real.setdefault(folder.resolve(), split)
+        path = walk.root / folder
+        other = real.setdefault(path.resolve(), split)
         if other != split:
-            raise DataError(f"{other} and {split} are the same folder", where=folder, fix="use different pictures")
+            raise DataError(f"{other} and {split} are the same folder", where=path, fix="use different images")
 
 
-def _part(walk: Walk, split: str, folder: Path) -> _Part:
-    loose = walk.count_loose(folder)
-    classes = walk.folders(folder)
+def _part(walk: Walk, split: str, folder: str) -> _Part:
+    loose, classes = walk.loose(folder), walk.folders(folder)
     if loose and not classes:
-        what = f"{plural(loose, 'image')} directly in the folder, without class folders"
-        raise DataError(what, where=folder, fix="put them into one folder a class", details=EXPECTED)
+        what = f"{plural(len(loose), 'image')} directly in the folder, without class folders"
+        raise DataError(what, where=walk.root / folder, fix="put them into one folder a class", details=EXPECTED)
     if loose:
-        walk.ignored["images outside the class folders"] += loose
-    names = {child.name: sorted(walk.files(child), key=natural_key) for child in classes}
+        walk.leave_out(LOOSE, *loose)
+    names = {child.rpartition("/")[2]: sorted(walk.images(child), key=natural_key) for child in classes}
     return _Part(split, folder, names)
 
 
-def _check_classes(root: Path, parts: list[_Part], classes: tuple[str, ...], allow_empty: bool) -> None:
+def _check_classes(walk: Walk, parts: list[_Part], classes: tuple[str, ...], allow_empty: bool) -> None:
     train = parts[0]
     for part in parts[1:]:
         extra = [name for name in classes if name in part.names and name not in train.names]
@@ -134,16 +136,17 @@ def _check_classes(root: Path, parts: list[_Part], classes: tuple[str, ...], all
             listed = ", ".join(repr(shown(name, 30)) for name in extra[:5]) + (", ..." if len(extra) > 5 else "")
             what = f"{'class' if len(extra) == 1 else 'classes'} {listed} in {part.split} but not in train"
             fix = f"add {'it' if len(extra) == 1 else 'them'} to train, or remove {'it' if len(extra) == 1 else 'them'}"
-            raise DataError(what, where=part.folder, fix=fix)
+            raise DataError(what, where=walk.root / part.folder, fix=fix)
     empty = [name for name in classes if not train.names[name]]
     if empty and not allow_empty:
         what = f"class folder is empty ({len(empty)} of {len(classes)})" if len(empty) > 1 else "class folder is empty"
-        raise DataError(what, where=train.folder / empty[0], fix="remove it, or use --allow-empty")
+        where = walk.root / train.folder / empty[0]
+        raise DataError(what, where=where, fix="remove it, or use --allow-empty")
     if len(classes) < 2:
-        inside = train.folder / classes[0]
-        nested = len(Walk(inside).folders(inside)) > 1
-        fix = f"open {shown(inside, 60)} instead" if nested else "add a folder for each further class"
-        raise DataError(f"only one class, {shown(classes[0], 40)!r}", where=root, fix=fix, details=EXPECTED)
+        inside = Path(train.folder) / classes[0]
+        nested = len(walk.folders(inside.as_posix())) > 1
+        fix = f"open {shown(walk.root / inside, 60)} instead" if nested else "add a folder for each further class"
+        raise DataError(f"only one class, {shown(classes[0], 40)!r}", where=walk.root, fix=fix, details=EXPECTED)
 
 
 def _gather(parts: list[_Part], classes: tuple[str, ...]) -> tuple[list[str], list[int], dict[str, list[int]]]:
@@ -163,7 +166,7 @@ def _gather(parts: list[_Part], classes: tuple[str, ...]) -> tuple[list[str], li
 def _layout(parts: list[_Part]) -> tuple[str, ...]:
     if not parts[0].split:
         return (f"layout: one tree with {len(parts[0].names)} class folders",)
-    return (f"layout: class folders, split into {', '.join(part.folder.name for part in parts)}",)
+    return (f"layout: class folders, split into {', '.join(part.folder for part in parts)}",)
 
 
 def _missing(parts: list[_Part], classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,7 +180,7 @@ def _missing(parts: list[_Part], classes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _no_images(walk: Walk, parts: list[_Part]) -> DataError:
-    counts: Counter[str] = walk.ignored
-    why = f" ({'; '.join(f'{count} {what}' for what, count in counts.most_common(3))} left out)" if counts else ""
-    return DataError(f"no images found{why}", where=walk.root, fix="name a folder of class folders", details=EXPECTED)
+def _no_images(walk: Walk) -> DataError:
+    why = "; ".join(one.reason for one in walk.left_out()[:3])
+    what = f"no images found ({why} left out)" if why else "no images found"
+    return DataError(what, where=walk.root, fix="name a folder of class folders", details=EXPECTED)

@@ -11,6 +11,7 @@ from striate.base.errors import DataError
 
 from ..sample import Dataset, Target
 from .images import ArrayImages
+from .names import folder_name
 
 MAX_BYTES = 8 << 30
 _PARTS = {"train": "train", "test": "t10k"}
@@ -44,7 +45,7 @@ def read(root: Path, where: str) -> Dataset:
     values = np.concatenate(labels)
     names = _KNOWN_LABELS.get(zlib.crc32(labels[0].astype(np.uint8).tobytes()))
     return Dataset(
-        name=root.name,
+        name=folder_name(root),
         where=where,
         images=ArrayImages(np.concatenate(images)[..., None]),
         ids=tuple(str(index) for index in range(at)),

@@ -1,8 +1,10 @@
-"""Class names: their order, and names that a person or a file system would take for the same."""
+"""Names of classes and folders: their order, and names that a person or a file system would take for the same."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from striate.base.errors import DataError
 
@@ -17,6 +19,16 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     parts = re.split(r"([0-9]{1,18})", text)
     pieces = tuple((0, int(part), "") if index % 2 else (1, 0, part.casefold()) for index, part in enumerate(parts))
     return (*pieces, (2, 0, text))  # the name itself last: equal keys would leave the order to the file system
+
+
+def folder_name(path: Path) -> str:
+    """Return what a folder is called, also where its path does not say so: `.`, `..` and the root of a disk.
+
+    Example:
+        >>> folder_name(Path("photos/birds")), folder_name(Path("/"))
+        ('birds', 'data')
+    """
+    return Path(os.path.abspath(path)).name or "data"  # noqa: PTH100 - a link keeps its own name
 
 
 def class_list(names: Iterable[str], where: object) -> tuple[str, ...]:

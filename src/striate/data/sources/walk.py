@@ -1,111 +1,158 @@
-"""Walk a folder for picture files: what is left out is counted, links never lead in circles or out of the folder."""
+"""Walk a folder for image files: names are relative to it, and what is left out is counted by reason."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from striate.base.errors import DataError
-from striate.base.text import shown
+from striate.base.text import plural
 
 from ..format import EXTENSIONS
+from ..sample import LeftOut
 
-NOT_PICTURES = "files that are not pictures by their name"
-NUM_NAMED = 4
 JUNK_FOLDERS = {"__macosx", "@eadir", "__pycache__", "lost+found", "$recycle.bin", "system volume information"}
 JUNK_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
 
 
-class Walk:
-    """One look through a folder; `ignored` counts what was left out, by reason.
+class Reason(NamedTuple):
+    """Why something is left out: the noun for one and for many, and whether a person may miss images."""
 
-    `not_pictures` are the files whose names have no extension of a picture, relative to the root.
+    one: str
+    many: str
+    is_serious: bool = False
+    fix: str = ""
+
+
+SYSTEM = Reason("hidden or system file or folder", "hidden or system files and folders")
+NOT_IMAGES = Reason("file that is not an image", "files that are not images")
+SPECIAL = Reason("pipe, socket or device", "pipes, sockets or devices")
+CIRCLES = Reason("link in a circle", "links in a circle")
+AGAIN = Reason("folder that a link shows a second time", "folders that links show a second time")
+BROKEN = Reason("broken link", "broken links", True, "restore what they link to, or remove them")
+NAMED_LIKE_IMAGES = Reason("folder named like an image", "folders named like an image", True, "give them other names")
+
+
+@dataclass
+class _Listing:
+    """What lies directly in one folder, by kind, as names relative to the root, in order of name."""
+
+    folders: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+class Walk:
+    """One look through a folder. Links are followed, out of the folder too, but never in a circle.
+
+    All names are relative to the root, with "/" between their parts; "" is the root itself. Each folder is read once.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.ignored: Counter[str] = Counter()
-        self.not_pictures: list[str] = []
         self._real_root = os.path.realpath(root)
-        self._entries: dict[str, list[os.DirEntry[str]]] = {}
+        self._listings: dict[str, _Listing] = {}
+        self._left_out: dict[Reason, dict[str, None]] = {}
 
-    def folders(self, folder: Path) -> list[Path]:
-        """Return the folders in `folder`, in order of name, without system folders and circular links."""
-        return [Path(entry.path) for entry in self._kept(str(folder)) if entry.is_dir()]
+    def folders(self, inside: str = "") -> list[str]:
+        """Return the folders directly in a folder, without system folders and links in a circle."""
+        return self._list(inside).folders
 
-    def count_loose(self, folder: Path) -> int:
-        """Return the number of pictures directly in `folder`; other files there are counted as left out."""
-        return sum(1 for entry in self._kept(str(folder)) if self._is_picture(entry))
+    def loose(self, inside: str = "") -> list[str]:
+        """Return the images directly in a folder."""
+        return self._list(inside).images
 
-    def files(self, folder: Path) -> list[str]:
-        """Return the pictures in `folder` and below, as paths relative to the root."""
-        above = [folder, *(parent for parent in folder.parents if parent.is_relative_to(self.root))]
-        real = tuple(os.path.realpath(parent) for parent in reversed(above))
-        return [self._relative(path) for path in self._pictures(str(folder), real)]
+    def images(self, inside: str = "") -> list[str]:
+        """Return the images in a folder and below it."""
+        above = (self._real_root, *(self._real(name) for name in _prefixes(inside)))
+        return list(self._images(inside, above, set(above)))
 
-    def notes(self) -> tuple[str, ...]:
-        """Return a sentence on what was left out, or nothing."""
-        if not self.ignored:
-            return ()
-        named = ", ".join(shown(name, 60) for name in self.not_pictures[:NUM_NAMED])
-        named += ", ..." if len(self.not_pictures) > NUM_NAMED else ""
-        names = {NOT_PICTURES: f" ({named})"}
-        listed = ", ".join(f"{count:,} {what}{names.get(what, '')}" for what, count in self.ignored.most_common())
-        return (f"left out: {listed}",)
+    def leave_out(self, reason: Reason, *names: str) -> None:
+        """Count files or folders that are not in the dataset."""
+        self._left_out.setdefault(reason, {}).update(dict.fromkeys(names))
 
-    def _relative(self, path: str) -> str:
-        return path[len(os.path.join(str(self.root), "")) :].replace(os.sep, "/")  # noqa: PTH118
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return what was left out so far, what a person may miss first."""
+        found = [
+            LeftOut(plural(len(names), reason.one, reason.many), tuple(names), reason.is_serious, reason.fix)
+            for reason, names in self._left_out.items()
+        ]
+        return tuple(sorted(found, key=lambda one: (not one.is_serious, -len(one.names))))
 
-    def _pictures(self, folder: str, above: tuple[str, ...]) -> Iterator[str]:
-        for entry in self._kept(folder):
-            if not entry.is_dir():
-                if self._is_picture(entry):
-                    yield entry.path
-                continue
-            real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)  # noqa: PTH118
+    def _images(self, folder: str, above: tuple[str, ...], seen: set[str]) -> Iterator[str]:
+        listing = self._list(folder)
+        yield from listing.images
+        for name in listing.folders:
+            real = self._real(name)
             if real in above:
-                self.ignored["links in a circle"] += 1
-            elif entry.name.lower().endswith(EXTENSIONS):
-                self.ignored["folders named like a picture"] += 1
+                self.leave_out(CIRCLES, name)
+            elif real in seen:
+                self.leave_out(AGAIN, name)
+            elif name.lower().endswith(EXTENSIONS):
+                self.leave_out(NAMED_LIKE_IMAGES, name)
             else:
-                yield from self._pictures(entry.path, (*above, real))
+                seen.add(real)
+                yield from self._images(name, (*above, real), seen)
 
-    def _is_picture(self, entry: os.DirEntry[str]) -> bool:
-        if entry.is_dir():
-            return False
-        if entry.name.lower().endswith(EXTENSIONS):
+    def _path(self, name: str) -> str:
+        return os.path.join(self.root, name) if name else str(self.root)  # noqa: PTH118 - many files
+
+    def _real(self, name: str) -> str:
+        return os.path.realpath(self._path(name))
+
+    def _list(self, folder: str) -> _Listing:
+        if folder not in self._listings:
+            self._listings[folder] = listing = _Listing()
+            for entry in self._entries(folder):
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if self._is_kept(entry, name):
+                    self._sort_in(listing, entry, name)
+        return self._listings[folder]
+
+    def _entries(self, folder: str) -> list["os.DirEntry[str]"]:
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError as problem:
+            reason = problem.strerror or str(problem)
+            where = self._path(folder)
+            raise DataError(f"folder cannot be read ({reason})", where=where, fix="check its permissions") from problem
+
+    def _is_kept(self, entry: "os.DirEntry[str]", name: str) -> bool:
+        lower = entry.name.lower()
+        if lower.startswith(".") or lower in JUNK_FOLDERS or lower in JUNK_FILES:
+            self.leave_out(SYSTEM, name)
+        elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
+            self.leave_out(BROKEN, name)
+        elif entry.is_symlink() and self._is_above(os.path.realpath(entry.path)):
+            self.leave_out(CIRCLES, name)
+        else:
             return True
-        self.ignored[NOT_PICTURES] += 1
-        self.not_pictures.append(self._relative(entry.path))
         return False
 
-    def _kept(self, folder: str) -> list[os.DirEntry[str]]:
-        """Return what is in a folder, each folder read once so that nothing is counted twice."""
-        if folder not in self._entries:
-            try:
-                with os.scandir(folder) as entries:
-                    self._entries[folder] = sorted(filter(self._keep, entries), key=lambda entry: entry.name)
-            except OSError as problem:
-                reason = problem.strerror or str(problem)
-                raise DataError(f"folder cannot be read ({reason})", where=folder, fix="check it") from problem
-        return self._entries[folder]
+    def _is_above(self, real: str) -> bool:
+        """Whether a folder is the root or holds it."""
+        return self._real_root == real or self._real_root.startswith(os.path.join(real, ""))  # noqa: PTH118
 
-    def _keep(self, entry: os.DirEntry[str]) -> bool:
-        name = entry.name.lower()
-        if name.startswith(".") or name in JUNK_FOLDERS or name in JUNK_FILES:
-            self.ignored["system or hidden files and folders"] += 1
-            return False
-        if entry.is_symlink():
-            reason = self._bad_link(entry.path)
-            if reason:
-                self.ignored[reason] += 1
-            return not reason
-        return True
+    def _sort_in(self, listing: _Listing, entry: "os.DirEntry[str]", name: str) -> None:
+        if entry.is_dir():
+            listing.folders.append(name)
+        elif entry.name.lower().endswith(EXTENSIONS):
+            listing.images.append(name)
+        elif entry.is_file():
+            listing.others.append(name)
+            self.leave_out(NOT_IMAGES, name)
+        else:
+            self.leave_out(SPECIAL, name)
 
-    def _bad_link(self, path: str) -> str:
-        real = os.path.realpath(path)
-        if not os.path.exists(real):  # noqa: PTH110
-            return "broken links"
-        if real != self._real_root and not real.startswith(os.path.join(self._real_root, "")):  # noqa: PTH118
-            return "links that lead out of the folder"
-        return ""
+
+def _prefixes(name: str) -> list[str]:
+    """Return a folder and those that hold it, the outermost first.
+
+    Example:
+        >>> _prefixes("train/cat"), _prefixes("")
+        (['train', 'train/cat'], [])
+    """
+    parts = name.split("/") if name else []
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
