@@ -78,7 +78,7 @@ def maps_of(network: Network, layers: list[Layer], x: torch.Tensor) -> list[torc
 def check_fields(plan: Blueprint) -> None:
     layers = walk(plan, size_hw=(512, WIDTH_PX)).layers
     reach = max((layer.receptive_field_hw[0] for layer in layers if not layer.is_global), default=16)
-    for height in (reach + 32, reach + 49):
+    for height in (reach + 64, reach + 97):
         network = shaken(build(plan, channels=3, outputs=2, size_hw=(height, WIDTH_PX), seed=0))
         part, whole = chosen(network, height)
         x = torch.randn(1, 3, height, WIDTH_PX, dtype=torch.float64, requires_grad=True)
