@@ -314,7 +314,6 @@ def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict
         options: of a network of the zoo.
     """
     from striate.model.ablate import ablate, split_name
-    from striate.model.catalogue import native
 
     name, without, pool = split_name(model)
     if without or pool:
@@ -322,7 +321,7 @@ def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict
         return ablate(whole, without, pool), known
     if model.endswith(".toml"):
         plan = Blueprint.from_toml(model)
-        return plan, native(plan)
+        return plan, plan.native
     if Path(model).is_dir():
         from striate.run.network import stored_blueprint
         from striate.task import from_json
@@ -332,7 +331,7 @@ def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict
         known = {"size": info["input"]["size_px"], "channels": info["input"]["channels"]}
         return stored_blueprint(info, run), known | {"outputs": from_json(info["task"]).num_outputs}
     plan = blueprint(model, **options)
-    return plan, native(plan)
+    return plan, plan.native
 
 
 def run_text(run: RunDir) -> str:

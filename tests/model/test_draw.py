@@ -9,7 +9,6 @@ import pytest
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build
-from striate.model.catalogue import native
 from striate.model.draw import Box, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -17,7 +16,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def parts(name: str) -> ElementTree.Element:
     plan = zoo.blueprint(name)
-    at = native(plan)
+    at = plan.native
     return ElementTree.fromstring(draw(plan, size_hw=(at["size"],) * 2, channels=at["channels"], outputs=at["outputs"]))
 
 

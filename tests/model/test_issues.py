@@ -7,7 +7,6 @@ from torch import nn
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build
-from striate.model.catalogue import native
 from striate.model.issues import Issue, examine
 
 HEAD = (Row("global_pool"), Row("linear"))
@@ -95,7 +94,7 @@ def test_parameters_of_any_module_that_no_output_needs() -> None:
 @pytest.mark.parametrize("name", zoo.names())
 def test_published_networks_have_notes_only(name: str) -> None:
     plan = zoo.blueprint(name)
-    at = native(plan)
+    at = plan.native
     issues = examine(plan, size_hw=(at["size"], at["size"]), channels=at["channels"], outputs=at["outputs"])[1]
     assert all(issue.is_note for issue in issues), issues
     assert {issue.kind for issue in issues if issue.kind == "bias"} == ({"bias"} if name.endswith("_bn") else set())

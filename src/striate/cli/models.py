@@ -59,8 +59,9 @@ def models(
 
 HEADINGS = ("name", "year", "input", "parameters", "MACs", "depth", "MB", "top-1", "top-5", "")
 NOTE = (
-    "Counted at each network's own input. Top-1 and top-5: percent on ImageNet's validation images, as stated by the "
-    "publisher\nof the weights (see striate models NAME); MB: weights in float32."
+    "Counted at each network's own input, of what prediction runs; MB: all weights in float32. Top-1, top-5: percent\n"
+    "on ImageNet's validation images as the publisher of the weights states them, * as Keras does; striate models\n"
+    "NAME has both, and their sources."
 )
 
 
@@ -71,7 +72,7 @@ def _list(found: list["Facts"]) -> str:
         (
             *(fact.name, str(fact.year), f"{fact.size_px}x{fact.size_px}x{fact.channels}"),
             *(count(fact.parameters), count(fact.macs), str(fact.depth), f"{fact.size_mb:.1f}"),
-            *("-" if score is None else f"{score:.1f}" for score in (fact.top1, fact.top5)),
+            *_scores(fact),
             fact.text,
         )
         for fact in found
@@ -79,18 +80,33 @@ def _list(found: list["Facts"]) -> str:
     return "\n".join([*aligned([HEADINGS, *lines], {0, 9}), NOTE])
 
 
+def _scores(fact: "Facts") -> tuple[str, str]:
+    """The first accuracy that is stated, marked where it is not of the weights that are published."""
+    if not fact.stated:
+        return "-", "-"
+    first = fact.stated[0]
+    mark = "" if first.source == fact.weights else "*"
+    return f"{mark}{first.top1:.1f}", f"{first.top5:.1f}"
+
+
 def _one(fact: "Facts", options: dict[str, Any]) -> str:
     from striate.base.columns import count
 
-    stated = f"top-1 {fact.top1} %, top-5 {fact.top5} % on ImageNet ({fact.source})" if fact.top1 else ""
-    known = [f"weights by {fact.source}; it states no accuracy"] if fact.source and not stated else [stated]
+    known = [
+        f"top-1 {one.top1} %, top-5 {one.top5} % on ImageNet at {one.size_px} px ({one.source})" for one in fact.stated
+    ]
+    if fact.weights and fact.weights not in {one.source for one in fact.stated}:
+        known.append(f"weights by {fact.weights}, which states no accuracy")
+    more = fact.parameters_trained - fact.parameters
+    sides = [f"{more:,} more parameters in auxiliary outputs, which only training runs"] if more else []
     return "\n".join(
         [
             fact.paper,
             f"{fact.name}  {fact.year}  {fact.text}",
-            f"{fact.parameters:,} parameters ({fact.size_mb:.1f} MB), {count(fact.macs)} MACs, {fact.depth} weighted "
-            f"layers deep at {fact.size_px}x{fact.size_px}x{fact.channels} and {fact.outputs:,} outputs",
-            *filter(None, known),
+            f"{fact.parameters:,} parameters, {count(fact.macs)} MACs, {fact.depth} weighted layers deep at "
+            f"{fact.size_px}x{fact.size_px}x{fact.channels} and {fact.outputs:,} outputs ({fact.size_mb:.1f} MB)",
+            *sides,
+            *known,
             *(f"  {option} = {value}" for option, value in options.items()),
         ]
     )

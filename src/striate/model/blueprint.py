@@ -13,6 +13,7 @@ from striate.base.errors import SettingsError
 
 IMAGE = "image"  # the name by which a row takes the network's input
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+SMALL_PX = 64  # up to here networks were made for ten classes, above for ImageNet's thousand
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Blueprint:
         rows: the table; the last row gives the outputs.
         paper: title and where to find it.
         size: input height and width in pixels it was made for.
+        channels: of the input it was made for.
         defaults: options for every row whose block takes them, `{"norm": "batch", "activation": "relu"}`.
         head: name of the first row that belongs to the head; empty = the first that yields a vector.
         init: how weights start, a name in `striate.model.init.SCHEMES`.
@@ -92,6 +94,7 @@ class Blueprint:
     rows: tuple[Row, ...]
     paper: str = ""
     size: int = 224
+    channels: int = 3
     defaults: Mapping[str, Any] = field(default_factory=dict)
     head: str = ""
     init: str = "he"
@@ -117,6 +120,18 @@ class Blueprint:
         return {row.name: row.inputs or (before[index],) for index, row in enumerate(self.rows)}
 
     @property
+    def native(self) -> dict[str, int]:
+        """The input and head it was made for: "size", "channels" and "outputs" (ten of small images, else ImageNet's).
+
+        What looks at a blueprint without being told more (walk, draw, examine, the list of models) takes these.
+
+        Example:
+            >>> Blueprint("tiny", (Row("conv", 8),), size=32, channels=1).native
+            {'size': 32, 'channels': 1, 'outputs': 10}
+        """
+        return {"size": self.size, "channels": self.channels, "outputs": 10 if self.size <= SMALL_PX else 1000}
+
+    @property
     def sides(self) -> tuple[str, ...]:
         """Rows that nothing takes and that are not the last: auxiliary outputs."""
         taken = {source for sources in self.sources.values() for source in sources}
@@ -138,11 +153,9 @@ class Blueprint:
     @cached_property
     def _drawing(self) -> str:
         """The drawing, which a notebook asks for twice: as a picture, and inside the table's HTML."""
-        from .catalogue import native
         from .draw import draw
 
-        at = native(self)
-        return draw(self, size_hw=(at["size"], at["size"]), channels=at["channels"], outputs=at["outputs"])
+        return draw(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and texts; what equals its default is left out."""
@@ -197,7 +210,7 @@ def _thawed(value: Any) -> Any:
 
 def _plain(item: Row | Blueprint) -> dict[str, Any]:
     """Return the fields that differ from their defaults (empty mappings and texts are defaults)."""
-    usual = {"repeat": 1, "stride": 1, "size": 224, "init": "he"}
+    usual = {"repeat": 1, "stride": 1, "size": 224, "channels": 3, "init": "he"}
     values = {one.name: getattr(item, one.name) for one in fields(item)}
     return {key: _thawed(value) for key, value in values.items() if value != usual.get(key, type(value)())}
 
@@ -216,7 +229,7 @@ def _check_keys(table: Mapping[str, Any], kind: type, where: str) -> None:
 
 TYPES: Mapping[str, type] = {
     **dict.fromkeys(("block", "name", "paper", "head", "init"), str),
-    **dict.fromkeys(("width", "repeat", "stride", "size"), int),
+    **dict.fromkeys(("width", "repeat", "stride", "size", "channels"), int),
     **dict.fromkeys(("options", "each", "defaults"), Mapping),
     **dict.fromkeys(("inputs", "rows"), tuple),
 }

@@ -2,7 +2,7 @@
 
 The numbers stand in `zoo/facts.py`, so that the table is there at once and without torch. Nobody types them: running
 this module (`python -m striate.model.catalogue`) writes the file from walks and publishers' metadata, and tests hold
-every line of it against a new walk.
+every line of it against a new walk. What Keras states stands beside it, in `zoo/keras.py`.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,19 +13,34 @@ from typing import Any
 from striate.base.choose import choose
 from striate.base.errors import ModelError
 
-from .blueprint import Blueprint
 from .zoo import ZOO, blueprint
 from .zoo.facts import FACTS
+from .zoo.keras import STATED as KERAS
 
 HEADER = '''"""What each network costs and scores. Written by `python -m striate.model.catalogue`; do not edit.
 
-Name, size in pixels, channels, outputs, parameters, MACs, depth, MB; top-1, top-5 in percent as published, and by whom.
+Name, size in pixels, channels, outputs, parameters and MACs of prediction, parameters with the auxiliary outputs of
+training, depth, MB; top-1, top-5 in percent as published, at how many pixels, and by whom.
 """
 
 FACTS = """
 '''
-GREY = {"lenet5", "lenet5_dense", "neocognitron"}  # made for grey pictures
-SMALL_PX = 64  # up to here networks were made for ten classes, above for ImageNet's thousand
+
+
+@dataclass(frozen=True)
+class Stated:
+    """An accuracy on ImageNet's validation images as someone states it.
+
+    Args:
+        top1, top5: percent.
+        size_px: side of the images it was measured on.
+        source: who states it, of which weights.
+    """
+
+    top1: float
+    top5: float
+    size_px: int
+    source: str
 
 
 @dataclass(frozen=True)
@@ -34,10 +49,12 @@ class Facts:
 
     Args:
         size_px, channels, outputs: of the input and head it was made for, at which the rest is counted.
-        macs: multiply-adds for one image.
+        parameters, macs: of what prediction runs; macs are multiply-adds for one image.
+        parameters_trained: with the auxiliary outputs, which only training runs.
         depth: weighted layers on the longest way.
-        size_mb: parameters and buffers in float32, in units of 2**20 bytes.
-        top1, top5: percent on ImageNet's validation images as `source` states them; None if it states none.
+        size_mb: all parameters and buffers in float32, in units of 2**20 bytes.
+        weights: who publishes weights; "" if nobody does.
+        stated: published accuracies, the one of these weights first.
     """
 
     name: str
@@ -49,11 +66,11 @@ class Facts:
     outputs: int
     parameters: int
     macs: int
+    parameters_trained: int
     depth: int
     size_mb: float
-    top1: float | None
-    top5: float | None
-    source: str
+    weights: str
+    stated: tuple[Stated, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict."""
@@ -69,11 +86,15 @@ def facts(name: str) -> Facts:
     Example:
         >>> facts("resnet18").parameters, facts("resnet18").depth
         (11689512, 18)
+        >>> [(one.top1, one.top5) for one in facts("xception").stated]
+        [(79.0, 94.5)]
     """
     entry = choose("network", name, ZOO)
-    cells = next(line.split(maxsplit=10) for line in FACTS.splitlines() if line.startswith(f"{name} "))
-    size_px, channels, outputs, parameters, macs, depth = map(int, cells[1:7])
-    top1, top5 = (None if cell == "-" else float(cell) for cell in cells[8:10])
+    cells = next(line.split(maxsplit=12) for line in FACTS.splitlines() if line.startswith(f"{name} "))
+    size_px, channels, outputs, parameters, macs, trained, depth = map(int, cells[1:8])
+    weights = "" if cells[12] == "-" else cells[12]
+    stated = [Stated(float(cells[9]), float(cells[10]), int(cells[11]), weights)] if cells[9] != "-" else []
+    stated += [Stated(*KERAS[name], size_px, "Keras Applications")] if name in KERAS else []
     return Facts(
         name=name,
         year=entry.year,
@@ -84,11 +105,11 @@ def facts(name: str) -> Facts:
         outputs=outputs,
         parameters=parameters,
         macs=macs,
+        parameters_trained=trained,
         depth=depth,
-        size_mb=float(cells[7]),
-        top1=top1,
-        top5=top5,
-        source="" if cells[10] == "-" else cells[10],
+        size_mb=float(cells[8]),
+        weights=weights,
+        stated=tuple(stated),
     )
 
 
@@ -112,37 +133,30 @@ def matching(pattern: str) -> list[str]:
     return found
 
 
-def native(plan: Blueprint) -> dict[str, int]:
-    """Return the input and head a network was made for: "size", "channels" and "outputs".
-
-    Example:
-        >>> native(blueprint("lenet5"))
-        {'size': 32, 'channels': 1, 'outputs': 10}
-    """
-    outputs = 10 if plan.size <= SMALL_PX else 1000
-    return {"size": plan.size, "channels": 1 if plan.name in GREY else 3, "outputs": outputs}
-
-
-def counted(name: str) -> tuple[int, int, int, int, int, int, float]:
+def counted(name: str) -> tuple[int | float, ...]:
     """Return a network's numbers from a walk, in the order of the file."""
+    from .network import plan
     from .walk import walk
 
-    plan = blueprint(name)
-    at = native(plan)
-    found = walk(plan, size_hw=(at["size"], at["size"]), channels=at["channels"], outputs=at["outputs"])
-    return *at.values(), found.parameters, found.macs, found.depth, round(found.size_mb, 3)  # type: ignore[return-value]
+    design = blueprint(name)
+    found = walk(design)
+    runs = {row for row, _, _ in plan(design, design.names[-1:])}
+    layers = [layer for layer in found.layers if layer.name in runs]
+    used = sum(layer.parameters for layer in layers), sum(layer.macs for layer in layers)
+    return *design.native.values(), *used, found.parameters, found.depth, round(found.size_mb, 3)
 
 
-def stated(name: str) -> tuple[float | None, float | None, str]:
-    """Return top-1, top-5 and who states them, from the publisher's metadata; nothing is fetched."""
+def stated(name: str) -> tuple[float | None, float | None, int | None, str]:
+    """Return top-1, top-5, at which size, and who publishes the weights, from their metadata; nothing is fetched."""
     from .published import find
 
     try:
         found = find(name)
     except ModelError:
-        return None, None, ""
+        return None, None, None, ""
     publisher, _, key = found.source.partition(" ")
-    return found.scores.get("top1"), found.scores.get("top5"), f"{publisher} {key.rpartition('.')[2]}"
+    size = found.preset.size if found.scores else None
+    return found.scores.get("top1"), found.scores.get("top5"), size, f"{publisher} {key.rpartition('.')[2]}"
 
 
 def write(path: Path) -> None:

@@ -94,7 +94,7 @@ def draw(
     *,
     size_hw: tuple[int, int] | None = None,
     channels: int | None = None,
-    outputs: int = 1000,
+    outputs: int | None = None,
 ) -> Drawing:
     """Return a network's drawing as an SVG document. Arguments as for `walk`.
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .blueprint import Blueprint
-from .build import assemble
 from .meta import ShapesOnly, pair, text
 from .network import Network
-from .walk import Walk, walk
+from .walk import Walk, at_native, walk
 
 POOLS = {"max_pool2d_with_indices", "avg_pool2d"}
 BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training"}
@@ -48,7 +47,7 @@ def examine(
     *,
     size_hw: tuple[int, int] | None = None,
     channels: int | None = None,
-    outputs: int = 1000,
+    outputs: int | None = None,
 ) -> tuple[Walk, tuple[Issue, ...]]:
     """Return the walk of a network and what is odd about it on this input. Arguments as for `walk`.
 
@@ -60,8 +59,7 @@ def examine(
         note: conv1: 8 biases before batch normalisation, which takes them out again
     """
     if isinstance(network, Blueprint):
-        size_hw = size_hw or (network.size, network.size)
-        network = assemble(network, channels=channels or 3, outputs=outputs, size_hw=size_hw)
+        network = at_native(network, size_hw, channels, outputs)
     watcher = Watcher()
     found = walk(network, size_hw=size_hw, channels=channels, watch=watcher)
     ends = dead_ends(network) if isinstance(network, Network) else ()

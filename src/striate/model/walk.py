@@ -80,7 +80,7 @@ def walk(
     *,
     size_hw: tuple[int, int] | None = None,
     channels: int | None = None,
-    outputs: int = 1000,
+    outputs: int | None = None,
     watch: Watch | None = None,
 ) -> Walk:
     """Return what each row of a network costs and sees. Weights are neither read nor changed.
@@ -89,7 +89,7 @@ def walk(
         network: a `Network`, a blueprint, or any module of images (its layers are then the rows).
         size_hw: height and width of the image in pixels; by default what the network was made for.
         channels: of the image; by default those of the network, else 3.
-        outputs: of a blueprint.
+        outputs: of a blueprint; by default those it was made for.
         watch: called after every operation with the row's name, the operation, its arguments and the tensors it made.
 
     Raises:
@@ -103,8 +103,7 @@ def walk(
         (898, 202832, (7, 7))
     """
     if isinstance(network, Blueprint):
-        size_hw = size_hw or (network.size, network.size)
-        network = assemble(network, channels=channels or 3, outputs=outputs, size_hw=size_hw)
+        network = at_native(network, size_hw, channels, outputs)
     if isinstance(network, Network):
         units = list(network.rows.items())
         blocks = {row.name: row.block + (f" x{row.repeat}" if row.repeat > 1 else "") for row in network.blueprint.rows}
@@ -127,6 +126,19 @@ def walk(
         depth=depth,
         size_mb=sum(state.values()) * FLOAT_BYTES / 2**20,
         activation_bytes=tracer.activation_bytes,
+    )
+
+
+def at_native(
+    plan: Blueprint, size_hw: tuple[int, int] | None = None, channels: int | None = None, outputs: int | None = None
+) -> Network:
+    """Return the network of a blueprint on the meta device, for what is given and else for what it was made for."""
+    at = plan.native
+    return assemble(
+        plan,
+        channels=channels or at["channels"],
+        outputs=outputs or at["outputs"],
+        size_hw=size_hw or (at["size"], at["size"]),
     )
 
 

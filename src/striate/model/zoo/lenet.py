@@ -61,7 +61,7 @@ def lenet(
         *([Row("dropout", options={"rate": dropout}, name="dropout")] if dropout else []),
         Row("linear", options={"norm": "none", "activation": "none"}, name="outputs"),
     )
-    return Blueprint(name, rows, paper=PAPER, size=32, defaults={"norm": norm, "activation": activation})
+    return Blueprint(name, rows, paper=PAPER, size=32, channels=1, defaults={"norm": norm, "activation": activation})
 
 
 def _subsampling(where: str, kind: str, name: str, activation: str) -> Row:

@@ -39,7 +39,7 @@ def neocognitron(name: str, /, *, width: float = 1.0, depth: int = 3, dropout: f
     if dropout:
         rows.append(Row("dropout", options={"rate": dropout}, name="dropout"))
     rows.append(Row("linear", name="outputs"))
-    return Blueprint(name, tuple(rows), paper=PAPER, size=28)
+    return Blueprint(name, tuple(rows), paper=PAPER, size=28, channels=1)
 
 
 ENTRIES = {

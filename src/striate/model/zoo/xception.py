@@ -97,5 +97,7 @@ def _head(dropout: float) -> list[Row]:
 
 ENTRIES = {
     "xception": Entry(partial(xception, "xception"), PAPER, 2016, "separable convolutions with shortcuts, 36 layers"),
-    "xception_small": Entry(partial(small, "xception_small"), PAPER, 2016, "Xception for small data, 1.2 M parameters"),
+    "xception_small": Entry(
+        partial(small, "xception_small"), PAPER, 2016, "Xception for small data: no middle flow, few channels"
+    ),
 }
