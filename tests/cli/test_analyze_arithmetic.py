@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from striate.base.errors import SettingsError
@@ -143,3 +144,41 @@ def test_mistakes_of_a_kind(kind, options, words):
 def test_no_torch_is_needed():
     code = "import sys; from striate.cli.arithmetic import show; show('conv'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_own_numbers_are_typed_or_read(tmp_path):
+    typed, _ = show("conv", values="1 0 2; 0 1 1; 3 0 1", weights="1, 0; 0, -1")
+    assert np.array_equal(typed["example"]["output"], [[0, -1], [0, 0]])  # by hand: 1-1, 0-1; 0-0, 1-1
+    (tmp_path / "x.csv").write_text("\ufeff1,0,2\n0,1,1\n3,0,1\n")
+    np.save(tmp_path / "k.npy", np.array([[1.0, 0], [0, -1]]))
+    read, _ = show("conv", values=str(tmp_path / "x.csv"), weights=str(tmp_path / "k.npy"))
+    assert to_json(read) == to_json(typed)
+    one, text = show("pool", values="3 1 2 5", kernel="2")
+    assert np.array_equal(one["example"]["output"], [3, 5]) and "the input is your own" in text
+    np.save(tmp_path / "two.npy", np.arange(18.0).reshape(2, 3, 3))
+    two, _ = show("conv", values=str(tmp_path / "two.npy"), channels=2, weights="1 1 1; 1 1 1; 1 1 1")
+    assert np.asarray(two["example"]["output"]).item() == sum(range(18))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"values": "1 2; 3"}, "rows of 2, 1 numbers"),
+        ({"values": "1 x"}, "x is neither a number nor a file"),
+        ({"values": "1 nan"}, "not finite"),
+        ({"values": ";"}, "rows of none"),
+        ({"values": "gone.npy"}, "no .npy array"),
+        ({"values": "1 2; 3 4", "input": "5x5"}, "2 x 2 numbers"),
+        ({"weights": "1 2 3; 4 5 6", "kernel": "3"}, "2 x 3 numbers"),
+        ({"values": "1 2 3", "weights": "1 2; 3 4"}, "axes"),
+    ],
+)
+def test_numbers_that_are_none(options, words):
+    with pytest.raises(SettingsError, match=words):
+        show("conv", **options)
+
+
+def test_a_maximum_counts_no_padding():
+    with pytest.raises(SettingsError, match="only a mean"):
+        show("pool", count_padding=False)
+    assert "count_include_pad=False" in show("pool", mode="avg", count_padding=False)[0]["code"]

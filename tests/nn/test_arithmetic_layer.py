@@ -2,6 +2,8 @@
 
 import json
 
+import hypothesis
+import hypothesis.strategies
 import numpy as np
 import pytest
 import torch
@@ -124,8 +126,11 @@ def test_large_layers_are_answered_without_an_example():
     assert huge["contributors"]["along_axes"] is None
 
 
-def test_uneven_padding_has_no_line_of_pytorch():
-    assert layer_of("conv", (6,), 3, stride=2, padding="same").code() is None
+def test_uneven_padding_is_a_layer_of_its_own_where_pytorch_has_no_word_for_it():
+    assert "padding='same'" in layer_of("conv", (6,), 2, padding="same").code()
+    assert "ZeroPad1d((0, 1))" in layer_of("conv", (6,), 3, stride=2, padding="same").code()
+    with pytest.raises(SettingsError, match="uneven"):
+        layer_of("pool", (6,), 2, padding="same")
 
 
 @pytest.mark.parametrize(
@@ -141,3 +146,68 @@ def test_uneven_padding_has_no_line_of_pytorch():
 def test_a_layer_that_cannot_work_is_refused(words, options):
     with pytest.raises(SettingsError, match=words):
         layer_of(**({"size": (5, 5), "kernel": 3} | options))
+
+
+SETTINGS = hypothesis.strategies.fixed_dictionaries(
+    {
+        "kind": hypothesis.strategies.sampled_from(["conv", "transposed", "pool", "unpool"]),
+        "size": hypothesis.strategies.lists(hypothesis.strategies.integers(1, 8), min_size=1, max_size=3),
+        "kernel": hypothesis.strategies.integers(1, 4),
+        "stride": hypothesis.strategies.integers(1, 3),
+        "padding": hypothesis.strategies.sampled_from([0, 1, 2, "same", "valid"]),
+        "dilation": hypothesis.strategies.integers(1, 3),
+        "mode": hypothesis.strategies.sampled_from(["max", "avg"]),
+        "ceil": hypothesis.strategies.booleans(),
+        "count_padding": hypothesis.strategies.booleans(),
+        "extra": hypothesis.strategies.integers(0, 2),
+    }
+)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding=.same.")  # torch warns that it may copy the input
+@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.given(SETTINGS)
+def test_every_line_that_is_printed_runs_and_gives_that_size(given):
+    kind, size = given["kind"], tuple(given["size"])
+    options = {name: given[name] for name in ("mode", "ceil", "count_padding")} if kind == "pool" else {}
+    options |= {"output_padding": (given["extra"],) * len(size)} if kind == "transposed" else {}
+    hypothesis.assume(given["padding"] != "same" or kind == "conv")
+    try:
+        sliding = {name: given[name] for name in ("stride", "padding", "dilation")}
+        layer = layer_of(kind, size, given["kernel"], **sliding, **options)
+        document = layer.explain()
+    except SettingsError:
+        hypothesis.reject()
+    image = torch.rand(1, 1, *size, dtype=torch.float64)
+    module = module_of(layer)
+    result = module(image, torch.zeros(image.shape, dtype=torch.int64)) if kind == "unpool" else module(image)
+    assert result.shape[2:] == document["output"]["size"]
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("dilation", [1, 2, 3, 4])
+def test_a_checkerboard_is_what_a_transposed_convolution_of_ones_shows(kernel, stride, dilation):
+    layer = layer_of("transposed", (40,), kernel, stride=stride, dilation=dilation)
+    out = torch.nn.functional.conv_transpose1d(
+        torch.ones(1, 1, 40), torch.ones(1, 1, kernel), stride=stride, dilation=dilation
+    )
+    border = kernel * dilation + stride
+    inside = out[0, 0, border:-border]
+    assert layer.explain()["contributors"]["is_uneven"] == (len(set(inside.tolist())) > 1)
+
+
+def test_own_numbers_are_worked_as_pytorch_does():
+    rng = np.random.default_rng(0)
+    image, weights = rng.normal(size=(4, 5)), rng.normal(size=(2, 3))
+    given = {"image": image, "weights": weights}
+    x, kernel = (torch.from_numpy(array)[None, None] for array in (image, weights))
+    layer = layer_of("conv", (4, 5), (2, 3), padding=(1, 2), **given)
+    found = torch.nn.functional.conv2d(x, kernel, padding=(1, 2))[0, 0]
+    np.testing.assert_allclose(layer.explain()["example"]["output"], found, atol=1e-12)
+    layer = layer_of("transposed", (4, 5), (2, 3), stride=2, **given)
+    found = torch.nn.functional.conv_transpose2d(x, kernel, stride=2)[0, 0]
+    np.testing.assert_allclose(layer.explain()["example"]["output"], found, atol=1e-12)
+    layer = layer_of("pool", (4, 5), 2, stride=2, mode="avg", image=image)
+    found = torch.nn.functional.avg_pool2d(x, 2)[0, 0]
+    np.testing.assert_allclose(layer.explain()["example"]["output"], found, atol=1e-12)

@@ -37,6 +37,15 @@ CountPadding = Annotated[
 ]
 
 
+Values = Annotated[
+    str | None,
+    typer.Option(metavar='FILE|"1 0; 0 1"', help="conv, transposed, pool: own numbers for the input."),
+]
+Weights = Annotated[
+    str | None, typer.Option(metavar='FILE|"1 0; 0 1"', help="conv, transposed: own numbers for the kernel.")
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(analyze)
@@ -71,6 +80,8 @@ def analyze(
     mode: Mode = None,
     ceil: Ceil = None,
     count_padding: CountPadding = None,
+    values: Values = None,
+    weights: Weights = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
@@ -83,6 +94,7 @@ def analyze(
       striate analyze resnet50 mobilenet_v2        side by side
       striate analyze resnet20 --without skip
       striate analyze conv --input 5x5 --kernel 3 --stride 2 --padding 1
+      striate analyze conv --values "1 0 2; 0 1 1; 3 0 1" --weights "1 0; 0 -1"
     """
     layer: dict[str, Any] = {
         "input": input,
@@ -92,7 +104,7 @@ def analyze(
         "dilation": dilation,
     }
     layer |= {"groups": groups, "output_padding": output_padding, "mode": mode}
-    layer |= {"ceil": ceil, "count_padding": count_padding}
+    layer |= {"ceil": ceil, "count_padding": count_padding, "values": values, "weights": weights}
     if model in LAYERS:
         from . import arithmetic
 

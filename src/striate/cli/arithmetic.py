@@ -10,12 +10,14 @@ from striate.base.errors import SettingsError
 from striate.nn.arithmetic import Shape, each, windows
 from striate.nn.arithmetic_layer import KINDS, Layer
 
+from .grid import read_grid
+
 __all__ = ["KINDS", "show"]
 
 TAKES = {
-    "conv": {"dilation", "groups", "outputs"},
-    "transposed": {"dilation", "groups", "outputs", "output_padding"},
-    "pool": {"dilation", "mode", "ceil", "count_padding"},
+    "conv": {"dilation", "groups", "outputs", "values", "weights"},
+    "transposed": {"dilation", "groups", "outputs", "output_padding", "values", "weights"},
+    "pool": {"dilation", "mode", "ceil", "count_padding", "values"},
     "unpool": set(),
 }
 USUAL = {"conv": ("5x5", "3"), "transposed": ("3x3", "3"), "pool": ("4x4", "2"), "unpool": ("2x2", "2")}
@@ -40,6 +42,8 @@ def show(
     mode: str | None = None,
     ceil: bool | None = None,
     count_padding: bool | None = None,
+    values: str | None = None,
+    weights: str | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Return what `analyze KIND` shows, as a JSON-able document and as text. None means: not given.
 
@@ -49,13 +53,16 @@ def show(
             or one for each axis; padding also "same" or "valid".
         channels: of the input; by default 1.
         outputs: channels of the output; by default 1 (at least one a group).
+        values, weights: the example's own input and kernel, see `read_grid`; they give its size and the kernel's.
 
     Raises:
         SettingsError: the kind does not take an option, an option cannot be read, or the settings cannot work.
     """
     own = {"dilation": dilation, "groups": groups, "outputs": outputs, "output_padding": output_padding}
-    own |= {"mode": mode, "ceil": ceil or None, "count_padding": count_padding}
+    own |= {"mode": mode, "ceil": ceil or None, "count_padding": count_padding, "values": values, "weights": weights}
     _check_taken(kind, own)
+    image, input = _own(values, input, "--values", "--input", channels)
+    taps, kernel = _own(weights, kernel, "--weights", "--kernel")
     size = _numbers(input or USUAL[kind][0], "--input")
     if not 1 <= len(size) <= 3:
         raise SettingsError(f"the input has {len(size)} axes", where="--input", fix="give 1 to 3, e.g. 28, 5x5, 4x8x8")
@@ -82,6 +89,8 @@ def show(
         mode=mode or "max",
         ceil=bool(ceil),
         count_padding=count_padding is not False,
+        image=image,
+        weights=taps,
     )
     document = layer.explain()
     return document, render(document)
@@ -94,6 +103,21 @@ def _check_taken(kind: str, own: dict[str, Any]) -> None:
         if value is not None and name not in TAKES[kind]:
             option = "--" + name.replace("_", "-")
             raise SettingsError(f"{kind} has no {option}", where=option, fix="leave it out")
+
+
+def _own(
+    text: str | None, size: str | None, where: str, other: str, channels: int | None = None
+) -> tuple[Grid | None, str | None]:
+    """Return the numbers that were given, and the size as typed, which is theirs if there are any."""
+    if text is None:
+        return None, size
+    found = read_grid(text, where)
+    is_stacked = channels is not None and found.ndim > 1 and len(found) == channels > 1  # (C, *size)
+    shape = found.shape[1:] if is_stacked else found.shape
+    if size is not None and _numbers(size, other) not in (shape, (shape[0],) if len(set(shape)) == 1 else shape):
+        fix = f"leave {other} out: the numbers have their size"
+        raise SettingsError(f"{_times(shape)} numbers, but {other} {size}", where=where, fix=fix)
+    return found, "x".join(map(str, shape))
 
 
 def _numbers(text: str, where: str, least: int = 1) -> Shape:
@@ -137,8 +161,7 @@ def _head(document: dict[str, Any]) -> list[str]:
     words += [f"groups {settings['groups']}"] if settings.get("groups", 1) > 1 else []
     names = {"conv": "convolution", "transposed": "transposed convolution", "unpool": "unpooling", "pool": ""}
     name = names[document["kind"]] or {"max": "max pooling", "avg": "average pooling"}[settings["mode"]]
-    code = document["code"] or "padding is uneven: pad with torch.nn.functional.pad, then use padding 0"
-    return [f"{name}: {sides[0]} -> {sides[1]}", ", ".join(words), code]
+    return [f"{name}: {sides[0]} -> {sides[1]}", ", ".join(words), document["code"]]
 
 
 def _channels(count: int) -> str:
@@ -272,7 +295,7 @@ def _contributors(document: dict[str, Any]) -> list[str]:
     unused = [f"{count:,} on axis {axis}" for axis, count in enumerate(found["without"]) if count]
     lines += [f"  {'empty outputs' if is_up else 'unused inputs'}: {', '.join(unused)}"] if unused else []
     if found["is_uneven"]:
-        lines.append("  the stride does not divide the kernel: the overlap is uneven, a checkerboard")
+        lines.append("  windows overlap unevenly, also away from the border: a checkerboard")
     if document["example"] is not None and len(kernel) <= 2 and least != most:
         grid = found["along_axes"][0] if len(kernel) == 1 else np.outer(*found["along_axes"])
         lines += ["", *_beside([_block(found["counts"], np.atleast_2d(np.asarray(grid)))])]

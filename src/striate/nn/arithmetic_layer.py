@@ -3,7 +3,8 @@
 Reference: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, arXiv:1603.07285 (2016).
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ from . import arithmetic_values as values
 from .arithmetic import (
     SYMBOLS,
     Shape,
+    Window,
     Windows,
     check_groups,
     contributors,
@@ -32,6 +34,7 @@ KINDS = ("conv", "transposed", "pool", "unpool")
 MAX_EXAMPLE = {"numbers": 144, "channels": 3, "taps": 64}  # what still reads well on a page
 MAX_COUNTED = 1_000_000  # taps along an axis that are counted one by one
 
+OWN = "your own"  # numbers that were given
 SOBEL_X = np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 DIFFERENCE = np.array([-1.0, 0, 1])
 
@@ -49,6 +52,8 @@ class Layer:
         mode: max or avg, for pool.
         ceil: whether a last pooling window that is partly outside counts.
         count_padding: whether padded zeros count in a mean.
+        image: the example's own input, (*size) or (C, *size); by default numbers are made up.
+        weights: the example's own kernel, (*kernel).
 
     Raises:
         SettingsError: settings that cannot work.
@@ -69,12 +74,19 @@ class Layer:
     mode: str = "max"
     ceil: bool = False
     count_padding: bool = True
+    image: values.Array | None = field(default=None, compare=False)
+    weights: values.Array | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         choose("layer", self.kind, dict.fromkeys(KINDS))
         choose("pooling", self.mode, dict.fromkeys(("max", "avg")))
         if self.mode == "avg" and any(window.dilation > 1 for window in self.windows):
             raise SettingsError("average pooling has no dilation", where="dilation", fix="give 1, or pool the maximum")
+        if self.mode == "max" and not self.count_padding:
+            what = "a maximum does not count padding; only a mean does"
+            raise SettingsError(what, where="--no-count-padding", fix="leave it out, or add --mode avg")
+        if self.kind != "conv" and any(one.before != one.after for one in self.windows):
+            raise SettingsError(f"{self.kind} has no uneven padding", where="padding", fix="give numbers")
         check_groups(self.channels, self.outputs, self.groups)
         _ = self.made  # refuses sizes that do not fit
 
@@ -134,17 +146,27 @@ class Layer:
             found |= {"mode": self.mode, "ceil": self.ceil, "count_padding": self.count_padding}
         return found
 
-    def code(self) -> str | None:
-        """Return the line of PyTorch that makes the layer; None where PyTorch cannot (uneven padding)."""
-        if any(one.before != one.after for one in self.windows):
-            return None
+    def code(self) -> str:
+        """Return the line of PyTorch that makes the layer; uneven padding is a layer of its own where it has to be."""
+        if all(one.before == one.after for one in self.windows):
+            return self._line([one.before for one in self.windows])
+        totals = [one.dilation * (one.kernel - 1) for one in self.windows]
+        pads = [(one.before, one.after) for one in self.windows]
+        is_same = pads == [(total // 2, total - total // 2) for total in totals]
+        if self.kind == "conv" and is_same and all(one.stride == 1 for one in self.windows):
+            return self._line("'same'")
+        sides = ", ".join(f"{before}, {after}" for before, after in reversed(pads))  # the last axis first
+        layers = f"torch.nn.ZeroPad{len(self.size)}d(({sides})), {self._line([0] * len(self.size))}"
+        return f"torch.nn.Sequential({layers})"
+
+    def _line(self, padding: list[int] | str) -> str:
         names = {"conv": "Conv", "transposed": "ConvTranspose", "pool": f"{self.mode.title()}Pool"}
         words = [str(self.channels), str(self.outputs)] if self.has_weights else []
         stride = 1 if self.has_weights else [one.kernel for one in self.windows]
         parts = {
             "kernel_size": ([one.kernel for one in self.windows], None),
             "stride": ([one.stride for one in self.windows], stride),
-            "padding": ([one.before for one in self.windows], 0),
+            "padding": (padding, 0),
             "output_padding": (list(self.extra), 0),
             "dilation": ([one.dilation for one in self.windows], 1),
             "groups": (self.groups, 1),
@@ -179,8 +201,7 @@ class Layer:
             "most": counted and prod(max(axis) for axis in counted),
             "along_axes": counted,
             "without": counted and [axis.count(0) for axis in counted],
-            "is_uneven": self.kind == "transposed"
-            and any(one.stride > 1 and one.kernel % one.stride for one in self.windows),
+            "is_uneven": self.kind == "transposed" and any(_is_uneven(one) for one in self.windows),
         }
 
     def _is_readable(self) -> bool:
@@ -195,16 +216,24 @@ class Layer:
         work = {"conv": self._conv, "transposed": self._transposed, "pool": self._pool, "unpool": self._unpool}
         return work[self.kind]()
 
+    def _image(self, channels: int) -> tuple[values.Array, str]:
+        """The example's input (C, *size) of so many channels, and what it is."""
+        if self.image is None:
+            numbers = _numbers((channels, *self.size))
+            return numbers, f"the numbers 1 to {numbers.size}"
+        return np.broadcast_to(self.image, (channels, *self.size)).copy(), OWN
+
     def _conv(self) -> dict[str, Any]:
-        channels = self.channels // self.groups
-        image = _numbers((channels, *self.size))
+        image, image_name = self._image(self.channels // self.groups)
         kernel, name = _kernel(tuple(one.kernel for one in self.windows))
+        kernel, name = (kernel, name) if self.weights is None else (self.weights, OWN)
+        channels = len(image)
         weights = np.broadcast_to(kernel, (1, channels, *kernel.shape)).copy()
         result = values.conv(image, weights, self.windows)
         place = _middle(self.made)
         return {
             "input": image,
-            "input_name": f"the numbers 1 to {image.size}",
+            "input_name": image_name,
             "kernel": weights[0],
             "kernel_name": name,
             "output": result[0],
@@ -213,26 +242,30 @@ class Layer:
         }
 
     def _transposed(self) -> dict[str, Any]:
-        channels = self.channels // self.groups
-        image = _numbers((channels, *self.size))
+        image, image_name = self._image(self.channels // self.groups)
         kernel = _numbers(tuple(one.kernel for one in self.windows))
+        name = f"the numbers 1 to {kernel.size}"
+        kernel, name = (kernel, name) if self.weights is None else (self.weights, OWN)
+        channels = len(image)
         weights = np.broadcast_to(kernel, (channels, 1, *kernel.shape)).copy()
         result = values.transposed(image, weights, self.windows, output_padding=self.extra)
         overlaps = [uses(*axis) for axis in zip(self.made, self.size, self.windows, strict=True)]
         place = tuple(axis.index(max(axis)) for axis in overlaps)
         return {
             "input": image,
-            "input_name": f"the numbers 1 to {image.size}",
+            "input_name": image_name,
             "kernel": weights[:, 0],
-            "kernel_name": f"the numbers 1 to {kernel.size}",
+            "kernel_name": name,
             "output": result[0],
             "place": place,
             "terms": _plain(values.transposed_terms(image, weights, self.windows, (0, *place))),
         }
 
     def _pool(self) -> dict[str, Any]:
-        image = _shuffled(self.size)[None]
-        example: dict[str, Any] = {"input": image, "input_name": f"the numbers 1 to {image.size}, shuffled"}
+        image, name = (_shuffled(self.size)[None], f"the numbers 1 to {prod(self.size)}, shuffled")
+        if self.image is not None:
+            image, name = self._image(1)
+        example: dict[str, Any] = {"input": image, "input_name": name}
         if self.mode == "max":
             result, positions = values.max_pool(image, self.windows, ceil=self.ceil)
             example["positions"] = positions[0]
@@ -259,6 +292,16 @@ class Layer:
             "output": values.unpool(pooled, positions, self.made)[0],
             "nearest": nearest[0],
         }
+
+
+def _is_uneven(window: Window) -> bool:
+    """Whether outputs of a transposed window take unequal numbers of inputs away from the border.
+
+    Output i takes input j by tap t where i = j * stride + t * dilation, so as many as there are taps whose
+    `t * dilation` leaves the rest i when divided by the stride.
+    """
+    taps = Counter(tap * window.dilation % window.stride for tap in range(window.kernel))
+    return len({taps[rest] for rest in range(window.stride)}) > 1
 
 
 def _numbers(shape: Shape) -> values.Array:
