@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import SettingsError, UserError
+from striate.base.folder import kind_of
 from striate.base.progress import Progress
-from striate.base.rundir import RunDir, StudyDir, kind_of
+from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import duration, plural, shown
 from striate.data import open_dataset
 from striate.data.open import name_of

@@ -7,7 +7,9 @@ import pytest
 
 from striate.base import files
 from striate.base.errors import ModelError, ResourceError, SettingsError
-from striate.base.rundir import RunDir, locked, named_folder
+from striate.base.folder import named_folder
+from striate.base.lock import locked
+from striate.base.rundir import RunDir
 from striate.base.settings import Settings, read_toml, value_of
 from striate.run.recipe import named
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from striate.base.files import read_json, write_json
+from striate.base.documents import read_json
+from striate.base.files import write_json
 from striate.base.rundir import RunDir, StudyDir
 from striate.report import report_run, report_study
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from striate.base.errors import DivergedError, Interrupted, ModelError, ResourceError, SettingsError
-from striate.base.rundir import RunDir, locked
+from striate.base.lock import locked
+from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.evaluate.table import read_predictions
 from striate.predict import Predictor

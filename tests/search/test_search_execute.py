@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -188,3 +189,27 @@ def test_a_network_that_diverges_is_a_poor_candidate_not_an_error(tiny, recipe):
     tried = try_out("bipyramid", prepared, goes_on=lambda scores: True)
     assert tried.ended == "diverged"
     assert all(math.isfinite(score) for score in tried.scores)
+
+
+def test_a_list_of_candidates_cut_short_goes_on(searched, do_search, plan, tmp_path, monkeypatch):
+    """The last line is half written, as a kill or a full disk leaves it; that candidate is tried again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "study", lambda *values, **options: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(Interrupted):
+            do_search(plan, tmp_path / "s")
+    path = tmp_path / "s" / "candidates.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    found = do_search(plan, tmp_path / "s")
+    assert timeless(found) == timeless(searched)
+    again = do_search(plan, tmp_path / "s")
+    assert len(again.history()) == plan.num_candidates
+
+
+def test_a_finished_search_is_held_against_its_checksums(searched, tmp_path):
+    copy = SearchDir(shutil.copytree(searched.path, tmp_path / "copy"))
+    for name, read in (("search.json", copy.info), ("candidates.jsonl", copy.history), ("result.json", copy.result)):
+        keep = (copy.path / name).read_bytes()
+        (copy.path / name).write_bytes(keep.replace(b"1", b"2", 1))
+        with pytest.raises(ModelError, match=f"{name} does not match"):
+            read()
+        (copy.path / name).write_bytes(keep)

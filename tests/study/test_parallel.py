@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from striate.base.errors import DivergedError, Interrupted, ResourceError, SettingsError
-from striate.base.files import sha256, write_json
+from striate.base.files import sha256
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
@@ -292,5 +292,5 @@ def test_what_a_study_takes_is_said_before_it_starts_and_its_plan_is_kept(varian
     assert "by a short trial" in said.said[place]
     assert place < next(i for i, line in enumerate(said.said) if line.startswith("run 1/4"))
     assert found.info()["plan"] == plan
-    write_json(found.path / "study.json", {**found.info(), "status": "interrupted"})
+    found.save_info({**found.info(), "status": "interrupted"})
     assert resume_study(found.path, progress=Progress("quiet")).info()["plan"] == plan

@@ -63,6 +63,10 @@ class ModelError(UserError):
     exit_code = 4
 
 
+class DamagedError(ModelError):
+    """A file that is not what it was when it was written, by its checksum."""
+
+
 class ResourceError(UserError):
     """Memory, disk, lock, device or permission (exit 5)."""
 

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError, ResourceError
+from .errors import ResourceError
 
 Fault = Callable[[str, Path], None]
 _fault: Fault | None = None  # set by tests only: called before each "write", "fsync" and "rename"
@@ -46,28 +47,74 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     Raises:
         ResourceError: as for `write_bytes`; files before the one it names may be the new ones.
     """
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
+    beside = {path: temporary(path) for path in contents}
     path = Path()
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             _step("write", path)
-            with temporary[path].open("wb") as file:
-                file.write(content)
+            new_file(beside[path], content)
         for path in contents:
             _step("fsync", path)
-            _fsync_file(temporary[path])
+            _fsync_file(beside[path])
         for path in contents:
             _step("rename", path)
-            temporary[path].replace(path)
+            beside[path].replace(path)
         for folder in {path.parent for path in contents}:
             _fsync_folder(folder)
     except OSError as problem:
         raise _disk_error(problem, path, len(contents[path])) from problem
     finally:
-        for name in temporary.values():
+        for name in beside.values():
             with suppress(OSError):  # a parent may be a file
                 name.unlink(missing_ok=True)
+
+
+def temporary(path: Path) -> Path:
+    """Return the name under which this process writes `path` before it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+_TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.tmp")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that was not whole yet."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what processes that are no more left half written in a folder."""
+    for path in folder.iterdir():
+        found = _TEMPORARY.fullmatch(path.name)
+        if found is None or _is_alive(int(found[1])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False  # of another one that had its number
+    try:
+        os.kill(pid, 0) if os.name == "posix" else None  # on Windows this would end the process
+    except ProcessLookupError:
+        return False
+    except OSError:  # not ours to ask
+        return True
+    return True
+
+
+def new_file(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet; what is there is removed, and a link is not followed to what it names."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, _WRITE | os.O_EXCL, 0o666), "wb") as file:
+        file.write(content)
+
+
+_WRITE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -98,39 +145,29 @@ def _plain(value: Any) -> Any:
 
 
 def append_line(path: Path, text: str) -> None:
-    """Append one line and flush it to the disk, so that it survives a kill."""
+    """Append a line of JSON, flushed to the disk, so that it survives a kill; a line that one cut short is removed."""
     try:
         _step("write", path)
-        with path.open("ab") as file:
-            file.write(text.encode("utf-8", "surrogateescape") + b"\n")
+        with os.fdopen(os.open(path, _WRITE & ~os.O_WRONLY | os.O_RDWR, 0o666), "rb+") as file:
+            rest = file.read().rpartition(b"\n")[2]
+            is_whole = bool(rest) and is_json(rest)
+            if rest and not is_whole:
+                file.truncate(file.tell() - len(rest))
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n" * is_whole + text.encode("utf-8", "surrogateescape") + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as problem:
         raise _disk_error(problem, path, len(text)) from problem
 
 
-def read_json(path: Path, what: str = "file") -> Any:
-    """Return the JSON document in `path`.
-
-    Raises:
-        ModelError: the file is missing or is not JSON; the message names it.
-    """
+def is_json(content: bytes) -> bool:
+    """Whether it is one whole JSON document."""
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError as problem:
-        raise ModelError(f"{what} is missing", where=path, fix="name a finished run or study folder") from problem
-    except (OSError, ValueError) as problem:
-        raise ModelError(
-            f"{what} cannot be read ({problem})", where=path, fix="restore this file from a copy"
-        ) from problem
-
-
-def read_json_lines(path: Path) -> list[Any]:
-    """Return the documents of a JSON-lines file; a last line cut short by a kill is left out."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1] if line.strip()]
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 @contextmanager
@@ -139,25 +176,25 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     Every file in it is fsynced before the rename. An existing `path` is replaced.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = temporary(path)
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        for file in temporary.rglob("*"):
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        yield beside
+        for file in beside.rglob("*"):
             if file.is_file():
                 _step("fsync", file)
                 _fsync_file(file)
-        _fsync_folder(temporary)
+        _fsync_folder(beside)
         _step("rename", path)
         if path.exists():
             shutil.rmtree(path)
-        temporary.rename(path)
+        beside.rename(path)
         _fsync_folder(path.parent)
     except OSError as problem:
         raise _disk_error(problem, path, 0) from problem
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def require_room(folder: Path, num_bytes: int, what: str) -> None:
@@ -177,6 +214,11 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _fsync_file(path: Path) -> None:

@@ -1,18 +1,36 @@
 """The run folder: the border between what trains and what looks at results. See docs/run-folder.md for the format."""
 
-import os
-import re
 import shlex
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import Interrupted, ModelError, ResourceError, SettingsError
-from .files import append_line, read_json, read_json_lines, to_json, write_json
+from . import sums
+from .documents import RESTORE, Document, read_json, read_json_lines, require_kinds
+from .errors import Interrupted, ModelError
+from .files import append_line, sha256, sha256_of, to_json, write_bytes, write_json
 
 SCHEMA = 1
+RUN_FILES = ("run.json", "split.json", "history.jsonl", "scores.json", "predictions.csv", "weights.safetensors")
+STUDY_FILES = ("study.json", "split.json", "verdict.json")
+_NUMBER = (int, float)
+_RUN_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("dataset", "dataset.options", "task", "recipe", "model", "model.blueprint", "input"), dict),
+    **dict.fromkeys(("versions", "device", "precision", "result", "start"), dict),
+    **dict.fromkeys(("status", "recipe_name", "command", "name", "dataset.name", "dataset.where"), str),
+    **dict.fromkeys(("dataset.fingerprint", "task.kind", "task.target", "task.monitor", "model.name"), str),
+    **dict.fromkeys(("precision.name", "input.fit"), str),
+    **dict.fromkeys(("seed", "batch_size", "num_epochs", "input.size_px", "input.channels", "device.threads"), int),
+    **dict.fromkeys(("notes", "augment", "task.names", "input.mean", "input.std", "dataset.findings"), list),
+    **dict.fromkeys(("input.margin", "result.time_s", "result.train_images_per_s"), _NUMBER),
+}
+_STUDY_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("dataset", "dataset.options", "dropped", "plan"), dict),
+    **dict.fromkeys(("status", "name", "baseline", "command", "target", "dataset.where", "dataset.fingerprint"), str),
+    **dict.fromkeys(("variants", "seeds", "dataset.findings"), list),
+    "folds": int,
+}
 
 
 class RunDir:
@@ -55,117 +73,74 @@ class RunDir:
         Raises:
             ModelError: this is no run folder, or a newer version of Striate wrote it.
         """
-        return _versioned(self.path / "run.json", "run")
+        info = self.document()
+        require_kinds(info, _RUN_KINDS, self.path / "run.json")
+        return info
+
+    def document(self) -> dict[str, Any]:
+        """Return run.json like `info`, for a reader that takes whatever it holds."""
+        return _versioned(self.path, "run")
 
     def save_info(self, info: dict[str, Any]) -> None:
-        """Write run.json."""
-        write_json(self.path / "run.json", {"schema": SCHEMA, "kind": "run", **info})
+        """Write run.json; the folder is not sealed from here on."""
+        _save(self.path, "run", info)
 
     def splits(self) -> dict[str, list[str]]:
         """Return the ids of each split."""
-        found: dict[str, list[str]] = read_json(self.path / "split.json", "split list")
+        path = sums.checked(self.path, "split.json")
+        found: dict[str, list[str]] = read_json(path, "split list", dict)
+        require_ids(found, path)
         return found
 
     def history(self) -> list[dict[str, Any]]:
         """Return one document an epoch, in order."""
-        return read_json_lines(self.path / "history.jsonl")
+        return read_json_lines(sums.checked(self.path, "history.jsonl"), "history")
 
     def add_epoch(self, row: dict[str, Any]) -> None:
         """Append one epoch to the history."""
         append_line(self.path / "history.jsonl", to_json(row))
 
+    def keep_epochs(self, num: int) -> str:
+        """Drop what the history holds beyond `num` epochs, and return the SHA-256 of the rest."""
+        path = self.path / "history.jsonl"
+        if path.exists():
+            write_bytes(path, b"".join(path.read_bytes().splitlines(keepends=True)[:num]))
+        return self.history_digest()
+
+    def history_digest(self) -> str:
+        """Return the SHA-256 of the history so far."""
+        path = self.path / "history.jsonl"
+        return sha256(path) if path.exists() else sha256_of(b"")
+
     def scores(self) -> dict[str, Any]:
         """Return the scores of each evaluated split; empty before the first evaluation."""
-        path = self.path / "scores.json"
-        return dict(read_json(path, "scores")) if path.exists() else {}
+        path = sums.checked(self.path, "scores.json")
+        return dict(read_json(path, "scores", dict)) if path.exists() else {}
 
+    def checked(self, name: str) -> Path:
+        """Return the path of a file in the folder that is what it was when the run was finished.
 
-def new_folder(root: Path, name: str) -> Path:
-    """Create and return the next free `NNN-name` folder below `root`.
+        Raises:
+            ModelError: it was damaged since.
+        """
+        return sums.checked(self.path, name)
 
-    Raises:
-        ResourceError: `root` cannot be written.
-    """
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "run"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        taken = [int(found[1]) for entry in root.iterdir() if (found := re.match(r"(\d{3,})-", entry.name))]
-        number = max(taken, default=0) + 1
-        while True:
-            path = root / f"{number:03d}-{safe}"
-            try:
-                path.mkdir()
-                return path
-            except FileExistsError:
-                number += 1
-    except OSError as problem:
-        raise ResourceError(
-            f"cannot create a folder ({problem.strerror})", where=root, fix="choose another --out folder"
-        ) from problem
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the folder has checksums; those of older versions have none."""
+        return sums.is_sealed(self.path)
 
+    def seal(self) -> None:
+        """Write the checksums of all that is read again."""
+        sums.seal(self.path, self._members())
 
-def named_folder(path: Path, *, overwrite: bool = False) -> Path:
-    """Create and return the folder a user named with --out.
+    def changing(self, replaced: str = "") -> AbstractContextManager[None]:
+        """Let files of a finished run change in this block; see `sums.unsealed`."""
+        return sums.unsealed(self.path, self._members, replaced)
 
-    Raises:
-        SettingsError: it exists and is not empty.
-        ResourceError: it cannot be created or written, or a process that is at work in it would be overwritten.
-    """
-    try:
-        if path.is_dir() and not _is_free(path):
-            if not overwrite:
-                raise SettingsError(
-                    "output folder exists and is not empty",
-                    where=path,
-                    fix="use `striate resume`, --overwrite or another --out",
-                )
-            with locked(path):
-                path.rename(_aside(path))
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
-        return path
-    except OSError as problem:
-        raise ResourceError(
-            f"cannot write to the output folder ({problem.strerror})", where=path, fix="choose another --out folder"
-        ) from problem
-
-
-def _is_free(path: Path) -> bool:
-    """Whether a folder holds nothing, or only what a run leaves that was killed before it began."""
-    return {entry.name for entry in path.iterdir()} <= {".lock", "split.json"}
-
-
-def _aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.old{number}")).exists():
-        number += 1
-    return aside
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the folder's one lock; it names its holder and vanishes with the process.
-
-    Raises:
-        ResourceError: another process holds it, or the folder cannot be written.
-    """
-    try:
-        descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as problem:
-        raise ResourceError(
-            f"folder cannot be written ({problem.strerror})", where=path, fix="check its permissions"
-        ) from problem
-    try:
-        if not _try_lock(descriptor):
-            holder = os.read(descriptor, 200).decode("utf-8", "replace") or "an unknown process"
-            raise ResourceError(f"folder is in use by {holder}", where=path, fix="wait for it to end, or stop it")
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"pid {os.getpid()} on {socket.gethostname()}".encode())
-        yield
-    finally:
-        os.close(descriptor)
+    def _members(self) -> list[str]:
+        pictures = sorted(f"pictures/{path.name}" for path in self.pictures.glob("[!.]*"))
+        return [*RUN_FILES, "calibration.json", *pictures]
 
 
 class Folder(Protocol):
@@ -204,34 +179,17 @@ def resumable(folder: Folder, kept: Callable[[str], str], verb: str = "resume") 
         raise Interrupted(what, where=folder.path, fix=command, signal_number=number) from None
 
 
-def _try_lock(descriptor: int) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _versioned(path: Path, kind: str) -> dict[str, Any]:
+def _versioned(folder: Path, kind: str) -> dict[str, Any]:
+    path = folder / f"{kind}.json"
     if not path.is_file():
         raise ModelError(
             f"not a {kind} folder: {path.name} is missing",
-            where=path.parent,
+            where=folder,
             fix=f"name a folder made by `striate {'study' if kind == 'study' else 'train'}`",
         )
-    info = read_json(path, f"{kind} description")
-    if not isinstance(info, dict) or not isinstance(info.get("schema"), int) or info["schema"] < 1:
-        raise ModelError(f"not a {kind} description", where=path, fix="restore this file from a copy")
+    info: Document = read_json(sums.checked(folder, path.name), f"{kind} description", dict)
+    if not isinstance(info.get("schema"), int) or info["schema"] < 1:
+        raise ModelError(f"not a {kind} description", where=path, fix=RESTORE)
     if info["schema"] > SCHEMA:
         raise ModelError(
             f"written by a newer Striate (schema {info['schema']}, this one reads {SCHEMA})",
@@ -239,6 +197,24 @@ def _versioned(path: Path, kind: str) -> dict[str, Any]:
             fix="upgrade striate",
         )
     return info
+
+
+def _save(folder: Path, kind: str, info: dict[str, Any]) -> None:
+    sums.break_seal(folder)
+    write_json(folder / f"{kind}.json", {"schema": SCHEMA, "kind": kind, **info})
+
+
+def require_ids(splits: Any, path: Path) -> None:
+    """Refuse a split list that does not map names to lists of image ids.
+
+    Raises:
+        ModelError: the message names the file.
+    """
+    is_right = isinstance(splits, dict) and all(
+        isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in splits.values()
+    )
+    if not is_right:
+        raise ModelError("split list holds other things than lists of image ids", where=path, fix=RESTORE)
 
 
 class StudyDir:
@@ -257,11 +233,31 @@ class StudyDir:
 
     def info(self) -> dict[str, Any]:
         """Return study.json (raises ModelError like `RunDir.info`)."""
-        return _versioned(self.path / "study.json", "study")
+        info = self.document()
+        require_kinds(info, _STUDY_KINDS, self.path / "study.json")
+        return info
+
+    def document(self) -> dict[str, Any]:
+        """Return study.json like `info`, for a reader that takes whatever it holds."""
+        return _versioned(self.path, "study")
 
     def save_info(self, info: dict[str, Any]) -> None:
-        """Write study.json."""
-        write_json(self.path / "study.json", {"schema": SCHEMA, "kind": "study", **info})
+        """Write study.json; the folder is not sealed from here on."""
+        _save(self.path, "study", info)
+
+    def seal(self) -> None:
+        """Write the checksums of all that is read again, but for the runs', which have their own."""
+        sums.seal(self.path, STUDY_FILES)
+
+    def splits(self, fold: int) -> dict[str, list[str]]:
+        """Return the ids of each split of a fold; 0 without folds."""
+        path = sums.checked(self.path, "split.json")
+        found = read_json(path, "split list", list)
+        if fold >= len(found):
+            raise ModelError(f"split list has {len(found)} folds, not {fold + 1}", where=path, fix=RESTORE)
+        splits: dict[str, list[str]] = found[fold]
+        require_ids(splits, path)
+        return splits
 
     def run(self, variant: str, seed: int, fold: int | None = None) -> RunDir:
         """Return the run folder of a variant and seed (and fold)."""
@@ -270,19 +266,5 @@ class StudyDir:
 
     def verdict(self) -> dict[str, Any] | None:
         """Return verdict.json, or None while the study is not finished."""
-        path = self.path / "verdict.json"
-        return dict(read_json(path, "verdict")) if path.exists() else None
-
-
-def kind_of(path: Path) -> str:
-    """Return "run", "study" or "search" for a folder.
-
-    Raises:
-        ModelError: it is none of them.
-    """
-    for kind in ("run", "study", "search"):
-        if (path / f"{kind}.json").is_file():
-            return kind
-    raise ModelError(
-        "no folder of a run, study or search", where=path, fix="name one made by `striate train`, `study` or `search`"
-    )
+        path = sums.checked(self.path, "verdict.json")
+        return read_json(path, "verdict", dict) if path.exists() else None

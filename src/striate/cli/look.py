@@ -26,7 +26,8 @@ def report(
     debug: o.Debug = False,
 ) -> None:
     """Write the report again: one HTML file that opens from disk."""
-    from striate.base.rundir import RunDir, StudyDir, kind_of
+    from striate.base.folder import kind_of
+    from striate.base.rundir import RunDir, StudyDir
     from striate.report import report_run, report_study
 
     is_run = kind_of(folder) == "run"

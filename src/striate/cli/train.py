@@ -104,7 +104,8 @@ def resume(
         raise SettingsError("a resumed run stays in its folder", where="--out", fix="leave it out, or use --fork")
     o.use_threads(threads)
     from striate import api
-    from striate.base.rundir import StudyDir, kind_of
+    from striate.base.folder import kind_of
+    from striate.base.rundir import StudyDir
 
     options: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
     if kind_of(folder) == "search":

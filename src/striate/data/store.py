@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.device import num_cpus
+from striate.base.documents import read_json
 from striate.base.errors import DataError, ResourceError, UserError, combined
-from striate.base.files import read_json, whole_folder, write_json
+from striate.base.files import whole_folder, write_json
 from striate.base.progress import Progress
 
 from .cache import cache_dir

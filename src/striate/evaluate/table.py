@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from striate.base.errors import ModelError
 from striate.base.files import write_bytes
+from striate.base.sums import checked
 
 from .scores import Evaluated, absolute_errors
 
@@ -86,10 +87,10 @@ def read_predictions(path: Path, kind: str | None = None, unit: str = "") -> dic
         unit: the target's unit, which the file does not hold.
 
     Raises:
-        ModelError: the file is missing or is no such table; the message names the line.
+        ModelError: the file is missing, was damaged or is no such table; the message names the line.
     """
     try:
-        rows = csv.reader(io.StringIO(_decoded(path.read_bytes()), newline=""), strict=True)
+        rows = csv.reader(io.StringIO(_decoded(checked(path.parent, path.name).read_bytes()), newline=""), strict=True)
         header = [unguarded(name) for name in next(rows, [])]
         tables = _parsed(header, [row for row in rows if row], kind)
         return {split: replace(table, unit=unit) for split, table in tables.items()}

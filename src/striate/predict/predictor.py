@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from striate.base.device import place
+from striate.base.documents import read_json
 from striate.base.errors import DataError, ModelError, combined
-from striate.base.files import read_json, sha256
+from striate.base.files import sha256
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
@@ -213,7 +214,7 @@ def temperature_of(run: RunDir) -> float:
     Raises:
         ModelError: the file is broken, or belongs to other weights.
     """
-    path = run.path / "calibration.json"
+    path = run.checked("calibration.json")
     if not path.exists():
         return 1.0
     found = read_json(path, "calibration")
@@ -230,9 +231,9 @@ def load_weights(network: nn.Module, run: RunDir) -> None:
     """Load a run's weights into its network.
 
     Raises:
-        ModelError: a tensor is missing, unknown or of another shape.
+        ModelError: a tensor is missing, unknown or of another shape, or the file was damaged.
     """
-    tensors, wanted = read_tensors(run.weights), network.state_dict()
+    tensors, wanted = read_tensors(run.checked(run.weights.name)), network.state_dict()
     if tensors.keys() != wanted.keys():
         odd = min(tensors.keys() ^ wanted.keys())
         raise ModelError(

@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from striate.base.errors import UserError
-from striate.base.files import read_json
+from striate.base.documents import read_json
+from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir
 
 MAX_PICTURES = 300
@@ -60,10 +60,12 @@ class Album:
     def _names(self, run: RunDir) -> dict[str, str]:
         if run not in self._index:
             try:
-                found: Any = read_json(run.pictures / "index.json", "picture index")
+                found: Any = read_json(run.checked("pictures/index.json"), "picture index", dict)
+            except DamagedError:
+                raise
             except UserError:
                 found = {}
-            self._index[run] = found if isinstance(found, dict) else {}
+            self._index[run] = found
         return self._index[run]
 
 
@@ -75,7 +77,7 @@ def _read(run: RunDir, name: object) -> bytes | None:
     try:
         if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
             return None
-        content = without_metadata(path.read_bytes())
+        content = without_metadata(run.checked(f"pictures/{name}").read_bytes())
         jpeg_size(content)  # raises when there is no frame to show
         return content
     except (OSError, ValueError):

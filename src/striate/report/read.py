@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from striate.base.errors import UserError
+from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir, StudyDir
 
 from .metrics import Metric, metric, number
@@ -33,7 +33,7 @@ class Run:
             ModelError: run.json is missing, is no run description, or a newer version of Striate wrote it.
         """
         problems: list[str] = []
-        info = without_folders(folder.info())
+        info = without_folders(folder.document())
         history = _tried(folder.history, "history.jsonl", [], problems)
         scores = _tried(folder.scores, "scores.json", {}, problems)
         epochs = [row for row in history if isinstance(row, dict) and number(row.get("epoch")) is not None]
@@ -131,7 +131,7 @@ class Study:
             ModelError: study.json is missing, is no study description, or a newer version of Striate wrote it.
         """
         problems: list[str] = []
-        info = without_folders(folder.info())
+        info = without_folders(folder.document())
         verdict = _tried(folder.verdict, "verdict.json", None, problems) or {}
         study = cls(folder, info, verdict, {}, problems)
         folds = range(int(info.get("folds") or 0)) or [None]
@@ -146,6 +146,8 @@ class Study:
             return None
         try:
             return Run.read(folder)
+        except DamagedError:
+            raise
         except UserError as problem:
             self.problems.append(f"Run {folder.path.name} is left out: {problem.what}.")
             return None
@@ -200,6 +202,8 @@ def _tried(read: Any, name: str, otherwise: Any, problems: list[str]) -> Any:
         return read()
     except FileNotFoundError:
         problems.append(f"{name} is missing.")
+    except DamagedError:  # a report that shows other numbers than were measured is worse than none
+        raise
     except UserError as problem:
         problems.append(f"{name} could not be used: {problem.what}.")
     except (OSError, ValueError) as problem:

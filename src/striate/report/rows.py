@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from striate.base.sums import checked
+
 GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 
@@ -51,7 +53,7 @@ def read_rows(path: Path, kind: str) -> list[Row]:
 
 
 def _read(path: Path, kind: str, errors: str) -> list[Row]:
-    with path.open(encoding="utf-8", errors=errors, newline="") as file:
+    with checked(path.parent, path.name).open(encoding="utf-8", errors=errors, newline="") as file:
         try:
             table = csv.reader(file, strict=True)
             header = next(table, [])

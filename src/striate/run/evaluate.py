@@ -9,6 +9,7 @@ from striate.base import device as devices
 from striate.base.choose import choose
 from striate.base.errors import DataError, ModelError
 from striate.base.files import sha256, write_json
+from striate.base.lock import locked
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
@@ -104,7 +105,8 @@ def calibrate_run(path: Path, *, device: str = "auto", progress: Progress | None
         for name, (found, truth) in outputs.items()
     }
     document = {"temperature": temperature, "weights": sha256(run.weights), "splits": splits}
-    write_json(path / "calibration.json", document)
+    with locked(path), run.changing("calibration.json"):
+        write_json(path / "calibration.json", document)
     return document
 
 

@@ -1,5 +1,6 @@
 """Train a run from nothing, or go on with one; both end in the same finished folder."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,12 @@ from torch import nn
 
 from striate.base import device as devices
 from striate.base.errors import DataError, DivergedError, ModelError, ResourceError
-from striate.base.files import require_room, write_json
+from striate.base.files import require_room, to_json, write_json
+from striate.base.folder import named_folder, new_folder
+from striate.base.lock import locked
 from striate.base.progress import Progress, say
-from striate.base.rundir import RunDir, locked, named_folder, new_folder, resumable
+from striate.base.rundir import RunDir, resumable
+from striate.base.text import plural, shown
 from striate.data import open_dataset
 from striate.data.open import absolute_path, is_path, path_of, where_again
 from striate.data.sample import Dataset
@@ -131,10 +135,14 @@ def resume(
         info = run.info()
         if info["status"] == "finished":
             progress.line(f"{path} is finished: nothing to do")
+            if not run.is_sealed:  # killed just before, edited by its owner, or of an earlier version
+                run.seal()
             return run
         is_begun = any(run.checkpoints.glob("step-*"))
         state = checkpoint.load(run.checkpoints) if is_begun else None
         recipe = Recipe.parse(info["recipe"], path / "run.json")
+        if state is None and recipe.transfer.head != "only" and (lost := len(run.history())):
+            say(f"warning: no checkpoint is left of {plural(lost, 'epoch')}; training starts from the beginning")
         dataset = reopen(run, dataset, where)
         if where:
             info["dataset"] |= {"where": where, "path": absolute_path(where)}
@@ -163,6 +171,8 @@ def _carry_out(
         say(f"warning: {note}")
         info["notes"] = [*info.get("notes", []), note]
     run.save_info(info)
+    if state is None:
+        run.keep_epochs(0)  # those of an attempt that was stopped, or whose checkpoints are gone
     options: dict[str, Any] = {"precision": info["precision"]["name"], "progress": progress}
     try:
         with listen() as interrupt:
@@ -172,7 +182,7 @@ def _carry_out(
             else:
                 if prepared.recipe.transfer.head == "solved" and state is None and has_head(network):
                     solve_head(prepared, network, seed=info["seed"], **options)
-                training = Training(run, prepared, network, seed=info["seed"], **options)
+                training = Training(run, prepared, network, seed=info["seed"], fixed=fixed_of(info), **options)
             ended = training.train(interrupt, state)
         return finish(run.path, training, info, ended, is_test_open)
     except DivergedError as problem:
@@ -241,8 +251,10 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
     classes = list(dataset.target(info["task"]["target"]).names)
     if classes != info["task"]["names"] and info["task"]["kind"] != "value":
         pairs.append(("classes", ", ".join(info["task"]["names"]), ", ".join(classes)))
-    old = state.document.get("recipe", info["recipe"]) if state else info["recipe"]
-    pairs += [(name, str(a), str(b)) for name, a, b in _differences(old, info["recipe"])]
+    then, now_fixed = (state.document, fixed_of(info)) if state else ({}, {})
+    old = then.get("fixed") or {"recipe": then.get("recipe", info["recipe"])}  # which older checkpoints have
+    new = {name: now_fixed.get(name, info["recipe"]) for name in old}
+    pairs += [(name.removeprefix("recipe."), shown(a, 60), shown(b, 60)) for name, a, b in _differences(old, new)]
     if pairs:
         width = max(len(name) for name, _, _ in pairs)
         table = tuple(f"  {name:<{width}}  run: {a}  now: {b}" for name, a, b in pairs)
@@ -252,6 +264,13 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
             fix=RESTORE,
             details=table,
         )
+
+
+def fixed_of(info: dict[str, Any]) -> dict[str, Any]:
+    """Return what must be the same for every part of a run, as its checkpoints hold it."""
+    found = {name: info[name] for name in ("recipe", "seed", "task", "batch_size", "num_epochs", "input", "augment")}
+    fixed = {**found, "precision": info["precision"]["name"], "blueprint": info["model"]["blueprint"]}
+    return dict(json.loads(to_json({**fixed, "is_test_open": info.get("is_test_open", True)})))
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") -> list[tuple[str, Any, Any]]:

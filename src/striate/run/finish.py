@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from striate.base.documents import read_json
 from striate.base.errors import DivergedError
-from striate.base.files import read_json, write_files, write_json
+from striate.base.files import write_files, write_json
+from striate.base.lock import locked
 from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
@@ -67,14 +69,18 @@ def finish(
     if training.num_skipped:
         say(f"warning: {plural(training.num_skipped, 'step')} skipped, since the gradient was not finite")
     run.save_info({**info, "status": "finished", "result": result})
+    run.seal()
     return run
 
 
 def open_test(run: RunDir, prepared: Prepared) -> None:
     """Score a finished run's test split, unless that was done before."""
-    if "test" not in run.scores() and len(prepared.dataset.splits.get("test", ())):
-        score_splits(run, prepared, network_of(run, prepared), ("test",), run.info()["precision"]["name"])
-        run.save_info({**run.info(), "is_test_open": True})
+    with locked(run.path), run.changing():
+        if "test" not in run.scores() and len(prepared.dataset.splits.get("test", ())):
+            score_splits(run, prepared, network_of(run, prepared), ("test",), run.info()["precision"]["name"])
+            run.save_info({**run.info(), "is_test_open": True})
+    if not run.is_sealed:  # killed while this was done
+        run.seal()
 
 
 def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tuple[str, ...], precision: str) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from striate.base.errors import Interrupted
-from striate.base.files import write_text
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.evaluate.run import quick_scores
@@ -46,8 +45,6 @@ class HeadTraining:
         Raises:
             Interrupted: a signal came.
         """
-        if self.run is not None:
-            write_text(self.run.path / "history.jsonl", "")  # of an attempt that was stopped
         start_s, prepared, task = time.perf_counter(), self.prepared, self.prepared.task
         train = take(self.body, self.noisy, "train", views=prepared.recipe.transfer.views, progress=self.progress)
         val = take(self.body, prepared, "val", views=1, progress=self.progress)

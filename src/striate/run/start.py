@@ -8,6 +8,7 @@ from typing import Any
 from striate.base.choose import choose
 from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
+from striate.base.sums import checked
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
 from striate.model.network import Network
@@ -57,8 +58,10 @@ class Start:
             ModelError: the weights cannot be had, or are another network's.
         """
         if self.blueprint is None:
-            return load(network, self.source, reset_head=True)
-        return load(network, RunDir(self.source).weights, reset_head=True)
+            file = Path(self.source)
+            is_run = (file.parent / "run.json").is_file()
+            return load(network, checked(file.parent, file.name) if is_run else self.source, reset_head=True)
+        return load(network, RunDir(self.source).checked("weights.safetensors"), reset_head=True)
 
 
 def start_of(recipe: Recipe, model: object) -> Start | None:

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.base.errors import DivergedError
-from striate.base.files import write_text
+from striate.base.errors import DivergedError, ModelError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
@@ -29,7 +28,7 @@ from striate.train.schedule import rate_at, then_constant
 from striate.train.stop import Stop
 from striate.train.update import Update, side_weight
 
-from .prepare import Prepared
+from .prepare import RESTORE, Prepared
 from .stages import Stage, first_averaged, stages
 
 SAVE_EVERY_S = 15.0
@@ -123,8 +122,17 @@ class Training:
     """
 
     def __init__(
-        self, run: RunDir, prepared: Prepared, network: nn.Module, *, seed: int, precision: str, progress: Progress
+        self,
+        run: RunDir,
+        prepared: Prepared,
+        network: nn.Module,
+        *,
+        seed: int,
+        precision: str,
+        progress: Progress,
+        fixed: dict[str, Any],
     ) -> None:
+        self.fixed = fixed
         self.run, self.prepared, self.network, self.seed = run, prepared, network, seed
         self.precision, self.progress = precision, progress
         settings, num_epochs = prepared.recipe.train, prepared.num_epochs
@@ -285,6 +293,8 @@ class Training:
             "stop": self.stop.state(),
             "swa_count": self.swa.count if self.swa is not None else 0,
             "recipe": self.prepared.recipe.model_dump(mode="json"),
+            "fixed": self.fixed,
+            "history": self.run.history_digest(),
             **_machine(self.prepared.device),
         }
         groups = {"weights": self.network.state_dict(), "best": self.best, "state": tensors}
@@ -310,13 +320,10 @@ class Training:
         sums = tensors["sums"].to(device) if "sums" in tensors else None
         self.position = Position(document["epoch"], document["batch"], document["step"], sums, document["time_s"])
         self.stop.restore(document["stop"])
-        self._keep_history(document["epoch"])
+        found = self.run.keep_epochs(document["epoch"])
+        if found != document.get("history", found):  # which older checkpoints do not have
+            what = "history.jsonl is not what it was when the checkpoint was written"
+            raise ModelError(what, where=self.run.path, fix=RESTORE)
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"], device)
-
-    def _keep_history(self, num_epochs: int) -> None:
-        path = self.run.path / "history.jsonl"
-        if path.exists():
-            lines = path.read_text().splitlines()[:num_epochs]
-            write_text(path, "".join(line + "\n" for line in lines))

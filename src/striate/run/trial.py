@@ -70,7 +70,7 @@ class _Trial(Training):
     def __init__(
         self, prepared: Prepared, network: nn.Module, goes_on: GoesOn, seed: int, precision: str, progress: Progress
     ) -> None:
-        super().__init__(RunDir(""), prepared, network, seed=seed, precision=precision, progress=progress)
+        super().__init__(RunDir(""), prepared, network, seed=seed, precision=precision, progress=progress, fixed={})
         self.scores: list[float] = []
         self.stop = _Judged(prepared.task.monitor_mode, 0, goes_on=goes_on, scores=self.scores)
 

@@ -12,10 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from striate.base.documents import RESTORE, read_json, read_json_lines, require_kinds
 from striate.base.errors import DataError, ModelError, SettingsError
-from striate.base.files import append_line, read_json, read_json_lines, to_json, write_json, write_text
+from striate.base.files import append_line, to_json, write_json, write_text
+from striate.base.folder import named_folder, new_folder
+from striate.base.lock import locked
 from striate.base.progress import Progress
-from striate.base.rundir import StudyDir, locked, named_folder, new_folder, resumable
+from striate.base.rundir import StudyDir, require_ids, resumable
+from striate.base.sums import break_seal, checked, seal
 from striate.base.text import duration, plural
 from striate.data import open_dataset
 from striate.data.open import where_again
@@ -34,6 +38,11 @@ from .toml import to_toml
 from .trainer import Trainer
 
 SCHEMA = 1
+FILES = ("search.json", "split.json", "candidates.jsonl", "best.toml", "result.json")
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("plan", "plan.recipe", "dataset", "dataset.options", "limit", "space"), dict),
+    **dict.fromkeys(("status", "command", "precision", "dataset.where", "dataset.fingerprint", "plan.seed_model"), str),
+}
 SEED, BEST = "seed", "searched"  # the study's variants
 
 
@@ -62,23 +71,37 @@ class SearchDir:
         path = self.path / "search.json"
         if not path.is_file():
             raise ModelError("not a search folder", where=self.path, fix="name a folder made by `striate search`")
-        info: dict[str, Any] = read_json(path, "search description")
+        info: dict[str, Any] = read_json(checked(self.path, path.name), "search description", dict)
         if info.get("schema") != SCHEMA:
             raise ModelError("written by another version of Striate", where=path, fix="use that version")
+        require_kinds(info, KINDS, path)
         return info
 
     def save_info(self, info: Mapping[str, Any]) -> None:
-        """Write search.json."""
+        """Write search.json; the folder is not sealed from here on."""
+        break_seal(self.path)
         write_json(self.path / "search.json", {"schema": SCHEMA, "kind": "search", **info})
 
     def history(self) -> list[Candidate]:
         """Return the candidates tried so far, in order."""
-        return [Candidate.from_json(row) for row in read_json_lines(self.path / "candidates.jsonl")]
+        path = checked(self.path, "candidates.jsonl")
+        rows = read_json_lines(path, "list of candidates")
+        try:
+            return [Candidate.from_json(row) for row in rows]
+        except (TypeError, ValueError, KeyError) as problem:
+            raise ModelError(f"not a list of candidates ({problem})", where=path, fix=RESTORE) from problem
 
     def result(self) -> dict[str, Any] | None:
         """Return result.json, None before the end."""
-        path = self.path / "result.json"
-        return dict(read_json(path, "result")) if path.exists() else None
+        path = checked(self.path, "result.json")
+        return read_json(path, "result", dict) if path.exists() else None
+
+    def splits(self) -> dict[str, list[str]]:
+        """Return the ids of each split."""
+        path = checked(self.path, "split.json")
+        found: dict[str, list[str]] = read_json(path, "split list", dict)
+        require_ids(found, path)
+        return found
 
 
 def search(
@@ -102,8 +125,8 @@ def search(
     }
     folder = SearchDir(_folder(info, out, root))
     with locked(folder.path), resumable(folder, lambda _: _kept(folder), verb="search"):
-        write_json(folder.path / "split.json", split_ids(dataset))
         if not (folder.path / "search.json").exists():
+            write_json(folder.path / "split.json", split_ids(dataset))
             folder.save_info({**info, "status": "searching"})
         return _carry_out(folder, dataset, plan, info, device, progress)
 
@@ -123,7 +146,7 @@ def resume_search(path: Path, *, device: str = "auto", progress: Progress | None
     if not data["where"]:
         raise ModelError("the search's data came from Python, not from a path", where=path, fix="call search() again")
     options = {name: value for name, value in data["options"].items() if value is not None}
-    dataset = restore_splits(open_dataset(where_again(data), **options), read_json(path / "split.json", "split list"))
+    dataset = restore_splits(open_dataset(where_again(data), **options), SearchDir(path).splits())
     more: dict[str, Any] = {"device": device, "progress": progress}
     return search(dataset, Plan.from_json(info["plan"]), out=path, command=info["command"], **more)
 
@@ -153,6 +176,7 @@ def _carry_out(
     )  # fmt: skip
     write_json(folder.path / "result.json", outcome(history, trainer.rules, best, found.verdict() or {}))
     folder.save_info({**info, "status": "finished"})
+    seal(folder.path, FILES)
     return folder
 
 

@@ -12,10 +12,13 @@ import torch
 
 from striate.base import device as devices
 from striate.base.errors import ModelError, SettingsError, UserError
-from striate.base.files import read_json, write_json
+from striate.base.files import write_json
+from striate.base.folder import named_folder, new_folder
+from striate.base.lock import locked
 from striate.base.progress import Progress
-from striate.base.rundir import RunDir, StudyDir, locked, named_folder, new_folder, resumable
+from striate.base.rundir import RunDir, StudyDir, resumable
 from striate.base.seeds import rng_for
+from striate.base.sums import break_seal
 from striate.data import open_dataset
 from striate.data.open import where_again
 from striate.data.sample import Dataset
@@ -107,8 +110,9 @@ def study(
     folder = _folder(info, out, root, name, progress)
     found = StudyDir(folder)
     with locked(folder):
-        found.save_info({**info, "status": "running"})
+        break_seal(folder)
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
+        found.save_info({**info, "status": "running"})
         with resumable(found, lambda said: said or "stopped; finished runs are kept"):
             num = _announce(conditions, variants, _jobs(found, names, info["seeds"], len(datasets)), parallel)
             with Pool(folder, num, device=device, progress=progress) as pool:
@@ -118,6 +122,7 @@ def study(
             verdict["sentences"] += [row["text"] for row in info["dropped"].values()]
             write_json(folder / "verdict.json", verdict)
             found.save_info({**info, "status": "finished"})
+            found.seal()
     return found
 
 
@@ -162,8 +167,7 @@ def reopened(study: StudyDir, fold: int) -> Dataset:
             fix="call study() again with out=...",
         )
     plan = {**options, "fold": fold} if info["folds"] else options
-    splits = read_json(study.path / "split.json", "split list")
-    dataset = restore_splits(open_dataset(where_again(info["dataset"]), **plan), splits[fold])
+    dataset = restore_splits(open_dataset(where_again(info["dataset"]), **plan), study.splits(fold))
     return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
 
 
@@ -227,7 +231,7 @@ def _train_part(
 
 def _open_tests(conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], pool: Pool) -> None:
     """Score the test split with every run for which that was not done before."""
-    missing = [job for job in jobs if "test" not in job.run.scores()]
+    missing = [job for job in jobs if "test" not in job.run.scores() or not job.run.is_sealed]
     if pool.num > 1:
         pool.carry_out([replace(job, task="test") for job in missing])
         return
@@ -241,7 +245,7 @@ def train_one(study: StudyDir, run: RunDir, conditions: Conditions, variant: Var
     prepared = conditions.prepare(variant, fold)
     if _is_finished(run):
         return
-    if any(run.checkpoints.glob("step-*")):
+    if (run.path / "run.json").exists():
         resume(run.path, dataset=prepared.dataset, device=conditions.device, progress=conditions.progress)
         return
     train(

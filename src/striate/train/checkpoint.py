@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from striate.base.documents import read_json
 from striate.base.errors import ModelError, ResourceError
-from striate.base.files import read_json, sha256, whole_folder, write_json, write_text
+from striate.base.files import sweep, whole_folder, write_json, write_text
 from striate.base.progress import say
+from striate.base.sums import damage, seal
 from striate.base.tensors import read_tensors, write_tensors
 
 from .optim import Optimiser
@@ -53,8 +55,7 @@ def save(folder: Path, state: State) -> Path:
     write_text(folder / POINTER, path.name + "\n")
     for old in _newest_first(folder)[KEEP:]:
         shutil.rmtree(old, ignore_errors=True)
-    for left in folder.glob(".*.tmp"):  # half written when the process was killed; the run's lock is ours
-        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    sweep(folder)
     return path
 
 
@@ -62,9 +63,9 @@ def _write(path: Path, state: State) -> None:
     with whole_folder(path) as temporary:
         for name, group in state.tensors.items():
             write_tensors(temporary / f"{name}.safetensors", group)
-        write_json(temporary / "state.json", {"schema": SCHEMA, **state.document})
-        sums = [f"{sha256(file)}  {file.name}" for file in sorted(temporary.iterdir())]
-        write_text(temporary / "SHA256SUMS", "\n".join(sums) + "\n")
+        members = [f"{name}.safetensors" for name in state.tensors]
+        write_json(temporary / "state.json", {"schema": SCHEMA, "members": members, **state.document})
+        seal(temporary, sorted([*members, "state.json"]))
 
 
 def load(folder: Path) -> State:
@@ -90,23 +91,22 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _damage(path: Path) -> str | None:
-    try:
-        lines = (path / "SHA256SUMS").read_text().splitlines()
-    except OSError:
-        return f"checkpoint {path.name} has no SHA256SUMS"
-    for line in lines:
-        digest, _, name = line.partition("  ")
-        member = path / name
-        if not member.is_file():
-            return f"checkpoint {path.name} lacks {name}"
-        if sha256(member) != digest:
-            return f"checkpoint {path.name}: {name} does not match its checksum"
-    return None
+    """What is wrong with a checkpoint, None when every member is there and what it was."""
+    problem = damage(path) or next((f"{name} is missing" for name in _members(path) if not (path / name).is_file()), "")
+    return f"checkpoint {path.name}: {problem}" if problem else None
+
+
+def _members(path: Path) -> list[str]:
+    """The files that a checkpoint cannot do without; older ones do not list theirs."""
+    if not (path / "state.json").is_file():
+        return ["state.json"]
+    document = read_json(path / "state.json", "checkpoint", dict)
+    return document.get("members") or ["weights.safetensors", "state.safetensors"]
 
 
 def _read(path: Path) -> State:
-    document = read_json(path / "state.json", "checkpoint")
-    if document["schema"] > SCHEMA:
+    document = read_json(path / "state.json", "checkpoint", dict)
+    if not isinstance(document["schema"], int) or document["schema"] > SCHEMA:
         raise ModelError(
             f"checkpoint of a newer Striate (schema {document['schema']})", where=path, fix="upgrade striate"
         )
