@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .bench import Bench, expect
 from .pictures import SMALL, encoded, pixels, put, write_split, write_tree
 from .sheet import Row
@@ -107,6 +109,43 @@ def layouts(bench: Bench) -> None:
     outcome = bench.refuses(3, "train", few, *SMALL, "--out", "run", names=["2 images", "few", "would be empty"])
 
 
+def masks_and_boxes(bench: Bench) -> str:
+    photos = {f"{index:02d}": encoded(pixels(str(index)), "JPEG") for index in range(8)}
+    masks = {name: np.zeros((24, 24), np.uint8) for name in photos}
+    for index, mask in enumerate(masks.values()):
+        mask[index : index + 9, 3:12], mask[12:20, index : index + 8] = 1, 2
+    box = "<annotation><object><name>a</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
+    coco = {
+        "images": [{"file_name": "00.jpg"}],
+        "annotations": [{"image_id": 0, "bbox": [1, 2, 3, 4]}],
+        "categories": [],
+    }
+    for name, content in photos.items():
+        for folder in ("camvid/train", "camvid/test", "voc/JPEGImages", "yolo/train/images", "coco/images"):
+            put(bench.folder / folder / f"{name}.jpg", content)
+        for folder in ("camvid/trainannot", "camvid/testannot"):
+            put(bench.folder / folder / f"{name}.png", encoded(masks[name]))
+        put(bench.folder / "voc" / "Annotations" / f"{name}.xml", box)
+        put(bench.folder / "yolo" / "train" / "labels" / f"{name}.txt", "0 0.5 0.5 0.2 0.2\n")
+    put(bench.folder / "coco" / "annotations" / "instances.json", json.dumps(coco))
+    kinds = {"camvid": "images with masks", "voc": "Pascal VOC", "yolo": "YOLO", "coco": "COCO"}
+    for name, kind in kinds.items():
+        for words in (("check", name), ("train", name, *SMALL)):
+            bench.refuses(3, *words, "--out", "out", names=[kind, "not a task yet", "path,label"])
+    rows = [f"train/{name}.jpg,{'ab'[index % 2]}" for index, name in enumerate(photos)]
+    put(bench.folder / "camvid" / "labels.csv", "\n".join(["path,label", *rows]))
+    bench.works("check", "camvid/labels.csv", "--out", "sheet")
+    for band, name in enumerate(("images", "masks", "labels")):  # classes may be called so, and numbered alike
+        for index in range(8):
+            put(
+                bench.folder / "plain" / name / f"{index}.png",
+                encoded(pixels(f"{name}{index}", band=band, num_bands=3)),
+            )
+    found = json.loads(bench.works("check", "plain", "--out", "plain-sheet", "--json").out)["dataset"]
+    expect(list(found["classes"]) == ["images", "labels", "masks"], f"classes {list(found['classes'])}")
+    return f"{len(kinds)} layouts refused by name"
+
+
 ROWS = (
     Row("B1", "class missing from val and test", class_missing),
     Row("B2", "class only in val", class_only_in_val),
@@ -115,4 +154,5 @@ ROWS = (
     Row("B5", "names that differ by case, Unicode form or blanks", almost_equal_names),
     Row("B6", "label order at predict time, data deleted", label_order),
     Row("B7", "loose images, one class, nothing, too few", layouts),
+    Row("B9", "folders of masks or boxes are no classes", masks_and_boxes),
 )

@@ -10,19 +10,11 @@ from striate.base.text import plural, shown
 
 from ..decode import header
 from ..sample import SPLITS, Dataset, Target
+from . import annotated
 from .images import FileImages
-from .names import class_list, folder_name, natural_key
+from .names import SPLIT_NAMES, class_list, folder_name, natural_key
 from .walk import Reason, Walk
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 NUM_SAMPLED = 48
 LOOSE = Reason("image outside the class folders", "images outside the class folders", True, "give them a class folder")
 BESIDE = Reason(
@@ -47,16 +39,18 @@ class _Part:
 
 
 def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
-    """Return the dataset of a folder of class folders. No image is decoded.
+    """Return the dataset of a folder of class folders. No image is decoded, but to tell masks from images.
 
     Class folders may hold folders of their own. The class list is the union over the splits in natural order.
     `left_out` says what is not in the dataset: what is no image, system files, broken links.
 
     Raises:
         DataError: the tree is not understood, a class is empty (unless `allow_empty`), is only in val or test, or
-            differs from another only by case; the error shows the trees that are.
+            differs from another only by case; the error shows the trees that are. Or masks or boxes belong to the
+            images, see `annotated`.
     """
     walk = Walk(root)
+    annotated.refuse(walk)
     parts = [_part(walk, split, folder) for split, folder in _split_folders(walk).items()]
     if not any(any(part.names.values()) for part in parts):
         raise _no_images(walk)

@@ -8,6 +8,16 @@ from pathlib import Path
 
 from striate.base.errors import DataError
 
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Return a sort key under which numbers inside a name count as numbers.

@@ -53,6 +53,7 @@ class Walk:
         self.root = root
         self._real_root = os.path.realpath(root)
         self._listings: dict[str, _Listing] = {}
+        self._tree: dict[str, _Listing] = {}
         self._left_out: dict[Reason, dict[str, None]] = {}
 
     def folders(self, inside: str = "") -> list[str]:
@@ -67,6 +68,14 @@ class Walk:
         """Return the images in a folder and below it."""
         above = (self._real_root, *(self._real(name) for name in _prefixes(inside)))
         return list(self._images(inside, above, set(above)))
+
+    def tree(self) -> dict[str, list[str]]:
+        """Return the images directly in each folder, of all folders."""
+        return {folder: listing.images for folder, listing in self._everything().items()}
+
+    def others(self) -> list[str]:
+        """Return the files that are not images, in all folders."""
+        return [name for listing in self._everything().values() for name in listing.others]
 
     def leave_out(self, reason: Reason, *names: str) -> None:
         """Count files or folders that are not in the dataset."""
@@ -94,6 +103,20 @@ class Walk:
             else:
                 seen.add(real)
                 yield from self._images(name, (*above, real), seen)
+
+    def _everything(self) -> dict[str, _Listing]:
+        """Return what lies in each folder, each of them once, however many links lead to it."""
+        if not self._tree:
+            todo, seen = [""], {self._real_root}
+            while todo:
+                folder = todo.pop()
+                self._tree[folder] = self._list(folder)
+                for name in reversed(self._tree[folder].folders):
+                    real = self._real(name)
+                    if real not in seen:
+                        seen.add(real)
+                        todo.append(name)
+        return self._tree
 
     def _path(self, name: str) -> str:
         return os.path.join(self.root, name) if name else str(self.root)  # noqa: PTH118 - many files

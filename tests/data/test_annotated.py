@@ -1,0 +1,386 @@
+"""Images with masks or boxes are refused by what they are; class folders are not, whatever they are called."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import photo, tree
+from PIL import Image
+
+from striate.base.errors import DataError
+from striate.cli.app import run
+from striate.data import open_dataset
+
+SIZE_HW = (48, 64)
+PALETTE = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]], np.uint8)
+VOC = "<annotation><object><name>{}</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
+LABELME = json.dumps({"version": "5.0", "shapes": [{"label": "a", "points": [[1, 2]]}], "imagePath": "x.jpg"})
+YOLO = "0 0.5 0.5 0.25 0.3\n1 0.1 0.2 0.1 0.1\n"
+
+
+def refused(root: Path) -> DataError:
+    with pytest.raises(DataError) as caught:
+        open_dataset(root, allow_empty=True)
+    assert caught.value.fix and len(caught.value.line) <= 240
+    return caught.value
+
+
+def areas(seed: int, levels: int = 4) -> np.ndarray:
+    """Return numbers in areas (H, W), as a mask has them."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(SIZE_HW, np.uint8)
+    for level in range(1, levels):
+        top, left = rng.integers(0, 24, 2)
+        mask[top : top + 20, left : left + 26] = level
+    return mask
+
+
+def put_photos(folder: Path, names: list[str], first_seed: int = 0, grey: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        picture = photo(first_seed + number, SIZE_HW)
+        (picture.convert("L") if grey else picture).save(folder / name)
+
+
+def put_masks(folder: Path, names: list[str], how: str = "L", quality: int = 90) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        mask = areas(number, 2 if how == "binary" else 4)
+        if how == "RGB":
+            picture = Image.fromarray(PALETTE[mask])
+        elif how == "P":
+            picture = Image.fromarray(mask)
+            picture.putpalette(PALETTE.tobytes())
+        elif how == "16":
+            picture = Image.fromarray(mask.astype(np.uint16))
+        else:
+            picture = Image.fromarray(mask * 255 if how == "binary" else mask)
+        picture.save(folder / name, **({"quality": quality} if name.endswith("jpg") else {}))
+
+
+def put(folder: Path, texts: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+
+
+def numbered(suffix: str, count: int = 6) -> list[str]:
+    return [f"{index:03d}{suffix}" for index in range(count)]
+
+
+def camvid(root: Path) -> None:
+    for split in ("train", "val", "test"):
+        put_photos(root / split, numbered(".jpg"))
+        put_masks(root / f"{split}annot", numbered(".png"))
+
+
+def in_splits(root: Path) -> None:
+    for split in ("train", "val"):
+        put_photos(root / split / "images", numbered(".png"))
+        put_masks(root / split / "masks", numbered(".png"), "P")
+
+
+def colours(root: Path) -> None:
+    put_photos(root / "701_StillsRaw_full", numbered(".png"))
+    put_masks(root / "LabeledApproved_full", numbered("_L.png"), "RGB")
+
+
+def carvana(root: Path) -> None:
+    put_photos(root / "train", numbered(".jpg"))
+    put_masks(root / "train_masks", numbered("_mask.gif"), "binary")
+
+
+def jpeg_masks(root: Path) -> None:
+    put_photos(root / "images", numbered(".jpg"))
+    put_masks(root / "masks", numbered(".jpg"), "binary")
+
+
+def medical(root: Path) -> None:
+    put_photos(root / "x", numbered(".png"), grey=True)
+    put_masks(root / "y", numbered(".png"), "binary")
+
+
+def instances(root: Path) -> None:
+    put_photos(root / "images", numbered(".png"))
+    put_masks(root / "instances", numbered(".png"), "16")
+
+
+def cityscapes(root: Path) -> None:
+    for city in ("aachen", "bremen"):
+        names = [f"{city}_{index:06d}_000019" for index in range(4)]
+        put_photos(root / "leftImg8bit" / "train" / city, [f"{name}_leftImg8bit.png" for name in names])
+        for kind, how in (("color", "RGB"), ("labelIds", "L")):
+            put_masks(root / "gtFine" / "train" / city, [f"{name}_gtFine_{kind}.png" for name in names], how)
+
+
+def among_the_classes(root: Path) -> None:
+    for seed, name in enumerate(("benign", "malignant")):
+        put_photos(root / name, [f"{name} ({index}).png" for index in range(6)], 10 * seed, grey=True)
+        put_masks(root / name, [f"{name} ({index})_mask.png" for index in range(6)], "binary")
+
+
+def beside_the_classes(root: Path) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        put_photos(root / name, [f"{name}{index}.jpg" for index in range(6)], 10 * seed)
+        put_masks(root / "masks", [f"{name}{index}.png" for index in range(6)])
+
+
+def a_folder_a_sample(root: Path) -> None:
+    for number in range(4):
+        put_photos(root / f"sample{number}" / "images", [f"sample{number}.png"], number)
+        put_masks(root / f"sample{number}" / "masks", [f"{number}{index}ab.png" for index in range(3)], "binary")
+
+
+@pytest.mark.parametrize(
+    ("make", "says", "fix"),
+    [
+        (camvid, "images with masks (", "path,label"),
+        (in_splits, "images with masks (train/images/ and train/masks/)", "path,label"),
+        (colours, "images with masks (701_StillsRaw_full/ and LabeledApproved_full/)", "path,label"),
+        (carvana, "images with masks (train/ and train_masks/)", "path,label"),
+        (jpeg_masks, "images with masks (images/ and masks/)", "path,label"),
+        (medical, "images with masks (x/ and y/)", "path,label"),
+        (instances, "images with masks (images/ and instances/)", "path,label"),
+        (cityscapes, "images with masks (leftImg8bit/train/", "leftImg8bit/train, whose folders can be classes"),
+        (among_the_classes, "masks among the images (benign/benign (", "move benign/benign ("),
+        (beside_the_classes, "and masks/)", "move masks/"),
+        (a_folder_a_sample, "images with masks (sample", ""),
+    ],
+)
+def test_masks_are_not_classes(tmp_path: Path, make: Callable[[Path], None], says: str, fix: str) -> None:
+    make(tmp_path)
+    problem = refused(tmp_path)
+    assert says in problem.what and "segmentation is not a task yet" in problem.what, problem.line
+    assert fix in problem.fix, problem.line
+
+
+def voc(root: Path) -> None:
+    put_photos(root / "JPEGImages", numbered(".jpg"))
+    put(root / "Annotations", {name: VOC.format("x") for name in numbered(".xml")})
+    put(root / "ImageSets" / "Main", {"train.txt": "000\n001\n"})
+
+
+def yolo(root: Path) -> None:
+    for split in ("train", "val"):
+        put_photos(root / "images" / split, numbered(".jpg"))
+        put(root / "labels" / split, {name: "" if name.startswith("000") else YOLO for name in numbered(".txt")})
+    put(root, {"data.yaml": "nc: 2\nnames: [a, b]\n"})
+
+
+def yolo_in_splits(root: Path) -> None:
+    for split in ("train", "valid", "test"):
+        put_photos(root / split / "images", numbered(".jpg"))
+        put(root / split / "labels", dict.fromkeys(numbered(".txt"), YOLO))
+
+
+def yolo_beside(root: Path) -> None:
+    for scene in ("scene1", "scene2"):
+        put_photos(root / scene, numbered(".jpg"))
+        put(root / scene, dict.fromkeys(numbered(".txt"), YOLO))
+
+
+def labelme(root: Path) -> None:
+    put_photos(root, numbered(".jpg"))
+    put(root, dict.fromkeys(numbered(".json"), LABELME))
+
+
+def coco_document(names: list[str], label: str = "person", **more: object) -> str:
+    images = [{"id": index, "file_name": name} for index, name in enumerate(names)]
+    rows = [{"id": index, "image_id": index, "category_id": 1, **more} for index in range(len(names))]
+    return json.dumps({"images": images, "annotations": rows, "categories": [{"id": 1, "name": label}]})
+
+
+def coco(root: Path) -> None:
+    for split in ("train2017", "val2017"):
+        put_photos(root / split, numbered(".jpg"))
+        put(root / "annotations", {f"instances_{split}.json": coco_document(numbered(".jpg"), bbox=[1, 2, 3, 4])})
+
+
+def coco_in_splits(root: Path) -> None:
+    for split in ("train", "valid"):
+        put_photos(root / split, numbered(".jpg"))
+        put(root / split, {"_annotations.coco.json": coco_document(numbered(".jpg"), bbox=[1, 2, 3, 4])})
+
+
+def coco_in_batches(root: Path) -> None:
+    for batch in ("batch_1", "batch_2", "batch_3"):
+        put_photos(root / batch, numbered(".jpg"))
+    put(root, {"annotations.json": coco_document(["batch_1/000.jpg"], segmentation=[[1, 2, 3]])})
+
+
+def cvat(root: Path) -> None:
+    put_photos(root / "images", numbered(".jpg"))
+    put(
+        root,
+        {"annotations.xml": '<?xml version="1.0"?><annotations><image id="0"><box label="a"/></image></annotations>'},
+    )
+
+
+def boxes_table(root: Path) -> None:
+    for split in ("train", "test"):
+        put_photos(root / split, numbered(".jpg"))
+        put(
+            root / split,
+            {"_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\n000.jpg,9,9,a,1,1,2,2\n"},
+        )
+
+
+def dogs(root: Path) -> None:
+    for seed, name in enumerate(("n01-Chihuahua", "n02-Spaniel")):
+        names = [f"{name[:3]}_{index}" for index in range(5)]
+        put_photos(root / "Images" / name, [f"{one}.jpg" for one in names], 10 * seed)
+        put(root / "Annotation" / name, {one: VOC.format(name[4:]) for one in names})
+
+
+@pytest.mark.parametrize(
+    ("make", "says", "fix"),
+    [
+        (voc, "Pascal VOC: Annotations/", "path,label"),
+        (yolo, "YOLO: labels/train/00", "path,label"),
+        (yolo_in_splits, "YOLO: test/labels/00", "path,label"),
+        (yolo_beside, "YOLO: scene1/00", "move scene1/"),
+        (labelme, "LabelMe: 00", "path,label"),
+        (coco, "COCO: annotations/instances_train2017.json", "path,label"),
+        (coco_in_splits, "COCO: train/_annotations.coco.json", "path,label"),
+        (coco_in_batches, "COCO: annotations.json", "move annotations.json"),
+        (cvat, "CVAT: annotations.xml", "path,label"),
+        (boxes_table, "table: test/_annotations.csv", "path,label"),
+        (dogs, "Pascal VOC: Annotation/n01-Chihuahua/n01_0", "Images, whose folders can be classes"),
+    ],
+)
+def test_boxes_are_not_classes(tmp_path: Path, make: Callable[[Path], None], says: str, fix: str) -> None:
+    make(tmp_path)
+    problem = refused(tmp_path)
+    assert problem.what.startswith("images with boxes or outlines (") and says in problem.what, problem.line
+    assert "detection is not a task yet" in problem.what and fix in problem.fix, problem.line
+
+
+def test_the_fixes_work(tmp_path: Path) -> None:
+    for number, make in enumerate((camvid, voc)):
+        root = tmp_path / str(number)
+        make(root)
+        images = sorted(path.relative_to(root) for path in root.rglob("*.jpg"))
+        lines = [f"{path},{'ab'[index % 2]}" for index, path in enumerate(images)]
+        (root / "labels.csv").write_text("\n".join(["path,label", *lines]))
+        assert len(open_dataset(root / "labels.csv")) == len(images)
+    dogs(tmp_path / "dogs")
+    inner = refused(tmp_path / "dogs").fix.removeprefix("open ").removesuffix(", whose folders can be classes")
+    assert open_dataset(inner).classes == ("n01-Chihuahua", "n02-Spaniel")
+    beside_the_classes(tmp_path / "moved")
+    (tmp_path / "moved" / "masks").rename(tmp_path / "masks")
+    assert open_dataset(tmp_path / "moved").classes == ("cat", "dog")
+
+
+def numbered_classes(root: Path) -> None:
+    for seed, name in enumerate(("cat", "dog", "images", "labels", "masks")):
+        put_photos(root / name, numbered(".png", 8), 20 * seed)
+
+
+def images_and_masks(root: Path) -> None:
+    put_photos(root / "images", numbered(".jpg", 10))
+    put_photos(root / "masks", numbered(".jpg", 10), 50)
+
+
+def digits(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("0", "1", "7"):  # strokes on black, some of few grey levels: as in MNIST
+        (root / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = np.zeros((28, 28), np.uint8)
+            strokes = rng.integers(2, 26, (int(rng.integers(15, 220)), 2))
+            pixels[strokes[:, 0], strokes[:, 1]] = rng.integers(1, 256, len(strokes))
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+
+
+def shapes(root: Path) -> None:
+    for name, levels in (("circle", 2), ("square", 3), ("line", 2)):
+        put_masks(root / name, numbered(".png", 8), "binary" if levels == 2 else "L")
+
+
+def icons_and_photos(root: Path) -> None:
+    put_photos(root / "photo", [f"photo{index}.png" for index in range(8)])
+    put_masks(root / "icon", [f"icon{index}.png" for index in range(8)])
+
+
+def flat(root: Path) -> None:
+    put_photos(root / "full", numbered(".png", 8))
+    (root / "none").mkdir()
+    for number, name in enumerate(numbered(".png", 8)):
+        Image.new("RGB", SIZE_HW[::-1], (number, 9, 9)).save(root / "none" / name)
+
+
+def sidecars(root: Path) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        put_photos(root / name, numbered(".jpg", 8), 20 * seed)
+        put(root / name, dict.fromkeys(numbered(".txt", 8), f"a photo of a {name}, 4k"))
+        put(root / name, {f"{one}.json": json.dumps({"title": one, "url": "x"}) for one in numbered(".jpg", 8)})
+        put(root / name, dict.fromkeys(numbered(".cls.txt", 8), "3"))
+    listing = coco_document(numbered(".jpg", 8))
+    put(root, {"train.json": listing, "counts.csv": "class,number\ncat,8\n", "classes.txt": "cat\ndog\n"})
+
+
+def boxes_of_the_classes(root: Path) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        put_photos(root / name, numbered(".jpg", 8), 20 * seed)
+    document = json.loads(coco_document(numbered(".jpg", 8), "Cat", bbox=[1, 2, 3, 4]))
+    document["categories"].append({"id": 2, "name": "dog"})
+    put(root, {"boxes.json": json.dumps(document)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(numbered_classes, images_and_masks, digits, shapes, icons_and_photos, flat, sidecars),
+        boxes_of_the_classes,
+    ],
+)
+def test_class_folders_are_classes(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path)
+    assert open_dataset(tmp_path).classes == tuple(sorted(path.name for path in tmp_path.iterdir() if path.is_dir()))
+
+
+def test_every_command_refuses_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    camvid(tmp_path / "set")
+    for command in ("check", "train"):  # the others open their data alike
+        assert run([command, str(tmp_path / "set"), "--out", str(tmp_path / "out")]) == 3, command
+        last = capsys.readouterr().err.strip().split("\n")[-1]
+        assert "segmentation is not a task yet" in last and "path,label" in last, last
+    assert not (tmp_path / "out").exists()
+
+
+SEGMENTED = ("camvid", "oxford_pets", "pennfudan", "pennfudan_sample")
+
+
+def test_real_sets(real_data: Path) -> None:
+    for name in SEGMENTED:
+        assert "segmentation is not a task yet" in refused(real_data / name).what
+    for name, kind in (("bccd", "Pascal VOC"), ("coco_sample", "COCO"), ("oxford_pets/annotations", "Pascal VOC")):
+        assert kind in refused(real_data / name).what
+    for name in (
+        "birds",
+        "birds/images",
+        "cats_dogs",
+        "cifar10/val",
+        "cifar10_exact",
+        "flowers102",
+        "flowers102/train",
+    ):
+        assert len(open_dataset(real_data / name).classes) in {2, 10, 89}
+
+
+def test_real_digits_in_folders(real_data: Path, tmp_path: Path) -> None:
+    dataset = open_dataset(real_data / "mnist")
+    labels = dataset.target().values
+    for kind in range(10):
+        (tmp_path / str(kind)).mkdir()
+        for number, index in enumerate(np.flatnonzero(labels == kind)[:12]):
+            Image.fromarray(dataset.images.read(int(index))[..., 0]).save(tmp_path / str(kind) / f"{number}.png")
+    assert len(open_dataset(tmp_path).classes) == 10
+
+
+def test_numbered_class_folders_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(tmp_path, {"cat": 8, "dog": 8, "images": 8})
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("an image was loaded"))
+    assert len(open_dataset(root)) == 24
