@@ -35,11 +35,19 @@ def test_shares_of_one_class_are_labels(smoothing, is_balanced):
     np.testing.assert_allclose(task.tally(OUTPUTS, {"t": one_hot}), task.tally(OUTPUTS, {"t": HARD}), rtol=1e-5)
 
 
-def test_class_weights_weigh_shares():
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mixed_image_weighs_as_its_classes_do_by_their_shares(smoothing):
+    task = for_target("t", LABELS, LABELS.values, label_smoothing=smoothing, is_balanced=True)
+    weights = SHARES.double() @ torch.tensor(task.class_weights, dtype=torch.float64)
+    losses = -((SHARES * (1 - smoothing) + smoothing / 4) * OUTPUTS.double().log_softmax(1)).sum(1)
+    expected = ((losses * weights).sum() / weights.sum()).item()
+    assert task.loss(OUTPUTS, {"t": SHARES})["cross_entropy"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_class_weights_without_smoothing_are_those_of_torch():
     task = for_target("t", LABELS, LABELS.values, is_balanced=True)
-    weights = torch.tensor(task.class_weights, dtype=torch.float64)
-    expected = -(SHARES * weights * OUTPUTS.double().log_softmax(1)).sum() / (SHARES.double() @ weights).sum()
-    assert task.loss(OUTPUTS, {"t": SHARES})["cross_entropy"].item() == pytest.approx(expected.item(), rel=1e-5)
+    expected = F.cross_entropy(OUTPUTS, HARD, torch.tensor(task.class_weights)).item()
+    assert task.loss(OUTPUTS, {"t": HARD})["cross_entropy"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_prediction_is_right_when_it_names_the_largest_share():

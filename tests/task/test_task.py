@@ -65,7 +65,8 @@ def test_cross_entropy_with_smoothing_and_weights_is_its_formula():
     log_p = outputs.double().log_softmax(1).numpy()
     smooth = np.full((40, 4), 0.1 / 4)
     smooth[np.arange(40), target.values] += 0.9
-    expected = -(smooth * weights * log_p).sum() / weights[target.values].sum()
+    own = weights[target.values]  # an image weighs as its class does; what smoothing gives the others weighs the same
+    expected = -(own * (smooth * log_p).sum(1)).sum() / own.sum()
     found = task.loss(outputs, {"t": torch.from_numpy(target.values)})["cross_entropy"]
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
@@ -76,6 +77,33 @@ def test_tag_loss_is_its_formula():
     expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
     found = task.loss(outputs, {"t": torch.from_numpy(t)})["binary_cross_entropy"]
     assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_tag_loss_with_smoothing_and_weights_weighs_by_the_true_tag():
+    values = np.zeros((40, 3), np.uint8)
+    values[:2, 0], values[:30, 1], values[5:25, 2] = 1, 1, 1
+    target, outputs = Target("tags", values, ("rare", "common", "half")), make("tags")[2]
+    task = for_target("t", target, values, label_smoothing=0.1, is_balanced=True)
+    p = 1 / (1 + np.exp(-outputs.double().numpy()))
+    smooth, weight = values * 0.9 + 0.05, np.where(values == 1, [19, 1, 1], 1)
+    expected = -(weight * (smooth * np.log(p) + (1 - smooth) * np.log(1 - p))).mean()
+    found = task.loss(outputs, {"t": torch.from_numpy(values)})["binary_cross_entropy"]
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["label", "tags"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
+def test_weights_do_not_move_what_an_image_alone_would_best_be_given(kind, share):
+    """The loss of one (mixed, smoothed) image is smallest at its own smoothed shares, whatever the classes weigh."""
+    rare = np.eye(2, dtype=np.int64)[np.r_[np.zeros(60, int), 1]]
+    values = rare.argmax(1) if kind == "label" else rare.astype(np.uint8)
+    task = for_target("t", Target(kind, values, ("common", "rare")), values, label_smoothing=0.1, is_balanced=True)
+    truth = torch.tensor([[1 - share, share]])
+    smooth = truth * 0.9 + 0.05
+    best = smooth.log() if kind == "label" else (smooth / (1 - smooth)).log()
+    best.requires_grad_()
+    (gradient,) = torch.autograd.grad(sum(task.loss(best, {"t": truth}).values()), best)
+    torch.testing.assert_close(gradient, torch.zeros(1, 2), atol=1e-6, rtol=0)
 
 
 def test_angles_have_no_seam():

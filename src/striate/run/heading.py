@@ -49,7 +49,7 @@ class HeadTraining:
         train = take(self.body, self.noisy, "train", views=prepared.recipe.transfer.views, progress=self.progress)
         val = take(self.body, prepared, "val", views=1, progress=self.progress)
         still = autocast(prepared.device, "float32")
-        for solution in solve(self.body.head, task, train):
+        for solution in solve(self.body.head, self.noisy.task, train):
             if interrupt is not None and interrupt.signal_number is not None:
                 raise Interrupted("interrupted; features are kept", signal_number=interrupt.signal_number)
             solved = self.body.head_with(solution.state)

@@ -128,15 +128,22 @@ def prepare(
     store = open_store(dataset, geometry, progress=progress)
     keep_blocks()  # now that pictures of any size are decoded: what was needed for a large one would be kept too
     mean, std = start.normal(geometry.channels) if start else statistics(store, train)
-    options: dict[str, Any] = {
-        "label_smoothing": recipe.train.label_smoothing,
-        "is_balanced": recipe.data.balance == "weights",
-    }
-    task = for_target(name, found, found.values[train], **options)
+    task = task_for(dataset, recipe, name)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
     _say_odd_batches(len(train), batch_size, progress)
     return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, num_epochs, device, start)
+
+
+def task_for(dataset: Dataset, recipe: Recipe, name: str) -> Task:
+    """Return the task of a recipe for a target, with the weights and scales of its training images.
+
+    Raises:
+        DataError: no task predicts such targets, or these cannot be learnt.
+    """
+    target, settings = dataset.target(name), recipe.train
+    is_balanced, train = recipe.data.balance == "weights", target.values[dataset.splits["train"]]
+    return for_target(name, target, train, label_smoothing=settings.label_smoothing, is_balanced=is_balanced)
 
 
 def _say_odd_batches(num_train: int, batch_size: int, progress: Progress) -> None:

@@ -28,7 +28,7 @@ from striate.train.schedule import rate_at, then_constant
 from striate.train.stop import Stop
 from striate.train.update import Update, side_weight
 
-from .prepare import RESTORE, Prepared
+from .prepare import RESTORE, Prepared, task_for
 from .stages import Stage, first_averaged, stages
 
 SAVE_EVERY_S = 15.0
@@ -82,12 +82,19 @@ def make_update(
 
 
 def training_data(prepared: Prepared, seed: int) -> Prepared:
-    """The data with the wrong labels that the recipe asks for; scores are always taken on the right ones."""
-    share, dataset, name = prepared.recipe.train.label_noise, prepared.dataset, prepared.task.target
-    if not share:
+    """The data with the wrong labels that the recipe asks for; scores are always taken on the right ones.
+
+    Class weights are those of the labels that are trained on: a rare class with wrong labels is not so rare.
+    """
+    recipe, dataset, name = prepared.recipe, prepared.dataset, prepared.task.target
+    if not recipe.train.label_noise:
         return prepared
-    target = with_wrong_labels(dataset.target(name), dataset.ids, dataset.splits["train"], share, seed)
-    return replace(prepared, dataset=replace(dataset, targets={**dataset.targets, name: target}))
+    target = with_wrong_labels(
+        dataset.target(name), dataset.ids, dataset.splits["train"], recipe.train.label_noise, seed
+    )
+    noisy = replace(dataset, targets={**dataset.targets, name: target})
+    task = task_for(noisy, recipe, name) if recipe.data.balance == "weights" else prepared.task
+    return replace(prepared, dataset=noisy, task=task)
 
 
 def _machine(device: torch.device) -> dict[str, Any]:
@@ -136,7 +143,8 @@ class Training:
         self.run, self.prepared, self.network, self.seed = run, prepared, network, seed
         self.precision, self.progress = precision, progress
         settings, num_epochs = prepared.recipe.train, prepared.num_epochs
-        self.loader = training_data(prepared, seed).loader("train", seed=seed, is_training=True)
+        self.noisy = training_data(prepared, seed)
+        self.loader = self.noisy.loader("train", seed=seed, is_training=True)
         self.val_loader = prepared.loader("val")
         self.average = Average(network, settings.ema) if settings.ema else None
         self.stages = stages(settings, num_epochs)
@@ -210,7 +218,7 @@ class Training:
     def _update(self, stage: int) -> Update:
         settings, steps = self.prepared.recipe.train, len(self.loader)
         update = make_update(
-            self.prepared, self.network, self.precision, self.stages[stage], steps_per_epoch=steps, average=self.average
+            self.noisy, self.network, self.precision, self.stages[stage], steps_per_epoch=steps, average=self.average
         )
         if settings.swa_lr:
             first = first_averaged(settings, self.prepared.num_epochs) * steps

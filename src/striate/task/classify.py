@@ -17,8 +17,8 @@ from .task import Decoded, Described, counted, mean_scores
 class Classify(Described):
     """Predict one of K classes; outputs are logits (N, K).
 
-    Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7) and one weight a class when balanced.
-    Targets are class indices (N,), or shares (N, K) where pictures were mixed: then the loss has them all, and a
+    Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7); when balanced each image weighs as its class.
+    Targets are class indices (N,), or shares (N, K) where images were mixed: then the loss has them all, and a
     prediction is right when it names the class with the largest share.
     """
 
@@ -50,14 +50,18 @@ class Classify(Described):
         return len(self.names)
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return {"cross_entropy": scalar}, the weighted mean over the batch."""
+        """Return {"cross_entropy": scalar}, the mean over the batch, weighted by the images' true classes.
+
+        A weight belongs to the image, not to the classes of its smoothed target as in `torch.nn.CrossEntropyLoss`:
+        there the smoothed share of a rare class outweighs the true class of all other images.
+        """
         truth, outputs = targets[self.target], outputs.float()
-        weight = outputs.new_tensor(self.class_weights) if self.class_weights else None
-        if truth.ndim == 1 or weight is None:
-            return {"cross_entropy": F.cross_entropy(outputs, truth, weight, label_smoothing=self.label_smoothing)}
-        # torch divides by the number of images here, not by their weights as it does for indices
-        total = F.cross_entropy(outputs, truth, weight, label_smoothing=self.label_smoothing, reduction="sum")
-        return {"cross_entropy": total / (truth @ weight).sum()}
+        if not self.class_weights:
+            return {"cross_entropy": F.cross_entropy(outputs, truth, label_smoothing=self.label_smoothing)}
+        weights = outputs.new_tensor(self.class_weights)
+        weight = weights[truth] if truth.ndim == 1 else truth @ weights
+        losses = F.cross_entropy(outputs, truth, label_smoothing=self.label_smoothing, reduction="none")
+        return {"cross_entropy": (losses * weight).sum() / weight.sum()}
 
     def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the plain cross-entropy of each image (N,)."""

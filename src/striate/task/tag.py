@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,8 +17,8 @@ from .task import Decoded, Described, counted, mean_scores
 class Tag(Described):
     """Predict any number of K tags; outputs are logits (N, K), a tag is given at probability 0.5.
 
-    Loss: binary cross-entropy, mean over tags and images; smoothing moves 0/1 towards 1/2; balanced weights
-    multiply the positive term of a tag by its negatives per positive.
+    Loss: binary cross-entropy, mean over tags and images; smoothing moves 0/1 towards 1/2; when balanced, a tag
+    that an image has weighs as the tag's negatives per positive.
     """
 
     target: str
@@ -49,11 +48,15 @@ class Tag(Described):
         return len(self.names)
 
     def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return {"binary_cross_entropy": scalar}."""
-        truth = targets[self.target].float()
-        truth = truth * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        weight = outputs.new_tensor(self.positive_weights, dtype=torch.float32) if self.positive_weights else None
-        return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(outputs.float(), truth, pos_weight=weight)}
+        """Return {"binary_cross_entropy": scalar}.
+
+        The weight goes by the true tag, between 1 and the positive's where images were mixed. Multiplying the
+        positive term of a smoothed target instead (`pos_weight` of torch) gives a rare tag to every image.
+        """
+        truth, outputs = targets[self.target].float(), outputs.float()
+        smooth = truth * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
+        weight = 1 + (outputs.new_tensor(self.positive_weights) - 1) * truth if self.positive_weights else None
+        return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(outputs, smooth, weight)}
 
     def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the plain binary cross-entropy of each image (N,), mean over tags."""
