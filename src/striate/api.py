@@ -282,7 +282,7 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     if on_bad not in {"stop", "skip"}:
         raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
     progress = progress or Progress()
-    findings = prescan(dataset, progress=progress)
+    findings = prescan(dataset, full=on_bad == "skip", progress=progress)
     if on_bad == "stop":
         findings.require_usable(dataset)
     require_apart(dataset, findings)

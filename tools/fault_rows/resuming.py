@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 
+import numpy as np
+
 from .bench import Bench, expect
 from .pictures import encoded, pixels, put
-from .runs import begin, expect_equal, save_always, status, stop_at
+from .runs import STATEFUL, begin, expect_equal, save_always, status, stop_at
 from .sheet import Row
 
 STOPS = {"first step": 0, "mid-epoch": 5, "last step of an epoch": 7, "last epoch": 14}
@@ -77,7 +79,18 @@ def _other_torch() -> None:
     torch.__version__ = "99.9"  # type: ignore[assignment]
 
 
+def changed_arrays(bench: Bench) -> None:
+    """Other pixels in an .npz file of the same size."""
+    levels, labels = np.random.default_rng(0).integers(0, 256, (60, 24, 24), np.uint8), np.arange(60) % 2
+    levels[labels == 1, :12] //= 2
+    np.savez(bench.folder / "arrays.npz", images=levels, labels=labels)
+    bench.refuses(130, "train", "arrays.npz", *STATEFUL, "--out", "arrays", before=stop_at(6))
+    np.savez(bench.folder / "arrays.npz", images=255 - levels, labels=labels)
+    bench.refuses(4, "resume", "arrays", names=["dataset changed", "--fork"])
+
+
 def changed(bench: Bench) -> None:
+    changed_arrays(bench)
     bench.refuses(130, *begin(bench, "base"), before=stop_at(6))
     data, base = bench.folder / "data", bench.folder / "base"
     used = json.loads((base / "split.json").read_text())["train"][0]
@@ -92,6 +105,9 @@ def changed(bench: Bench) -> None:
         values = old.split(": ")[1], new.split(": ")[1]
         expect(any(all(value in line for value in values) for line in outcome.err.split("\n")), "no table of both")
     put(data / used, encoded(pixels("another picture altogether")))
+    bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
+    put(data / used, keep[:-14] + bytes([keep[-14] ^ 1]) + keep[-13:])  # the same size, one bit of its checksum
+    os.utime(data / used, (0, 0))
     bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
     (data / used).unlink()
     outcome = bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])

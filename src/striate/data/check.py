@@ -22,14 +22,14 @@ TINY_PX, LONG = 16, 5.0
 ABOUT_PIXELS = ("damaged",)  # kinds of findings that say that scores are of other pixels than the images'
 
 
-def prescan(dataset: Dataset, progress: Progress | None = None) -> Findings:
+def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = False) -> Findings:
     """Return the images that cannot be used, what is odd about the others and the classes, and leaks of exact copies.
 
     Every file is decoded once and what is known of it is kept. Near copies, which take longer, are for `check`.
-    A file whose size and time did not change is not read again. Beyond 50,000 files or a minute the rest is looked
-    at by header; `check(full=True)` decodes them all.
+    A file that did not change is not read again. Beyond 50,000 files or a minute the rest is looked at by header,
+    unless `full`: what is to be skipped must be known before anything is built on the dataset.
     """
-    seen = scan(dataset, progress=progress)
+    seen = scan(dataset, full=full, progress=progress)
     return _findings(
         seen,
         [
@@ -50,9 +50,9 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
     groups in two splits, and classes that size, brightness, border or format alone give away.
 
     Args:
-        full: decode every file however long it takes, and look for turned and cropped copies in any number.
+        full: decode every file anew, however long it takes, and look for turned and cropped copies in any number.
     """
-    seen = scan(dataset, full=full, progress=progress)
+    seen = scan(dataset, full=full, is_anew=full, progress=progress)
     found = [
         *_file_findings(dataset, seen),
         *(leak for leak in leak_findings(dataset, seen) if leak.severity == "error"),  # each copy is named below

@@ -76,15 +76,16 @@ class Scan:
             getattr(self, name)[index] = getattr(other, name)[row]
 
 
-def scan(dataset: Dataset, *, full: bool = False, progress: Progress | None = None) -> Scan:
+def scan(dataset: Dataset, *, full: bool = False, is_anew: bool = False, progress: Progress | None = None) -> Scan:
     """Decode every picture once and return what was seen; files that did not change since are not read again.
 
-    Beyond 50,000 pictures or one minute the rest is looked at by header only, unless `full`.
+    Beyond 50,000 pictures or one minute the rest is looked at by header only, unless `full`; `is_anew` reads
+    unchanged files too.
     """
     found = Scan.empty(len(dataset))
     images = dataset.images
     cache = _Cache(images) if isinstance(images, FileImages) else None
-    todo = np.arange(len(dataset)) if cache is None else cache.fill(found, dataset.ids)
+    todo = np.arange(len(dataset)) if cache is None or is_anew else cache.fill(found, dataset.ids)
     # in a random order, so that what is decoded in time is a fair sample
     order = rng_for(0, "scan").permutation(todo)
     if len(order):

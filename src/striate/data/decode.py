@@ -135,19 +135,20 @@ def examine(
     short_side_px: int | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[Probe, ImageU8 | None]:
-    """Return what a full decode says of a file's content, and the picture (None when it cannot be used)."""
+    """Return what a full decode says of a file's content, and the picture (None when it cannot be used).
+
+    The picture is decoded as `decode_heard` does it, before anything else is read of the file: to count the frames of
+    some damaged files changes what is read afterwards.
+    """
     probe = Probe()
     try:
-        opened = _open_whole(data, name, max_pixels)
-        probe = _describe(opened)
-        pixels = flawless(data, channels, short_side_px, max_pixels)
-        if pixels is None:
-            pixels, complaint = _pixels(opened, data, channels, short_side_px)
-        else:
-            complaint = silent_damage(data)
+        probe = _describe(_open(io.BytesIO(data), name, max_pixels))
+        pixels, complaint = decode_heard(
+            data, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels
+        )
         return replace(probe, complaint=complaint), pixels
-    except _Unusable as problem:
-        return replace(probe, problem=str(problem)), None
+    except (_Unusable, DataError) as problem:
+        return replace(probe, problem=getattr(problem, "what", str(problem))), None
 
 
 def header(path: Path) -> Probe:

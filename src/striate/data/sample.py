@@ -38,7 +38,13 @@ class Images(Protocol):
         """Return the picture's file, or None when it lives in an array."""
 
     def stamp(self, index: int) -> str:
-        """Return a short text that changes when the picture changes (size and mtime of a file, hash of an array)."""
+        """Return a short text that changes when the picture is changed or replaced, on this machine; cheap."""
+
+    def digest(self, index: int, max_bytes: int) -> str:
+        """Return a hash of the picture's content, the same on every machine; of `max_bytes` of it if it has more."""
+
+    def num_bytes(self) -> int:
+        """Return the size of all pictures together, as they are kept."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import mmap
+import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +30,7 @@ from .decode import VERSION as DECODER
 from .geometry import VERSION as RESIZER
 from .geometry import Geometry
 from .sample import Dataset, Images, ImageU8
-from .sources.images import ArrayImages
+from .sources.images import ArrayImages, FileImages
 
 if TYPE_CHECKING:
     import torch
@@ -226,7 +227,8 @@ def _in_memory(source: ArrayImages, geometry: Geometry, threads: int | None) -> 
 
 def _key(dataset: Dataset, used: Indices, geometry: Geometry, full_size: bool) -> str:
     digest = hashlib.sha256()
-    head = (dataset.where, dataset.channels, geometry, full_size, *_versions())
+    root = os.path.realpath(dataset.images.root) if isinstance(dataset.images, FileImages) else ""
+    head = (root, dataset.channels, geometry, full_size, *_versions())
     lines = (f"{dataset.ids[index]}\x1f{dataset.images.stamp(int(index))}" for index in used)
     for line in ("\x1f".join(map(str, head)), *lines):
         digest.update(line.encode("utf-8", "surrogateescape") + b"\x1e")

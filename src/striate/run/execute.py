@@ -38,7 +38,7 @@ from .network import (
     stored_blueprint,
 )
 from .precision import precision_of
-from .prepare import RESTORE, Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
+from .prepare import RESTORE, Prepared, describe_dataset, is_same_data, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
 from .stages import stages
 from .training import Training, differences, make_update, training_data
@@ -246,8 +246,8 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
 
 
 def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:
-    before, now = info["dataset"]["fingerprint"], fingerprint(dataset)
-    pairs = [("dataset", before[:12], now[:12])] if before != now else []
+    before, now = info["dataset"], describe_dataset(dataset, info["task"]["target"])
+    pairs = [] if is_same_data(before, now) else [("dataset", before["fingerprint"][:12], now["fingerprint"][:12])]
     classes = list(dataset.target(info["task"]["target"]).names)
     if classes != info["task"]["names"] and info["task"]["kind"] != "value":
         pairs.append(("classes", ", ".join(info["task"]["names"]), ", ".join(classes)))

@@ -25,7 +25,7 @@ from striate.data import open_dataset
 from striate.data.open import where_again
 from striate.data.sample import Dataset
 from striate.run.network import require
-from striate.run.prepare import describe_dataset, restore_splits, split_ids
+from striate.run.prepare import describe_dataset, is_same_data, restore_splits, split_ids
 from striate.run.trial import precision_for
 from striate.study.execute import study
 from striate.study.plan import Variant
@@ -244,7 +244,7 @@ def _folder(info: Mapping[str, Any], out: Path | None, root: Path) -> Path:
     if not (out / "search.json").exists():
         return named_folder(out)
     before = SearchDir(out).info()
-    if before["dataset"]["fingerprint"] != info["dataset"]["fingerprint"]:
+    if not is_same_data(before["dataset"], info["dataset"]):
         raise DataError("the folder holds a search on other data", where=out, fix="choose another --out")
     now, then = info["plan"], before["plan"]
     fixed = set() if before["status"] in {"searching", "interrupted"} and not (out / "study").exists() else CHANGEABLE

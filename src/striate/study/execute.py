@@ -25,7 +25,7 @@ from striate.data.sample import Dataset
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
 from striate.run.network import require
-from striate.run.prepare import Prepared, describe_dataset, fingerprint, prepare, restore_splits, split_ids
+from striate.run.prepare import Prepared, describe_dataset, is_same_data, outline, prepare, restore_splits, split_ids
 from striate.run.start import require_start
 
 from .budget import expectation, expected_s
@@ -350,7 +350,7 @@ def _difference(before: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     for what, then in (("variants", variants), ("target", before["target"]), ("folds", before["folds"])):
         if then != info[what]:
             return what
-    return "" if before["dataset"]["fingerprint"] == info["dataset"]["fingerprint"] else "data"
+    return "" if is_same_data(before["dataset"], info["dataset"]) else "data"
 
 
 def limit_training(dataset: Dataset, num_train: int | None, target: str | None) -> Dataset:
@@ -358,7 +358,7 @@ def limit_training(dataset: Dataset, num_train: int | None, target: str | None) 
     train = dataset.splits["train"]
     if num_train is None or num_train >= len(train):
         return dataset
-    order = rng_for(fingerprint(dataset), "num_train").permutation(len(train))
+    order = rng_for(outline(dataset), "num_train").permutation(len(train))
     found = dataset.target(target)
     if found.kind == "label":  # every class gets its share: take the k-th image of each class before the k+1-th
         labels = np.asarray(found.values[train])[order]

@@ -1,8 +1,9 @@
 """Where pictures live: files below a root, or one array in memory."""
 
 import hashlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 from ..decode import decode
 from ..sample import ImageU8
+
+KNOWS_CHANGES = os.name == "posix"  # the system keeps when a file was last changed, in any way
+NUM_PIECES = 16  # of a file that is too large to be read whole for its digest
 
 
 @dataclass(frozen=True, repr=False)
@@ -19,6 +23,7 @@ class FileImages:
     root: Path
     names: tuple[str, ...]
     channels: int
+    known: dict[tuple[str, str, int], str] = field(default_factory=dict, compare=False)  # digests of files seen before
 
     def __len__(self) -> int:
         return len(self.names)
@@ -35,16 +40,32 @@ class FileImages:
         return self.root / self.names[index]
 
     def stamp(self, index: int) -> str:
-        """Return size and modification time of the file, or "missing"."""
+        """Return a text that changes when the file is changed or replaced, or "missing".
+
+        Size and modification time can be what they were; the time of the last change of any kind (ctime) and the inode
+        are set by the system alone. Windows has no such time: there 64 KiB of the content stand for it.
+        """
         try:
             status = self.path(index).stat()
         except OSError:
             return "missing"
-        return f"{status.st_size}-{status.st_mtime_ns}"
+        rest = f"{status.st_ctime_ns}-{status.st_ino}" if KNOWS_CHANGES else _digest(self.path(index), 1 << 16)
+        return f"{status.st_size}-{status.st_mtime_ns}-{rest}"
+
+    def digest(self, index: int, max_bytes: int) -> str:
+        """Return a hash of the file's content, or of `max_bytes` of it in 16 pieces from first to last byte."""
+        key = (self.names[index], self.stamp(index), max_bytes)
+        if key not in self.known:
+            self.known[key] = _digest(self.path(index), max_bytes)
+        return self.known[key]
+
+    def num_bytes(self) -> int:
+        """Return the size of all files together; a missing one has none."""
+        return sum(_size(self.path(index)) for index in range(len(self)))
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "FileImages":
         """Return some of the pictures, in the order of `indices`."""
-        return FileImages(self.root, tuple(self.names[index] for index in indices), self.channels)
+        return FileImages(self.root, tuple(self.names[index] for index in indices), self.channels, self.known)
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +91,40 @@ class ArrayImages:
         """Return a hash of the pixels."""
         return hashlib.blake2b(self.array[index].tobytes(), digest_size=16).hexdigest()
 
+    def digest(self, index: int, max_bytes: int) -> str:
+        """Return a hash of the pixels, of all of them."""
+        return self.stamp(index)
+
+    def num_bytes(self) -> int:
+        """Return the size of the array."""
+        return self.array.nbytes
+
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "ArrayImages":
         """Return some of the pictures, in the order of `indices`."""
         return ArrayImages(self.array[np.asarray(indices, dtype=np.intp)])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _digest(path: Path, max_bytes: int) -> str:
+    digest, size = hashlib.blake2b(digest_size=16), _size(path)
+    if not path.is_file():  # a pipe may never end
+        return "missing"
+    digest.update(str(size).encode())
+    try:
+        with path.open("rb", buffering=0) as file:
+            if size <= max_bytes:
+                digest.update(file.read())
+                return digest.hexdigest()
+            piece = max_bytes // NUM_PIECES
+            for place in range(NUM_PIECES):
+                file.seek((size - piece) * place // (NUM_PIECES - 1))
+                digest.update(file.read(piece))
+    except OSError as problem:
+        return f"unreadable: {problem.errno}"
+    return digest.hexdigest()
