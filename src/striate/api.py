@@ -289,6 +289,9 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     warnings = [item for item in findings if item.severity == "warning"]
     for item in warnings:
         progress.line(f"warning: {item.text}")
+    for item in findings.of("left_out"):
+        if item.severity == "note":
+            progress.line(item.text)
     said = tuple({"kind": i.kind, "severity": i.severity, "count": len(i.ids), "text": i.text} for i in warnings)
     return replace(exclude_bad(dataset, findings), findings=said), findings.reasons(dataset)
 

@@ -112,6 +112,20 @@ def junk(bench: Bench) -> str:
     return ", ".join(said)
 
 
+def own_results(bench: Bench) -> str:
+    data = write_tree(bench.folder / "data")
+    inside = {"before": lambda: os.chdir(data)}
+    bench.works("check", ".", "--augment", **inside)
+    bench.works("train", ".", *SMALL, **inside)
+    bench.works("train", ".", *SMALL, **inside)
+    names = json.loads(next(data.glob("runs/002-*/run.json")).read_text())["task"]["names"]
+    expect(names == ["cat", "dog"], f"classes {names}")
+    found = json.loads(bench.works("check", ".", "--json", may_change=["data/check"], **inside).out)
+    expect(found["dataset"]["images"] == 28, f"{found['dataset']['images']} images")
+    expect(left_out(found) == {"4 results of striate": "note"}, f"{left_out(found)}")
+    return ", ".join(left_out(found))
+
+
 def names(bench: Bench) -> str:
     data = bench.folder / "data"
     for band, class_name in enumerate(("b\u00e4r", "[red]x[bold] \u732b")):
@@ -142,6 +156,7 @@ def names(bench: Bench) -> str:
 ROWS = (
     Row("A13", "unreadable, links broken, circular, leading out; a pipe", links),
     Row("A13p", "the data as ., .., ~, link, relative, absolute; an empty argument", places),
+    Row("A14r", "results of ours among the images", own_results),
     Row("A14", "system junk among the pictures", junk),
     Row("A15", "odd file and class names", names),
 )

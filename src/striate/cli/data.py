@@ -113,6 +113,7 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
     from PIL import Image
 
     from striate.data.augment.preview import preview
+    from striate.data.sheet import own_mark
     from striate.run.geometry import choose_geometry
 
     bad = set(findings.bad.tolist())
@@ -125,7 +126,7 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
         others=[dataset.images.read(i) for i in others],
     )
     content = io.BytesIO()
-    Image.fromarray(grid).save(content, "PNG")
+    Image.fromarray(grid).save(content, "PNG", pnginfo=own_mark())
     return content.getvalue()
 
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from striate.base.own import SOFTWARE
 from striate.report.charts import SMALL, TEXT, new_axes, new_figure
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def chart(found: "RateTest", title: str, form: str) -> bytes:
     axes.set_xlabel("learning rate", color=MUTED, fontsize=TEXT, labelpad=9)
     content = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "striate"}):
-        plain = {"Date": None} if form == "svg" else {"Software": None}
+        plain = {"Date": None} if form == "svg" else SOFTWARE
         figure.savefig(content, format=form, dpi=144 if form == "png" else 72, facecolor=PAPER, metadata=plain)
     return content.getvalue()
 

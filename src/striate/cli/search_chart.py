@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from striate.base.own import SOFTWARE
 from striate.report.charts import SMALL, TEXT, new_axes, new_figure
 from striate.study.wording import Wording, counted
 
@@ -35,7 +36,7 @@ def chart(history: "Sequence[Candidate]", result: Mapping[str, Any], seed_model:
     )
     _head(axes, f"{len(history)} networks tried on {data}", text)
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=144, facecolor=PAPER, metadata={"Software": None})
+    figure.savefig(content, format="png", dpi=144, facecolor=PAPER, metadata=SOFTWARE)
     return content.getvalue()
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from striate.base.errors import DataError
+from striate.base.own import SOFTWARE
 from striate.base.seeds import rng_for
 from striate.base.text import shown
 
@@ -16,6 +18,14 @@ from .sample import Dataset, ImageU8, Target
 PAPER, INK, QUIET = (255, 255, 255), (32, 32, 32), (128, 128, 128)
 GAP_PX, TITLE_PX = 4, 18
 MAX_ROWS = 40
+
+
+def own_mark() -> PngInfo:
+    """Return the text by which a PNG is known as ours."""
+    mark = PngInfo()
+    for key, text in SOFTWARE.items():
+        mark.add_text(key, text)
+    return mark
 
 
 def contact_sheet(
@@ -46,7 +56,7 @@ def contact_sheet(
             place = (GAP_PX + column * (tile_px + GAP_PX), top + TITLE_PX)
             sheet.paste(_tile(dataset, index, tile_px), place)
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
+    sheet.save(buffer, "PNG", optimize=True, pnginfo=own_mark())
     return buffer.getvalue()
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
+from striate.base.own import SOFTWARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -214,7 +215,7 @@ def poster(image: ImageU8, *, title: str = "") -> bytes:
     page.set_xlim(0, size_in[0])
     page.set_ylim(size_in[1], 0)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
+    figure.savefig(buffer, format="png", facecolor="white", metadata=SOFTWARE)
     return buffer.getvalue()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from striate.base.errors import DataError
+from striate.base.own import is_own_folder
 from striate.base.text import plural, shown
 
 from ..decode import header
@@ -49,6 +50,8 @@ def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
             differs from another only by case; the error shows the trees that are. Or masks or boxes belong to the
             images, see `annotated`.
     """
+    if is_own_folder(root):
+        raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
     annotated.refuse(walk)
     parts = [_part(walk, split, folder) for split, folder in _split_folders(walk).items()]

@@ -1,18 +1,22 @@
 """Walk a folder for image files: names are relative to it, and what is left out is counted by reason."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from striate.base.errors import DataError
+from striate.base.own import is_own_folder, is_own_picture
 from striate.base.text import plural
 
 from ..format import EXTENSIONS
 from ..sample import LeftOut
 
 JUNK_FOLDERS = {"__macosx", "@eadir", "__pycache__", "lost+found", "$recycle.bin", "system volume information"}
+OWN_PICTURES = re.compile(r"(?:contact-sheet|augmentation|search|rate-.*|.*-filters)\.png")  # as commands call them
+MAX_OWN_DEPTH = 4
 JUNK_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
 
 
@@ -31,6 +35,7 @@ SPECIAL = Reason("pipe, socket or device", "pipes, sockets or devices")
 CIRCLES = Reason("link in a circle", "links in a circle")
 AGAIN = Reason("folder that a link shows a second time", "folders that links show a second time")
 BROKEN = Reason("broken link", "broken links", True, "restore what they link to, or remove them")
+OWN = Reason("result of striate", "results of striate")
 NAMED_LIKE_IMAGES = Reason("folder named like an image", "folders named like an image", True, "give them other names")
 
 
@@ -41,6 +46,7 @@ class _Listing:
     folders: list[str] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
 
 
 class Walk:
@@ -58,7 +64,7 @@ class Walk:
 
     def folders(self, inside: str = "") -> list[str]:
         """Return the folders directly in a folder, without system folders and links in a circle."""
-        return self._list(inside).folders
+        return [name for name in self._list(inside).folders if not self._holds_own_only(name)]
 
     def loose(self, inside: str = "") -> list[str]:
         """Return the images directly in a folder."""
@@ -159,7 +165,10 @@ class Walk:
         return self._real_root == real or self._real_root.startswith(os.path.join(real, ""))  # noqa: PTH118
 
     def _sort_in(self, listing: _Listing, entry: "os.DirEntry[str]", name: str) -> None:
-        if entry.is_dir():
+        if self._is_own(entry):
+            listing.own.append(name)
+            self.leave_out(OWN, name)
+        elif entry.is_dir():
             listing.folders.append(name)
         elif entry.name.lower().endswith(EXTENSIONS):
             listing.images.append(name)
@@ -168,6 +177,26 @@ class Walk:
             self.leave_out(NOT_IMAGES, name)
         else:
             self.leave_out(SPECIAL, name)
+
+    def _is_own(self, entry: "os.DirEntry[str]") -> bool:
+        """Whether a folder is a run, a study or a search, or a picture is a chart or a contact sheet of ours."""
+        if entry.is_dir():
+            return is_own_folder(entry.path)
+        return bool(OWN_PICTURES.fullmatch(entry.name)) and is_own_picture(entry.path)
+
+    def _holds_own_only(self, folder: str) -> bool:
+        """Whether a folder is there for results of ours, as `runs` is, and holds no images."""
+        has_own = False
+        for listing in self._below(folder, MAX_OWN_DEPTH):
+            has_own = has_own or bool(listing.own)
+            if listing.images:
+                return False
+        return has_own
+
+    def _below(self, folder: str, depth: int) -> Iterator[_Listing]:
+        yield (listing := self._list(folder))
+        for name in listing.folders if depth else ():
+            yield from self._below(name, depth - 1)
 
 
 def _prefixes(name: str) -> list[str]:
