@@ -144,7 +144,7 @@ def verdict(a: str, mean: float, low: float, high: float, mode: str = "max") -> 
         (verdict("searched", 0.02, 0.01, 0.03), "of the gain 1.0 to 3.0 points"),
         (verdict("seed", 0.02, 0.01, 0.03), "worse than its seed: its accuracy on test is 2.0 points worse"),
         (verdict("seed", 0.02, 0.01, 0.03), "of the gain -3.0 to -1.0 points"),
-        (verdict("seed", 0.02, -0.01, 0.05), "did not find a network that can be told from its seed"),
+        (verdict("seed", 0.02, -0.01, 0.05), "did not find a network significantly different from its seed"),
         (
             verdict("searched", -0.5, -0.7, -0.3, "min"),
             "beat its seed: its mean absolute error on test is 0.500 better",

@@ -37,7 +37,7 @@ def test_columns_are_aligned_and_the_best_comes_first(plant: Callable[..., Study
 
 def test_ties_are_marked(plant: Callable[..., StudyDir]) -> None:
     text = render(decide(plant({"baseline": 0.75, "other": 0.75}, seed=1)), 100)
-    assert "= cannot be told from it" in text and any(line.startswith("=  ") for line in text.splitlines())
+    assert "= not significantly different from it" in text and any(line.startswith("=  ") for line in text.splitlines())
 
 
 def test_missing_numbers_are_not_available(plant: Callable[..., StudyDir]) -> None:

@@ -33,14 +33,14 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
     verdict = decide(plant({"mlp": 0.5, "baseline": 0.7, "regularized": 0.85}))
     assert set(verdict) == {
         *("metric", "mode", "unit", "split_chosen_on", "split_reported", "best", "ties", "variants", "differences"),
-        *("sentences", "baseline", "advice", "learning_curve", "rungs", "dropped", "chance"),
+        *("sentences", "baseline", "advice", "learning_curve", "rungs", "dropped"),
+        *("headline", "state", "behind", "num_comparisons"),
     }
     assert set(verdict["variants"][0]) == {
         *("name", "text", "n", "val", "test", "gap", "overfit_epoch", "best_epoch", "time_s", "parameters", "macs"),
-        "per_minute",
     }
     assert set(row(verdict, "mlp")["test"]) == {"mean", "std", "values", "interval"}
-    assert set(verdict["differences"][0]) == {"a", "b", "mean", "interval", "probability", "separable"}
+    assert set(verdict["differences"][0]) == {"a", "b", "mean", "interval", "probability", "p", "p_holm", "separable"}
     assert [one["name"] for one in verdict["variants"]] == ["mlp", "baseline", "regularized"]
     pairs = [(one["a"], one["b"]) for one in verdict["differences"]]
     assert pairs == [("regularized", "mlp"), ("regularized", "baseline"), ("mlp", "baseline")]
@@ -68,8 +68,9 @@ def test_a_planted_winner_is_found_with_its_numbers(plant: Plant) -> None:
     assert row(verdict, "regularized")["test"]["values"] == pytest.approx(values["regularized"])
     assert row(verdict, "regularized")["test"]["std"] == pytest.approx(np.std(values["regularized"], ddof=1))
     said = text(verdict)
-    assert f"regularized is best: test accuracy {100 * np.mean(values['regularized']):.1f}%, mean of 3 seeds" in said
-    assert f"It beats baseline ({100 * np.mean(values['baseline']):.1f}%) by {100 * gain['mean']:.1f} points" in said
+    assert verdict["headline"] == "regularized is best." and verdict["state"] == "best"
+    assert f"regularized: test accuracy {100 * np.mean(values['regularized']):.1f}%, mean of 3 seeds" in said
+    assert f"test images: regularized is {100 * gain['mean']:.1f} points better than baseline (95% interval" in said
     assert "1 min 36 s, 1.6 times as long as baseline (1 min 00 s); it has 500 k parameters, baseline 389 k" in said
     gaps = [row(verdict, name)["gap"]["mean"] for name in ("baseline", "regularized")]
     assert f"{100 * gaps[0]:.1f} points better in training than on validation" in said
@@ -81,7 +82,7 @@ def test_equal_variants_are_a_tie_and_the_text_says_so(plant: Plant) -> None:
     verdict = decide(plant({"baseline": 0.75, "other": 0.75}, seed=1))
     tied = "other" if verdict["best"] == "baseline" else "baseline"
     assert verdict["ties"] == [tied]
-    assert "The data cannot tell it from" in text(verdict) and "is best" not in text(verdict)
+    assert verdict["headline"] == "No variant is clearly best." and "is best" not in text(verdict)
 
 
 def test_the_best_is_chosen_on_validation_and_never_by_its_best_seed(write_study: Any, make_labels: Any) -> None:
@@ -98,7 +99,9 @@ def test_the_best_is_chosen_on_validation_and_never_by_its_best_seed(write_study
     assert verdict["best"] == "baseline"
     loss = difference(verdict, "baseline", "lucky")
     assert loss["separable"] and loss["mean"] < -0.2 and verdict["ties"] == []
-    assert "is behind lucky by" in text(verdict) and "validation did not foresee that" in text(verdict)
+    said = "baseline is best on validation; on the test images lucky is significantly better."
+    assert verdict["headline"] == verdict["sentences"][0] == said and verdict["behind"] == ["lucky"]
+    assert "lucky is 30" in text(verdict) and "Validation did not foresee that" in text(verdict)
 
 
 def test_one_seed_gives_intervals_over_images_and_says_so(plant: Plant) -> None:
@@ -139,9 +142,12 @@ def test_less_is_better_for_errors(write_study: Any, make_angles: Any) -> None:
     assert gain["mean"] < 0 and gain["interval"][1] < 0 and gain["probability"] > 0.99
     assert row(verdict, "baseline")["gap"]["mean"] > 0
     said = text(verdict)
-    assert f"better is best: test mean error {row(verdict, 'better')['test']['mean']:.2f} degrees" in said
+    assert f"better: test mean error {row(verdict, 'better')['test']['mean']:.2f} degrees" in said
     low, high = (-end for end in reversed(gain["interval"]))
-    assert f"by {-gain['mean']:.2f} degrees (95% interval {low:.2f} to {high:.2f} degrees)" in said
+    assert (
+        f"better is {-gain['mean']:.2f} degrees better than baseline (95% interval {low:.2f} to {high:.2f} degrees)"
+        in said
+    )
     assert "baseline overfits: its mean error is" in said and "degrees better in training than on validation" in said
 
 
@@ -224,12 +230,15 @@ def test_a_cheaper_tie_is_pointed_out(plant: Plant) -> None:
     runs = {"small": {"time_s": 20.0, "parameters": 90_000}, "large": {"accuracy": 0.95}}
     verdict = decide(plant({"baseline": 0.5, "small": 0.8, "large": 0.8}, luck=0.0, runs=runs))
     assert (verdict["best"], verdict["ties"]) == ("large", ["small"])
-    assert "small, which the data cannot tell from it, takes 20 s a run with 90.0 k parameters" in text(verdict)
+    assert (
+        "small, not significantly different from large on the test images, takes 20 s a run with 90.0 k parameters"
+        in text(verdict)
+    )
 
 
 def test_a_baseline_that_wins_is_named_as_such(plant: Plant) -> None:
     verdict = decide(plant({"baseline": 0.85, "other": 0.6}))
-    assert verdict["best"] == "baseline" and "It is the baseline itself" in text(verdict)
+    assert verdict["best"] == "baseline" and "baseline is the baseline itself" in text(verdict)
     assert len(verdict["differences"]) == 1
 
 
@@ -260,22 +269,23 @@ def test_each_rung_of_a_ladder_is_held_against_the_one_before(plant: Plant) -> N
     assert first["mean"] == pytest.approx(means["augmented"] - means["baseline"]) and first["separable"]
     assert second["mean"] == pytest.approx(means["regularized"] - means["augmented"]) and not second["separable"]
     low, high = first["interval"]
-    said = next(one for one in verdict["sentences"] if one.startswith("Gain of each rung"))
-    assert f"augmented +{100 * first['mean']:.1f} points ({100 * low:.1f} to {100 * high:.1f} points)" in said
-    assert "then regularized" in said and said.endswith("cannot be told from zero).")
+    said = next(one for one in verdict["sentences"] if one.startswith("Rung by rung"))
+    span = f"95% interval {100 * low:.1f} to {100 * high:.1f} points, significant"
+    assert f"augmented is {100 * first['mean']:.1f} points better than baseline ({span})" in said
+    assert "; regularized " in said and said.endswith(" points, not significant).")
 
 
 def test_a_gain_of_a_rung_is_above_zero_where_less_is_better(write_study: Any, make_angles: Any) -> None:
     errors = {"baseline": 12.0, "augmented": 6.0, "regularized": 9.0}
     verdict = decide(as_ladder(angles(write_study(kind="value"), make_angles, errors)))
-    (said,) = [one for one in verdict["sentences"] if one.startswith("Gain of each rung")]
-    assert f"augmented +{-verdict['rungs'][0]['mean']:.2f} degrees" in said
-    assert f"regularized -{verdict['rungs'][1]['mean']:.2f} degrees" in said
+    (said,) = [one for one in verdict["sentences"] if one.startswith("Rung by rung")]
+    assert f"augmented is {-verdict['rungs'][0]['mean']:.2f} degrees better than baseline" in said
+    assert f"regularized is {verdict['rungs'][1]['mean']:.2f} degrees worse than augmented" in said
 
 
 def test_variants_that_do_not_build_on_each_other_have_no_rungs(plant: Plant) -> None:
     verdict = decide(as_ladder(plant({"baseline": 0.5, "x": 0.6, "y": 0.7})))
-    assert verdict["rungs"] == [] and "rung" not in text(verdict)
+    assert verdict["rungs"] == [] and "Rung" not in text(verdict)
 
 
 def dropped_study(plant: Plant) -> StudyDir:
@@ -293,7 +303,7 @@ def test_a_variant_that_was_given_up_neither_ties_nor_is_cheap_nor_missing(plant
     verdict = decide(study, {"bad": {"text": "bad was given up"}})
     assert verdict["dropped"] == ["bad"] and verdict["ties"] == [] and row(verdict, "bad")["n"] == 2
     said = text(verdict) + " ".join(one["text"] for one in verdict["advice"])
-    assert "bad" not in said and "good is best" in said
+    assert "bad" not in said and "good is best of the variants that were not given up." in said
     assert "x given up early" in render(verdict)
     study.save_info(study.info() | {"dropped": {"bad": {}}})
     assert decide(study)["dropped"] == ["bad"]

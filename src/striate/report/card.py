@@ -1,7 +1,7 @@
 """A run and a study as a notebook shows them: scores, small curves and sentences, from their folders' documents."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -9,6 +9,7 @@ from striate.base.errors import UserError
 from striate.base.html import Html, card, join, line, quiet, table, text
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import duration, plural
+from striate.study.render import MARKS, mark_of
 
 from .metrics import count, metric, number, scaled
 from .ranges import above, limits, say_above
@@ -18,7 +19,6 @@ from .sections_study import advice, overview, verdict
 
 WIDE, HIGH = 320, 150  # a small chart, in pixels
 LEFT, RIGHT, UP, DOWN = 44, 8, 24, 20  # its margins
-MARKS = "* best on validation; = cannot be told from it"
 
 
 def run_card(folder: RunDir) -> Html:
@@ -55,9 +55,10 @@ def _study(study: Study) -> Html:
     seeds = plural(len(study.info.get("seeds") or [0]), "seed")
     about = f"{plural(len(study.names), 'variant')}, {seeds}, {study.metric.label}"
     told = verdict(study)
-    notes = line(quiet(MARKS)) if told["best"] else line(told["reason"])
+    marks = {one["name"]: mark_of(one["name"], study.verdict) for one in study.variants} if told["best"] else {}
+    notes = line(quiet("; ".join(note for mark, note in MARKS.items() if mark in marks.values())) or told["reason"])
     said = [*told["sentences"], *(f"{one['text']} {one['command']}" for one in advice(study))]
-    body = (_side_by_side(study, told["ties"]), notes, *map(line, said))
+    body = (_side_by_side(study, marks), notes, *map(line, said))
     return card(at(study.info, "name", "study"), about, *body, line(quiet(study.folder.path)))
 
 
@@ -95,7 +96,7 @@ def _facts(run: Run) -> str:
     return "; ".join(told)
 
 
-def _side_by_side(study: Study, ties: Sequence[str]) -> Html:
+def _side_by_side(study: Study, marks: Mapping[str, str]) -> Html:
     """The table of the variants, the best first where there is one."""
     seen = overview(study)
     intervals = {row.get("name"): at(row, "test.interval") for row in at(study.verdict, "variants", [])}
@@ -104,8 +105,7 @@ def _side_by_side(study: Study, ties: Sequence[str]) -> Html:
         name = Html(f"<b>{text(row['name'])}</b>") if row["is_best"] else text(row["name"])
         scores = [" ".join(row[key]).strip() for _, key in seen["splits"]]
         costs = (row["gap"], row["best_epoch"], row["time"], row["parameters"], row["n"])
-        mark = "*" if row["is_best"] else "=" if row["name"] in ties else ""
-        rows.append((mark, name, *scores, study.metric.span(intervals.get(row["name"])), *costs))
+        rows.append((marks.get(row["name"], ""), name, *scores, study.metric.span(intervals.get(row["name"])), *costs))
     splits = [name for name, _ in seen["splits"]]
     head = ("", "variant", *splits, "95% interval", "gap", "best epoch", "time a run", "parameters", "runs")
     return table(rows, head, right=range(2, len(head)))

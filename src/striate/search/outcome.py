@@ -42,7 +42,7 @@ def sentence(
     costs = f"{counted(best.macs)} MACs and {counted(best.parameters)} parameters"
     costs += f" against {counted(seed.macs)} and {counted(seed.parameters)}"
     if row is None or None in row["interval"]:
-        return f"Whether the search beat its seed cannot be told: too few runs; {costs}."
+        return f"There are too few runs to say whether the search beat its seed; {costs}."
     sign = 1 if row["a"] == names[0] else -1
     low, high = sorted(sign * end for end in row["interval"])
     gain = sign * row["mean"] * (1 if verdict["mode"] == "max" else -1)
@@ -51,7 +51,7 @@ def sentence(
     amount = f"{say.name} on {verdict['split_reported']} is {say.amount(gain)} {'better' if gain >= 0 else 'worse'}"
     interval = f"95% interval of the gain {say.span(ends, is_change=True)}"
     if not row["separable"]:
-        said = "The search did not find a network that can be told from its seed"
+        said = "The search did not find a network significantly different from its seed"
     else:
         said = "The search beat its seed" if gain > 0 else "The search found a network worse than its seed"
     return f"{said}: its {amount} ({interval}), with {costs}."

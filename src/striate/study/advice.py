@@ -1,4 +1,4 @@
-"""What to do next, from all runs of a study: state of the best variant, score for its time, transfer, more images."""
+"""What to do next, from all runs of a study: state of the best variant, transfer, more images."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,6 @@ from .compare import Comparison
 from .learning import curve_sentence
 from .narrator import Remark, narrate
 from .transfer import transfer_sentence
-from .wording import Wording, is_known, listed, significant
 
 Advice = dict[str, str]
 
@@ -18,7 +17,7 @@ Advice = dict[str, str]
 def advise(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> list[Advice]:
     """Return pieces of advice, each a `text` and a `command` to type ("" where there is none)."""
     curve = verdict["learning_curve"]
-    texts = [_per_minute(verdict), transfer_sentence(study, found), curve_sentence(curve, verdict) if curve else ""]
+    texts = [transfer_sentence(study, found), curve_sentence(curve, verdict) if curve else ""]
     return [*_state(study, verdict, found), *({"text": text, "command": ""} for text in texts if text)]
 
 
@@ -40,21 +39,3 @@ def _state(study: StudyDir, verdict: Mapping[str, Any], found: Comparison) -> It
         "text": text if is_healthy else f"{text} Try next: {remark.next}",
         "command": "" if is_healthy else remark.command,
     }
-
-
-def _per_minute(verdict: Mapping[str, Any]) -> str:
-    """What each variant gives for a minute of training, beyond what guessing gives for nothing."""
-    say, chance = Wording(verdict["metric"], verdict.get("unit", "")), verdict.get("chance")
-    rows = [row for row in verdict["variants"] if row["name"] not in verdict.get("dropped", ())]
-    told = sorted((row for row in rows if is_known(row["per_minute"])), key=lambda row: -row["per_minute"])
-    if not say.is_share or len(told) < 2:
-        return ""
-    each = listed([f"{row['name']} {significant(100 * row['per_minute'])}" for row in told])
-    above = f" above guessing ({say.value(chance)})" if is_known(chance) else ""
-    guessing = [row["name"] for row in rows if row["n"] and not is_known(row["per_minute"])]
-    rest = (
-        f"; not counted, since the data cannot tell them from guessing: {listed(guessing)}"
-        if guessing and above
-        else ""
-    )
-    return f"Points of {say.name}{above} a minute of training: {each}{rest}."

@@ -82,7 +82,7 @@ class Comparison:
     """A whole study in arrays. `split` is the one that is reported: test, or val for a study without a test split.
 
     `dropped` are the variants that were given up on the way, `rungs` those that build on each other from the baseline
-    on. `chance` is the score of one who always says the most frequent class; None where the metric is no accuracy.
+    on.
     """
 
     metric: str
@@ -96,7 +96,6 @@ class Comparison:
     entrants: tuple[Entrant, ...]
     dropped: tuple[str, ...] = ()
     rungs: tuple[str, ...] = ()
-    chance: float | None = None
 
     def __getitem__(self, name: str) -> Entrant:
         return next(entrant for entrant in self.entrants if entrant.name == name)
@@ -158,7 +157,6 @@ def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
         entrants,
         tuple(dropped),
         rungs(steps, info["baseline"]),
-        reader.chance,
     )
 
 
@@ -209,14 +207,6 @@ class _Reader:
     def num_images(self) -> int:
         """Images of the reported split; over all folds, since each has its own."""
         return sum(len(ids) for (split, _), (_, ids, _) in self._known.items() if split == self.split)
-
-    @property
-    def chance(self) -> float | None:
-        """The share of the most frequent class among the images of the reported split."""
-        truths = [truth for (split, _), (_, _, truth) in self._known.items() if split == self.split]
-        if self.task["monitor"] != "accuracy" or not truths:
-            return None
-        return float(np.unique(np.concatenate(truths), return_counts=True)[1].max() / self.num_images)
 
     def trial(self, key: Key, run: RunDir) -> Trial:
         """Return what a finished run tells."""

@@ -10,6 +10,7 @@ from striate.base.rundir import StudyDir
 from striate.evaluate.interval import fold_interval
 
 from .compare import Comparison
+from .facts import conclude
 from .wording import Wording, is_known
 
 MIN_POINTS = 3  # two numbers are fitted: error = a x n^-b
@@ -94,10 +95,9 @@ def _why(curve: Mapping[str, Any], say: Wording) -> str:
 
 
 def _best_remedy(verdict: Mapping[str, Any], partial: set[str]) -> tuple[str, float] | None:
-    """The best variant on all images and how much it is above the baseline, where the two can be told apart."""
-    sign = 1 if verdict["mode"] == "max" else -1
-    for row in verdict["differences"]:
-        is_baseline = row["b"] == verdict.get("baseline") and row["a"] not in partial
-        if is_baseline and row["a"] == verdict["best"] and row["separable"] and sign * row["mean"] > 0:
-            return row["a"], abs(row["mean"])
+    """The best variant on all images and how much better than the baseline it is, where that is significant."""
+    for one in conclude(verdict).gains:
+        is_remedy = one.other == verdict.get("baseline") and one.subject not in partial
+        if is_remedy and one.is_significant and one.size > 0:
+            return one.subject, one.size
     return None

@@ -32,7 +32,12 @@ def render(verdict: Mapping[str, Any], width: int = 100) -> str:
     return "\n".join([*_lines(columns), "", *wrapped])
 
 
-MARKS = {"*": "* best on validation", "=": "= cannot be told from it", "x": "x given up early"}
+MARKS = {
+    "*": "* best on validation",
+    "=": "= not significantly different from it",
+    "+": "+ significantly better than it",
+    "x": "x given up early",
+}
 
 
 def _columns(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -41,7 +46,7 @@ def _columns(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
     rows = sorted(verdict["variants"], key=lambda row: _rank(row, verdict))
     split = verdict["split_reported"]
     return {
-        "": [_mark(row["name"], verdict) for row in rows],
+        "": [mark_of(row["name"], verdict) for row in rows],
         "variant": [shown(row["name"], 60) for row in rows],
         "val": [say.value(row["val"]["mean"]) for row in rows],
         "test" if split == "test" else f"reported ({split})": [_with_spread(say, row["test"]) for row in rows],
@@ -61,9 +66,12 @@ def _rank(row: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[bool, boo
     return row["name"] != verdict["best"], mean is None, 0.0 if mean is None else sign * mean
 
 
-def _mark(name: str, verdict: Mapping[str, Any]) -> str:
+def mark_of(name: str, verdict: Mapping[str, Any]) -> str:
+    """Return the sign of a variant in the table, see `MARKS`; "" for one that is clearly behind the best."""
     if name == verdict["best"]:
         return "*"
+    if name in verdict.get("behind", ()):
+        return "+"
     return "=" if name in verdict["ties"] else "x" if name in verdict.get("dropped", ()) else ""
 
 

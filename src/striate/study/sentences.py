@@ -6,10 +6,10 @@ from typing import Any
 from striate.base.text import duration, plural
 
 from .compare import Comparison, Entrant
+from .facts import Gain, clause, conclude, surely
 from .narrator.symptoms import POOR_SHARE
 from .wording import Wording, counted, is_known, listed
 
-MANY_COMPARISONS = 3
 NOTICEABLE_GAP = 0.05  # of a share: 5 points
 NOTICEABLE_SHARE = 0.1  # of the baseline's gap
 NOTICEABLE_RATIO = 0.25  # of an error: a quarter of the reported error
@@ -30,87 +30,52 @@ class _Tale:
         self.rows: dict[str, Row] = {row["name"]: row for row in verdict["variants"]}
         self.name: str = verdict["best"]
         self.row = self.rows[self.name]
-        others = (row for row in verdict["differences"] if row["a"] == self.name and row["b"] not in found.dropped)
-        self.against = {row["b"]: row for row in others}
+        self.conclusion = conclude(verdict)
+        self.split = "test" if found.split == "test" else "validation"
 
     def best(self) -> Iterator[str]:
-        test, split = self.row["test"], "test" if self.found.split == "test" else "validation"
+        yield self.conclusion.headline
+        test = self.row["test"]
         spread = f", spread {self.say.amount(test['std'])}" if is_known(test["std"]) else ""
-        verb = "has the best validation score" if self.verdict["ties"] else "is best"
         yield (
-            f"{self.name} {verb}: {split} {self.say.name} {self.say.value(test['mean'])}, {self._runs()}"
+            f"{self.name}: {self.split} {self.say.name} {self.say.value(test['mean'])}, {self._runs()}"
             f"{spread}, 95% interval {self.say.span(test['interval'])}; it was chosen on validation "
             f"({self.say.value(self.row['val']['mean'])})."
         )
 
     def differences(self) -> Iterator[str]:
-        """The baseline first, then ties, then the others."""
-        baseline = self.against.get(self.found.baseline)
-        if baseline:
-            yield self._against_baseline(baseline)
-        elif self.name == self.found.baseline and len(self.rows) > 1:
-            yield "It is the baseline itself: no other variant did better on validation."
-        others = [row for name, row in self.against.items() if name != self.found.baseline]
-        ties = [row for row in others if not row["separable"]]
-        if ties:
-            yield f"The data cannot tell it from {listed([self._tie(row) for row in ties])}."
-        better, worse = ([row for row in others if row["separable"] and self._won(row) == won] for won in (True, False))
-        if better:
-            yield f"It beats {self._each(better)}."
-        if worse:
-            yield (
-                f"On the {self.found.split} images it is behind {self._each(worse)}; validation did not foresee that: "
-                "more validation images or seeds are needed to choose."
+        """Those that are significant, then those that are so by themselves only, then the ties; the baseline first."""
+        if self.name == self.found.baseline and len(self.rows) > 1:
+            yield f"{self.name} is the baseline itself: no other variant did better on validation."
+        gains = sorted(self.conclusion.gains, key=lambda one: one.other != self.found.baseline)
+        num = self.verdict["num_comparisons"]
+        starts = {
+            "significant": f"Significant on the {self.split} images",
+            "not significant": f"Not significant on the {self.split} images",
+        }
+        for sure in dict.fromkeys(["significant", *map(surely, gains), "not significant"]):
+            each = [clause(one.of_the_better(), self.say) for one in gains if surely(one) == sure]
+            start = starts.get(sure) or (
+                f"Significant on the {self.split} images by itself, not after Holm's correction for {num} comparisons"
             )
-
-    def _against_baseline(self, row: Row) -> str:
-        name = f"{row['b']} ({self.say.value(self.rows[row['b']]['test']['mean'])})"
-        if not row["separable"]:
-            return f"The data cannot tell it from the baseline: {self._tie(row)}."
-        if self._won(row):
-            return f"It beats {name} by {self._by(row)}."
-        return f"On the {self.found.split} images it is behind {name} by {self._by(row)}."
-
-    def _tie(self, row: Row) -> str:
-        place = "ahead" if self._won(row) else "behind"
-        return f"{row['b']} ({self.say.amount(row['mean'])} {place}, {self._span(row, is_for_a=True)})"
-
-    def _each(self, rows: list[Row]) -> str:
-        return listed([f"{row['b']} by {self._by(row)}" for row in rows])
-
-    def _by(self, row: Row) -> str:
-        """Amount and interval of a difference, counted in favour of the better of the two."""
-        return f"{self.say.amount(row['mean'])} ({self._span(row, is_for_a=self._won(row))})"
-
-    def _span(self, row: Row, is_for_a: bool) -> str:
-        return f"95% interval {self._ends(row, is_for_a)}"
-
-    def _ends(self, row: Row, is_for_a: bool) -> str:
-        low, high = row["interval"]
-        if is_known(low) and is_known(high) and is_for_a != (self.found.mode == "max"):
-            low, high = -high, -low
-        return self.say.span([low, high], is_change=True)
-
-    def _won(self, row: Row) -> bool:
-        return bool((row["mean"] > 0) == (self.found.mode == "max"))
+            if each:
+                yield f"{start}: {'; '.join(each)}."
+        if self.conclusion.behind:
+            yield "Validation did not foresee that: more validation images or seeds are needed to choose."
 
     def rungs(self) -> Iterator[str]:
         """What each rung of a ladder brings on top of the one before it."""
-        if steps := self.verdict["rungs"]:
-            each = ", then ".join(self._step(row) for row in steps)
-            yield f"Gain of each rung over the one before, with 95% intervals: {each}."
-
-    def _step(self, row: Row) -> str:
-        sign = "" if row["mean"] == 0 else "+" if self._won(row) else "-"
-        unsure = "" if row["separable"] else ", cannot be told from zero"
-        return f"{row['a']} {sign}{self.say.amount(row['mean'])} ({self._ends(row, is_for_a=True)}{unsure})"
+        steps = [Gain.of(row, self.found.mode, self.found.split) for row in self.verdict["rungs"]]
+        if steps:
+            each = "; ".join(f"{clause(one, self.say)[:-1]}, {surely(one)})" for one in steps)
+            yield f"Rung by rung on the {self.split} images: {each}."
 
     def cost(self) -> Iterator[str]:
         other = self.rows.get(self.found.baseline)
         time_s, base_s = self.row["time_s"]["mean"], other["time_s"]["mean"] if other else None
         if time_s is None:
             return
-        text = f"A run of it takes {duration(time_s)}"
+        text = f"A run of {self.name} takes {duration(time_s)}"
         if other is not None and other is not self.row and base_s:
             text += f", {_times(time_s / base_s)} {self.found.baseline} ({duration(base_s)})"
         if self.row["parameters"] is not None:
@@ -126,8 +91,9 @@ class _Tale:
         fastest = min(ties, key=lambda row: row["time_s"]["mean"], default=None)
         if fastest and fastest["time_s"]["mean"] < 0.9 * self.row["time_s"]["mean"]:
             yield (
-                f"{fastest['name']}, which the data cannot tell from it, takes {duration(fastest['time_s']['mean'])}"
-                f" a run with {counted(fastest['parameters'])} parameters: the cheaper choice."
+                f"{fastest['name']}, not significantly different from {self.name} on the {self.split} images, takes "
+                f"{duration(fastest['time_s']['mean'])} a run with {counted(fastest['parameters'])} parameters: the "
+                "cheaper choice."
             )
 
     def overfitting(self) -> Iterator[str]:
@@ -186,9 +152,6 @@ class _Tale:
             yield "There is one seed: intervals cover the choice of images, not the luck of training; use --seeds 3."
         if self.found.split != "test":
             yield "There is no test split: these are the validation scores that chose the best, so they flatter it."
-        num = len(self.verdict["differences"])
-        if num >= MANY_COMPARISONS and any(row["separable"] for row in self.verdict["differences"]):
-            yield f"Each of the {num} differences has its own 95% interval; a single narrow win among them may be luck."
 
     def _missing(self, entrant: Entrant) -> list[str]:
         """Runs that ought to be there; not those that were never begun since their variant had been given up."""

@@ -7,6 +7,7 @@ from striate.base.rundir import StudyDir
 from striate.base.text import plural
 
 from .compare import Comparison
+from .facts import Gain, clause, surely
 from .wording import Wording, listed
 
 FEATURES, FROZEN, TUNED = "its features, a solved head", "its frozen body, a new head", "all of it, trained on"
@@ -51,42 +52,41 @@ class _Transfer:
     def ranking(self, best: str, names: Sequence[str]) -> str:
         """The best kind on validation, and what it is ahead of and tied with on the reported images."""
         text = f"Of the kinds of transfer, {best} ({self.kinds[best]}) is best on validation"
-        told = {name: self.found.difference(best, name) for name in names if name != best}
-        ahead = [n for n, one in told.items() if one and one.is_separable and self.sign * one.mean > 0]
-        tied = [n for n, one in told.items() if one and not one.is_separable]
-        text += f"; on the {self.found.split} images it is ahead of {listed(ahead)}" if ahead else ""
-        text += f"; the data cannot tell it from {listed(tied)}" if tied else ""
+        gains = [one for name in names if name != best and (one := self.gain(best, name))]
+        tied = [one.other for one in gains if not one.is_significant]
+        places = {
+            f"{best} is significantly better than": [o.other for o in gains if o.is_significant and o.size > 0],
+            f"{best} is significantly worse than": [o.other for o in gains if o.is_significant and o.size < 0],
+            f"{best} is not significantly different from": tied,
+        }
+        said = [f"{start} {listed(others)}" for start, others in places.items() if others]
+        text += f"; on the {self.split} images {'; '.join(said)}" if said else ""
         cheap = min([best, *tied], key=lambda name: self.found[name].mean("time_s") or 0.0)
-        return text + (f", of which {cheap} takes least time." if tied and cheap != best else ".")
+        return f"{text}." + (f" Of {listed([best, *tied])}, {cheap} takes least time." if cheap != best else "")
+
+    @property
+    def split(self) -> str:
+        return "test" if self.found.split == "test" else "validation"
+
+    def gain(self, subject: str, other: str) -> Gain | None:
+        """How much better a variant is than another; None where they share no finished run."""
+        row = self.found.difference(subject, other) if other else None
+        return Gain.between(subject, other, row, self.found.mode, self.found.split) if row else None
 
     def against(self, best: str, rival: str) -> str:
-        gain = self.found.difference(best, rival)
-        if gain is None or not gain.is_separable:
-            return f"The data cannot tell it from {rival}, the best from scratch."
-        word = "better" if self.sign * gain.mean > 0 else "worse"
-        return f"It is {self.say.amount(gain.mean)} {word} than {rival}, the best from scratch."
+        gain = self.gain(best, rival)
+        if gain is None:
+            return f"No run of {best} could be compared with {rival}, the best from scratch on validation."
+        return f"Against the best from scratch on validation: {clause(gain, self.say)}, {surely(gain)}."
 
     def similarity(self, features: str, rival: str, tuned: Sequence[str], images: str) -> Iterator[str]:
         """How far the borrowed features tell these images apart as they are, and what training them on brings."""
         text = f"{images}a head solved on the unchanged features ({features}) reaches "
         text = text[:1].upper() + text[1:] + self.say.value(self.found[features].mean("reported"))
-        compared = self._compared(features, rival)
-        if compared:
-            text += f", {compared} {rival}"
-        yield f"{text}: the closer these images are to what the weights were trained on, the higher that is."
-        for name in tuned:
-            if compared := self._compared(name, features):
-                yield f"Training the whole network on ({name}) is {compared} that."
-
-    def _compared(self, a: str, b: str) -> str:
-        """How much better A is than B, with the interval in favour of A: `3.1 points (...) better than`."""
-        gain = self.found.difference(a, b) if b else None
-        if gain is None:
-            return ""
-        ends = gain.interval if self.sign > 0 else (-gain.interval[1], -gain.interval[0])
-        word = "better" if self.sign * gain.mean > 0 else "worse"
-        unsure = "" if gain.is_separable else ", cannot be told from zero"
-        return f"{self.say.amount(gain.mean)} {word} ({self.say.span(ends, is_change=True)}{unsure}) than"
+        yield f"{text}: the closer these images are to what the weights were trained on, the better that is."
+        for subject, other in ((features, rival), *((name, features) for name in tuned)):
+            if gain := self.gain(subject, other):
+                yield f"{clause(gain, self.say)}, {surely(gain)}."
 
 
 def _images(study: StudyDir) -> str:

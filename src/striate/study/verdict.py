@@ -15,10 +15,11 @@ import numpy as np
 
 from striate.base.errors import ModelError
 from striate.base.rundir import StudyDir
-from striate.evaluate.interval import Difference, Interval
+from striate.evaluate.interval import Difference, holm
 
 from .advice import advise
 from .compare import Comparison, Entrant, compare
+from .facts import conclude
 from .learning import learning_curve
 from .render import render
 from .sentences import sentences
@@ -59,6 +60,8 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
     if best is None:
         raise ModelError("no variant has a validation score", where=where, fix="look at the runs' histories")
     differences = [row for pair in _pairs(found, best) if (row := _difference(found, *pair))]
+    steps = [row for a, b in zip(found.rungs[1:], found.rungs, strict=False) if (row := _difference(found, a, b))]
+    num_comparisons = _correct([*differences, *steps])
     verdict = {
         "metric": found.metric,
         "mode": found.mode,
@@ -66,15 +69,29 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
         "split_chosen_on": "val",
         "split_reported": found.split,
         "baseline": found.baseline,
-        "chance": found.chance,
         "dropped": list(found.dropped),
         "best": best,
         "ties": [row["b"] for row in differences if row["a"] == best and _is_tie(found, row)],
         "variants": [_variant(found, entrant) for entrant in found.entrants],
         "differences": differences,
-        "rungs": [row for a, b in zip(found.rungs[1:], found.rungs, strict=False) if (row := _difference(found, a, b))],
+        "rungs": steps,
+        "num_comparisons": num_comparisons,
     }
+    end = conclude(verdict)
+    verdict |= {"state": end.state, "headline": end.headline, "behind": list(end.behind)}
     return {**verdict, "sentences": sentences(verdict, found)}
+
+
+def _correct(rows: Sequence[dict[str, Any]]) -> int:
+    """Give each difference its p value after Holm's correction for all of them; return how many there are.
+
+    A pair counts once, whichever way round it stands.
+    """
+    pairs = {frozenset((row["a"], row["b"])): row["p"] for row in rows}
+    corrected = dict(zip(pairs, holm(list(pairs.values())), strict=True))
+    for row in rows:
+        row["p_holm"] = corrected[frozenset((row["a"], row["b"]))]
+    return len(pairs)
 
 
 def _is_tie(found: Comparison, row: Mapping[str, Any]) -> bool:
@@ -108,6 +125,7 @@ def _difference(found: Comparison, a: str, b: str) -> dict[str, Any] | None:
         "mean": difference.mean,
         "interval": _ends(difference.interval),
         "probability": _better(difference, found.mode),
+        "p": difference.p,
         "separable": difference.is_separable,
     }
 
@@ -128,18 +146,9 @@ def _variant(found: Comparison, entrant: Entrant) -> dict[str, Any]:
         "overfit_epoch": typical_epoch([trial.overfit_epoch for trial in entrant.trials]),
         "best_epoch": median(trial.best_epoch for trial in entrant.trials) if entrant.trials else None,
         "time_s": {"mean": entrant.mean("time_s")},
-        "per_minute": _per_minute(found, entrant, interval),
         "parameters": entrant.parameters,
         "macs": entrant.macs,
     }
-
-
-def _per_minute(found: Comparison, entrant: Entrant, interval: Interval | None) -> float | None:
-    """The reported score above guessing over the minutes a run takes; None for one that may be guessing."""
-    score, time_s, chance = entrant.mean("reported"), entrant.mean("time_s"), found.chance or 0.0
-    if score is None or not time_s or (found.chance is not None and interval is not None and interval[0] <= chance):
-        return None
-    return 60 * (score - chance) / time_s
 
 
 def typical_epoch(epochs: Sequence[int | None]) -> float | None:

@@ -111,7 +111,7 @@ def listed(names: Sequence[str]) -> str:
     """Return names as a person lists them.
 
     Example:
-        >>> listed(["a"]), listed(["a", "b", "c"])
-        ('a', 'a, b and c')
+        >>> listed(["a"]), listed(["a", "b", "c"]), listed([])
+        ('a', 'a, b and c', '')
     """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
