@@ -236,7 +236,7 @@ def test_a_run_shows_scores_and_curves(study: Path) -> None:
 def test_a_study_shows_its_table_and_its_sentences(study: Path) -> None:
     found = st.Study(study)
     page = shown_page(found)
-    assert page.tags.count("tr") == 3 and "has the best validation score" in page.words and "best on val" in page.words
+    assert page.tags.count("tr") == 3 and "it was chosen on validation" in page.words and "best on val" in page.words
     assert "mlp" in repr(found)
 
 

@@ -30,7 +30,7 @@ def drawn(rng: np.random.Generator) -> Comparison:
     entrants = []
     for name in NAMES[:num_variants]:
         skill, trials = rng.uniform(0.2, 0.95), []
-        for key in keys if rng.random() < 0.8 else [key for key in keys if rng.random() < 0.5]:
+        for key in keys if rng.random() < 0.6 else [key for key in keys if rng.random() < 0.5]:
             level = {"right": 1.0, "wrong": 0.0, "alike": 0.7}.get(kind, skill)
             values = rng.gamma(2, 20 * (1 - level) + 0.01, num) if is_error else 1.0 * (rng.random(num) < level)
             good = -skill if kind == "turned" else skill
