@@ -116,8 +116,9 @@ class Study:
 
     def report(self) -> Path:
         """Write the report and return its path."""
-        from striate.report import report_study
+        from striate.report import report_runs, report_study
 
+        report_runs(self.folder)
         return report_study(self.folder)
 
 
@@ -168,13 +169,14 @@ def _with_path(options: dict[str, Any]) -> dict[str, Any]:
 
 def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
     """Go on with a run or a study, and write its report."""
-    from striate.report import report_run, report_study
+    from striate.report import report_run, report_runs, report_study
 
     path = Path(path)
     if kind_of(path) == "study":
         from striate.study.execute import resume_study
 
         study = resume_study(path, **options)
+        report_runs(study, options.get("progress"))
         report_study(study)
         return study
     from striate.run.execute import resume as resume_run
@@ -256,13 +258,14 @@ def _study(
     on_bad: str = "stop",
     **options: Any,
 ) -> StudyDir:
-    from striate.report import report_study
+    from striate.report import report_runs, report_study
     from striate.study.execute import study as carry_out
 
     plans = [{**opening, "folds": folds, "fold": fold} for fold in range(folds)] if folds else [opening]
     found = [without_bad(open_dataset(where, **plan), on_bad, options.get("progress")) for plan in plans]
     result = carry_out([dataset for dataset, _ in found], variants, **options)
     write_skipped(result.path, found[0][1])
+    report_runs(result, options.get("progress"))
     report_study(result)
     return result
 

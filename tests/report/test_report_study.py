@@ -12,7 +12,7 @@ from report_runs import SHAPES
 from report_studies import SENTENCES, VARIANTS, write_study
 
 from striate.base.rundir import StudyDir
-from striate.report import report_study
+from striate.report import report_runs, report_study
 
 
 def report(path: Path) -> Element:
@@ -47,13 +47,14 @@ def test_it_leads_with_the_verdict(study):
     verdict = StudyDir(path).verdict()
     first = page.get("main").all("section")[0]
     assert first.attributes["id"] == "result"
-    assert first.all("p", "figure")[0].text == "regularized"
+    assert first.all("p", "figure")[0].text == "No variant is clearly best"  # it ties with augmented
+    assert "regularized has the best validation score" in first.text
     best = verdict["variants"][3]["test"]
     base = verdict["variants"][1]["test"]
     assert f"{100 * best['mean']:.1f}% 95% interval" in first.text
-    assert f"against baseline {100 * (best['mean'] - base['mean']):+.1f} points" in first.text
-    assert "told apart" in first.text
-    assert "ties it cannot separate augmented" in first.text
+    assert f"difference of regularized from baseline {100 * (best['mean'] - base['mean']):+.1f} points" in first.text
+    assert "; significant" in first.text
+    assert "not significantly different from it augmented" in first.text
     assert [one.text for one in first.all("div", "sentences")[0].all("p")] == list(SENTENCES)
 
 
@@ -175,8 +176,8 @@ def test_when_the_baseline_wins_the_next_best_is_named(folder):
     path = folder("study")
     edit(path / "study.json", lambda info: info.update(baseline="regularized"))
     text = report(path).get("result").text
-    assert "against augmented" in text
-    assert "against regularized" not in text
+    assert "from augmented" in text
+    assert "from regularized" not in text
 
 
 def test_an_unfinished_study_shows_the_runs_there_are(tmp_path):
@@ -197,7 +198,7 @@ def test_a_study_without_a_test_split_reports_validation(folder):
     path = folder("study")
     edit(path / "verdict.json", lambda verdict: verdict.update(split_reported="val"))
     page = report(path)
-    assert "accuracy on the validation split" in page.get("result").text
+    assert "accuracy of regularized on the validation split" in page.get("result").text
     heads = [one.text for one in page.get("variants").all("table", "compare")[0].all("th")][:4]
     assert heads == ["variant", "runs", "validation", "gap"]
 
@@ -249,3 +250,66 @@ def test_no_text_of_the_charts_is_read_as_a_formula(folder):
     edit(path / "verdict.json", rename)
     texts = [one.text for one in report(path).get("variants").all("text")]
     assert any(re.match(r"\$\\frac", text) for text in texts)
+
+
+def separate(verdict, **gains):
+    """Give the differences from the best these means, significant, and no ties."""
+    for row in verdict["differences"]:
+        if row["a"] == "regularized":
+            gain = gains.get(row["b"], 0.1)
+            row |= {"mean": gain, "interval": sorted((0.5 * gain, 1.5 * gain)), "separable": True}
+    verdict["ties"] = []
+
+
+@pytest.mark.parametrize(
+    ("gains", "label", "figure", "says"),
+    [
+        ({}, "best variant", "regularized", ""),
+        (
+            {"augmented": -0.1},
+            "best on validation",
+            "regularized",
+            "on the test images augmented is significantly better.",
+        ),
+    ],
+)
+def test_the_headline_follows_the_differences(folder, gains, label, figure, says):
+    path = folder("study")
+    edit(path / "verdict.json", lambda verdict: separate(verdict, **gains))
+    first = report(path).get("result")
+    assert (first.all("p", "label")[0].text, first.all("p", "figure")[0].text) == (label, figure)
+    notes = [one.text for one in first.all("p", "notice")]
+    assert notes == ([f"regularized is best on validation; {says}"] if says else [])
+    assert ("significantly better than it augmented" in first.text) == bool(says)
+
+
+def test_every_variant_shows_what_it_confuses(study):
+    path, page = study
+    section = page.get("others")
+    details = section.all("details", "other")
+    assert [one.all("summary")[0].text for one in details] == ["mlp", "baseline", "augmented"]
+    for one, name in zip(details, ("mlp", "baseline", "augmented"), strict=True):
+        answers = [row for rows in rows_of(path, name).values() for row in rows]
+        expected = Counter((row["truth"], row["prediction"]) for row in answers)
+        matrix = one.all("table", "matrix")[0].all("tbody")[0]
+        for row, truth in zip(matrix.all("tr"), SHAPES, strict=True):
+            for cell, said in zip(row.all("td"), SHAPES, strict=False):
+                assert cell.text == str(expected[truth, said] or "")
+                for link in cell.all("a"):
+                    panel = page.get(link.attributes["href"][1:])
+                    ids = {row["id"] for row in answers if (row["truth"], row["prediction"]) == (truth, said)}
+                    assert {item.text for item in panel.all("li")} <= ids
+        wrong = {row["id"] for row in answers if row["truth"] != row["prediction"]}
+        shots = one.all("figure", "shot")
+        assert shots and {shot.all("span", "id")[0].text for shot in shots} <= wrong
+    ids = [one.attributes["id"] for one in page.walk() if "id" in one.attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_each_run_has_its_report_and_a_link(folder):
+    path = folder("study")
+    assert not report(path).get("variants").all("details")[0].all("a")
+    report_runs(StudyDir(path))
+    links = report(path).get("variants").all("details")[0].all("a")
+    assert len(links) == 12 and all((path / link.attributes["href"]).is_file() for link in links)
+    assert {link.text for link in links} == {one.name for one in (path / "runs").iterdir()}

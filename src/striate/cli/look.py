@@ -28,9 +28,11 @@ def report(
     """Write the report again: one HTML file that opens from disk."""
     from striate.base.folder import kind_of
     from striate.base.rundir import RunDir, StudyDir
-    from striate.report import report_run, report_study
+    from striate.report import report_run, report_runs, report_study
 
     is_run = kind_of(folder) == "run"
+    if not is_run:
+        report_runs(StudyDir(folder))
     path = report_run(RunDir(folder)) if is_run else report_study(StudyDir(folder))
     o.give({"command": "report", "report": str(path)}, str(path), as_json)
 

@@ -117,13 +117,14 @@ def _search(dataset: "Dataset", plan: "Plan", on_bad: str, more: dict[str, Any])
 
 def give_search(found: "SearchDir", command: str, as_json: bool) -> None:
     """Draw a finished search, write its study's report, and give both as the result of a command."""
-    from striate.report import report_study
+    from striate.report import report_runs, report_study
 
     from .search_chart import chart
 
     picture = found.path / "search.png"
     info, result, history = found.info(), found.result() or {}, found.history()
     write_bytes(picture, chart(history, result, info["plan"]["seed_model"], info["dataset"]["name"]))
+    report_runs(found.study)
     report_study(found.study)
     document: dict[str, Any] = {
         "command": command,

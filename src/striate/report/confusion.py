@@ -80,10 +80,24 @@ class Matrix:
     panels: list[Panel]
     is_large: bool
     num_images: int
+    prefix: str = ""
 
 
-def build(counts: Sequence[Sequence[int]], names: Sequence[str], seen: Iterable[Seen], album: Album) -> Matrix:
-    """Return the matrix of `counts` (rows truth, columns prediction) with the images of its cells."""
+def build(
+    counts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    seen: Iterable[Seen],
+    album: Album,
+    *,
+    prefix: str = "",
+    max_names: int = MAX_NAMES,
+) -> Matrix:
+    """Return the matrix of `counts` (rows truth, columns prediction) with the images of its cells.
+
+    Args:
+        prefix: keeps the anchors of several matrices on a page apart.
+        max_names: how many images without a picture are named.
+    """
     index = {name: k for k, name in enumerate(names)}
     images: dict[tuple[int, int], list[Seen]] = defaultdict(list)
     for one in seen:
@@ -92,12 +106,12 @@ def build(counts: Sequence[Sequence[int]], names: Sequence[str], seen: Iterable[
     is_large = len(names) > MAX_CLASSES
     wrong = sorted(_wrong_cells(counts), key=lambda cell: -counts[cell[0]][cell[1]])
     shown = wrong[:MAX_PAIRS] if is_large else [*wrong, *((k, k) for k in range(len(names)) if counts[k][k])]
-    panels = _panels([cell for cell in shown if images[cell]], counts, names, images, album)
-    anchors = {panel.anchor for panel in panels}
+    panels = _panels([cell for cell in shown if images[cell]], counts, names, images, album, prefix, max_names)
+    anchors = {(panel.truth, panel.prediction): panel.anchor for panel in panels}
     cells = [_cell(truth, said, counts, names, anchors) for truth, said in wrong[:MAX_PAIRS]]
     every = range(0 if is_large else len(names))
     rows = [(names[k], sum(counts[k]), [_cell(k, said, counts, names, anchors) for said in every]) for k in every]
-    return Matrix(list(names), rows, cells, panels, is_large, sum(map(sum, counts)))
+    return Matrix(list(names), rows, cells, panels, is_large, sum(map(sum, counts)), prefix)
 
 
 def _wrong_cells(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -106,19 +120,19 @@ def _wrong_cells(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     ]
 
 
-def _anchor(truth: int, said: int) -> str:
-    return f"cell-{truth}-{said}"
-
-
-def _cell(truth: int, said: int, counts: Sequence[Sequence[int]], names: Sequence[str], anchors: set[str]) -> Cell:
+def _cell(
+    truth: int,
+    said: int,
+    counts: Sequence[Sequence[int]],
+    names: Sequence[str],
+    anchors: Mapping[tuple[str, str], str],
+) -> Cell:
     count, total = counts[truth][said], sum(counts[truth])
     share = count / total if total else 0.0
-    anchor = _anchor(truth, said)
     # A square root, so that a few per cent of confusions can be told from none.
     level = max(1, round(NUM_LEVELS * math.sqrt(share))) if count else 0
-    return Cell(
-        names[truth], names[said], count, f"{share:.1%}", level, anchor if anchor in anchors else "", truth == said
-    )
+    anchor = anchors.get((names[truth], names[said]), "")
+    return Cell(names[truth], names[said], count, f"{share:.1%}", level, anchor, truth == said)
 
 
 def _panels(
@@ -127,6 +141,8 @@ def _panels(
     names: Sequence[str],
     images: Mapping[tuple[int, int], list[Seen]],
     album: Album,
+    prefix: str,
+    max_names: int,
 ) -> list[Panel]:
     panels, num_names = [], 0
     for truth, said in cells:
@@ -134,11 +150,11 @@ def _panels(
         with_picture = [one for one in ordered if album.has(one.run, one.row.split, one.row.id)][:MAX_PICTURES_A_CELL]
         shots = [shot for one in with_picture if (shot := take(one, album)).picture]
         pictured = {shot.id for shot in shots}
-        room = max(0, min(MAX_NAMES_A_CELL, MAX_NAMES - num_names))
+        room = max(0, min(MAX_NAMES_A_CELL, max_names - num_names))
         others = [one.row.id for one in ordered if one.row.id not in pictured]
         num_names += len(others[:room])
         more = max(0, len(others) - room)
-        anchor, is_right = _anchor(truth, said), truth == said
+        anchor, is_right = f"{prefix}cell-{truth}-{said}", truth == said
         panel = Panel(anchor, names[truth], names[said], counts[truth][said], shots, others[:room], more, is_right)
         panels.append(panel)
     return panels

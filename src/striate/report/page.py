@@ -11,12 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from striate.base.files import write_text
+from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import shown
 
 from .pictures import Album
 from .read import Run, Study, at
-from .sections_best import best_images
+from .sections_best import best_images, other_variants
 from .sections_data import data
 from .sections_labels import labels
 from .sections_run import cost, facts, headline, remarks, training
@@ -65,6 +66,7 @@ def report_study(study: StudyDir) -> Path:
     read, album = Study.read(study), Album()
     first = next((run.info for runs in read.runs.values() for run in runs), {})
     judged = best_images(read, album)
+    others = other_variants(read, read.split, album)
     context = {
         "title": str(at(read.info, "name") or study.path.name),
         "verdict": verdict(read),
@@ -74,6 +76,7 @@ def report_study(study: StudyDir) -> Path:
         "overview": overview(read),
         "curves": curves(read),
         "judged": judged,
+        "others": others,
         "kind": judged.get("kind", ""),
         "variants": read.names,
         "recipe_differences": compare(read.variants, str(read.info.get("baseline", ""))),
@@ -87,6 +90,21 @@ def report_study(study: StudyDir) -> Path:
         for run in runs:
             read.problems += [f"{run.folder.path.name}: {problem}" for problem in run.problems]
     return _write(study.report, "study.html", context, album, read.problems)
+
+
+def report_runs(study: StudyDir, progress: Progress | None = None) -> None:
+    """Write the report of every evaluated run of a study that has none, or whose scores are newer than it."""
+    read = Study.read(study)
+    left = [run.folder for runs in read.runs.values() for run in runs if run.scores and not _is_fresh(run.folder)]
+    for number, run in enumerate(left, 1):
+        if progress:
+            progress.line(f"report {number}/{len(left)}: {run.path.name}")
+        report_run(run)
+
+
+def _is_fresh(run: RunDir) -> bool:
+    scores = run.path / "scores.json"
+    return run.report.exists() and run.report.stat().st_mtime_ns >= scores.stat().st_mtime_ns
 
 
 def _recipe_of(study: Study) -> Any:

@@ -36,6 +36,7 @@ class Album:
     def __init__(self, max_pictures: int = MAX_PICTURES, max_bytes: int = MAX_BYTES) -> None:
         self.max_pictures, self.max_bytes = max_pictures, max_bytes
         self.num_used, self.num_bytes, self.num_refused = 0, 0, 0
+        self.num_reserved = 0  # kept back for what comes later on the page
         self._index: dict[RunDir, dict[str, str]] = {}
 
     def has(self, run: RunDir, split: str, id_: str) -> bool:
@@ -47,7 +48,7 @@ class Album:
         name = self._names(run).get(f"{split}/{id_}")
         if name is None:
             return None
-        if self.num_used >= self.max_pictures or self.num_bytes >= self.max_bytes:
+        if self.num_used >= self.max_pictures - self.num_reserved or self.num_bytes >= self.max_bytes:
             self.num_refused += 1
             return None
         content = _read(run, name)

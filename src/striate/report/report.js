@@ -29,7 +29,7 @@
   }
 
   const mark = () => {
-    for (const link of document.querySelectorAll("#matrix a[href^='#cell-']")) {
+    for (const link of document.querySelectorAll(".confusion a[href*='cell-']")) {
       link.toggleAttribute("aria-current", link.hash === location.hash);
     }
   };
@@ -37,9 +37,8 @@
   mark();
 
   // A chosen cell keeps the matrix where it is when its images already fit beside it.
-  const matrix = document.getElementById("matrix");
-  matrix?.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href^='#cell-']");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".confusion td a[href*='cell-']");
     if (!link) return;
     const { scrollX, scrollY } = window;
     requestAnimationFrame(() => {
@@ -51,9 +50,9 @@
     });
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !location.hash.startsWith("#cell-")) return;
-    const link = [...document.querySelectorAll("#matrix a")].find((one) => one.hash === location.hash);
-    location.hash = "#matrix";
+    if (event.key !== "Escape" || !location.hash.includes("cell-")) return;
+    const link = [...document.querySelectorAll(".confusion a")].find((one) => one.hash === location.hash);
+    location.hash = `#${link?.closest(".confusion").id ?? ""}`;
     link?.focus();
   });
 })();

@@ -1,4 +1,4 @@
-"""Inside a study's best variant: its runs judged as one, and the images that no run got right."""
+"""Inside a study's variants: the runs of the chosen one judged as one, and what each of the others gets wrong."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -6,17 +6,21 @@ from typing import Any
 from . import pool
 from .confusion import Shot
 from .pictures import Album
-from .read import Run, Study
+from .read import SPLIT_WORDS, Run, Study
 from .rows import Row
-from .sections_labels import judge
-from .sections_values import draw_values
+from .sections_labels import counts_of, judge, mistakes
+from .sections_values import draw_values, worst
 
 MAX_HARD = 36
+MAX_OTHERS = 12  # mistakes with a picture, of each of the other variants
+MAX_SHARE = 0.5  # of the page's pictures, for all of them
+MAX_NAMES = 1500  # of images in the cells of all of them
 
 
 def best_images(study: Study, album: Album) -> dict[str, Any]:
     """Return the sections of the best variant over all its runs, and for classes the images every run got wrong."""
     finished = [run for run in study.runs.get(study.best or "", []) if run.scores]
+    album.num_reserved = round(min(MAX_SHARE * album.max_pictures, MAX_OTHERS * (len(study.names) - 1)))
     split = study.split if any(run.scores.get(study.split) for run in finished) else "val"
     runs = [run for run in finished if run.scores.get(split)]
     if not runs:
@@ -25,6 +29,30 @@ def best_images(study: Study, album: Album) -> dict[str, Any]:
     judged = draw_values(runs, split, album) if kind == "value" else judge(runs, split, album)
     hard = _hard(study, pool.answers(runs, split), split, album) if kind == "label" else None
     return {**judged, "kind": kind, "hard": hard}
+
+
+def other_variants(study: Study, split: str, album: Album) -> list[dict[str, Any]]:
+    """Return what each of the other variants gets wrong on a split, in the order of the study."""
+    runs = {name: [run for run in study.runs[name] if run.scores.get(split)] for name in study.names}
+    names = [name for name in study.names if name != study.best and runs[name]]
+    room = album.num_reserved
+    album.num_reserved = 0
+    most = min(MAX_OTHERS, room // max(1, len(names)))
+    return [
+        {"name": name, "num_runs": len(runs[name]), "kind": runs[name][0].kind, "split": SPLIT_WORDS.get(split, split)}
+        | _wrong(runs[name], split, album, most, f"v{number}-", MAX_NAMES // len(names))
+        for number, name in enumerate(names)
+    ]
+
+
+def _wrong(runs: list[Run], split: str, album: Album, most: int, prefix: str, max_names: int) -> dict[str, Any]:
+    if runs[0].kind == "value":
+        return {"worst": worst(runs, split, album, most)}
+    if runs[0].kind == "tags":
+        return mistakes(runs, pool.answers(runs, split), None, album, album, most=most)
+    none, counts = Album(max_pictures=0), counts_of(runs, split)
+    options: dict[str, Any] = {"most": most, "prefix": prefix, "max_names": max_names}
+    return mistakes(runs, pool.answers(runs, split), counts, album, none, **options)
 
 
 def _hard(study: Study, judged: pool.Answers, split: str, album: Album) -> dict[str, Any]:

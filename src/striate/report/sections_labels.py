@@ -34,22 +34,48 @@ def judge(runs: Sequence[Run], split: str, album: Album) -> dict[str, Any]:
         "num_runs": len(runs),
         "has_rows": bool(answers),
     }
-    if first.kind == "tags":
-        found["tag_mistakes"] = _tag_mistakes(first.names, answers, album)
-        counts = None
-    else:
-        seen = pool.by_answer(answers, album)
-        mistakes = sorted((one for one in seen if not one.row.is_right), key=most_confident)
-        found["mistakes"] = [take(one, album) for one in mistakes[:NUM_MISTAKES]]
-        found["num_mistakes"] = len(mistakes)
-        counts = add([one for run in runs if (one := _counts(run, split, first.names))])
-        found["matrix"] = build(counts, first.names, seen, album) if counts else None
-        found["confusion_sentence"] = confusion_sentence(counts, first.names) if counts else ""
+    counts = None if first.kind == "tags" else counts_of(runs, split)
+    found |= mistakes(runs, answers, counts, album, album)
     scores = pool.pool(each, first.names, counts)
     found["per_class"] = per_class(scores)
     found["calibration"] = calibration(scores, first.kind)
     found["ece_of_runs"] = _from_to([number(one.get("ece")) for one in each]) if len(runs) > 1 else ""
     return found
+
+
+def mistakes(
+    runs: Sequence[Run],
+    answers: pool.Answers,
+    counts: list[list[int]] | None,
+    album: Album,
+    cells: Album,
+    *,
+    most: int = NUM_MISTAKES,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return what a network gets wrong: for classes the matrix and the surest mistakes, for tags the worst images.
+
+    Args:
+        album: gives the pictures of the mistakes; `cells` those of the matrix.
+        most: so many mistakes are shown.
+        options: of the matrix, see `confusion.build`.
+    """
+    names = runs[0].names
+    if runs[0].kind == "tags":
+        return {"tag_mistakes": _tag_mistakes(names, answers, album, most)}
+    seen = pool.by_answer(answers, album)
+    wrong = sorted((one for one in seen if not one.row.is_right), key=most_confident)
+    return {
+        "mistakes": [take(one, album) for one in wrong[:most]],
+        "num_mistakes": len(wrong),
+        "matrix": build(counts, names, seen, cells, **options) if counts else None,
+        "confusion_sentence": confusion_sentence(counts, names) if counts else "",
+    }
+
+
+def counts_of(runs: Sequence[Run], split: str) -> list[list[int]] | None:
+    """Return the confusion counts of several runs of the same network, summed; None where there are none."""
+    return add([one for run in runs if (one := _counts(run, split, runs[0].names))])
 
 
 def _counts(run: Run, split: str, names: list[str]) -> list[list[int]] | None:
@@ -141,14 +167,14 @@ def calibration(scores: dict[str, Any], kind: str) -> dict[str, Any] | None:
     }
 
 
-def _tag_mistakes(names: list[str], answers: pool.Answers, album: Album) -> list[dict[str, Any]]:
+def _tag_mistakes(names: list[str], answers: pool.Answers, album: Album, most: int) -> list[dict[str, Any]]:
     """Return the images with the largest mean loss among those with a wrong tag, and how each tag fared."""
     wrong = [(id_, given) for id_, given in answers.items() if not all(row.is_right for _, row in given)]
     wrong.sort(key=lambda one: (-_mean_loss([row for _, row in one[1]]), one[0]))
     places = [(pool.pictured(given, album)[0].folder, given) for _, given in wrong]
     shown = [one for one in places if album.has(one[0], one[1][0][1].split, one[1][0][1].id)] or places
     found = []
-    for folder, given in shown[:NUM_MISTAKES]:
+    for folder, given in shown[:most]:
         rows = [row for _, row in given]
         picture = album.take(folder, rows[0].split, rows[0].id)
         found.append({"picture": picture, "id": rows[0].id, "tags": _mark_tags(names, rows)})

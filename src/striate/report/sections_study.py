@@ -1,9 +1,12 @@
 """The sections of a study: the verdict, the variants side by side, their curves, its runs."""
 
+from contextlib import suppress
 from statistics import mean, median, stdev
 from typing import Any
+from urllib.parse import quote
 
 from striate.base.text import duration, plural
+from striate.study.facts import Conclusion, conclude
 
 from . import charts_study as charts
 from .metrics import NA, bounds, count, metric, number, scaled
@@ -16,10 +19,13 @@ def verdict(study: Study) -> dict[str, Any]:
     """Return the conclusion: the best variant, by how much, its ties, and the sentences of the verdict."""
     found, best = study.metric, study.best
     row = _summary(study, best) if best else {}
-    other = _rival(study, best) if best else ""
+    other, end = _rival(study, best) if best else "", _conclusion(study)
     ahead = next((one for one in _differences(study, other) if one.name == best), None)
     return {
         "best": best,
+        "state": end.state if end else "",
+        "headline": end.headline if end else "",
+        "behind": list(end.behind) if end else [],
         "text": next((str(v.get("text", "")) for v in study.variants if v["name"] == best), ""),
         "metric": found.label,
         "split": SPLIT_WORDS.get(study.split, study.split),
@@ -30,10 +36,19 @@ def verdict(study: Study) -> dict[str, Any]:
         "ahead": found.change(ahead.mean) if ahead else "",
         "ahead_interval": found.span(ahead.interval, is_change=True) if ahead and ahead.interval else "",
         "is_separable": bool(ahead and ahead.is_separable),
-        "ties": [str(name) for name in study.verdict.get("ties") or [] if name != best],
+        "ties": list(end.ties) if end else [],
         "sentences": [str(text) for text in study.verdict.get("sentences") or []],
         "reason": "" if best else _why_no_verdict(study),
     }
+
+
+def _conclusion(study: Study) -> Conclusion | None:
+    """What the verdict's differences say; None where there is no verdict or it is broken."""
+    if not study.best:
+        return None
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        return conclude({"mode": "min" if _is_less_better(study) else "max", **study.verdict})
+    return None
 
 
 def advice(study: Study) -> list[dict[str, str]]:
@@ -232,6 +247,7 @@ def runs_table(study: Study) -> list[dict[str, str]]:
     return [
         {
             "folder": run.folder.path.name,
+            "report": f"runs/{quote(run.folder.path.name)}/report.html" if run.folder.report.exists() else "",
             "status": str(at(run.info, "status", NA)),
             "epochs": count(at(run.info, "result.epochs")),
             "best": count(run.best_epoch),

@@ -50,6 +50,12 @@ def draw_values(runs: Sequence[Run], split: str, album: Album) -> dict[str, Any]
     }
 
 
+def worst(runs: Sequence[Run], split: str, album: Album, most: int) -> list[dict[str, Any]]:
+    """Return the images whose predictions are furthest off."""
+    answers, unit = pool.answers(runs, split), str(at(runs[0].info, "task.unit", ""))
+    return [_worst(given, unit, album) for given in _furthest(answers, album)[:most]]
+
+
 def _per_field(scores: Sequence[Mapping[str, Any]], unit: str) -> list[list[str]]:
     """Return one line a field: its name, root mean squared error, mean absolute error and R2, means over the runs."""
     keys = ("rmse", "mae", "r2")
