@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import ResourceError
+from .kernels import guard
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +41,7 @@ def place(model: "nn.Module", device: "torch.device | str") -> "nn.Module":
     """Return the model on the device with channels-last weights, the layout in which convolutions are fastest."""
     import torch
 
+    guard()
     placed: nn.Module = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return placed
 

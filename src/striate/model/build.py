@@ -11,6 +11,7 @@ from torch import Generator, nn
 
 from striate.base.choose import choose, nearest
 from striate.base.errors import SettingsError
+from striate.base.kernels import guard
 from striate.nn.blocks import BLOCKS, Block
 from striate.nn.blocks.norm import is_weight_norm, normalise_weights
 
@@ -51,6 +52,7 @@ def build(
         >>> network.shapes
         {'conv1': (8, 16, 16), 'global_pool1': (8,), 'linear1': (10,)}
     """
+    guard()  # who trains it in a loop of their own comes by no other place
     network = assemble(blueprint, channels=channels, outputs=outputs, size_hw=size_hw)
     _leave_meta(network)
     seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from striate.base import torchvision as tv
+from striate.base.device import place
 from striate.base.errors import ModelError
 
 from .blueprint import Blueprint
@@ -135,7 +136,7 @@ def _step(
     """Return a function that does one step."""
     assert model is not None
     if is_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = place(model, "cpu")
         images = images.to(memory_format=torch.channels_last)
     network = model.train(step == "training")
     targets = torch.arange(len(images)) % CLASSES

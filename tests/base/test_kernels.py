@@ -1,0 +1,108 @@
+"""Strided 1x1 convolutions learn from right gradients, and leave memory alone: in child processes that could die."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from striate.base.kernels import guard
+
+TOOLS = Path(__file__).parents[2] / "tools"
+sys.path.insert(0, str(TOOLS))
+import kernels  # noqa: E402
+
+
+def pointwise(batch: int, c_in: int, width: int, size: tuple[int, ...], *stride: int, **more: Any) -> kernels.Case:
+    axes = len(size)
+    fixed = {"kernel": (1,) * axes, "stride": stride * (axes // len(stride)), "padding": (0,) * axes}
+    return kernels.Case(more.pop("kind", "pointwise"), size, batch, c_in, width, **fixed, dilation=(1,) * axes, **more)
+
+
+# Without the guard most of these end the process, hang, or have a wrong gradient: the first ones on AVX2, the others
+# on AVX-512, where torch is 2.13.
+CASES = [
+    pointwise(14, 4, 8, (32, 10), 2),
+    pointwise(14, 4, 64, (32, 34), 2, 1),
+    pointwise(32, 3, 16, (33, 33), 3),
+    pointwise(4, 3, 64, (56, 56), 2),
+    pointwise(8, 12, 3, (20, 20), 2, kind="transposed"),
+    pointwise(3, 15, 5, (34, 36), 2, kind="transposed"),
+    pointwise(4, 8, 8, (56, 56), 2),
+    pointwise(32, 15, 16, (56, 56), 2),
+    pointwise(1, 7, 9, (36, 6), 2, dtype="bfloat16"),
+    pointwise(1, 3, 3, (38, 32), 2, dtype="bfloat16"),
+    pointwise(8, 3, 8, (64,), 2, kind="line"),
+    pointwise(4, 3, 8, (6, 8, 8), 2, kind="volume"),
+]
+
+
+@pytest.mark.parametrize(
+    ("isa", "threads"),
+    [
+        ("ALL", 1),
+        ("AVX2", 2),
+        *(pytest.param(isa, n, marks=pytest.mark.slow) for isa, n in (("ALL", 2), ("AVX2", 1), ("AVX512_CORE", 1))),
+    ],
+)
+def test_gradients_are_those_of_float64_and_the_heap_is_whole(isa: str, threads: int) -> None:
+    done, ended = kernels.run_some(CASES, kernels.Setting(isa, threads, is_guarded=True), repeats=2)
+    assert done == ["right"] * len(CASES), f"{done} {ended} {CASES[min(len(done), len(CASES) - 1)]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["ALL", "AVX2"])
+def test_random_layers_are_right(isa: str) -> None:
+    wanted = kernels.cases(300, seed=11)
+    found = dict(kernels.run_all(wanted, kernels.Setting(isa, 2, is_guarded=True)))
+    assert not [f"{case}: {text}" for case, text in found.items() if not text.startswith(("right", "refused"))]
+
+
+TRAINING = """
+import numpy as np, torch, striate as st
+from striate.run.recipe import named
+from torch import nn
+from torch.nn import functional as F
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(3, 8, 1, 2), nn.Linear(8, 2)
+        self.d = nn.Parameter(torch.randn(8, 3, 1, 1) / 2)
+    def forward(self, x):
+        maps = self.a(x) + self.b(x) + F.conv2d(x, self.d, stride=2)
+        return self.c(torch.relu(maps).mean((2, 3)))
+rng = np.random.default_rng(0); y = np.arange(160) % 2
+x = rng.integers(0, 60, (160, 16, 16, 3), dtype=np.uint8); x[y == 1] += 120
+np.savez("two.npz", images=x, labels=y)
+recipe = named("regularized").changed(["train.epochs=2", "train.batch_size=14"])
+st.train(st.open("two.npz"), Net(), recipe, out="run")
+print("trained")
+"""
+
+
+def test_network_of_a_user_trains_where_the_best_unit_is_avx2(tmp_path: Path) -> None:
+    limits = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "STRIATE_CACHE": str(tmp_path / "cache")}
+    environment = {**os.environ, **kernels.CHECKED_HEAP, **limits}
+    command = [sys.executable, "-c", TRAINING]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("trained\n"), (done.returncode, done.stderr[-300:])
+
+
+def test_second_gradients_and_compiled_code_come_by_the_guard() -> None:
+    guard()
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(5, 3, 1, 1, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *both: F.conv2d(*both, stride=2), (x, weight))
+    assert torch.autograd.gradgradcheck(lambda *both: F.conv2d(*both, stride=2), (x, weight))
+
+    def slope(call: Any) -> torch.Tensor:
+        return torch.autograd.grad(call(x, weight).square().sum(), weight)[0]
+
+    compiled = torch.compile(lambda x, weight: F.conv2d(x, weight, stride=2), backend="aot_eager")
+    torch.testing.assert_close(slope(compiled), slope(lambda x, weight: F.conv2d(x[..., ::2, ::2], weight)))
+    keys = torch._C._dispatch_dump("aten::convolution_backward")
+    assert any(line.startswith("CPU:") for line in keys.splitlines())
