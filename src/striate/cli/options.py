@@ -117,6 +117,9 @@ class Opening:
         str | None, typer.Option(help="Regular expression on the image id whose first group must not be split.")
     ] = None
     separator: Annotated[str | None, typer.Option(help="Separator of several labels in one cell of a table.")] = None
+    channels: Annotated[
+        int | None, typer.Option(help="Read images as 1 (grey) or 3 (RGB) channels; by default what they are.")
+    ] = None
     root: Annotated[Path | None, typer.Option(help="Folder of a local copy of a public dataset.")] = None
     split_seed: Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")] = 0
 
@@ -137,6 +140,7 @@ class Opening:
             "separator": self.separator,
             "root": str(self.root) if self.root else None,
             "seed": self.split_seed,
+            "channels": self.channels,
             "allow_empty": allow_empty,
         }
         return {name: value for name, value in found.items() if value is not None}

@@ -102,7 +102,9 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     for kind, severity, text, is_odd in _ODD:
         odd = [dataset.ids[index] for index, probe in usable if is_odd(dataset.ids[index], probe, dataset.channels)]
         if odd:
-            yield Finding(kind, severity, tuple(odd), f"{plural(len(odd), 'picture')} {text}: {listed(odd)}")
+            is_asked_for = kind == "colour_in_grey" and "channels" in dataset.options
+            level = "note" if is_asked_for else severity
+            yield Finding(kind, level, tuple(odd), f"{plural(len(odd), 'picture')} {text}: {listed(odd)}")
     yield from _complaints(dataset, seen)
     flat = [dataset.ids[index] for index, _ in usable if seen.is_decoded[index] and _is_constant(seen, index)]
     if flat:
@@ -140,7 +142,7 @@ _ODD: tuple[tuple[str, str, str, _Test], ...] = (
     (
         "colour_in_grey",
         "warning",
-        "in colour among grey ones: read as grey",
+        "in colour among grey ones: read as grey (--channels 3 keeps their colour)",
         lambda _, p, c: c == 1 and p.channels == 3,
     ),
     ("grey_in_colour", "note", "in grey among coloured ones: read as RGB", lambda _, p, c: c == 3 and p.channels == 1),

@@ -83,7 +83,7 @@ class Geometry:
         """
         place, side = self.placement(*image_u8.shape[:2]), self.store_px
         (left, top, width, height), spot = place.box, place.spot
-        part = _resized(_coloured(image_u8[top : top + height, left : left + width], self.channels), spot[2], spot[3])
+        part = _resized(coloured(image_u8[top : top + height, left : left + width], self.channels), spot[2], spot[3])
         if spot[2:] == (side, side):
             return np.ascontiguousarray(part)
         square = np.full((side, side, self.channels), PAD_U8, np.uint8)
@@ -126,7 +126,7 @@ def _squash(height: int, width: int, side: int) -> Placement:
 FITS: dict[str, Callable[[int, int, int], Placement]] = {"crop": _crop, "letterbox": _letterbox, "squash": _squash}
 
 
-def _coloured(image_u8: ImageU8, channels: int) -> ImageU8:
+def coloured(image_u8: ImageU8, channels: int) -> ImageU8:
     """Grey to RGB repeats the channel; RGB to grey is the ITU-R 601 luma."""
     if image_u8.shape[2] == channels:
         return image_u8

@@ -14,6 +14,7 @@ from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
 from . import subset
+from .channels import in_channels
 from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
 from .sources.names import folder_name
@@ -46,6 +47,7 @@ def open_dataset(
     top_classes: int | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    channels: int | None = None,
 ) -> Dataset:
     """Open the dataset at `where` and split it. No picture is decoded.
 
@@ -68,6 +70,7 @@ def open_dataset(
         top_classes: only the so many largest classes.
         folds: divide into so many folds; `fold` (0 .. folds - 1) is the test split (the val split if the data has
             its own test split).
+        channels: read images as 1 (grey) or 3 (RGB); by default grey where all of a sample are, else RGB.
 
     Raises:
         DataError: nothing readable is there, or the data contradicts itself; the message names the file and the fix.
@@ -77,7 +80,7 @@ def open_dataset(
         Dataset('shapes': 160 images, 5 classes; train 100, val 30, test 30)
     """
     given = {name: value for name, value in locals().items() if name != "where" and value is not None}
-    dataset = _find(str(where), root, target, task, separator, allow_empty)
+    dataset = in_channels(_find(str(where), root, target, task, separator, allow_empty), channels)
     dataset = _first_target(dataset, target, task)
     dataset = _grouped(dataset, group)
     dataset = _narrow(dataset, classes, top_classes, per_class, seed)

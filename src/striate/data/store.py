@@ -180,7 +180,7 @@ def statistics(store: Store, indices: Indices, threads: int | None = None) -> tu
         if not value > 1e-6:
             raise DataError(
                 f"the {name} channel is constant over the training split", where=f"channel {name}",
-                fix="remove blank pictures, or use channels = 1 for grey ones",
+                fix="remove blank images" if name == "grey" else "use --channels 1, which reads images as grey",
             )  # fmt: skip
     return (mean / 255).tolist(), (np.sqrt(variance) / 255).tolist()
 

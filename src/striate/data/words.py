@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-PLAIN = ("target", "task", "group", "separator", "per_class", "top_classes", "root", "folds")
+PLAIN = ("target", "task", "group", "separator", "per_class", "top_classes", "root", "folds", "channels")
 
 
 def option_words(options: Mapping[str, Any]) -> list[str]:

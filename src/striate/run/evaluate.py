@@ -13,6 +13,7 @@ from striate.base.lock import locked
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
+from striate.data.channels import in_channels
 from striate.data.check import ABOUT_PIXELS, prescan
 from striate.data.geometry import Geometry
 from striate.data.sample import SPLITS, Dataset
@@ -139,7 +140,8 @@ def _other(where: str, info: dict[str, Any], progress: Progress) -> Dataset:
         for name in ("target", "task", "separator")
         if name in info["dataset"]["options"]
     }
-    dataset, names = open_dataset(where, **options), tuple(info["task"]["names"])
+    dataset = in_channels(open_dataset(where, **options), info["input"]["channels"])
+    names = tuple(info["task"]["names"])
     found = dataset.target(info["task"]["target"])
     if info["task"]["kind"] != "value" and found.names != names:
         odd = sorted(set(found.names) ^ set(names))

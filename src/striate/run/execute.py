@@ -18,6 +18,7 @@ from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
 from striate.data import open_dataset
+from striate.data.channels import in_channels
 from striate.data.open import absolute_path, is_path, path_of, where_again
 from striate.data.sample import Dataset
 from striate.model.walk import walk
@@ -224,7 +225,8 @@ def _kept(said: str) -> str:
 
 def reopen(run: RunDir, dataset: Dataset | None = None, where: str | None = None) -> Dataset:
     """Return the run's dataset with the run's splits, opened again from what run.json says unless it is given."""
-    return restore_splits(dataset or open_again(run, where), run.splits())
+    dataset = in_channels(dataset or open_again(run, where), run.info()["dataset"]["channels"])
+    return restore_splits(dataset, run.splits())
 
 
 def open_again(run: RunDir, where: str | None = None) -> Dataset:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from striate.base.errors import DataError
 from striate.base.text import shown
 
+from ..channels import sampled_channels
 from ..sample import Dataset, Target
-from .folder import sampled_channels
 from .images import FileImages
 from .names import folder_name
 

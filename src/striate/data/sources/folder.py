@@ -9,14 +9,13 @@ from striate.base.errors import DataError
 from striate.base.own import is_own_folder
 from striate.base.text import plural, shown
 
-from ..decode import header
+from ..channels import sampled_channels
 from ..sample import SPLITS, Dataset, Target
 from . import annotated
 from .images import FileImages
 from .names import SPLIT_NAMES, class_list, folder_name, natural_key
 from .walk import Reason, Walk
 
-NUM_SAMPLED = 48
 LOOSE = Reason("image outside the class folders", "images outside the class folders", True, "give them a class folder")
 BESIDE = Reason(
     "folder beside train, val and test", "folders beside train, val and test", True, "move them into a split"
@@ -73,16 +72,6 @@ def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
         notes=(*_layout(parts), said, *_missing(parts, classes), *(one.text for one in left_out)),
         left_out=left_out,
     )
-
-
-def sampled_channels(root: Path, names: list[str]) -> tuple[int, str]:
-    """Return 1 when every file of a sample is grey by its header, else 3, and a sentence that says so."""
-    step = max(1, len(names) // NUM_SAMPLED)
-    probes = [header(root / name) for name in names[::step][:NUM_SAMPLED]]
-    readable = [probe for probe in probes if probe.mode]
-    grey = bool(readable) and all(probe.channels == 1 for probe in readable)
-    what = "grey (1 channel)" if grey else "RGB (3 channels)"
-    return (1 if grey else 3), f"read as {what}, by the headers of {plural(len(readable), 'file')}"
 
 
 def _split_folders(walk: Walk) -> dict[str, str]:

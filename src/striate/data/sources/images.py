@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,10 @@ class FileImages:
         """Return the size of all files together; a missing one has none."""
         return sum(_size(self.path(index)) for index in range(len(self)))
 
+    def in_channels(self, channels: int) -> "FileImages":
+        """Return the same pictures, read as 1 (grey) or 3 (RGB) channels."""
+        return replace(self, channels=channels)
+
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "FileImages":
         """Return some of the pictures, in the order of `indices`."""
         return FileImages(self.root, tuple(self.names[index] for index in indices), self.channels, self.known)
@@ -98,6 +102,12 @@ class ArrayImages:
     def num_bytes(self) -> int:
         """Return the size of the array."""
         return self.array.nbytes
+
+    def in_channels(self, channels: int) -> "ArrayImages":
+        """Return the same pictures in 1 (grey) or 3 (RGB) channels."""
+        from ..geometry import coloured  # brings OpenCV, which opening a dataset does without
+
+        return ArrayImages(np.stack([coloured(image, channels) for image in self.array]))
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "ArrayImages":
         """Return some of the pictures, in the order of `indices`."""

@@ -14,9 +14,9 @@ from striate.base import torchvision
 from striate.base.errors import DataError, UserError
 
 from ..cache import cache_dir
+from ..channels import sampled_channels
 from ..sample import Dataset, Target
 from .arrays import to_uint8
-from .folder import sampled_channels
 from .images import ArrayImages, FileImages
 
 TRAIN_TEST: Mapping[str, Mapping[str, Any]] = {"train": {"train": True}, "test": {"train": False}}
@@ -136,7 +136,7 @@ def _images(parts: list[Any], base: Path) -> tuple[ArrayImages | FileImages, tup
         pixels = np.concatenate([to_uint8(np.asarray(part.data), base) for part in parts])
         return ArrayImages(pixels), tuple(str(index) for index in range(len(pixels))), ()
     ids = tuple(os.path.relpath(path, base).replace(os.sep, "/") for part in parts for path in _files(part))
-    channels, said = sampled_channels(base, list(ids))
+    channels, said = sampled_channels(base, ids, [int(label) for part in parts for label in _labels(part)])
     return FileImages(base, ids, channels), ids, (said,)
 
 

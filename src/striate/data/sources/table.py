@@ -14,11 +14,11 @@ from striate.base.choose import choose
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
+from ..channels import sampled_channels
 from ..format import EXTENSIONS
 from ..sample import SPLITS, Dataset, Target
-from .folder import SPLIT_NAMES, sampled_channels
 from .images import FileImages
-from .names import class_list
+from .names import SPLIT_NAMES, class_list
 
 PATH_NAMES = ("path", "file", "filename", "file_name", "image", "image_path", "img")
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "tags")
@@ -62,8 +62,9 @@ def read(
     targets = _targets(table, target, task, separator)
     splits = _splits(table)
     _check_train_classes(table, targets, splits)
-    channels, said = sampled_channels(base, names)
     label = next(iter(targets.values()))
+    kinds = label.values.tolist() if label.kind == "label" else None
+    channels, said = sampled_channels(base, names, kinds)
     empty = int((~label.values.any(axis=1)).sum()) if label.kind == "tags" else 0
     notes = [f"layout: table with the columns {', '.join(shown(name, 30) for name in table.columns)}", said]
     if empty:
