@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from striate.base.device import place
 from striate.base.documents import read_json
@@ -25,6 +26,7 @@ from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.task import Task, from_json
+from striate.task.outputs import outputs_of
 
 from .card import prediction_card, prediction_text
 
@@ -177,8 +179,7 @@ class Predictor:
         """Return the network's outputs (N, outputs) for stored squares."""
         plan = _plain_view(len(squares), self.geometry)
         pixels = apply_cpu(squares, plan, normal=self.normal)
-        outputs: torch.Tensor = self.network(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-        return outputs
+        return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
     def _read(self, outputs: torch.Tensor, ids: list[str]) -> list[Prediction]:
         decoded, names = self.task.decode(outputs / self.temperature), self.task.names
@@ -242,7 +243,7 @@ def load_weights(network: nn.Module, run: RunDir) -> None:
             fix="restore run.json and weights from one run",
         )
     for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
+        if not is_lazy(wanted[name]) and tensor.shape != wanted[name].shape:
             what = f"{name} is {tuple(tensor.shape)}, the network's is {tuple(wanted[name].shape)}"
             raise ModelError(what, where=run.weights, fix="restore run.json and weights from one run")
     network.load_state_dict(tensors)

@@ -38,6 +38,7 @@ from .network import (
     start_network,
     stored_blueprint,
 )
+from .outputs import require_outputs
 from .precision import precision_of
 from .prepare import RESTORE, Prepared, describe_dataset, is_same_data, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
@@ -91,6 +92,7 @@ def train(
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)
     network, loaded = begin_network(model, prepared, seed, progress)
+    require_outputs(network, prepared, seed)
     refuse_single(network, prepared)
     network = devices.place(network, prepared.device)
     precision = precision or precision_of(network, prepared)
@@ -154,6 +156,7 @@ def resume(
         )  # fmt: skip
         make = start_network if state is None else build_network
         network = model or make(stored_blueprint(info, run), prepared, info["seed"])
+        require_outputs(network, prepared, info["seed"])
         network = devices.place(network, prepared.device)
         return _carry_out(run, prepared, network, info, state, info.get("is_test_open", True), progress)
 

@@ -48,7 +48,8 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     Options of the recipe that the named network does not have are left out, and said so.
 
     Raises:
-        SettingsError: the network cannot work on the size that was asked for, or is a blueprint that cannot be.
+        SettingsError: the network cannot work on the size that was asked for, is a blueprint that cannot be, or ends
+            in something else than the task's outputs.
         DataError: a network of the zoo cannot work on the pictures' own size, and none was asked for.
     """
     if isinstance(model, nn.Module):
@@ -59,13 +60,23 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     plan = with_hidden(plan, hidden) if hidden and HIDDEN not in plan.names else plan
     channels, outputs = prepared.geometry.channels, prepared.task.num_outputs
     try:
-        return build(plan, channels=channels, outputs=outputs, size_hw=(size, size), seed=seed_for(seed, "init"))
+        network = build(plan, channels=channels, outputs=outputs, size_hw=(size, size), seed=seed_for(seed, "init"))
+        _require_vector(network, outputs)
+        return network
     except DoesNotFit as problem:
         is_own = isinstance(model, Blueprint) or split_name(model)[0].endswith(".toml")
         if prepared.recipe.data.size is not None or is_own:
             raise
         what = f"pictures of {size} px are too small for {plan.name}"
         raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
+
+
+def _require_vector(network: Network, outputs: int) -> None:
+    last = network.blueprint.names[-1]
+    if (shape := network.shapes[last]) != (outputs,):
+        what = f"the last row gives {'x'.join(map(str, shape))} an image, the task takes {outputs}"
+        fix = "end in the rows global_pool and linear, the last without a width"
+        raise SettingsError(what, where=f"{network.blueprint.name}: {last}", fix=fix)
 
 
 def model_of(model: Model, prepared: Prepared) -> Model:

@@ -10,6 +10,7 @@ from striate.train.precision import choose_precision
 from striate.train.rate import RateTest, range_test
 
 from .network import Model, model_of, start_network
+from .outputs import require_outputs
 from .prepare import prepare
 from .recipe import Recipe
 from .stages import stages
@@ -38,7 +39,9 @@ def find_rate(
     """
     progress = progress or Progress()
     prepared = prepare(dataset, recipe, target=target, device=devices.pick(device), progress=progress, model=model)
-    network = devices.place(start_network(model_of(model, prepared), prepared, seed, progress), prepared.device)
+    network = start_network(model_of(model, prepared), prepared, seed, progress)
+    require_outputs(network, prepared, seed)
+    network = devices.place(network, prepared.device)
     loader = prepared.loader("train", seed=seed, is_training=True)
     images = next(iter(loader.batches(0))).images
     precision = choose_precision(network, images, recipe.train.precision)["name"]

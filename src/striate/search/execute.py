@@ -115,6 +115,9 @@ def search(
         Interrupted: stopped; the same call goes on, with the candidate that was under way.
     """
     progress = progress or Progress()
+    if not isinstance(plan.seed_model, str):
+        what = f"a search begins with a network of rows, not with a {type(plan.seed_model).__name__}"
+        raise SettingsError(what, where="seed_model", fix="name a network or a .toml file")
     require(plan.seed_model)
     target = plan.target or next(iter(dataset.targets))
     info = {

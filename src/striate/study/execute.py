@@ -22,9 +22,10 @@ from striate.base.sums import break_seal
 from striate.data import open_dataset
 from striate.data.open import where_again
 from striate.data.sample import Dataset
+from striate.model.ablate import split_name
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
-from striate.run.network import require
+from striate.run.network import build_network, require
 from striate.run.prepare import Prepared, describe_dataset, is_same_data, outline, prepare, restore_splits, split_ids
 from striate.run.start import require_start
 
@@ -98,6 +99,7 @@ def study(
     progress, variants = progress or Progress(), list(variants)
     check_names(variants)
     for variant in variants:
+        _require_named(variant)
         require(variant.model)
         require_start(variant.recipe, variant.model)
     names = [variant.name for variant in variants]
@@ -105,6 +107,9 @@ def study(
     if drop_hopeless and len(datasets) > 1:
         raise SettingsError("folds have different images", where="--drop-hopeless", fix="leave --folds out")
     conditions = Conditions(dict(enumerate(datasets)), target, device, progress)
+    for variant in variants:
+        if split_name(variant.model)[0].endswith(".toml"):  # networks of the zoo fit every task
+            build_network(variant.model, conditions.prepare(variant, 0), 0)
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": drop_hopeless, "dropped": {}}
     folder = _folder(info, out, root, name, progress)
@@ -124,6 +129,13 @@ def study(
             found.save_info({**info, "status": "finished"})
             found.seal()
     return found
+
+
+def _require_named(variant: Variant) -> None:
+    if not isinstance(variant.model, str):
+        what = f"a study makes a new network for every seed; this {type(variant.model).__name__} is one already"
+        fix = "name a network or a .toml file, or train it with striate.train"
+        raise SettingsError(what, where=f"variant {variant.name}", fix=fix)
 
 
 def resume_study(path: Path, *, device: str = "auto", progress: Progress | None = None) -> StudyDir:

@@ -1,0 +1,81 @@
+"""The look at a user's own module on real images, before an epoch is trained and a folder begun."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from striate.base.errors import SettingsError
+from striate.base.seeds import seed_for
+from striate.base.text import shown
+from striate.model.network import Network
+from striate.task.outputs import ONE_VALUE, outputs_of, refusal
+from striate.train.regularise import still_modules
+
+from .prepare import Prepared
+
+
+def require_outputs(network: nn.Module, prepared: Prepared, seed: int) -> None:
+    """Run a module once on a training batch, as in training and as in evaluation; its state is given back.
+
+    Networks of rows need no look: they are built for their images and outputs. Lazy layers get their shapes here,
+    and their weights from the seed.
+
+    Raises:
+        ModelError: it fails, gives something else than (N, outputs) numbers, or nothing of it can be trained.
+        SettingsError: batches of one image would come, which batch norm cannot learn from.
+    """
+    if isinstance(network, Network):
+        return
+    network.to(prepared.device)
+    images = next(iter(prepared.loader("train", seed=seed, is_training=True).batches(0))).images
+    with _borrowed(network, prepared.device):
+        torch.manual_seed(seed_for(seed, "init"))
+        _require_finite(network)
+        network.eval()
+        with torch.no_grad():
+            outputs_of(network, prepared.task, images[:2])  # the last batch of a split may be of any size
+        if prepared.recipe.transfer.head != "only":
+            _require_trainable(network, prepared, images)
+
+
+def _require_trainable(network: nn.Module, prepared: Prepared, images: torch.Tensor) -> None:
+    settings = prepared.recipe.train
+    network.train()
+    for module in still_modules(network, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm):
+        module.eval()
+    try:
+        outputs = outputs_of(network, prepared.task, images)
+    except ValueError as problem:
+        if ONE_VALUE not in str(problem):
+            raise
+        what = "batch norm cannot learn from one number a channel, which one image in a batch gives this network"
+        raise SettingsError(what, where="train.batch_size", fix="give it 2 or more images a step") from problem
+    if not outputs.requires_grad:
+        raise refusal(network, "its outputs depend on no weight that trains", "set requires_grad of some parameters")
+
+
+def _require_finite(network: nn.Module) -> None:
+    for name, tensor in network.state_dict().items():
+        if not is_lazy(tensor) and not torch.isfinite(tensor).all():
+            raise refusal(
+                network, f"{shown(name, 60)} holds numbers that are not finite", "initialise or load it again"
+            )
+
+
+@contextmanager
+def _borrowed(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Give back modes, buffers and the global random state, also when the block raises."""
+    modes = {module: module.training for module in network.modules()}
+    buffers = {name: tensor.clone() for name, tensor in network.named_buffers() if not is_lazy(tensor)}
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        for module, was_training in modes.items():
+            module.training = was_training
+        for name, tensor in network.named_buffers():
+            if name in buffers:
+                tensor.copy_(buffers[name])
