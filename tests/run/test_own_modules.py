@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from striate.base.errors import ModelError, SettingsError
+from striate.base.tensors import read_tensors
 from striate.data.sources.arrays import from_arrays
 from striate.model.blueprint import Blueprint, Row
 from striate.predict import Predictor
@@ -142,3 +143,38 @@ def test_a_study_refuses_modules_and_blueprints_that_do_not_fit(recipe, quiet, t
     with pytest.raises(SettingsError, match="the task takes 3"):
         study([data], [Variant("own", str(plan), settings, "x")], out=tmp_path / "study", progress=quiet)
     assert not (tmp_path / "study").exists()
+
+
+class Twins(nn.Module):
+    """Two heads that share their weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head, self.twin = nn.Conv2d(3, 4, 3), nn.Linear(4, 3), nn.Linear(4, 3)
+        self.twin.weight = self.head.weight
+
+    def forward(self, x):
+        x = self.conv(x).relu().mean((2, 3))
+        return self.head(x) + self.twin(x)
+
+
+WRAPS = {
+    "compiled": lambda one: torch.compile(one, backend="eager"),
+    "parallel": nn.DataParallel,
+    "plain": lambda one: one,
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_runs_of_wrapped_modules_are_read_by_the_plain_one(tiny, recipe, quiet, tmp_path, wrap):
+    def fresh():
+        torch.manual_seed(0)
+        return Twins()
+
+    settings = recipe.changed([*SHORT, "train.epochs=2"])
+    run = train(tiny, WRAPS[wrap](fresh()), settings, out=tmp_path / wrap, progress=quiet)
+    plain = train(tiny, fresh(), settings, out=tmp_path / "reference", progress=quiet)
+    assert sorted(read_tensors(run.weights)) == ["conv.bias", "conv.weight", "head.bias", "head.weight", "twin.bias"]
+    image = np.full((16, 16, 3), 90, np.uint8)
+    found = [Predictor.load(one, fresh())([image])[0].probabilities for one in (run, plain)]
+    assert found[0] == pytest.approx(found[1], abs=1e-6)

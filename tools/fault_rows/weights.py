@@ -1,4 +1,4 @@
-"""H4: weights for another number of classes."""
+"""F13, H4: networks that are wrapped or share weights; weights for another number of classes."""
 
 import json
 
@@ -51,4 +51,47 @@ def other_classes(bench: Bench) -> str:
     return said
 
 
-ROWS = (Row("H4", "weights of 10 classes, data of 12", other_classes),)
+def wrapped(bench: Bench) -> str:
+    """Train a module whose heads share a weight, in every wrapping; the plain module reads each run."""
+    import numpy as np
+    import torch
+
+    from striate.api import train
+    from striate.base.progress import Progress
+    from striate.base.tensors import read_tensors
+    from striate.run.recipe import named
+
+    class Twins(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.norm = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)
+            self.head, self.twin = torch.nn.Linear(4, 2), torch.nn.Linear(4, 2)
+            self.twin.weight = self.head.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.norm(self.conv(x)).relu().mean((2, 3))
+            return torch.as_tensor(self.head(x) + self.twin(x))
+
+    write_tree(bench.folder / "data")
+    wraps = {
+        "plain": lambda network: network,
+        "parallel": torch.nn.DataParallel,
+        "compiled": lambda network: torch.compile(network, backend="eager"),
+    }
+    recipe, answers = named("baseline").changed(["train.epochs=1", "train.precision=float32"]), set()
+    for name, wrap in wraps.items():
+        out, quiet = bench.folder / name, Progress("quiet")
+        run = train(str(bench.folder / "data"), wrap(Twins()), recipe, out=out, progress=quiet)
+        names = set(read_tensors(run.folder.weights))
+        expect(names == {*Twins().state_dict()} - {"twin.weight"}, f"{name}: kept {sorted(names)}")
+        found = run.predict([np.full((24, 24, 3), 99, np.uint8)], network=Twins())[0].probabilities or {}
+        answers.add(tuple(round(value, 5) for value in found.values()))
+    expect(len(answers) == 1, f"the wrappings differ: {answers}")
+    return "tied weights once, own names, equal answers"
+
+
+ROWS = (
+    Row("F13", "compiled and parallel modules, tied weights", wrapped),
+    Row("H4", "weights of 10 classes, data of 12", other_classes),
+)

@@ -16,8 +16,8 @@ from striate.base.errors import ModelError
 from striate.base.tensors import read_tensors
 
 from .import_weights import SUFFIXES, import_weights
+from .state import without_prefixes
 
-PREFIXES = ("module.", "_orig_mod.")  # of networks wrapped for several devices, or compiled
 MAX_TENSORS = 100_000
 MAX_HEADER_BYTES = 100 * MAX_TENSORS
 
@@ -51,19 +51,6 @@ def read(path: str | Path, limit_bytes: int) -> Foreign:
     _check_size(path.stat().st_size, limit_bytes, path)
     found = reader(path, limit_bytes)
     return Foreign(without_prefixes(found.tensors), found.ordered)
-
-
-def without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors without the prefixes that every name has.
-
-    Example:
-        >>> without_prefixes({"module._orig_mod.a": 1, "module._orig_mod.b": 2})
-        {'a': 1, 'b': 2}
-    """
-    names = list(tensors)
-    while prefix := next((one for one in PREFIXES if names and all(name.startswith(one) for name in names)), ""):
-        names = [name.removeprefix(prefix) for name in names]
-    return dict(zip(names, tensors.values(), strict=True))
 
 
 def _safetensors(path: Path, limit_bytes: int) -> Foreign:

@@ -25,6 +25,7 @@ from striate.data.geometry import Geometry
 from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
+from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Task, from_json
 from striate.task.outputs import outputs_of
 
@@ -234,16 +235,12 @@ def load_weights(network: nn.Module, run: RunDir) -> None:
     Raises:
         ModelError: a tensor is missing, unknown or of another shape, or the file was damaged.
     """
-    tensors, wanted = read_tensors(run.checked(run.weights.name)), network.state_dict()
-    if tensors.keys() != wanted.keys():
-        odd = min(tensors.keys() ^ wanted.keys())
-        raise ModelError(
-            f"weights and network differ, first in {odd!r}",
-            where=run.weights,
-            fix="restore run.json and weights from one run",
-        )
-    for name, tensor in tensors.items():
-        if not is_lazy(wanted[name]) and tensor.shape != wanted[name].shape:
-            what = f"{name} is {tuple(tensor.shape)}, the network's is {tuple(wanted[name].shape)}"
-            raise ModelError(what, where=run.weights, fix="restore run.json and weights from one run")
-    network.load_state_dict(tensors)
+    tensors, wanted = without_prefixes(read_tensors(run.checked(run.weights.name))), state_of(network)
+    known, fix = {*plain_names(network).values()}, "restore run.json and weights from one run"
+    if odd := (tensors.keys() - known) | (wanted.keys() - tensors):
+        raise ModelError(f"weights and network differ, first in {min(odd)!r}", where=run.weights, fix=fix)
+    for name, tensor in wanted.items():
+        if not is_lazy(tensor) and tensor.shape != tensors[name].shape:
+            what = f"{name} is {tuple(tensors[name].shape)}, the network's is {tuple(tensor.shape)}"
+            raise ModelError(what, where=run.weights, fix=fix)
+    load_state(network, tensors)

@@ -24,6 +24,7 @@ from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
 from striate.evaluate.table import Predictions, read_predictions, write_predictions
+from striate.model.state import load_state, state_of
 from striate.task import Task
 
 from .features import Features, cut, take
@@ -50,8 +51,8 @@ def finish(
         raise DivergedError(
             "no epoch had a validation score", where=run.path, fix="lower the rate, or check the targets"
         )
-    network.load_state_dict(training.best)
-    write_tensors(run.weights, network.state_dict())
+    load_state(network, training.best)
+    write_tensors(run.weights, state_of(network))
     splits = ("train", "val", "test") if is_test_open else ("train", "val")
     score_splits(run, prepared, network, splits, info["precision"]["name"])
     history = run.history()

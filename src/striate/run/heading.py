@@ -9,6 +9,7 @@ from striate.base.errors import Interrupted
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.evaluate.run import quick_scores
+from striate.model.state import load_state
 from striate.train.interrupt import Interrupt
 from striate.train.loop import Position
 from striate.train.precision import autocast
@@ -78,4 +79,4 @@ def solve_head(prepared: Prepared, network: nn.Module, *, seed: int, precision: 
     """Give the network the head that is best on validation images while its body stays as it is."""
     training = HeadTraining(None, prepared, network, seed=seed, precision=precision, progress=progress)
     training.train()
-    network.load_state_dict(training.best)
+    load_state(network, training.best)

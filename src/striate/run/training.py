@@ -15,6 +15,7 @@ from striate.base.seeds import seed_for
 from striate.base.text import duration, plural
 from striate.data.loader import Loader
 from striate.evaluate.run import quick_scores
+from striate.model.state import load_state, state_of
 from striate.train import checkpoint
 from striate.train.average import Average, EqualAverage
 from striate.train.interrupt import Interrupt
@@ -239,7 +240,7 @@ class Training:
 
     def keep_best(self) -> None:
         """Remember the weights as they are now."""
-        self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.best = {name: tensor.detach().clone() for name, tensor in state_of(self.model).items()}
 
     def record(self, row: dict[str, Any]) -> None:
         """Append an epoch to the history and show it."""
@@ -291,7 +292,7 @@ class Training:
         if position.sums is not None:
             tensors["sums"] = position.sums
         for prefix, average in self._averages.items():
-            tensors |= {f"{prefix}.{name}": tensor for name, tensor in average.model.state_dict().items()}
+            tensors |= {f"{prefix}.{name}": tensor for name, tensor in state_of(average.model).items()}
         document = {
             "epoch": position.epoch,
             "batch": position.batch,
@@ -305,7 +306,7 @@ class Training:
             "history": self.run.history_digest(),
             **_machine(self.prepared.device),
         }
-        groups = {"weights": self.network.state_dict(), "best": self.best, "state": tensors}
+        groups = {"weights": state_of(self.network), "best": self.best, "state": tensors}
         return checkpoint.State(document, {name: group for name, group in groups.items() if group})
 
     def restore(self, state: checkpoint.State) -> None:
@@ -314,13 +315,13 @@ class Training:
         device = self.prepared.device
         if stage := document.get("stage", 0):  # which older checkpoints do not have
             self._enter(stage)
-        self.network.load_state_dict(state.tensors["weights"])
+        load_state(self.network, state.tensors["weights"])
         checkpoint.unpack_optimiser(self.update.optimiser, tensors)
         self.best = {name: tensor.to(device) for name, tensor in state.tensors.get("best", {}).items()}
         for prefix, average in self._averages.items():
             start = f"{prefix}."
             averaged = {name.removeprefix(start): one for name, one in tensors.items() if name.startswith(start)}
-            average.model.load_state_dict(averaged)
+            load_state(average.model, averaged)
         if self.swa is not None:
             self.swa.count = document["swa_count"]
         if "skips" in tensors:  # which older checkpoints do not have
