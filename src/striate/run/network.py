@@ -33,6 +33,7 @@ __all__ = [
     "ablated_name",
     "begin_network",
     "build_network",
+    "is_file",
     "model_of",
     "name_of",
     "network_of",
@@ -64,7 +65,7 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         _require_vector(network, outputs)
         return network
     except DoesNotFit as problem:
-        is_own = isinstance(model, Blueprint) or split_name(model)[0].endswith(".toml")
+        is_own = isinstance(model, Blueprint) or is_file(model)
         if prepared.recipe.data.size is not None or is_own:
             raise
         what = f"pictures of {size} px are too small for {plan.name}"
@@ -210,6 +211,11 @@ def name_of(model: Model) -> str:
         name, without, pool = split_name(model)
         return ablated_name(name.rsplit("/", 1)[-1].removesuffix(".toml"), without, pool)
     return model.name if isinstance(model, Blueprint) else type(model).__name__
+
+
+def is_file(model: str) -> bool:
+    """Return whether a network's text names a blueprint file, not a network of the zoo."""
+    return split_name(model)[0].endswith(".toml")
 
 
 def require(model: Model) -> None:

@@ -22,10 +22,9 @@ from striate.base.sums import break_seal
 from striate.data import open_dataset
 from striate.data.open import where_again
 from striate.data.sample import Dataset
-from striate.model.ablate import split_name
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
-from striate.run.network import build_network, require
+from striate.run.network import build_network, is_file, require
 from striate.run.prepare import Prepared, describe_dataset, is_same_data, outline, prepare, restore_splits, split_ids
 from striate.run.start import require_start
 
@@ -108,7 +107,7 @@ def study(
         raise SettingsError("folds have different images", where="--drop-hopeless", fix="leave --folds out")
     conditions = Conditions(dict(enumerate(datasets)), target, device, progress)
     for variant in variants:
-        if split_name(variant.model)[0].endswith(".toml"):  # networks of the zoo fit every task
+        if is_file(variant.model):  # networks of the zoo fit every task
             build_network(variant.model, conditions.prepare(variant, 0), 0)
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": drop_hopeless, "dropped": {}}
