@@ -14,8 +14,10 @@ from striate.base.lock import locked
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.evaluate.table import read_predictions
+from striate.model import zoo
 from striate.predict import Predictor
 from striate.run.execute import resume, train
+from striate.run.recipe import Recipe
 from striate.train.update import Update
 
 
@@ -56,6 +58,22 @@ def test_a_run_folder_holds_everything(tiny, recipe, quiet, tmp_path):
     assert scores["test"]["accuracy"] > 0.6, "bands are easy to tell apart"
     assert json.loads((run.pictures / "index.json").read_text())
     assert not [path for path in run.path.rglob("*") if path.suffix in {".pkl", ".pt", ".tmp"}]
+
+
+def test_automatic_settings_are_recorded_as_they_were_used(tiny, quiet, tmp_path):
+    automatic = Recipe().changed(["augment=auto", "train.epochs=4", "model.dropout=0.2"])
+    run = train(tiny, "bipyramid", automatic, out=tmp_path / "run", progress=quiet)
+    info, history = run.info(), run.history()
+    used, asked = info["resolved"], info["recipe"]
+    assert used["train"]["lr"] == pytest.approx(max(row["lr"] for row in history), rel=0.5)  # the peak of the schedule
+    assert used["train"]["batch_size"] == info["batch_size"] and used["train"]["precision"] == info["precision"]["name"]
+    assert used["train"]["patience"] == 2  # half of the epochs
+    assert used["data"]["size"] == info["input"]["size_px"] and used["augment"] == info["augment"] != []
+    assert used["model"]["dropout"] == 0.2 and used["model"]["norm"] == zoo.options("bipyramid")["norm"]
+    tables = [group for group in used.values() if isinstance(group, dict)]
+    assert not [key for group in tables for key, value in group.items() if value is None]
+    given = {key: value for key, value in asked["train"].items() if value is not None and key != "precision"}
+    assert {key: used["train"][key] for key in given} == given
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(tiny, recipe, quiet, tmp_path):

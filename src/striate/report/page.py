@@ -79,12 +79,12 @@ def report_study(study: StudyDir) -> Path:
         "others": others,
         "kind": judged.get("kind", ""),
         "variants": read.names,
-        "recipe_differences": compare(read.variants, str(read.info.get("baseline", ""))),
+        "recipe_differences": compare(_carried_out(read), str(read.info.get("baseline", ""))),
         "runs": runs_table(read),
         "seeds": ", ".join(map(str, read.info.get("seeds") or [])),
         "folds": read.info.get("folds"),
         "data": data(first | read.info),
-        **_settings(first | read.info | {"recipe": _recipe_of(read)}),
+        **_settings(first | read.info | {"resolved": None, "recipe": _recipe_of(read)}),
     }
     for runs in read.runs.values():
         for run in runs:
@@ -107,16 +107,22 @@ def _is_fresh(run: RunDir) -> bool:
     return run.report.exists() and run.report.stat().st_mtime_ns >= scores.stat().st_mtime_ns
 
 
+def _carried_out(study: Study) -> list[dict[str, Any]]:
+    """The variants with the recipes as their first runs carried them out: automatic settings by the values used."""
+    used = {name: at(runs[0].info, "resolved") for name, runs in study.runs.items() if runs}
+    return [dict(row) | {"recipe": used.get(row["name"]) or row.get("recipe")} for row in study.variants]
+
+
 def _recipe_of(study: Study) -> Any:
     wanted = study.best or study.info.get("baseline")
-    return next((row.get("recipe") for row in study.variants if row["name"] == wanted), None)
+    return next((row["recipe"] for row in _carried_out(study) if row["name"] == wanted), None)
 
 
 def _settings(info: dict[str, Any]) -> dict[str, Any]:
     return {
         "recipe_name": str(at(info, "recipe_name", "")),
         "recipe_text": str(at(info, "recipe.text", "")),
-        "recipe": groups(at(info, "recipe")),
+        "recipe": groups(at(info, "resolved") or at(info, "recipe")),
         "rerun": rerun(info),
         "info": {"seed": at(info, "seed"), "batch_size": at(info, "batch_size"), "status": str(at(info, "status", ""))},
     }

@@ -42,6 +42,7 @@ from .outputs import require_outputs
 from .precision import precision_of
 from .prepare import RESTORE, Prepared, describe_dataset, is_same_data, prepare, restore_splits, split_ids
 from .recipe import Recipe, named
+from .resolved import resolved
 from .stages import stages
 from .training import Training, differences, make_update, training_data
 
@@ -318,6 +319,7 @@ def _describe(
         "task": task.to_json(),
         "recipe_name": recipe_name,
         "recipe": recipe.model_dump(mode="json"),
+        "resolved": resolved(prepared, network, model, precision["name"]),
         "model": {
             "name": name_of(model),
             "parameters": cost.parameters if cost else num_parameters,

@@ -50,6 +50,20 @@ def stages(settings: TrainSettings, num_epochs: int) -> tuple[Stage, ...]:
     return Stage(0, first, settings.frozen, "train.frozen", lr), then
 
 
+def patience_of(settings: TrainSettings, num_epochs: int) -> int:
+    """Return after how many epochs without a better score training stops; 0 is never.
+
+    Automatically half of the epochs, since a rate that is still high hides progress; never with `swa`, which needs the
+    last ones.
+
+    Example:
+        >>> [patience_of(TrainSettings(swa=share), num_epochs=8) for share in (0, 0.25)]
+        [4, 0]
+    """
+    automatic = 0 if settings.swa else max(1, num_epochs // 2)
+    return automatic if settings.patience is None else settings.patience
+
+
 def first_averaged(settings: TrainSettings, num_epochs: int) -> int:
     """Return the first epoch whose network counts for stochastic weight averaging.
 

@@ -30,7 +30,7 @@ from striate.train.stop import Stop
 from striate.train.update import Update, side_weight
 
 from .prepare import RESTORE, Prepared, task_for
-from .stages import Stage, first_averaged, stages
+from .stages import Stage, first_averaged, patience_of, stages
 
 SAVE_EVERY_S = 15.0
 PROBE_IMAGES = 64
@@ -152,10 +152,8 @@ class Training:
         self.stage, self.update = 0, self._update(0)
         still = still_modules(network, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm)
         self.swa = EqualAverage(network, first_averaged(settings, num_epochs), still) if settings.swa else None
-        automatic = 0 if settings.swa else max(1, num_epochs // 2)
-        patience = settings.patience if settings.patience is not None else automatic
         self.position = Position()
-        self.stop = Stop(prepared.task.monitor_mode, patience, since=self.stages[-1].start)
+        self.stop = Stop(prepared.task.monitor_mode, patience_of(settings, num_epochs), since=self.stages[-1].start)
         self.best: dict[str, Tensor] = {}
         self._rows: Rows = {}
         self._probe_loader = _probe_loader(prepared) if settings.record_gradients else None
