@@ -1,5 +1,6 @@
 """A recipe: everything that influences a result, except dataset, blueprint and seed. Named recipes are values here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -57,7 +58,8 @@ class TrainSettings(Settings):
     without a better score before stopping; 0 never stops): half of the epochs, since a rate that is still high hides
     progress; never with `swa`, which needs the last epochs. `clip` is the largest gradient norm.
 
-    Optimiser: `momentum` is that of sgd, rmsprop and muon, and the first beta of adam, adamw and lion. `weight_decay`
+    Optimiser: a rate goes with it, so that naming another one makes `lr` automatic unless that is named as well.
+    `momentum` is that of sgd, rmsprop and muon, and the first beta of adam, adamw and lion. `weight_decay`
     is added to the gradient by sgd, adam and rmsprop (L2), and shrinks the weights beside the step in adamw, lion and
     muon (decoupled). muon moves the filters, adamw the rest. `depth_decay`: each row's rate is this times the next
     row's. `norm_bias_scale`: the rate of the biases of normalisations is this times the rate.
@@ -180,6 +182,20 @@ class Recipe(Settings):
                 choose("operation", one, KINDS)
         return value
 
+    def changed(self, assignments: Sequence[str], where: object = "--set") -> Self:
+        """Return a copy with `field.path=value` assignments applied, see `Settings.changed`.
+
+        Example:
+            >>> [named("baseline").changed([one]).train.lr for one in ("train.epochs=4", "train.optimiser=sgd")]
+            [0.003, None]
+        """
+        found = super().changed(assignments, where)
+        has_rate = any(one.partition("=")[0].strip() in ("train.lr", "train") for one in assignments)
+        return found if has_rate or found.train.optimiser == self.train.optimiser else found._with_automatic_rate()
+
+    def _with_automatic_rate(self) -> Self:
+        return self.model_copy(update={"train": self.train.model_copy(update={"lr": None})})
+
     def pipeline(self, num_train: int) -> Pipeline:
         """Return the augmentation of `num_train` training images.
 
@@ -224,11 +240,12 @@ class Recipe(Settings):
 
 
 def _recipes() -> dict[str, Recipe]:
-    baseline = Recipe(text="no remedy against overfitting", train=TrainSettings())
+    # each step trains at the rate that was best for it on validation, see LOG.md
+    baseline = Recipe(text="no remedy against overfitting", train=TrainSettings(lr=0.003))
     augmented = baseline.model_copy(update={"text": "baseline + augmentation", "augment": None})
     regularized = augmented.model_copy(
         update={
-            "text": "+ dropout, batch norm (and the larger rate it allows), weight decay, label smoothing",
+            "text": "+ dropout, batch norm, weight decay, label smoothing, and a learning rate of 0.01",
             "model": ModelSettings(norm="batch", dropout=0.3),
             "train": baseline.train.model_copy(update={"lr": 0.01, "weight_decay": 0.05, "label_smoothing": 0.1}),
         }
@@ -300,7 +317,9 @@ def from_table(table: dict[str, Any], where: object = "") -> Recipe:
         raise SettingsError(
             "augment must be a strength or a list", where=f"{where}: augment", fix="write light, medium or strong"
         )
-    return Recipe.parse(_merged(start.model_dump(mode="json"), changes), where)
+    found = Recipe.parse(_merged(start.model_dump(mode="json"), changes), where)
+    has_rate = "lr" in changes.get("train", {}) or found.train.optimiser == start.train.optimiser
+    return found if has_rate else found._with_automatic_rate()
 
 
 def _merged(start: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

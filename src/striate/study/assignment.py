@@ -61,7 +61,9 @@ def _changes(own: Recipe, start: Recipe) -> Iterator[str]:
     for table in ("data", "model", "train", "transfer"):
         known = getattr(start, table).model_dump(mode="json")
         for key, value in getattr(own, table).model_dump(mode="json").items():
-            if value is not None and value != known[key]:
+            # the rate of another optimiser would be automatic if it were not said
+            is_other = key == "lr" and own.train.optimiser != start.train.optimiser
+            if value is not None and (value != known[key] or is_other):
                 yield assignment(f"{table}.{key}", value)
     if own.augment != start.augment:
         yield assignment("augment", _augmentation(own))

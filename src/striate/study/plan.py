@@ -65,6 +65,9 @@ class Variant:
         return cls(**{**values, "recipe": Recipe.parse(values["recipe"], f"variant {values['name']}")})
 
 
+REGULARIZED = "+ augmentation, dropout, batch norm, weight decay, label smoothing, and a learning rate of 0.01"
+
+
 def ladder(model: str = "bipyramid", changes: list[str] | None = None) -> list[Variant]:
     """Return the classic exercise: an MLP to beat, then a network bare, with augmentation, and with every remedy.
 
@@ -76,7 +79,7 @@ def ladder(model: str = "bipyramid", changes: list[str] | None = None) -> list[V
         ("mlp", "mlp", "baseline", "the thing to beat: a plain network on pixels"),
         ("baseline", model, "baseline", "convolutions, no remedy against overfitting"),
         ("augmented", model, "augmented", "+ augmentation"),
-        ("regularized", model, "regularized", "+ augmentation, dropout, batch norm, weight decay, label smoothing"),
+        ("regularized", model, "regularized", REGULARIZED),
     ]
     return [_rung(*row, changes or []) for row in rungs]
 
