@@ -289,6 +289,9 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     if on_bad == "stop":
         findings.require_usable(dataset)
     require_apart(dataset, findings)
+    for item in findings.of("reading"):
+        if item.severity == "note":
+            progress.line(item.text)
     warnings = [item for item in findings if item.severity == "warning"]
     for item in warnings:
         progress.line(f"warning: {item.text}")

@@ -12,17 +12,19 @@ from striate.data import open_dataset
 TYPED = [
     *("--target", "angle", "--task", "regress", "--limit", "train=20,test=5", "--per-class", "4"),
     *("--classes", "round, square", "--top-classes", "2", "--group", "(.)", "--separator", ";"),
-    *("--root", "here", "--split-seed", "3"),
+    *("--root", "here", "--split-seed", "3", "--blank", "negative", "--split-column", "part"),
 ]
 MEANT = {
     "target": "angle",
     "task": "regress",
     "limit": {"train": 20, "test": 5},
     "per_class": 4,
-    "classes": ["round", "square"],
+    "classes": ["round, square"],
     "top_classes": 2,
     "group": "(.)",
     "separator": ";",
+    "blank": "negative",
+    "split_column": "part",
     "root": "here",
     "seed": 3,
 }

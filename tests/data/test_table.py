@@ -1,13 +1,16 @@
 """CSV and TSV tables: what is read, and the line in every message."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pictures import tree
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.data import open_dataset
+from striate.data.check import check, prescan
+from striate.data.words import option_words
 
 
 @pytest.fixture
@@ -150,3 +153,211 @@ def refused_target(path: Path, target: str) -> DataError:
     with pytest.raises(DataError) as caught:
         open_dataset(path, target=target)
     return caught.value
+
+
+def columns(**cells: list[str]) -> str:
+    """Return a table of these columns beside `path`, as text."""
+    return "\n".join(
+        [
+            ",".join(["path", *cells]),
+            *(f"pics/{i}.jpg,{','.join(row)}" for i, row in enumerate(zip(*cells.values(), strict=True))),
+        ]
+    )
+
+
+HOT = [[1, 0, 0], [0, 1, 0], [0, 0, 1]] * 4  # one line an image
+
+
+def flags(rows: list[list[int]], yes: str, no: str) -> dict[str, list[str]]:
+    return {name: [yes if row[at] else no for row in rows] for at, name in enumerate(("MEL", "NV", "BCC"))}
+
+
+@pytest.mark.parametrize("words", [("1", "0"), ("1.0", "0.0"), ("1", "-1"), ("True", "False"), ("yes", "no")])
+def test_one_hot_columns_are_classes_and_others_tags(root: Path, words: tuple[str, str]) -> None:
+    dataset = open_dataset(table(root, columns(**flags(HOT, *words))))
+    assert dataset.target().kind == "label" and dataset.classes == ("BCC", "MEL", "NV")
+    assert dataset.target().values.tolist() == [1, 2, 0] * 4  # MEL, NV, BCC in natural order
+    assert any("exactly one 1" in reading.text for reading in dataset.readings)
+    assert open_dataset(table(root, columns(**flags(HOT, *words))), task="tag").target().kind == "tags"
+    several = [[1, 1, 0], [0, 0, 0], *HOT[2:]]
+    target = open_dataset(table(root, columns(**flags(several, *words)))).target()
+    assert target.kind == "tags" and target.values.tolist() == [[row[2], row[0], row[1]] for row in several]
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "-1", "NA", "-1.0", "2", "maybe"])
+def test_a_cell_among_flags_that_is_none_is_refused_by_line(root: Path, cell: str) -> None:
+    cells = flags(HOT, "1", "0")
+    cells["NV"][6] = cell
+    problem = refused(root, columns(**cells), 8)
+    assert "NV is " in problem.what and (repr(cell) in problem.what or "empty" in problem.what)
+    if cell in {"2", "maybe"}:
+        refused(root, columns(**cells), 8, blank="negative")
+        return
+    known = open_dataset(table(root, columns(**cells)), blank="negative")
+    assert len(known) == 12 and known.target("label" if HOT[6][1] == 0 else "tags").values[6] == 1
+    fewer = open_dataset(table(root, columns(**cells)), blank="ignore")
+    assert len(fewer) == 11 and "pics/6.jpg" not in fewer.ids
+    assert any("1 image with a blank cell" in reading.text for reading in fewer.readings)
+
+
+def test_a_column_that_is_mostly_blank_is_a_tag_still(root: Path) -> None:
+    """CheXpert's own form: nothing, 1.0, 0.0 and -1.0."""
+    cells = {"Edema": ["", "1.0", "", "", "0.0", "", "", "-1.0", "", "", "", ""], "Cardiomegaly": ["1.0", "0.0"] * 6}
+    refused(root, columns(**cells), 2)
+    target = open_dataset(table(root, columns(**cells)), blank="negative").target()
+    assert target.names == ("Cardiomegaly", "Edema") and target.values[:, 1].tolist() == [0, 1] + [0] * 10
+
+
+def test_a_single_column_of_flags_is_two_classes(root: Path) -> None:
+    for yes, no, names in (("1", "0", ("0", "1")), ("1.0", "0.0", ("0", "1")), ("True", "False", ("False", "True"))):
+        dataset = open_dataset(table(root, columns(has_crack=[yes, no] * 6)))
+        assert dataset.target().kind == "label" and dataset.classes == names
+        assert any("has_crack" in reading.text for reading in dataset.readings)
+    assert "is empty" in refused(root, columns(has_crack=["1", "0"] * 5 + ["", "0"]), 12).what
+
+
+def test_class_numbers_written_as_floats(root: Path) -> None:
+    dataset = open_dataset(table(root, rows(["0.0", "1.0", "10.0"] * 4)))
+    assert dataset.classes == ("0", "1", "10") and any("read as classes" in one.text for one in dataset.readings)
+    assert "'nan', no class" in refused(root, rows(["0.0", "1.0", "2.0"] * 3 + ["nan", "0.0", "1.0"]), 11).what
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "inf", "-inf", "NA", '"3,14"', "30 kg", "1e999", "1_000"])
+@pytest.mark.parametrize("name", ["weight", "label"])
+@pytest.mark.parametrize("options", [{"task": "regress"}, {"task": "regress", "target": "NAME"}, {}])
+def test_a_bad_number_is_named_by_its_line(root: Path, cell: str, name: str, options: dict[str, str]) -> None:
+    cells = [str(index + 0.5) for index in range(12)]
+    cells[7] = cell
+    chosen = {key: value.replace("NAME", name) for key, value in options.items()}
+    problem = refused(root, columns(**{name: cells}), 9, **chosen)
+    assert name in problem.what and (cell.strip('"') in problem.what)
+
+
+def test_numbers_are_not_silently_classes(root: Path) -> None:
+    fractions = [str(index / 4) for index in range(12)]
+    problem = refused(root, columns(label=fractions, row=[str(index) for index in range(12)]), None)
+    assert "--target label --task regress" in problem.fix  # and this fix works:
+    text = columns(label=fractions, row=[str(index) for index in range(12)])
+    assert open_dataset(table(root, text), target="label", task="regress").target().kind == "value"
+    few = columns(label=["0.5", "1.5"] * 6)
+    assert "--task classify" in refused(root, few, None).fix
+    assert open_dataset(table(root, few), target="label", task="classify").classes == ("0.5", "1.5")
+    ages = columns(age=[str(20 + index) for index in range(12)], site=["a", "b"] * 6)
+    assert open_dataset(table(root, ages), target="age").target().kind == "value"
+    assert "classes or numbers?" in refused(root, columns(label=[str(20 + index) for index in range(12)]), None).what
+    assert "--target breed" in refused(root, columns(breed=["a", "b"] * 6, size_cm=fractions), 1).fix
+    assert "--target breed" in refused(root, columns(breed=["a", "b"] * 6, is_old=["0", "1"] * 6), 1).fix
+    assert open_dataset(table(root, columns(digit=["3", "7", "1"] * 4)), target="digit").classes == ("1", "3", "7")
+
+
+def test_a_column_that_is_not_used_is_a_warning(root: Path) -> None:
+    cells = {"label": ["a", "b"] * 6, "age": [*map(str, range(11)), "nan"], "remark": list("abcdefghijkl")}
+    dataset = open_dataset(table(root, columns(**cells)))
+    (reading,) = (one for one in dataset.readings if one.is_doubtful)
+    assert "2 columns not used: age, remark" in reading.text and "age in line 13 is 'nan'" in reading.text
+    for findings in (prescan(dataset), check(dataset)):
+        assert [item.severity for item in findings.of("reading")] == ["warning"]
+    chosen = open_dataset(table(root, columns(**cells)), target="label")
+    assert not any(reading.is_doubtful for reading in chosen.readings)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "expected"),
+    [
+        ("is_valid", ["False"] * 9 + ["True"] * 3, {"val": [9, 10, 11]}),
+        ("is_valid", ["0"] * 9 + ["1"] * 3, {"val": [9, 10, 11]}),
+        ("is_train", ["1"] * 9 + ["0"] * 3, {"test": [9, 10, 11]}),
+        ("set", ["train"] * 8 + ["dev"] * 2 + ["holdout"] * 2, {"val": [8, 9], "test": [10, 11]}),
+        ("fold", ["Train"] * 8 + ["VALID"] * 2 + ["Test"] * 2, {"val": [8, 9], "test": [10, 11]}),
+        ("subset", ["training"] * 9 + ["validation"] * 3, {"val": [9, 10, 11]}),
+    ],
+)
+def test_the_authors_own_division_is_used(
+    root: Path, name: str, cells: list[str], expected: dict[str, list[int]]
+) -> None:
+    dataset = open_dataset(table(root, columns(label=["a", "b"] * 6, **{name: cells})))
+    for split, indices in expected.items():
+        assert dataset.splits[split].tolist() == indices
+    assert any(f"'{name}' divides the images" in reading.text for reading in dataset.readings)
+
+
+def test_a_division_that_is_not_understood_is_a_warning(root: Path) -> None:
+    text = columns(label=["a", "b"] * 6, fold=[str(1 + index % 5) for index in range(12)])
+    assert any("not used: fold" in one.text and one.is_doubtful for one in open_dataset(table(root, text)).readings)
+    assert "fold is '1', not a split" in refused(root, text, 2, split_column="fold").what
+    named = columns(label=["a", "b"] * 6, Partition_2=["train"] * 8 + ["test"] * 4)
+    assert open_dataset(table(root, named), split_column="Partition_2").splits["test"].tolist() == [8, 9, 10, 11]
+    sound = columns(label=["a", "b"] * 6, is_valid=["True"] * 11 + ["False"])  # which files are sound
+    assert any("not used: is_valid" in one.text for one in open_dataset(table(root, sound)).readings)
+    nearly = columns(label=["a", "b"] * 6, set=["train"] * 8 + ["test"] * 3 + ["tset"])
+    assert "set is 'tset'" in refused(root, nearly, 13).what
+
+
+def test_the_index_of_pandas_is_left_out(root: Path) -> None:
+    for name in ("", "Unnamed: 0"):
+        lines = [f"{name},path,label", *(f"{i},pics/{i}.jpg,{'ab'[i % 2]}" for i in range(12))]
+        dataset = open_dataset(table(root, "\n".join(lines)))
+        assert list(dataset.targets) == ["label"] and "row numbers" in dataset.readings[0].text
+    assert "index=False" in refused(root, ",path,label\nx,pics/0.jpg,a\nx,pics/1.jpg,b", 1).fix
+
+
+def test_names_without_suffix(root: Path) -> None:
+    text = "\n".join(["id,breed", *(f"{i},{'ab'[i % 2]}" for i in range(12))])
+    dataset = open_dataset(table(root, text), root=root / "pics")
+    assert dataset.ids[3] == "3.jpg" and dataset.classes == ("a", "b")
+    assert any("12 files found by adding .jpg" in reading.text for reading in dataset.readings)
+    (root / "pics" / "5.png").write_bytes(b"")
+    with pytest.raises(DataError, match="'5' may be 5.jpg or 5.png"):
+        open_dataset(table(root, text), root=root / "pics")
+
+
+def test_names_in_another_unicode_form(root: Path) -> None:
+    (root / "pics" / "3.jpg").rename(root / "pics" / unicodedata.normalize("NFD", "é.jpg"))
+    text = rows(["a", "b"] * 6).replace("3.jpg", unicodedata.normalize("NFC", "é.jpg"))
+    dataset = open_dataset(table(root, text))
+    assert dataset.ids[3] == unicodedata.normalize("NFD", "pics/é.jpg") and dataset.images.read(3).size
+    assert any("another Unicode form" in reading.text for reading in dataset.readings)
+
+
+@pytest.mark.parametrize("twin", ["cat\u200b", "c\u00adat", "Cat", "c\u2060at", "ｃat"])
+def test_classes_that_look_alike_are_refused(root: Path, twin: str) -> None:
+    assert "differ only by" in refused(root, rows(["cat", twin, "dog"] * 4), None).what
+
+
+def test_doubled_blanks_make_no_class(root: Path) -> None:
+    for twin in ("red  fox", "red\u00a0fox", "red \tfox"):
+        assert "differ only by" in refused(root, rows(["red fox", twin, "dog"] * 4), None).what
+
+
+def test_pixels_in_columns_are_named(root: Path) -> None:
+    for header in (["label", *(f"pixel{i}" for i in range(784))], ["emotion", "pixels"], ["5", *["0"] * 784]):
+        problem = refused(root, ",".join(header) + "\n" + ",".join("1" for _ in header), 1)
+        assert ".npz" in problem.fix
+
+
+def test_tables_of_any_size_end_soon(root: Path) -> None:
+    wide = [f"c{i}" for i in range(20_000)]
+    text = ",".join(["path", "label", *wide]) + "\n"
+    text += "\n".join(f"pics/{i}.jpg,{'ab'[i % 2]},{','.join(['x'] * len(wide))}" for i in range(12))
+    dataset = open_dataset(table(root, text))
+    assert dataset.classes == ("a", "b") and all(len(note) < 400 for note in dataset.notes)
+    with table(root, "path,label\n").open("r+b") as file:
+        file.truncate(40 << 30)  # sparse: more than memory
+    with pytest.raises(DataError, match="more than 256"):
+        open_dataset(root / "labels.csv")
+
+
+def test_classes_with_commas_in_their_names(root: Path) -> None:
+    tree(root / "plants", {"Pepper,_bell": 4, "Tomato": 4, "Corn": 4})
+    dataset = open_dataset(root / "plants", classes=["Pepper,_bell", "Tomato"])
+    assert dataset.classes == ("Pepper,_bell", "Tomato")
+    assert option_words(dataset.options) == ["--classes", "Pepper,_bell", "--classes", "Tomato"]
+    assert open_dataset(root / "plants", classes=["Corn, Tomato"]).options["classes"] == ["Corn", "Tomato"]
+    with pytest.raises(SettingsError, match="no class is named"):
+        open_dataset(root / "plants", classes=[""])
+
+
+def test_options_of_tables_are_refused_elsewhere(root: Path) -> None:
+    for option in ({"blank": "negative"}, {"split_column": "set"}):
+        with pytest.raises(SettingsError, match="is for tables"):
+            open_dataset("toy:shapes?n=40", **option)

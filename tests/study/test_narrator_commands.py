@@ -82,7 +82,14 @@ def test_a_setting_that_is_automatic_again_is_said_with_another_recipe() -> None
 
 
 OPTIONS: dict[str, Any] = {"seed": 4, "allow_empty": True, "limit": {"train": 60, "val": 40}, "per_class": 9}
-OPTIONS |= {"classes": ["a b", "c"], "group": "x(.)", "target": "kind", "split": [0.7, 0.15, 0.15]}
+OPTIONS |= {
+    "classes": ["Pepper,_bell", "c"],
+    "blank": "ignore",
+    "split_column": "part",
+    "group": "x(.)",
+    "target": "kind",
+    "split": [0.7, 0.15, 0.15],
+}
 
 
 def test_the_data_are_opened_alike() -> None:
@@ -93,7 +100,7 @@ def test_the_data_are_opened_alike() -> None:
     assert words_in(other(found, verb="check")) == kept | {"allow_empty": False}
 
 
-@pytest.mark.parametrize("options", [{"split": [0.5, 0.25, 0.25]}, {"folds": 5, "fold": 2}, {"classes": ["a,b"]}])
+@pytest.mark.parametrize("options", [{"split": [0.5, 0.25, 0.25]}, {"folds": 5, "fold": 2}])
 def test_data_that_no_option_opens_alike_have_no_command(options: dict[str, Any]) -> None:
     found = reading(named("baseline"), dataset={"where": "birds/", "options": options})
     assert again(found) == "" and other(found, "--model", "mlp") == ""

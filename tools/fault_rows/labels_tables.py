@@ -43,4 +43,66 @@ def tables(bench: Bench) -> str:
     return f"{len(bad) + 1} broken tables refused by line, {len(good) + 1} odd ones read"
 
 
-ROWS = (Row("B8", "tables: BOM, ;, missing, twice, empty, 010, quotes", tables),)
+HOT = [[f"p/{index:02d}.png", *(f"{int(index % 3 == band)}.0" for band in range(3))] for index in range(36)]
+
+
+def odd_cells(bench: Bench) -> str:
+    """One cell in a column of numbers, of 0/1 or of splits that does not fit the others: its line is named."""
+    folder, num = bench.folder, 0
+    weights = [[f"p/{index:02d}.png", str(index + 0.5)] for index in range(36)]
+    for cell in ("", "nan", "inf", "3,14", "30 kg", "NA"):
+        spoilt = [*weights[:20], [weights[20][0], f'"{cell}"'], *weights[21:]]
+        path = write_table(folder / f"number{num}.csv", spoilt, "path,weight")
+        for options in ((), ("--task", "regress"), ("--task", "regress", "--target", "weight")):
+            said = cell or "''"
+            bench.refuses(3, "train", path, *options, *SMALL, "--out", "run", names=[f"{path.name}:22", said])
+            num += 1
+    for cell in ("", "nan", "-1", "2"):
+        spoilt = [*HOT[:9], [HOT[9][0], "0.0", cell, "0.0"], *HOT[10:]]
+        path = write_table(folder / f"flag{num}.csv", spoilt, "path,edema,effusion,mass")
+        bench.refuses(3, "train", path, *SMALL, "--out", "run", names=[f"{path.name}:11", "effusion"])
+        num += 1
+    counts = {}
+    for rule in ("negative", "ignore"):
+        done = bench.works("check", path.with_name(f"flag{num - 2}.csv"), "--blank", rule, "--out", rule, "--json")
+        counts[rule] = json.loads(done.out)["dataset"]["images"]
+    expect(counts == {"negative": 36, "ignore": 35}, f"blanks ruled on leave {counts}")
+    return f"{num} tables with one odd cell refused by line"
+
+
+def readings(bench: Bench) -> str:
+    """What a table means beyond words: one-hot columns, the author's division, an index, names without suffix."""
+    folder = bench.folder
+    hot = write_table(folder / "hot.csv", HOT, "path,a,b,c")
+    found = json.loads(bench.works("check", hot, "--out", "hot", "--json").out)
+    counts = {name: sum(splits.values()) for name, splits in found["dataset"]["classes"].items()}
+    expect(counts == {"a": 12, "b": 12, "c": 12}, f"one-hot columns became {counts}")
+    own = write_table(
+        folder / "own.csv", [[*row, str(at > 26)] for at, row in enumerate(ROWS_OK)], "path,label,is_valid"
+    )
+    found = json.loads(bench.works("check", own, "--out", "own", "--json").out)
+    expect(found["dataset"]["splits"]["val"] == 9, f"is_valid was not used: {found['dataset']['splits']}")
+    lines = [f"{at},{row[0][2:-4]},{'ab'[at % 2]},{at % 5 + 1}" for at, row in enumerate(ROWS_OK)]
+    (folder / "odd.csv").write_text("\n".join([",id,breed,fold", *lines]) + "\n")
+    bench.refuses(3, "check", "odd.csv", "--root", "p", "--out", "no", names=["--target breed"])
+    found = bench.works("train", "odd.csv", "--root", "p", "--target", "breed", *SMALL[:-1], "--out", "run2")
+    for words in ("row numbers", "adding .png", "not used: fold"):
+        expect(words in found.err, f"train does not say {words!r}")
+    bench.refuses(3, "check", "odd.csv", "--root", "p", "--split-column", "fold", "--out", "no", names=["odd.csv:2"])
+    (folder / "pixels.csv").write_text(
+        ",".join(["label", *(f"pixel{at}" for at in range(64))]) + "\n" + "0," * 64 + "0\n"
+    )
+    bench.refuses(3, "check", "pixels.csv", "--out", "no", names=["pixel0", ".npz"])
+    with (folder / "large.csv").open("wb") as file:
+        file.truncate(257 << 20)
+    done = bench.refuses(3, "check", "large.csv", "--out", "no", names=["large.csv", "256"])
+    expect(done.peak_mb < 100, f"a table that is too large took {done.peak_mb:.0f} MB")
+    (folder / "large.csv").unlink()
+    return "one-hot, own division, index, suffix and pixels read or named"
+
+
+ROWS = (
+    Row("B8", "tables: BOM, ;, missing, twice, empty, 010, quotes", tables),
+    Row("B8c", "tables: one cell that does not fit its column", odd_cells),
+    Row("B8r", "tables: one-hot, is_valid, index, no suffix, pixels", readings),
+)

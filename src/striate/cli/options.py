@@ -109,7 +109,12 @@ class Opening:
     per_class: Annotated[
         int | None, typer.Option("--per-class", help="At most this many training images a class.", min=1)
     ] = None
-    classes: Annotated[str | None, typer.Option(help="Only these classes, comma-separated.")] = None
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these classes, with commas between them; repeatable, so for a name with a comma in it."
+        ),
+    ] = None
     top_classes: Annotated[
         int | None, typer.Option("--top-classes", help="Only the k classes with the most images.", min=2)
     ] = None
@@ -119,6 +124,12 @@ class Opening:
     separator: Annotated[str | None, typer.Option(help="Separator of several labels in one cell of a table.")] = None
     channels: Annotated[
         int | None, typer.Option(help="Read images as 1 (grey) or 3 (RGB) channels; by default what they are.")
+    ] = None
+    blank: Annotated[
+        str | None, typer.Option(help="Blank 0/1 cells of a table: negative, or ignore (leave the image out).")
+    ] = None
+    split_column: Annotated[
+        str | None, typer.Option("--split-column", help="The column of a table that says train, val or test.")
     ] = None
     root: Annotated[Path | None, typer.Option(help="Folder of a local copy of a public dataset.")] = None
     split_seed: Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")] = 0
@@ -134,10 +145,12 @@ class Opening:
             "task": task,
             "limit": counts(self.limit),
             "per_class": self.per_class,
-            "classes": [name.strip() for name in self.classes.split(",")] if self.classes else None,
+            "classes": self.classes or None,
             "top_classes": self.top_classes,
             "group": self.group,
             "separator": self.separator,
+            "blank": self.blank,
+            "split_column": self.split_column,
             "root": str(self.root) if self.root else None,
             "seed": self.split_seed,
             "channels": self.channels,

@@ -34,6 +34,7 @@ def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = 
         seen,
         [
             *_left_out_findings(dataset),
+            *_reading_findings(dataset),
             *_file_findings(dataset, seen),
             *leak_findings(dataset, seen),
             *class_findings(dataset),
@@ -61,6 +62,7 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
         *group_findings(dataset),
         *shortcut_findings(dataset, seen),
         *_left_out_findings(dataset),
+        *_reading_findings(dataset),
         *(Finding("layout", "note", (), text) for text in dataset.notes if not text.startswith("left out: ")),
     ]
     return _findings(seen, found, dataset.ids)
@@ -94,6 +96,12 @@ def _left_out_findings(dataset: Dataset) -> Iterator[Finding]:
     """Yield one finding a reason: a warning where a person may miss images, else a note."""
     for one in dataset.left_out:
         yield Finding("left_out", "warning" if one.is_serious else "note", one.names, one.text, one.fix)
+
+
+def _reading_findings(dataset: Dataset) -> Iterator[Finding]:
+    """Yield how the source was read where that could be doubted."""
+    for one in dataset.readings:
+        yield Finding("reading", "warning" if one.is_doubtful else "note", (), one.text, one.fix)
 
 
 def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:

@@ -40,10 +40,12 @@ def open_dataset(
     seed: int = 0,
     group: str | None = None,
     separator: str | None = None,
+    blank: str | None = None,
+    split_column: str | None = None,
     allow_empty: bool = False,
     per_class: int | None = None,
     limit: Mapping[str, int] | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | str | None = None,
     top_classes: int | None = None,
     folds: int | None = None,
     fold: int | None = None,
@@ -63,10 +65,12 @@ def open_dataset(
         seed: of the split and the subsets; they are functions of it and of the ids only.
         group: regular expression on the id; what its first group matches stays on one side of a split.
         separator: several labels an image, separated by this in the label column.
+        blank: what a blank cell of a table means: "negative" (among 0/1), or "ignore" for leaving the image out.
+        split_column: the column of a table that divides the images into train, val and test.
         allow_empty: keep class folders without images in the class list.
         per_class: at most so many images of each class, of the whole tree, or of each split if it comes split.
         limit: at most so many images of a split, for example {"train": 2000}.
-        classes: only these classes.
+        classes: only these classes; text with commas that is no class itself names several.
         top_classes: only the so many largest classes.
         folds: divide into so many folds; `fold` (0 .. folds - 1) is the test split (the val split if the data has
             its own test split).
@@ -80,9 +84,12 @@ def open_dataset(
         Dataset('shapes': 160 images, 5 classes; train 100, val 30, test 30)
     """
     given = {name: value for name, value in locals().items() if name != "where" and value is not None}
-    dataset = in_channels(_find(str(where), root, target, task, separator, allow_empty), channels)
+    cells = {"target": target, "task": task, "separator": separator, "blank": blank, "split_column": split_column}
+    dataset = in_channels(_find(str(where), root, allow_empty, cells), channels)
     dataset = _first_target(dataset, target, task)
     dataset = _grouped(dataset, group)
+    if classes:
+        given["classes"] = classes = subset.chosen_classes(dataset, classes)
     dataset = _narrow(dataset, classes, top_classes, per_class, seed)
     dataset = _in_folds(dataset, folds, fold, split, seed) if folds else _in_splits(dataset, split, seed)
     if limit:
@@ -139,18 +146,22 @@ def name_of(where: str) -> str:
     return folder_name(path_of(where)) if is_path(where) else where.split("?")[0].replace(":", "-")
 
 
-def _find(
-    where: str, root: str | Path | None, target: str | None, task: str | None, separator: str | None, allow_empty: bool
-) -> Dataset:
+def _find(where: str, root: str | Path | None, allow_empty: bool, cells: dict[str, str | None]) -> Dataset:
+    """Return the dataset at a place, as it comes; `cells` are the options of tables."""
+    path = path_of(where)
+    is_table = path.suffix.lower() in {".csv", ".tsv"} and path.is_file()
+    for name in ("blank", "split_column"):
+        if cells[name] is not None and not is_table:
+            option = f"--{name.replace('_', '-')}"
+            raise SettingsError(f"{option} is for tables, and this is none", where=where, fix="leave it out")
     if where.startswith("toy:"):
         return toy.read(where)
-    path = path_of(where)
     base = path_of(root) if root is not None else None
     if path.is_file():
         if path.suffix.lower() == ".npz":
             return arrays.read(path, where)
-        if path.suffix.lower() in {".csv", ".tsv"}:
-            return table.read(path, where, root=base, target=target, task=task, separator=separator)
+        if is_table:
+            return table.read(path, where, root=base, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
     if path.is_dir():
         return _folder(path, where, allow_empty)

@@ -92,6 +92,15 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a source was read where it could be read otherwise; doubtful where a person may have meant the other."""
+
+    text: str
+    is_doubtful: bool = False
+    fix: str = ""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images, targets and splits. The class list is fixed once and travels in every artefact.
 
@@ -99,7 +108,8 @@ class Dataset:
     val and test to sorted indices into `ids`; `groups[i]` names what must stay on one side of a split;
     `options` are the arguments it was opened with, so that a run can open it again; `findings` are the warnings of
     the look before training, as plain documents for the run folder; `left_out` says which files and folders of its
-    folder are not in it, and why; `made_splits` are the splits that the data did not come with.
+    folder are not in it, and why; `readings` say how its source was read where that could be doubted; `made_splits`
+    are the splits that the data did not come with.
     """
 
     name: str
@@ -114,6 +124,7 @@ class Dataset:
     options: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Mapping[str, Any], ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    readings: tuple[Reading, ...] = ()
     made_splits: tuple[str, ...] = ()
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.choose import choose
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
 from .sample import SPLITS, Dataset, Images, Target
@@ -45,8 +45,7 @@ def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
         DataError: a class is unknown, fewer than two are named, or the dataset has no labels.
     """
     label_name, label = _label(dataset, "classes")
-    for name in names:
-        choose("class", name, dict.fromkeys(label.names), DataError)
+    names = chosen_classes(dataset, names)
     kept = [index for index, name in enumerate(label.names) if name in set(names)]
     if len(kept) < 2:
         raise DataError(f"a choice of {plural(len(kept), 'class', 'classes')} leaves nothing to tell apart",
@@ -58,6 +57,37 @@ def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
     target = Target("label", values, tuple(label.names[index] for index in kept))
     note = f"{len(kept)} of {len(label.names)} classes chosen"
     return replace(smaller, targets={**smaller.targets, label_name: target}, notes=(*dataset.notes, note))
+
+
+def chosen_classes(dataset: Dataset, typed: Sequence[str] | str) -> list[str]:
+    """Return the classes that a person chose, each by its name; see `class_names`.
+
+    Raises:
+        SettingsError, DataError: one of them is empty or unknown, or the dataset has no labels.
+    """
+    known = _label(dataset, "classes")[1].names
+    texts = [typed] if isinstance(typed, str) else typed
+    return [name for text in texts for name in class_names(text, known)]
+
+
+def class_names(typed: str, known: Sequence[str]) -> list[str]:
+    """Return the classes that a person typed: one, whatever is in its name, or several with commas between them.
+
+    Raises:
+        SettingsError, DataError: one of them is empty or unknown.
+
+    Example:
+        >>> class_names("cat, dog", ["cat", "dog"]), class_names("red, round", ["red, round", "blue"])
+        (['cat', 'dog'], ['red, round'])
+    """
+    if typed in known:
+        return [typed]
+    if not typed.strip(", "):
+        raise SettingsError("no class is named", where="classes", fix="name two classes or more, or leave it out")
+    names = [name.strip() for name in typed.split(",")]
+    for name in names:
+        choose("class", name, dict.fromkeys(known), DataError)
+    return names
 
 
 def top_classes(dataset: Dataset, count: int) -> Dataset:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-PLAIN = ("target", "task", "group", "separator", "per_class", "top_classes", "root", "folds", "channels")
+PLAIN = ("target", "task", "group", "separator", "blank", "split_column", "per_class", "top_classes", "root", "folds",
+         "channels")  # fmt: skip
 
 
 def option_words(options: Mapping[str, Any]) -> list[str]:
@@ -18,9 +19,20 @@ def option_words(options: Mapping[str, Any]) -> list[str]:
     words = [
         word for name in PLAIN if options.get(name) for word in (f"--{name.replace('_', '-')}", str(options[name]))
     ]
-    if options.get("classes"):
-        words += ["--classes", ",".join(map(str, options["classes"]))]
+    words += _classes([str(name) for name in options.get("classes") or ()])
     if options.get("limit"):
         words += ["--limit", ",".join(f"{split}={count}" for split, count in options["limit"].items())]
     words += ["--split-seed", str(options["seed"])] if options.get("seed") else []
     return words + (["--allow-empty"] if options.get("allow_empty") else [])
+
+
+def _classes(names: list[str]) -> list[str]:
+    """Return the words that name classes: together, or each by itself where a comma or blank would be misread.
+
+    Example:
+        >>> _classes(["cat", "dog"]), _classes(["Pepper,_bell", "dog"])
+        (['--classes', 'cat,dog'], ['--classes', 'Pepper,_bell', '--classes', 'dog'])
+    """
+    if any("," in name or name != name.strip() for name in names):
+        return [word for name in names for word in ("--classes", name)]
+    return ["--classes", ",".join(names)] if names else []

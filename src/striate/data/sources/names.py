@@ -45,7 +45,7 @@ def class_list(names: Iterable[str], where: object) -> tuple[str, ...]:
     """Return the distinct names in natural order.
 
     Raises:
-        DataError: two of them differ only by case, Unicode form or surrounding blanks.
+        DataError: two of them differ only by case, Unicode form, blanks or characters that nobody sees.
 
     Example:
         >>> class_list(["10", "2", "1", "2"], "labels.csv")
@@ -54,12 +54,18 @@ def class_list(names: Iterable[str], where: object) -> tuple[str, ...]:
     ordered = tuple(sorted(set(names), key=natural_key))
     seen: dict[str, str] = {}
     for name in ordered:
-        other = seen.setdefault(unicodedata.normalize("NFKC", name).casefold().strip(), name)
+        other = seen.setdefault(_seen_form(name), name)
         if other != name:
             forms = f"{other!r} and {name!r}" if other.casefold() == name.casefold() else f"{other!a} and {name!a}"
             raise DataError(
-                f"classes {forms} differ only by case, Unicode form or blanks",
+                f"classes {forms} differ only by case, Unicode form, blanks or hidden characters",
                 where=where,
                 fix="give both the same name, or two different ones",
             )
     return ordered
+
+
+def _seen_form(name: str) -> str:
+    """Return what a person takes a name for: without case, hidden characters (category Cf) and doubled blanks."""
+    visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
+    return " ".join(visible.casefold().split())

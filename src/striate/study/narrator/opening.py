@@ -25,8 +25,6 @@ def opening(found: Reading, verb: str) -> list[str]:
 
 
 def _can_be_typed(found: Reading, options: Mapping[str, Any], verb: str) -> bool:
-    if any("," in str(name) or str(name) != str(name).strip() for name in options.get("classes") or ()):
-        return False
     if verb == "check":
         return True
     if tuple(options.get("split") or SHARES) != SHARES or found.variant.get("num_train") is not None:
