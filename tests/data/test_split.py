@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.data.sample import Target
-from striate.data.split import allocate, assign, choose_some, strata
+from striate.data.split import allocate, assign, assign_tags, choose_some, strata
 
 SHARES = (0.7, 0.15, 0.15)
 
@@ -79,3 +79,32 @@ def test_strata_of_other_targets(kind: str) -> None:
     found = strata(Target(kind, values), len(values))
     wanted = {"value": np.arange(100) // 10, "tags": [1, 0, 2, 0], "mask": [0, 0, 0]}[kind]
     assert np.array_equal(found, wanted)
+
+
+def tags_of(num, seed=0):
+    """Tags of falling frequency that come together, the last ones on 8, 3 and 2 images."""
+    rng = np.random.default_rng(seed)
+    tags = np.zeros((num, 6), bool)
+    for column, count in enumerate((num // 2, num // 5, 30, 8, 3, 2)):
+        tags[rng.choice(num, count, replace=False), column] = True
+    return tags
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_tag_is_in_every_split_where_it_has_images_enough(seed):
+    tags, names = tags_of(400), [f"{index}.png" for index in range(400)]
+    part = assign_tags(names, tags, (0.7, 0.15, 0.15), seed)
+    counts = np.stack([tags[part == index].sum(0) for index in range(3)])
+    assert (counts[:, :5] >= 1).all(), counts
+    assert (counts[:2, 5] == 1).all(), "two images: one to learn from, one to choose by"
+    assert np.abs(np.bincount(part) - [280, 60, 60]).max() <= 4
+    assert np.abs(counts[:, :3] - np.outer([0.7, 0.15, 0.15], tags.sum(0)[:3])).max() <= 2
+
+
+def test_the_split_of_tags_depends_on_seed_and_ids_alone():
+    tags, names = tags_of(200), np.array([f"{index}.png" for index in range(200)])
+    order = np.random.default_rng(1).permutation(200)
+    first = dict(zip(names, assign_tags(names, tags, (0.7, 0.15, 0.15), 0), strict=True))
+    second = dict(zip(names[order], assign_tags(names[order], tags[order], (0.7, 0.15, 0.15), 0), strict=True))
+    assert first == second
+    assert first != dict(zip(names, assign_tags(names, tags, (0.7, 0.15, 0.15), 1), strict=True))

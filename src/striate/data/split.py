@@ -93,6 +93,53 @@ def assign(
     return part
 
 
+def assign_tags(
+    ids: Sequence[str], tags: npt.NDArray[np.generic], shares: Sequence[float], seed: int
+) -> npt.NDArray[np.int64]:
+    """Return the part (index into `shares`) of every image (N,) with tags (N, K), each tag divided in the given shares.
+
+    Each part has every tag that has as many images as there are parts; of rarer ones the first parts do. Images go one
+    by one, those of the rarest tag first, to the part that lacks most of it.
+
+    Reference: Sechidis et al. 2011, On the stratification of multi-label data.
+
+    Example:
+        >>> one = np.eye(2, dtype=bool)[[0] * 17 + [1] * 3]
+        >>> part = assign_tags([str(n) for n in range(20)], one, (0.7, 0.15, 0.15), seed=0)
+        >>> sorted(part[17:].tolist())
+        [0, 1, 2]
+    """
+    has, share = np.asarray(tags).astype(bool), np.asarray(shares, dtype=np.float64) / sum(shares)
+    part = np.full(len(ids), -1, dtype=np.int64)
+    room = len(ids) * share
+    lacks = np.stack([_quota(int(num), share) for num in has.sum(0)], 1).astype(np.float64)
+    order = shuffled(ids, seed)
+    own = [np.flatnonzero(row) for row in has]
+    left = has.sum(0)
+    while left.any():
+        rarest = int(np.where(left > 0, left, len(ids) + 1).argmin())
+        for index in order[has[order, rarest] & (part[order] < 0)]:
+            most = np.flatnonzero(lacks[:, rarest] == lacks[:, rarest].max())
+            part[index] = best = most[room[most].argmax()]
+            lacks[best, own[index]] -= 1
+            left[own[index]] -= 1
+            room[best] -= 1
+    for index in order[part[order] < 0]:
+        part[index] = best = int(np.round(room, 9).argmax())
+        room[best] -= 1
+    return part
+
+
+def _quota(num: int, share: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Share `num` images out in these shares, but none for a part only where there are not enough."""
+    found = allocate(np.round(share * 1_000_000).astype(np.int64), num)
+    for poor in range(len(share)):
+        rich = int(found.argmax())
+        if found[poor] == 0 and found[rich] > 1:
+            found[poor], found[rich] = 1, found[rich] - 1
+    return found
+
+
 def _assign_groups(
     order: Indices, stratum: npt.NDArray[np.int64], share: npt.NDArray[np.float64], groups: Sequence[str]
 ) -> npt.NDArray[np.int64]:

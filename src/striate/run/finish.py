@@ -44,12 +44,12 @@ def finish(
     """Write everything a finished run holds, and return its folder.
 
     Raises:
-        DivergedError: no epoch had a validation score.
+        DivergedError: no epoch had a validation loss.
     """
     run, prepared, network = RunDir(folder), training.prepared, training.network
     if not training.best:
         raise DivergedError(
-            "no epoch had a validation score", where=run.path, fix="lower the rate, or check the targets"
+            "the validation loss is no number in any epoch", where=run.path, fix="lower the rate: --set train.lr=..."
         )
     load_state(network, training.best)
     write_tensors(run.weights, state_of(network))
@@ -67,6 +67,11 @@ def finish(
         "skipped": training.num_lost,
         "skipped_steps": training.num_skipped,
     }
+    monitor = prepared.task.monitor
+    if num := sum(row["val"].get(monitor) is None for row in history):
+        note = f"{monitor} is undefined on the validation images in {plural(num, 'epoch')}: the loss chose the best"
+        say(f"warning: {note}")
+        info = {**info, "notes": [*info.get("notes", []), note]}
     if training.num_skipped:
         say(f"warning: {plural(training.num_skipped, 'step')} skipped, since the gradient was not finite")
     run.save_info({**info, "status": "finished", "result": result})

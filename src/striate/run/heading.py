@@ -18,7 +18,7 @@ from striate.train.stop import Stop
 from .features import cut, take
 from .head import solve
 from .prepare import Prepared
-from .training import training_data
+from .training import score_text, training_data
 
 
 class HeadTraining:
@@ -71,7 +71,7 @@ class HeadTraining:
         mark = " best" if row["is_best"] else ""
         self.progress.line(
             f"head with weight decay {row['weight_decay']:g}: train loss {row['train']['loss']:.4f}, "
-            f"val loss {row['val']['loss']:.4f} {monitor} {row['val'][monitor]:.4f}{mark}"
+            f"val loss {row['val']['loss']:.4f} {monitor} {score_text(row['val'][monitor])}{mark}"
         )
 
 

@@ -1,5 +1,6 @@
 """One run while it trains: the pieces `fit` is handed, and the state a checkpoint holds."""
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,11 @@ def training_data(prepared: Prepared, seed: int) -> Prepared:
     noisy = replace(dataset, targets={**dataset.targets, name: target})
     task = task_for(noisy, recipe, name) if recipe.data.balance == "weights" else prepared.task
     return replace(prepared, dataset=noisy, task=task)
+
+
+def score_text(score: float) -> str:
+    """Return a score as an epoch's line shows it."""
+    return "n/a" if math.isnan(score) else f"{score:.4f}"
 
 
 def _machine(device: torch.device) -> dict[str, Any]:
@@ -248,7 +254,7 @@ class Training:
         monitor = self.prepared.task.monitor
         epochs, train, val = self.prepared.num_epochs, row["train"], row["val"]
         shown = ", ".join(
-            f"{name} loss {one['loss']:.4f} {monitor} {one[monitor]:.4f}"
+            f"{name} loss {one['loss']:.4f} {monitor} {score_text(one[monitor])}"
             for name, one in (("train", train), ("val", val))
         )
         mark = " best" if row["is_best"] else ""

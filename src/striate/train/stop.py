@@ -9,7 +9,8 @@ from typing import Any
 class Stop:
     """Keep the best epoch of a score and say when `patience` epochs brought nothing better.
 
-    A score that is not a number is never the best (it shows as n/a). Equal scores are separated by the loss.
+    Where a score is not defined (F1 where no tag is true and none is given) the loss decides, as it does between equal
+    scores; an epoch whose loss is not a number either is never the best.
 
     Args:
         mode: "max" or "min".
@@ -26,13 +27,18 @@ class Stop:
 
     def is_better(self, score: float, loss: float, epoch: int) -> bool:
         """Return whether this epoch is the best so far, and remember it."""
-        if math.isnan(score):
+        if not self._beats(score, loss):
             return False
+        self.best_score, self.best_loss, self.best_epoch = score, loss, epoch
+        return True
+
+    def _beats(self, score: float, loss: float) -> bool:
+        if not self.best_epoch:
+            return not (math.isnan(score) and math.isnan(loss))
         gain = score - self.best_score if self.mode == "max" else self.best_score - score
-        if math.isnan(self.best_score) or gain > 0 or (gain == 0 and loss < self.best_loss):
-            self.best_score, self.best_loss, self.best_epoch = score, loss, epoch
-            return True
-        return False
+        if gain == 0 or math.isnan(gain):
+            return loss < self.best_loss or (math.isnan(self.best_loss) and not math.isnan(loss))
+        return gain > 0
 
     def is_over(self, epoch: int) -> bool:
         """Return whether training should end after this epoch."""
