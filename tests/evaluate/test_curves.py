@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from striate.evaluate.curves import diagnose, generalisation_gap, overfit_epoch
+from striate.evaluate.curves import generalisation_gap, is_overfit, overfit_epoch
 
 
 def curve(
@@ -93,33 +93,16 @@ def test_gap_of_a_score_and_of_an_error() -> None:
     assert generalisation_gap(history, 3, "f1") is None
 
 
-def scored(
-    history: list[dict[str, object]], train: float, val: float, metric: str = "accuracy"
-) -> list[dict[str, object]]:
-    return [{**r, "train": {**r["train"], metric: train}, "val": {**r["val"], metric: val}} for r in history]
-
-
-def test_overfitting_is_named_with_its_numbers() -> None:
-    history = scored(curve(30, 15), 0.99, 0.741)
-    found = diagnose(history, 15)
-    assert found.state == "overfitting"
-    turn = overfit_epoch(history)
-    assert all(text in found.sentence for text in ("99.0%", "74.1%", "at epoch 15", f"rose after epoch {turn}"))
-
-
-def test_underfitting_is_named_while_the_loss_still_falls() -> None:
-    history = [row(e, 2 - 0.1 * e, 2.1 - 0.1 * e, 0.5, 0.49) for e in range(1, 13)]
-    found = diagnose(history, 12)
-    assert found.state == "underfitting" and "still fell" in found.sentence
-
-
-def test_a_good_fit_and_a_missing_score() -> None:
-    assert diagnose(scored(curve(40), 0.9, 0.89), 40).state == "balanced"
-    assert diagnose(curve(40), 40, "f1").state == "unclear"
-
-
-def test_errors_are_judged_by_their_ratio() -> None:
-    history = scored(curve(40), 3.0, 6.0, "mean_error_deg")
-    found = diagnose(history, 40, "mean_error_deg", "min")
-    assert found.state == "overfitting" and "6 degrees on validation" in found.sentence
-    assert diagnose(scored(curve(40), 5.5, 6.0, "mean_error_deg"), 40, "mean_error_deg", "min").state == "balanced"
+@pytest.mark.parametrize(
+    ("train", "val", "is_share", "half_width", "expected"),
+    [
+        (0.99, 0.741, True, 0.0, True),
+        (0.95, 0.91, True, 0.0, False),
+        (0.95, 0.85, True, 0.12, False),  # 20 images: within what they can say
+        (3.0, 6.0, False, 0.0, True),
+        (5.5, 6.0, False, 0.0, False),
+        (float("nan"), 0.9, True, 0.0, False),
+    ],
+)
+def test_overfitting_is_a_wide_gap(train: float, val: float, is_share: bool, half_width: float, expected: bool) -> None:
+    assert is_overfit(train, val, is_share=is_share, half_width=half_width) == expected

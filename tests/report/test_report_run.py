@@ -1,6 +1,7 @@
 """What a run's report says, against the numbers in the folder."""
 
 import csv
+import json
 import math
 import re
 from collections import Counter
@@ -130,6 +131,8 @@ def test_the_most_confused_pair_is_named(label):
     most = max(counts.values())
     said = re.search(r"Most often confused: (\w+) and (\w+) \(", page.get("confusion").text)
     assert counts[frozenset(said.groups())] == most
+    first = page.get("confusion").all("div", "panel")[0].all("b")  # the cell that is open at the start
+    assert {one.text for one in first[:2]} == set(said.groups())
     assert f"{most / sum(counts.values()):.0%} of all {sum(counts.values())} mistakes" in page.get("confusion").text
 
 
@@ -141,12 +144,12 @@ def test_curves_mark_the_best_epoch_and_overfitting(label):
     assert (
         f"Validation accuracy was best at epoch {best} ({100 * value:.1f}%); those weights were kept." in section.text
     )
-    assert "Overfitting sets in after epoch 18" in section.text
+    assert "After epoch 18 validation loss rises while training loss falls." in section.text
     plots = section.all("svg", "plot")
     assert [figure.all("h3")[0].text for figure in section.all("figure")] == ["Loss", "Accuracy"]
     for plot in plots:
         texts = [one.text for one in plot.all("text")]
-        assert {f"best: {best}", "overfitting after 18", "train", "validation"} <= set(texts)
+        assert {f"best: {best}", "loss rises after 18", "train", "validation"} <= set(texts)
     rows = section.all("tbody")[0].all("tr")
     assert len(rows) == 30
     assert rows[best - 1].classes == ["best"]
@@ -154,7 +157,7 @@ def test_curves_mark_the_best_epoch_and_overfitting(label):
 
 def test_no_overfitting_is_said_too(tmp_path):
     page = report(write_run(tmp_path / "run", overfit=None, num_pictures=2).path)
-    assert "No overfitting set in" in page.get("training").text
+    assert "Validation loss did not turn upward." in page.get("training").text
     assert not any("overfitting" in one.text for one in page.get("training").all("text"))
 
 
@@ -288,3 +291,25 @@ def test_pictures_stay_within_their_budget(tmp_path):
 def test_what_was_frozen_is_said(tmp_path, train, says):
     recipe = {**RECIPE, "train": {**RECIPE["train"], **train}}
     assert says in report(write_run(tmp_path / "run", recipe=recipe).path).get("training").text
+
+
+@pytest.mark.parametrize(("augment", "says"), [([], False), (None, True), ([{"kind": "flip"}], True)])
+def test_images_are_called_augmented_only_where_they_were(tmp_path, augment, says):
+    run = write_run(tmp_path / "run", recipe={**RECIPE, "augment": augment}, num_pictures=0)
+    assert ("images are augmented" in report(run.path).get("training").text) == says
+
+
+def test_a_solved_heads_axis_is_weight_decay_not_epochs(tmp_path):
+    run = write_run(tmp_path / "run", overfit=4, num_pictures=0, recipe={**RECIPE, "transfer": {"head": "only"}})
+    rows = [row | {"weight_decay": 10.0 ** (2 - row["epoch"])} for row in run.history()[:6]]
+    info = run.info()
+    run.save_info(info | {"result": info["result"] | {"best_epoch": 3}})
+    (run.path / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    section = report(run.path).get("training")
+    for plot in section.all("svg", "plot"):
+        texts = [one.text for one in plot.all("text")]
+        assert {"weight decay", "best: 0.100", "10.0", "0.100", "0.00100"} <= set(texts)
+        assert not any("epoch" in text or "rises" in text for text in texts)
+        assert "strengths of weight decay" in plot.attributes["aria-label"]
+        assert "epoch" not in plot.attributes["aria-label"]
+    assert "the strengths of weight decay that were tried" in section.text

@@ -366,3 +366,20 @@ def test_remarks_come_surest_first_and_causes_before_symptoms() -> None:
     ]
     remarks = ordered(Remark(state, sure, "", "") for state, sure in reversed(pairs))  # type: ignore[arg-type]
     assert states(remarks) == ["over_fitting", "rate_too_high", "dead_units", "label_noise"]
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "is_done"), [(0.995, 1.0, True), (1.0, None, True), (0.9, 1.0, False), (0.995, 0.97, False)]
+)
+def test_there_is_no_advice_where_nothing_can_be_gained(
+    tmp_path: Path, val: float, test: float | None, is_done: bool
+) -> None:
+    """A run whose loss still falls, with every test image right, was "stopped too early, train for 20 epochs"."""
+    losses = [2 / epoch for epoch in range(1, 21)]
+    tell(tmp_path, train=losses, val=losses, scores=(1.0, val), predictions=table(val))
+    run = RunDir(tmp_path / "run")
+    if test is not None:
+        (run.path / "scores.json").write_text(to_json(run.scores() | {"test": {"accuracy": test, "num_images": 180}}))
+    said = narrate(run)
+    assert (said[0].state == "healthy" and "nothing can be gained" in said[0].evidence) == is_done
+    assert not (is_done and any(one.command for one in said))

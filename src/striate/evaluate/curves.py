@@ -1,11 +1,10 @@
-"""What a training history says: where overfitting began, how wide the gap is, whether the fit is too tight or loose.
+"""What a training history says: where validation loss turned, how wide the gap is.
 
 A history is one document an epoch, as history.jsonl holds it. E epochs.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,17 +14,8 @@ Floats = npt.NDArray[np.float64]
 History = Sequence[Mapping[str, Any]]
 MIN_EPOCHS = 6
 RISE = 0.02  # a smaller rise of validation loss, relative to its least, is no overfitting anybody would notice
-SHARE_METRICS = ("accuracy", "f1", "exact_match", "balanced_accuracy", "macro_f1", "within_10_deg")
 WIDE_GAP = 0.05  # of a share: 5 points
 WIDE_RATIO = 1.25  # of an error: a quarter more on validation than in training
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """How a run fits: "overfitting", "underfitting", "balanced" or "unclear", and a sentence with the numbers."""
-
-    state: str
-    sentence: str
 
 
 def overfit_epoch(history: History) -> int | None:
@@ -71,49 +61,22 @@ def generalisation_gap(history: History, best_epoch: int, metric: str = "accurac
     return train - val if mode == "max" else val - train
 
 
-def diagnose(history: History, best_epoch: int, metric: str = "accuracy", mode: str = "max") -> Diagnosis:
-    """Return whether a run over- or underfits, with the numbers that say so.
+def is_overfit(train: float, val: float, *, is_share: bool, half_width: float = 0.0, times: float = 1.0) -> bool:
+    """Return whether a score is so much better in training than on validation that a run overfits.
 
-    Overfitting: the gap at the best epoch is wide (5 points of a share, a quarter of an error). Underfitting: the gap
-    is not wide, and validation loss was still falling at the end by more than 2 % over the last tenth of the epochs.
+    For a share that is 5 points, or half of the validation score's 95 % interval where that is more; for an error a
+    quarter more on validation. False where one of the two is not known.
+
+    Args:
+        times: so many times the usual limit.
+
+    Example:
+        >>> is_overfit(0.99, 0.74, is_share=True), is_overfit(0.99, 0.9, is_share=True, half_width=0.1)
+        (True, False)
     """
-    gap = generalisation_gap(history, best_epoch, metric, mode)
-    if gap is None:
-        return Diagnosis("unclear", f"There is no {_words(metric)} of both training and validation to compare.")
-    row = next(row for row in history if row["epoch"] == best_epoch)
-    train, val = (row[split][metric] for split in ("train", "val"))
-    pair = f"{_words(metric)} {_number(train, metric)} in training, {_number(val, metric)} on validation"
-    pair += f" at epoch {best_epoch}"
-    turned = overfit_epoch(history)
-    if _is_wide(train, val, metric, mode):
-        end = f", and validation loss rose after epoch {turned}" if turned else ""
-        return Diagnosis("overfitting", f"Overfitting: {pair}{end}.")
-    fall = _late_fall(history)
-    if fall is not None and fall > RISE and turned is None:
-        return Diagnosis(
-            "underfitting",
-            f"Underfitting: {pair}, and validation loss still fell by {100 * fall:.0f}% at the end.",
-        )
-    end = f"; validation loss rose after epoch {turned}" if turned else ""
-    return Diagnosis("balanced", f"Balanced: {pair}{end}.")
-
-
-def _is_wide(train: float, val: float, metric: str, mode: str) -> bool:
-    if metric in SHARE_METRICS:
-        return train - val > WIDE_GAP
-    better, worse = (val, train) if mode == "max" else (train, val)
-    return worse > WIDE_RATIO * better if mode == "min" else worse - better > WIDE_GAP * abs(worse)
-
-
-def _late_fall(history: History) -> float | None:
-    """Relative fall of the smoothed validation loss over the last tenth of the epochs (at least 3)."""
-    losses = [loss for row in history if (loss := _loss(row, "val")) is not None]
-    num_late = max(3, len(losses) // 10)
-    if len(losses) < num_late + 3:
-        return None
-    smooth = _smooth(np.array(losses), 3)
-    before = float(smooth[-1 - num_late])
-    return (before - float(smooth[-1])) / before if before > 0 else None
+    if is_share:
+        return train - val > times * max(WIDE_GAP, half_width)
+    return val > WIDE_RATIO**times * train
 
 
 def _smooth(values: Floats, window: int) -> Floats:
@@ -145,13 +108,3 @@ def _loss(row: Mapping[str, Any], split: str) -> float | None:
 def _score(row: Mapping[str, Any], split: str, metric: str) -> float | None:
     value = (row.get(split) or {}).get(metric)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _words(metric: str) -> str:
-    return metric.replace("_deg", "").replace("_", " ")
-
-
-def _number(value: float, metric: str) -> str:
-    if metric in SHARE_METRICS:
-        return f"{100 * value:.1f}%"
-    return f"{value:.3g}" + (" degrees" if metric.endswith("_deg") else "")

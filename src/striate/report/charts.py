@@ -96,9 +96,20 @@ class Line:
 
 
 def curves(
-    epochs: Sequence[int], lines: Sequence[Line], metric: Metric, name: str, *, best: int | None, overfit: int | None
+    epochs: Sequence[int],
+    lines: Sequence[Line],
+    metric: Metric,
+    name: str,
+    *,
+    best: int | None,
+    overfit: int | None,
+    decays: Sequence[str] = (),
 ) -> Markup | None:
-    """Return the chart of one score over the epochs; None when no value is finite."""
+    """Return the chart of one score over the epochs; None when no value is finite.
+
+    Args:
+        decays: the weight decay of each point, for a head that was solved: what stands across is not epochs then.
+    """
     lines = [line for line in lines if any(math.isfinite(value) for value in line.values)]
     ends = limits([value for line in lines for value in line.values], metric)
     if ends is None:
@@ -121,12 +132,16 @@ def curves(
         mark_above(axes, above(line.name, epochs, line.values, ends[1]), line.colour, level=level)
     rule_axis(axes, "y", metric.tick)
     epoch_axis(axes, epochs)
+    if decays:
+        _decay_axis(axes, epochs, decays)
+    _name_axis(axes, "weight decay" if decays else "epoch")
     _name_lines(axes, epochs, lines)
     if overfit is not None and epochs[0] <= overfit <= epochs[-1]:
         _mark_overfit(axes, overfit)
     if best is not None and best in epochs:
-        _mark_best(axes, best, lines[-1].values[list(epochs).index(best)])
-    return draw(figure, name, _describe(epochs, lines, metric, best, overfit))
+        index = list(epochs).index(best)
+        _mark_best(axes, best, lines[-1].values[index], decays[index] if decays else str(best))
+    return draw(figure, name, _describe(epochs, lines, metric, best, overfit, decays))
 
 
 def beyond(epochs: Sequence[int], lines: Sequence[Line], metric: Metric) -> str:
@@ -151,12 +166,32 @@ def _name_lines(axes: "Axes", epochs: Sequence[int], lines: Sequence[Line]) -> N
         axes.text(1.015, height, line.name, color=line.colour, fontsize=TEXT, va="center", transform=axes.transAxes)
 
 
+def _name_axis(axes: "Axes", text: str) -> None:
+    """Write what stands across at the axis's right end, beside its labels."""
+    axes.annotate(
+        text,
+        (1, 0),
+        xycoords="axes fraction",
+        xytext=(7, -13),
+        textcoords="offset points",
+        color=MUTED,
+        fontsize=SMALL,
+        fontstyle="italic",
+    )
+
+
+def _decay_axis(axes: "Axes", places: Sequence[int], decays: Sequence[str]) -> None:
+    """Label every second point or so with the weight decay it stands for."""
+    step = max(1, math.ceil(len(places) / 5))
+    axes.set_xticks(list(places)[::step], list(decays)[::step])
+
+
 def _mark_overfit(axes: "Axes", epoch: int) -> None:
     axes.axvspan(epoch, axes.get_xlim()[1], color=BAD, alpha=0.09, linewidth=0, zorder=0)
     axes.axvline(epoch, color=BAD, linewidth=1.2, linestyle=(0, (1, 2)))
     is_late = epoch > sum(axes.get_xlim()) * 0.6
     axes.annotate(
-        f"overfitting after {epoch}",
+        f"loss rises after {epoch}",
         (epoch, 1),
         xycoords=("data", "axes fraction"),
         xytext=(0, 6),
@@ -167,14 +202,14 @@ def _mark_overfit(axes: "Axes", epoch: int) -> None:
     )
 
 
-def _mark_best(axes: "Axes", epoch: int, value: float) -> None:
+def _mark_best(axes: "Axes", epoch: int, value: float, text: str) -> None:
     if not math.isfinite(value):
         return
     low, high = axes.get_ylim()
     axes.plot([epoch, epoch], [low, min(value, high)], color=VAL, linewidth=1.2, linestyle=(0, (3, 3)))
     axes.plot([epoch], [value], "o", markersize=8, markerfacecolor=PAPER, markeredgecolor=VAL, markeredgewidth=2.2)
     axes.annotate(
-        f"best: {epoch}",
+        f"best: {text}",
         (epoch, 0),
         xycoords=("data", "axes fraction"),
         xytext=(0, -32),
@@ -187,13 +222,20 @@ def _mark_best(axes: "Axes", epoch: int, value: float) -> None:
 
 
 def _describe(
-    epochs: Sequence[int], lines: Sequence[Line], metric: Metric, best: int | None, overfit: int | None
+    epochs: Sequence[int],
+    lines: Sequence[Line],
+    metric: Metric,
+    best: int | None,
+    overfit: int | None,
+    decays: Sequence[str],
 ) -> str:
     parts = [f"{line.name} from {metric.text(line.values[0])} to {metric.text(line.values[-1])}" for line in lines]
-    text = f"{metric.label} over {len(epochs)} epochs: {'; '.join(parts)}."
+    across = f"{len(epochs)} strengths of weight decay" if decays else f"{len(epochs)} epochs"
+    text = f"{metric.label} over {across}: {'; '.join(parts)}."
     text = " ".join(filter(None, (text, beyond(epochs, lines, metric))))
-    text += f" Best epoch {best}." if best is not None else ""
-    return text + (f" Overfitting after epoch {overfit}." if overfit is not None else "")
+    if best is not None:
+        text += f" Best weight decay {decays[list(epochs).index(best)]}." if decays else f" Best epoch {best}."
+    return text + (f" Validation loss rises after epoch {overfit}." if overfit is not None else "")
 
 
 def splits(

@@ -104,7 +104,7 @@ def build(
         if one.row.truth in index and one.row.prediction in index:
             images[index[one.row.truth], index[one.row.prediction]].append(one)
     is_large = len(names) > MAX_CLASSES
-    wrong = sorted(_wrong_cells(counts), key=lambda cell: -counts[cell[0]][cell[1]])
+    wrong = ranked(counts)
     shown = wrong[:MAX_PAIRS] if is_large else [*wrong, *((k, k) for k in range(len(names)) if counts[k][k])]
     panels = _panels([cell for cell in shown if images[cell]], counts, names, images, album, prefix, max_names)
     anchors = {(panel.truth, panel.prediction): panel.anchor for panel in panels}
@@ -114,10 +114,19 @@ def build(
     return Matrix(list(names), rows, cells, panels, is_large, sum(map(sum, counts)), prefix)
 
 
-def _wrong_cells(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    return [
-        (truth, said) for truth, row in enumerate(counts) for said, count in enumerate(row) if count and truth != said
-    ]
+def ranked(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Return the wrong cells: of the pair of classes most often confused first, in it the more frequent direction.
+
+    Example:
+        >>> ranked([[9, 2, 3], [2, 9, 0], [0, 0, 9]])
+        [(0, 1), (1, 0), (0, 2)]
+    """
+    cells = [(a, b) for a, row in enumerate(counts) for b, count in enumerate(row) if count and a != b]
+    return sorted(cells, key=lambda cell: (-_both(counts, *cell), sorted(cell), -counts[cell[0]][cell[1]], cell))
+
+
+def _both(counts: Sequence[Sequence[int]], a: int, b: int) -> int:
+    return counts[a][b] + counts[b][a]
 
 
 def _cell(

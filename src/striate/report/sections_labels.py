@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from . import charts, pool
-from .confusion import Seen, add, build, most_confident, table, take
+from .confusion import Seen, add, build, most_confident, ranked, table, take
 from .metrics import NA, Metric, count, number
 from .pictures import Album
 from .read import SPLIT_WORDS, Run
@@ -91,18 +91,14 @@ def _from_to(shares: Sequence[float | None]) -> str:
 
 def confusion_sentence(counts: list[list[int]], names: list[str]) -> str:
     """Say which classes are taken for each other most often."""
-    pairs = [
-        (counts[a][b] + counts[b][a], counts[a][b], counts[b][a], a, b) for a in range(len(names)) for b in range(a)
-    ]
-    total = sum(pair[0] for pair in pairs)
-    if not total:
+    cells = ranked(counts)
+    if not cells:
         return "Every image was named right."
-    both, forth, back, a, b = max(pairs)
-    if forth < back:
-        forth, back, a, b = back, forth, b, a
+    (a, b), total = cells[0], sum(counts[a][b] for a, b in cells)
+    forth, back = counts[a][b], counts[b][a]
     ways = f"{names[a]} taken for {names[b]} {_times(forth)}, the other way {_times(back)}"
     text = f"Most often confused: {names[a]} and {names[b]} ({ways})"
-    share = both / total
+    share = (forth + back) / total
     return text + (f", {share:.0%} of all {count(total)} mistakes." if share >= 0.01 else f"; {count(total)} mistakes.")
 
 

@@ -51,11 +51,20 @@ def _why_unknown(run: Run, split: str | None, found: Metric) -> str:
     return f"The {found.label} is not a number: it is not defined here, or the network's outputs are not finite."
 
 
-TRAINED_KEY = (
-    "Dashed: training, measured while the weights still move and images are augmented. Solid: validation. "
-    "Ring: the epoch whose weights were kept."
+SOLVED_KEY = (
+    "Across: the strengths of weight decay that were tried, the strongest first. Dashed: training. Solid: validation. "
+    "Ring: the head that was kept."
 )
-SOLVED_KEY = "One point a strength of weight decay. Dashed: training. Solid: validation. Ring: the head that was kept."
+
+
+def _trained_key(run: Run) -> str:
+    recipe = at(run.info, "recipe", {})  # an augmentation of None is chosen by the number of images
+    is_augmented = bool(recipe.get("augment") or ("augment" in recipe and recipe["augment"] is None))
+    while_ = "while the weights still move" + (" and images are augmented" if is_augmented else "")
+    return (
+        f"Dashed: training, measured {while_}. Solid: validation. Ring: the epoch whose weights were kept. Dotted: "
+        "from there on validation loss rises."
+    )
 
 
 def _what_was_done(run: Run) -> str:
@@ -149,6 +158,7 @@ def training(run: Run) -> dict[str, Any]:
     if not run.history:
         return {"reason": "No epoch was recorded.", "charts": [], "sentences": [], "table": None}
     found = run.metric
+    decays = [_short(row.get("weight_decay")) for row in run.history] if run.is_solved else []
     made: list[tuple[str, Markup | None, str]] = []
     for wanted in dict.fromkeys(("loss", found.key)):
         lines = [
@@ -156,14 +166,15 @@ def training(run: Run) -> dict[str, Any]:
             charts.Line("validation", run.curve("val", wanted), VAL),
         ]
         one = metric(wanted, found.unit)
+        turn = None if run.is_solved else run.overfit_epoch
         chart = charts.curves(
-            run.epochs, lines, one, f"curve{len(made)}", best=run.best_epoch, overfit=run.overfit_epoch
+            run.epochs, lines, one, f"curve{len(made)}", best=run.best_epoch, overfit=turn, decays=decays
         )
         made.append((one.label.capitalize(), chart, charts.beyond(run.epochs, lines, one)))
     return {
         "charts": made,
         "sentences": _solved_sentences(run) if run.is_solved else training_sentences(run),
-        "key": SOLVED_KEY if run.is_solved else TRAINED_KEY,
+        "key": SOLVED_KEY if run.is_solved else _trained_key(run),
         "reason": "",
         "gaps": any(not math.isfinite(value) for key in ("loss", found.key) for value in run.curve("val", key)),
         "table": _epoch_table(run),
@@ -200,9 +211,9 @@ def training_sentences(run: Run) -> list[str]:
             f"Validation {found.label} was best at epoch {best} ({found.text(value)}); those weights were kept."
         )
     if (epoch := run.overfit_epoch) is not None:
-        said.append(f"Overfitting sets in after epoch {epoch}: validation loss rises while training loss falls.")
+        said.append(f"After epoch {epoch} validation loss rises while training loss falls.")
     elif at(run.info, "result.epochs"):
-        said.append("No overfitting set in: validation loss did not turn upward.")
+        said.append("Validation loss did not turn upward.")
     if at(run.info, "result.stopped") == "early":
         said.append(f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while.")
     if skipped := number(at(run.info, "result.skipped")):

@@ -220,7 +220,9 @@ def curves(study: Study) -> dict[str, Any]:
         panels = []
         for index, (name, lines) in enumerate(seeds.items()):
             overfit = number(_summary(study, name).get("overfit_epoch"))
-            says = f"{one.label} of {name} over the epochs, {plural(len(lines.val), 'seed')}."
+            is_solved = any(run.is_solved for run in study.runs[name])
+            across = "the strengths of weight decay" if is_solved else "the epochs"
+            says = f"{one.label} of {name} over {across}, {plural(len(lines.val), 'seed')}."
             chart = charts.multiple(
                 lines,
                 one,
@@ -228,9 +230,11 @@ def curves(study: Study) -> dict[str, Any]:
                 says,
                 ends=ends,
                 num_epochs=longest,
-                overfit=round(overfit) if overfit else None,
+                overfit=round(overfit) if overfit and not is_solved else None,
             )
-            panels.append((name, chart, charts.beyond(lines, one, ends)))
+            note = "Across: strengths of weight decay, the strongest first; a solved head has no epochs."
+            notes = [note if is_solved else "", charts.beyond(lines, one, ends)]
+            panels.append((name, chart, " ".join(filter(None, notes))))
         groups.append((one.label.capitalize(), panels))
     return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from striate.base.errors import ModelError
 from striate.base.rundir import RunDir, StudyDir
-from striate.evaluate.curves import generalisation_gap
+from striate.evaluate.curves import generalisation_gap, is_overfit
 from striate.evaluate.influence import image_values, possible
 from striate.evaluate.interval import (
     Difference,
@@ -26,6 +26,7 @@ from striate.evaluate.interval import (
 from striate.evaluate.table import Predictions, read_predictions
 
 from .rungs import rungs
+from .wording import Wording
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[int, int | None]  # seed, fold
@@ -47,6 +48,7 @@ class Trial:
     epochs: int
     best_epoch: int
     time_s: float
+    is_overfit: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -218,11 +220,12 @@ class _Reader:
             val,
             _score(scores, self.split, metric),
             self._values(run, key),
-            self._gap(scores, history, best, val),
-            result["overfit_epoch"],
+            gap := self._gap(scores, history, best, val),
+            None if _is_solved(run) else result["overfit_epoch"],
             result["epochs"],
             best,
             result["time_s"],
+            self._is_overfit(scores, val, gap),
         )
 
     def _values(self, run: RunDir, key: Key) -> Floats:
@@ -256,6 +259,21 @@ class _Reader:
         if not math.isfinite(train - val):
             return generalisation_gap(history, best, metric, mode)
         return train - val if mode == "max" else val - train
+
+    def _is_overfit(self, scores: Mapping[str, Any], val: float, gap: float | None) -> bool | None:
+        """As the reading of the run alone has it."""
+        if gap is None:
+            return None
+        ends = ((scores.get("val") or {}).get("intervals") or {}).get(self.task["monitor"])
+        train = val + gap if self.task["monitor_mode"] == "max" else val - gap
+        is_share = Wording(self.task["monitor"]).is_share
+        return is_overfit(train, val, is_share=is_share, half_width=(ends[1] - ends[0]) / 2 if ends else 0.0)
+
+
+def _is_solved(run: RunDir) -> bool:
+    """Whether a head was solved: its history's rows are strengths of weight decay, of which none begins overfitting."""
+    recipe = run.info().get("recipe") or {}
+    return (recipe.get("transfer") or {}).get("head") == "only"
 
 
 def _order(table: Predictions) -> list[int]:

@@ -10,9 +10,7 @@ from .facts import Gain, clause, conclude, surely
 from .narrator.symptoms import POOR_SHARE
 from .wording import Wording, counted, is_known, listed
 
-NOTICEABLE_GAP = 0.05  # of a share: 5 points
 NOTICEABLE_SHARE = 0.1  # of the baseline's gap
-NOTICEABLE_RATIO = 0.25  # of an error: a quarter of the reported error
 Row = Mapping[str, Any]
 
 
@@ -103,12 +101,15 @@ class _Tale:
         gap, name, epoch = baseline["gap"]["mean"], baseline["name"], baseline["overfit_epoch"]
         way = "better" if gap > 0 else "worse"
         fit = f"its {self.say.name} is {self.say.amount(gap)} {way} in training than on validation"
-        if not self._is_wide(baseline):
+        num_over, num = self._overfit_runs(name)
+        if 2 * num_over <= num:
             train = (baseline["val"]["mean"] or 0.0) + gap
             if self.say.is_share and train < POOR_SHARE:
                 yield f"{name} underfits: its {self.say.name} is {self.say.value(train)} even in training" + (
                     f" ({self.say.amount(gap)} {way} than on validation), so it has not fitted what it was shown."
                 )
+            elif num_over:
+                yield f"{name} overfits in {num_over} of {plural(num, 'run')}: on average {fit}."
             else:
                 yield f"{name} hardly overfits: {fit}, so there is little for a remedy to remove."
             return
@@ -117,7 +118,8 @@ class _Tale:
             if epoch is None
             else f"its validation loss rose after epoch {epoch:g}"
         )
-        yield f"{name} overfits: {fit}, {turn}."
+        some = f" in {num_over} of {plural(num, 'run')}" if num_over < num else ""
+        yield f"{name} overfits{some}: {fit}, {turn}."
         if baseline is not self.row and is_known(self.row["gap"]["mean"]):
             yield self._removed(baseline)
 
@@ -133,10 +135,10 @@ class _Tale:
             turn = f"validation loss rose after epoch {epoch:g}"
         return f"{change}{', and ' + turn if turn else ''}."
 
-    def _is_wide(self, row: Row) -> bool:
-        gap, score = row["gap"]["mean"], row["val"]["mean"]
-        limit = NOTICEABLE_GAP if self.say.is_share else NOTICEABLE_RATIO * abs(score or 0)
-        return bool(gap > limit)
+    def _overfit_runs(self, name: str) -> tuple[int, int]:
+        """How many of a variant's runs overfit, as each is read by itself, of those for which that is known."""
+        known = [one.is_overfit for one in self.found[name].trials if one.is_overfit is not None]
+        return sum(known), len(known)
 
     def limits(self) -> Iterator[str]:
         missing = [run for entrant in self.found.entrants for run in self._missing(entrant)]

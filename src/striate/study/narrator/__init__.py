@@ -9,7 +9,7 @@ from striate.base.rundir import RunDir
 from .reading import Reading
 from .remark import STATES, Remark, ordered
 from .rules import RULES
-from .symptoms import healthy, symptoms
+from .symptoms import healthy, solved, symptoms
 
 __all__ = ["STATES", "Remark", "narrate"]
 
@@ -26,6 +26,8 @@ def narrate(run: RunDir) -> tuple[Remark, ...]:
     found = Reading.of(run)
     if found.status == "running" or not (found.history or found.status == "diverged"):
         return ()
+    if done := solved(found):
+        return done
     causes = [remark for rule in RULES if (remark := rule(found))]
     remarks = ordered([*causes, *symptoms(found, causes)])
     return remarks or healthy(found)

@@ -121,6 +121,14 @@ class Reading:
         """Return the metric of a split under the kept weights, on images as they are."""
         return number(at(self.scores, f"{split}.{self.metric}"))
 
+    @cached_property
+    def train_score(self) -> float:
+        """The metric on training images as they are; else while training, in the epoch whose weights were kept."""
+        epochs = [at(row, "epoch") for row in self.history]
+        best, scores = at(self.info, "result.best_epoch"), self.curve("train", self.metric)
+        own = self.score("train")
+        return own if math.isfinite(own) or best not in epochs else scores[epochs.index(best)]
+
     @property
     def half_width(self) -> float:
         """Half of the 95 % interval of the validation score."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from striate.evaluate.curves import WIDE_GAP, WIDE_RATIO
+from striate.evaluate.curves import WIDE_GAP, is_overfit
 from striate.run.recipe import MANY
 
 from .experiment import again, as_study, on_weights, other
@@ -15,6 +15,7 @@ POOR_SHARE = 0.85  # of training images right: what the network cannot even fit
 POOR_LOSS = 0.5  # of the loss gone in training, where the score is no share
 FALL = 0.02  # of validation loss over the last tenth of the epochs: what `overfit_epoch` calls noticeable, downward
 LATE = 0.1  # of the epochs, at the end
+ALL_RIGHT, NEARLY_ALL = 0.9995, 0.98  # shares that leave nothing to gain: of the reported images, of validation
 MIN_EPOCHS = 6  # fewer have no last tenth
 STRONG_DROPOUT = 0.5  # what a network of usual width bears
 STRONG_NOISE = 0.3
@@ -36,12 +37,10 @@ def symptoms(found: Reading, causes: Sequence[Remark]) -> Iterator[Remark]:
 
 def overfitting(found: Reading) -> Remark | None:
     """The score on training images is better than on validation, by more than chance and by more than a little."""
-    train, val = found.score("train"), found.score("val")
-    if found.say.is_share:
-        is_wide = train - val > max(WIDE_GAP, found.half_width)
-        is_sure = train - val > 2 * max(WIDE_GAP, found.half_width)
-    else:
-        is_wide, is_sure = val > WIDE_RATIO * train, val > WIDE_RATIO**2 * train
+    train, val, is_share = found.train_score, found.score("val"), found.say.is_share
+    is_wide, is_sure = (
+        is_overfit(train, val, is_share=is_share, half_width=found.half_width, times=times) for times in (1, 2)
+    )
     if not is_wide:
         return None
     evidence = f"{_capital(found.say.name)} is {found.say.value(train)} on training images and {found.say.value(val)} "
@@ -171,6 +170,17 @@ def _loosening(found: Reading) -> tuple[str, str]:
         return "Double the width of the network.", again(found, f"model.width={wider:g}")
     num = 2 * len(found.history)
     return f"Train for {num} epochs.", again(found, f"train.epochs={num}")
+
+
+def solved(found: Reading) -> tuple[Remark, ...]:
+    """Say that nothing can be gained on these images, where next to none is wrong; no advice helps there."""
+    said = found.score("test") if math.isfinite(found.score("test")) else found.score("val")
+    if not found.say.is_share or not (said >= ALL_RIGHT and found.score("val") >= NEARLY_ALL):
+        return ()
+    pairs = [(split, found.score(key)) for key, split in (("test", "test"), ("val", "validation"))]
+    scores = " and ".join(f"{found.say.value(score)} on {split}" for split, score in pairs if math.isfinite(score))
+    evidence = f"{_capital(found.say.name)} is {scores}: nothing can be gained on these images."
+    return (Remark("healthy", "certain", evidence, "Try it on other, harder images.", ""),)
 
 
 def healthy(found: Reading) -> tuple[Remark, ...]:
