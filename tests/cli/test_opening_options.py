@@ -12,7 +12,7 @@ from striate.data import open_dataset
 TYPED = [
     *("--target", "angle", "--task", "regress", "--limit", "train=20,test=5", "--per-class", "4"),
     *("--classes", "round, square", "--top-classes", "2", "--group", "(.)", "--separator", ";"),
-    *("--root", "here", "--split-seed", "3", "--blank", "negative", "--split-column", "part"),
+    *("--root", "here", "--split-seed", "3", "--blank", "negative", "--split-column", "part", "--levels", "0-1023"),
 ]
 MEANT = {
     "target": "angle",
@@ -26,6 +26,7 @@ MEANT = {
     "blank": "negative",
     "split_column": "part",
     "root": "here",
+    "levels": "0-1023",
     "seed": 3,
 }
 UNSAID = MEANT.keys() - {"seed"}

@@ -176,7 +176,7 @@ def test_sixteen_bits_become_eight_as_in_files(tmp_path: Path, order: str) -> No
     Image.fromarray(level[0].astype(np.uint16)).save(tmp_path / "grey.png")
     assert np.array_equal(grey[0], decode(tmp_path / "grey.png", channels=1))
     colour = RNG.integers(0, 65536, (2, 8, 8, 3)).astype(order)
-    assert np.array_equal(to_uint8(colour, ""), colour.astype(np.int64) // 256)
+    assert np.array_equal(to_uint8(colour, ""), np.rint(colour.astype(np.int64) / 257))
     path = npz(tmp_path / "deep.npz", images=RNG.integers(0, 65536, (20, 6, 6)).astype(order), labels=np.arange(20) % 2)
     assert open_dataset(path).images.array.max() > 200
     with pytest.raises(DataError, match="none above 255"):  # they would all be black

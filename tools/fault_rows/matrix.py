@@ -8,6 +8,7 @@ GROUPS = (
     "images_broken",
     "images_odd",
     "images_damaged",
+    "images_deep",
     "folders_odd",
     "images_real",
     "labels_folders",

@@ -132,6 +132,10 @@ class Opening:
         str | None, typer.Option("--split-column", help="The column of a table that says train, val or test.")
     ] = None
     root: Annotated[Path | None, typer.Option(help="Folder of a local copy of a public dataset.")] = None
+    levels: Annotated[
+        str | None,
+        typer.Option(metavar="auto|full|LOW-HIGH", help="Of images with 16 bits, the levels from black to white."),
+    ] = None
     split_seed: Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")] = 0
 
     def words(self, target: str | None, task: str | None, allow_empty: bool = False) -> dict[str, Any]:
@@ -152,6 +156,7 @@ class Opening:
             "blank": self.blank,
             "split_column": self.split_column,
             "root": str(self.root) if self.root else None,
+            "levels": self.levels,
             "seed": self.split_seed,
             "channels": self.channels,
             "allow_empty": allow_empty,

@@ -11,6 +11,7 @@ from striate.base.text import plural, shown
 from .check_duplicates import STRICT, Alike, exact_groups, join, look_alikes
 from .check_labels import class_findings, group_findings, shortcut_findings
 from .check_leaks import leak_findings
+from .check_levels import level_findings
 from .check_scan import Scan, scan
 from .decode import Probe, expected_format
 from .finding import SEVERITIES, Finding, Findings, listed
@@ -19,7 +20,7 @@ from .subset import take
 
 MAX_TURNED = 30_000  # beyond, turned and cropped copies are looked for on request only: the time grows with N x N
 TINY_PX, LONG = 16, 5.0
-ABOUT_PIXELS = ("damaged",)  # kinds of findings that say that scores are of other pixels than the images'
+ABOUT_PIXELS = ("damaged", "few_levels", "beyond_levels")  # findings that matter to the scores of any network
 
 
 def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = False) -> Findings:
@@ -114,6 +115,7 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
             level = "note" if is_asked_for else severity
             yield Finding(kind, level, tuple(odd), f"{plural(len(odd), 'picture')} {text}: {listed(odd)}")
     yield from _complaints(dataset, seen)
+    yield from level_findings(dataset, seen)
     flat = [dataset.ids[index] for index, _ in usable if seen.is_decoded[index] and _is_constant(seen, index)]
     if flat:
         text = f"{plural(len(flat), 'picture')} of one colour only: {listed(flat)}"
@@ -135,7 +137,8 @@ def _complaints(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
 
 def _is_constant(seen: Scan, index: int) -> bool:
     contrast, border = seen.statistics[index, 7], seen.statistics[index, 11]
-    return bool(contrast == 0 and border == 0)
+    used = seen.probes[index].used  # of 16 bits some levels may fall together
+    return bool(contrast == 0 and border == 0 and (used is None or used[0] == used[1]))
 
 
 def _has_wrong_name(name: str, probe: Probe, channels: int) -> bool:
@@ -146,7 +149,7 @@ _Test = Callable[[str, Probe, int], bool]
 _ODD: tuple[tuple[str, str, str, _Test], ...] = (
     ("wrong_extension", "note", "of another format than their name says", _has_wrong_name),
     ("frames", "warning", "with several frames or pages: the first is used", lambda _, p, c: p.frames > 1),
-    ("sixteen_bit", "note", "with 16 bits: scaled to 8", lambda _, p, c: p.mode.startswith("I;16")),
+    ("sixteen_bit", "note", "with 16 bits: scaled to 8", lambda _, p, c: p.used is not None),
     (
         "colour_in_grey",
         "warning",

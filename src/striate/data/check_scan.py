@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +25,11 @@ from striate.base.seeds import rng_for
 from . import decode
 from .cache import cache_dir
 from .decode import Probe
+from .levels import FULL
 from .sample import Dataset, ImageU8
 from .sources.images import FileImages
 
-VERSION = 3  # part of the cache key: raise it when a number below changes its meaning
+VERSION = 4  # part of the cache key: raise it when a number below changes its meaning
 THUMB_PX = 32
 SHORT_SIDE_PX = 64  # a JPEG is decoded no larger than this needs: the whole stream is read all the same
 MAX_DECODED, MAX_TIME_S = 50_000, 60.0
@@ -138,9 +140,12 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
         except DataError as problem:
             found.probes[index] = Probe(problem=problem.what)
             return
-        probe, pixels = decode.examine(data, name=path.name, channels=dataset.channels, short_side_px=SHORT_SIDE_PX)
+        levels = images.levels if isinstance(images, FileImages) else FULL
+        probe, pixels = decode.examine(
+            data, name=path.name, channels=dataset.channels, short_side_px=SHORT_SIDE_PX, levels=levels
+        )
         found.probes[index] = probe
-        content, num_bytes = _digest(data, pixels, probe.size_hw), len(data)
+        content, num_bytes = _digest(data, None if probe.used else pixels, probe.size_hw), len(data)
     found.digests[index] = np.frombuffer(content, dtype=np.uint8)
     if pixels is not None:
         found.thumbs[index], found.statistics[index] = _summary(pixels, found.probes[index].size_hw, num_bytes)
@@ -150,7 +155,8 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
 def _digest(data: bytes, pixels: ImageU8 | None, size_hw: tuple[int, int]) -> bytes:
     """Return a digest of a picture's pixels: equal for a PNG and a BMP of one picture.
 
-    Of the file's content where the pixels are not known, or only in part: a large JPEG is decoded at reduced size.
+    Of the file's content where the pixels are not known, or only in part: a large JPEG is decoded at reduced size,
+    and of 16 bits 8 are left, in which different pictures may be one.
     """
     if pixels is None or sorted(pixels.shape[:2]) != sorted(size_hw):
         return hashlib.blake2b(data, digest_size=16).digest()
@@ -219,11 +225,17 @@ class _Cache:
             write_bytes(self._path, buffer.getvalue())
 
 
+def _probe(values: Sequence[Any]) -> Probe:
+    """A probe from JSON, which has lists for tuples."""
+    plain: list[Any] = [tuple(value) if isinstance(value, list) else value for value in values]
+    return Probe(*plain)
+
+
 def _load(path: Path) -> tuple[list[str], list[str], Scan]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             rows = json.loads(archive["texts"].tobytes())
-            probes = [Probe(kind, mode, (size[0], size[1]), *rest) for _, _, kind, mode, size, *rest in rows]
+            probes = [_probe(row[2:]) for row in rows]
             found = Scan(probes, archive["digests"], archive["thumbs"], archive["statistics"], archive["is_decoded"])
         return [row[0] for row in rows], [row[1] for row in rows], found
     except Exception:  # missing or damaged: it can be made again

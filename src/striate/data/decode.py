@@ -17,24 +17,27 @@ from PIL import (
     Image,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
 from striate.base.errors import DataError
 
 from .checksums import broken
+from .decode_deep import TiffFile, deep
 from .decode_jpeg import flawless, listen, missing_rows
-from .format import expected_format, sniff
+from .decode_netpbm import Netpbm, open_netpbm, samples
+from .format import Unusable, expected_format, sniff
 from .jpeg_stream import silent_damage
+from .levels import FULL, Levels
+from .raster import on_white
 from .sample import ImageU8
+from .upright import orientation, upright
 
-VERSION = 2  # part of every cache key: raise it when a decoded pixel changes
+VERSION = 3  # part of every cache key: raise it when a decoded pixel changes
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 1 << 30
 STRIP_PIXELS = 1 << 22
 FIX_DOUBTFUL = "look at it, and replace or remove it if it is damaged"
-ORIENTATION_TAG = 0x0112
 
 # Plugin classes are called directly: `Image.open` would try every parser it has, and warn of large pictures
 # through a global limit. JpegImageFile reads the first picture of a stereo (MPO) file.
@@ -44,7 +47,8 @@ _READERS: dict[str, Any] = {
     "WebP": WebPImagePlugin.WebPImageFile,
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
+    "TIFF": TiffFile,
+    "netpbm": open_netpbm,
 }
 _GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 _COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
@@ -54,7 +58,8 @@ _COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 class Probe:
     """What one full decode said of a file; `problem` is empty when it can be used.
 
-    `complaint` is what the decoder says of pixels that it read all the same: they may be damaged.
+    `complaint` is what the decoder says of pixels that it read all the same: they may be damaged. `used` are the
+    lowest and the highest level of an image with 16 bits.
     """
 
     format: str = ""
@@ -64,6 +69,7 @@ class Probe:
     orientation: int = 1
     problem: str = ""
     complaint: str = ""
+    used: Levels | None = None
 
     @property
     def channels(self) -> int:
@@ -71,30 +77,37 @@ class Probe:
         return 1 if self.mode in _GREY_MODES else 3
 
 
-class _Unusable(Exception):
-    """Why a file cannot be used, in words."""
-
-
 def decode(
-    path: Path, *, channels: int | None = None, short_side_px: int | None = None, max_pixels: int = MAX_PIXELS
+    path: Path,
+    *,
+    channels: int | None = None,
+    short_side_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    levels: Levels = FULL,
 ) -> ImageU8:
     """Return the picture in a file as (H, W, C) uint8, upright by its EXIF orientation.
 
-    JPEG, PNG, WebP, GIF, BMP and TIFF, recognised by content; first frame or page. Transparent pixels lie on white;
-    palettes, CMYK and YCbCr become RGB; 1-bit becomes 0 and 255; 16-bit grey is divided by 257; 16-bit colour keeps
-    its high byte. 32-bit integer and floating-point pictures have no fixed range and are refused.
+    JPEG, PNG, WebP, GIF, BMP, TIFF and PBM, PGM, PPM, recognised by content; first frame or page. Transparent pixels
+    lie on white at every depth; palettes, CMYK and YCbCr become RGB; 1-bit becomes 0 and 255; 16 bits are scaled to 8
+    and rounded. 32-bit integer and floating-point pictures have no fixed range and are refused.
 
     Args:
         channels: 1 (grey, ITU-R 601), 3 (RGB), or None for what the file has.
         short_side_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 size as long as its shorter side stays this long.
         max_pixels: larger pictures are refused before any of their pixels is decoded.
+        levels: of 16 bits, those that become 0 and 255; by default the whole range.
 
     Raises:
         DataError: the file is unreadable, damaged or of a format that is not read; the message names it.
     """
-    return decode_bytes(
-        read_bytes(path), name=str(path), channels=channels, short_side_px=short_side_px, max_pixels=max_pixels
-    )
+    return decode_heard(
+        read_bytes(path),
+        name=str(path),
+        channels=channels,
+        short_side_px=short_side_px,
+        max_pixels=max_pixels,
+        levels=levels,
+    )[0]
 
 
 def decode_bytes(
@@ -104,9 +117,12 @@ def decode_bytes(
     channels: int | None = None,
     short_side_px: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    levels: Levels = FULL,
 ) -> ImageU8:
     """Return the picture in `data` like `decode`; `name` is for the message, its extension for the format rule."""
-    return decode_heard(data, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels)[0]
+    return decode_heard(
+        data, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels, levels=levels
+    )[0]
 
 
 def decode_heard(
@@ -116,15 +132,23 @@ def decode_heard(
     channels: int | None = None,
     short_side_px: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    levels: Levels = FULL,
 ) -> tuple[ImageU8, str]:
     """Return the picture in `data` like `decode_bytes`, and what speaks for damage ("" for nothing)."""
     try:
-        pixels = flawless(data, channels, short_side_px, max_pixels)
-        if pixels is not None:
-            return pixels, silent_damage(data)
-        return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px)
-    except _Unusable as problem:
+        return _heard(data, name, channels, short_side_px, max_pixels, levels)[:2]
+    except Unusable as problem:
         raise DataError(str(problem), where=name, fix="replace or remove this file") from problem
+
+
+def _heard(
+    data: bytes, name: str, channels: int | None, short_side_px: int | None, max_pixels: int, levels: Levels
+) -> tuple[ImageU8, str, Levels | None]:
+    """The pixels, what speaks for damage, and which levels of 16 bits are used."""
+    pixels = flawless(data, channels, short_side_px, max_pixels)
+    if pixels is not None:
+        return pixels, silent_damage(data), None
+    return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px, levels)
 
 
 def examine(
@@ -134,6 +158,7 @@ def examine(
     channels: int | None = None,
     short_side_px: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    levels: Levels = FULL,
 ) -> tuple[Probe, ImageU8 | None]:
     """Return what a full decode says of a file's content, and the picture (None when it cannot be used).
 
@@ -143,12 +168,10 @@ def examine(
     probe = Probe()
     try:
         probe = _describe(_open(io.BytesIO(data), name, max_pixels))
-        pixels, complaint = decode_heard(
-            data, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels
-        )
-        return replace(probe, complaint=complaint), pixels
-    except (_Unusable, DataError) as problem:
-        return replace(probe, problem=getattr(problem, "what", str(problem))), None
+        pixels, complaint, used = _heard(data, name, channels, short_side_px, max_pixels, levels)
+        return replace(probe, complaint=complaint, used=used), pixels
+    except Unusable as problem:
+        return replace(probe, problem=str(problem)), None
 
 
 def header(path: Path) -> Probe:
@@ -159,7 +182,7 @@ def header(path: Path) -> Probe:
             return _describe(_open(file, path.name, MAX_PIXELS))
     except OSError as problem:
         return Probe(problem=f"file cannot be read ({problem.strerror or problem})")
-    except (_Unusable, DataError) as problem:
+    except (Unusable, DataError) as problem:
         return Probe(problem=getattr(problem, "what", str(problem)))
 
 
@@ -185,44 +208,44 @@ def _check_regular(path: Path) -> None:
         raise DataError("file is larger than 1 GiB", where=path, fix="replace or remove this file")
 
 
-def _open_whole(data: bytes, name: str, max_pixels: int) -> Image.Image:
+def _open_whole(data: bytes, name: str, max_pixels: int) -> Any:
     opened = _open(io.BytesIO(data), name, max_pixels)
     problem = broken(_format_name(opened), opened, data)
     if problem:
-        raise _Unusable(problem)
+        raise Unusable(problem)
     return opened
 
 
-def _open(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
+def _open(file: BinaryIO, name: str, max_pixels: int) -> Any:
     _quieten()
     head = file.read(512)
     file.seek(0)
     found = sniff(head)
     _check_format(head, found, Path(name).suffix)
     try:
-        opened: Image.Image = _READERS[found](file)
+        opened = _READERS[found](file)
     except Exception as problem:  # Pillow's parsers raise whatever a hostile header leads them to
-        raise _Unusable(f"not a readable {found} file ({_reason(problem)})") from problem
+        raise Unusable(f"not a readable {found} file ({_reason(problem)})") from problem
     num_pixels = opened.width * opened.height
     if num_pixels > max_pixels:
         size = f"{opened.width:,} x {opened.height:,} pixels"
-        raise _Unusable(f"picture is too large: {size}, at most {max_pixels:,} pixels are read")
+        raise Unusable(f"picture is too large: {size}, at most {max_pixels:,} pixels are read")
     return opened
 
 
 def _check_format(head: bytes, found: str, suffix: str) -> None:
     if not head:
-        raise _Unusable("file is empty")
+        raise Unusable("file is empty")
     if found not in _READERS:
         if re.match(r"an? |XML|JSON", found):
-            raise _Unusable(f"not an image but {found}")
-        raise _Unusable(f"format not allowed: {found}" if found else "not an image: its content is of no known format")
-    # TIFF is a family of containers with many codecs: it is read only where the name asks for it
-    if found == "TIFF" and suffix and expected_format(f"x{suffix}") != "TIFF":
-        raise _Unusable(f"format not allowed: TIFF behind {suffix}")
+            raise Unusable(f"not an image but {found}")
+        raise Unusable(f"format not allowed: {found}" if found else "not an image: its content is of no known format")
+    # TIFF is a family of containers with many codecs, and a text may begin like netpbm
+    if found in {"TIFF", "netpbm"} and suffix and expected_format(f"x{suffix}") != found:
+        raise Unusable(f"format not allowed: {found} behind {suffix}")
 
 
-def _describe(opened: Image.Image) -> Probe:
+def _describe(opened: Any) -> Probe:
     try:
         frames = int(getattr(opened, "n_frames", 1))
     except Exception:  # a damaged later frame says nothing of the first, the one that is used
@@ -232,33 +255,42 @@ def _describe(opened: Image.Image) -> Probe:
         mode=opened.mode,
         size_hw=(opened.height, opened.width),
         frames=frames,
-        orientation=_orientation(opened),
+        orientation=orientation(opened),
     )
 
 
-def _pixels(opened: Image.Image, data: bytes, channels: int | None, short_side_px: int | None) -> tuple[ImageU8, str]:
+def _pixels(
+    opened: Any, data: bytes, channels: int | None, short_side_px: int | None, levels: Levels
+) -> tuple[ImageU8, str, Levels | None]:
+    """The upright pixels, the complaint about them, and which levels of 16 bits are used."""
     if opened.mode not in _GREY_MODES | _COLOUR_MODES:
         kind = {"I": "32-bit integer", "F": "floating-point"}.get(opened.mode, f"{opened.mode}-mode")
-        raise _Unusable(f"{kind} pictures have no fixed range: save it with 8 or 16 bits")
+        raise Unusable(f"{kind} pictures have no fixed range: save it with 8 or 16 bits")
     wanted = channels or (1 if opened.mode in _GREY_MODES else 3)
     stored, complaint = _listened(opened, data, short_side_px)
     try:
-        pixels = _convert(_loaded(opened, short_side_px) if stored is None else stored, wanted)
+        raster = samples(opened, data) if isinstance(opened, Netpbm) else deep(opened, data, levels)
+        if raster is not None:
+            pixels, used = raster.eight(wanted, levels), raster.used
+        else:
+            pixels, used = _convert(_loaded(opened, short_side_px) if stored is None else stored, wanted), None
         # a TIFF is turned by Pillow as it loads, and its tag is gone by then
-        upright = _UPRIGHT.get(_orientation(opened), lambda same: same)(pixels)
+        turned = upright(pixels, orientation(opened))
+    except Unusable:
+        raise
     except Exception as problem:
-        raise _Unusable(f"damaged: {_reason(problem)}") from problem
-    return np.ascontiguousarray(upright), complaint
+        raise Unusable(f"damaged: {_reason(problem)}") from problem
+    return np.ascontiguousarray(turned), complaint, used
 
 
-def _listened(opened: Image.Image, data: bytes, short_side_px: int | None) -> tuple[Image.Image | None, str]:
+def _listened(opened: Any, data: bytes, short_side_px: int | None) -> tuple[Image.Image | None, str]:
     """The picture of a JPEG as simplejpeg reads it, None where Pillow must, and the complaint about its pixels."""
     if opened.format != "JPEG":
         return None, ""
     pixels, complaint = listen(data, short_side_px)
     lost = missing_rows(data, complaint) if complaint else ""
     if lost:
-        raise _Unusable(f"damaged: {lost} ({complaint})")
+        raise Unusable(f"damaged: {lost} ({complaint})")
     if pixels is None:
         return None, complaint or silent_damage(data)
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), silent_damage(data)
@@ -268,15 +300,15 @@ def _loaded(opened: Image.Image, short_side_px: int | None) -> Image.Image:
     if short_side_px:
         opened.draft("", (short_side_px, short_side_px))
     opened.load()  # never verify(): it accepts half a JPEG
+    if opened.format == "BMP" and opened.mode == "RGBA" and opened.getchannel("A").getextrema() == (0, 0):
+        return opened.convert("RGB")  # its fourth byte means nothing
     return opened
 
 
 def _convert(image: Image.Image, channels: int) -> ImageU8:
-    if image.mode.startswith("I;16"):
-        grey = ((np.asarray(image).astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-        return np.repeat(grey[..., None], channels, axis=2)
     if image.has_transparency_data:
-        image = Image.fromarray(_on_white(np.asarray(image.convert("RGBA"))))
+        rgba = np.asarray(image.convert("RGBA"))
+        image = Image.fromarray(on_white(rgba[..., :3], rgba[..., 3]))
     mode = "L" if channels == 1 else "RGB"
     pixels = _array(image if image.mode == mode else image.convert(mode))
     return pixels[..., None] if channels == 1 else pixels
@@ -294,31 +326,7 @@ def _array(image: Image.Image) -> ImageU8:
     return pixels
 
 
-def _on_white(rgba: ImageU8) -> ImageU8:
-    alpha = rgba[..., 3:].astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-_UPRIGHT = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.transpose(1, 0, 2),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda pixels: np.rot90(pixels, 1),
-}
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF is common and says nothing of the pixels
-        return 1
-    return value if isinstance(value, int) and value in _UPRIGHT else 1
-
-
-def _format_name(image: Image.Image) -> str:
+def _format_name(image: Any) -> str:
     return {"WEBP": "WebP"}.get(image.format or "", image.format or "")
 
 

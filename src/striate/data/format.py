@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
+              ".ppm", ".pgm", ".pbm", ".pnm")  # fmt: skip
 _MAGIC = (
     ("JPEG", rb"\xff\xd8\xff"),
     ("PNG", rb"\x89PNG\r\n\x1a\n"),
@@ -19,7 +20,8 @@ _MAGIC = (
     ("JPEG 2000", rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51"),
     ("JPEG XL", rb"\xff\x0a|\x00\x00\x00\x0cJXL "),
     ("icon", rb"\x00\x00[\x01\x02]\x00[\x01-\xff]\x00"),
-    ("netpbm", rb"P[1-7][\s]"),
+    ("netpbm", rb"P[1-6][\s#]"),
+    ("PAM", rb"P7\s"),
     ("DICOM", rb".{128}DICM"),
     ("OpenEXR", rb"v/1\x01"),
     ("HDF5", rb"\x89HDF"),
@@ -36,11 +38,16 @@ _FORMATS = tuple((name, re.compile(magic, re.DOTALL | re.IGNORECASE)) for name, 
 _EXTENSION_FORMAT = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
     **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "netpbm"),
     ".png": "PNG",
     ".webp": "WebP",
     ".gif": "GIF",
     ".bmp": "BMP",
 }
+
+
+class Unusable(Exception):
+    """Why a file cannot be used, in words."""
 
 
 def sniff(data: bytes) -> str:

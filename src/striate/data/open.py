@@ -15,8 +15,10 @@ from striate.base.text import plural
 
 from . import subset
 from .channels import in_channels
+from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
+from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .split import Indices, assign, assign_tags, strata
 
@@ -50,6 +52,7 @@ def open_dataset(
     folds: int | None = None,
     fold: int | None = None,
     channels: int | None = None,
+    levels: str | None = None,
 ) -> Dataset:
     """Open the dataset at `where` and split it. No picture is decoded.
 
@@ -75,6 +78,8 @@ def open_dataset(
         folds: divide into so many folds; `fold` (0 .. folds - 1) is the test split (the val split if the data has
             its own test split).
         channels: read images as 1 (grey) or 3 (RGB); by default grey where all of a sample are, else RGB.
+        levels: of images with 16 bits, those that become black and white: "full" (0-65535), "LOW-HIGH", or "auto",
+            the range that the training images use; every file is decoded for it.
 
     Raises:
         DataError: nothing readable is there, or the data contradicts itself; the message names the file and the fix.
@@ -84,8 +89,9 @@ def open_dataset(
         Dataset('shapes': 160 images, 5 classes; train 100, val 30, test 30)
     """
     given = {name: value for name, value in locals().items() if name != "where" and value is not None}
+    wanted = parse_levels(levels) if levels else FULL
     cells = {"target": target, "task": task, "separator": separator, "blank": blank, "split_column": split_column}
-    dataset = in_channels(_find(str(where), root, allow_empty, cells), channels)
+    dataset = in_channels(_find(str(where), root, allow_empty, cells, wanted), channels)
     dataset = _first_target(dataset, target, task)
     dataset = _grouped(dataset, group)
     if classes:
@@ -94,6 +100,9 @@ def open_dataset(
     dataset = _in_folds(dataset, folds, fold, split, seed) if folds else _in_splits(dataset, split, seed)
     if limit:
         dataset = subset.limit_splits(dataset, limit, seed)
+    if levels:
+        dataset = _levelled(dataset, wanted)
+        given["levels"] = levels_of(dataset)
     return replace(_checked(dataset), options=given | ({"root": str(root)} if root else {}))
 
 
@@ -146,8 +155,10 @@ def name_of(where: str) -> str:
     return folder_name(path_of(where)) if is_path(where) else where.split("?")[0].replace(":", "-")
 
 
-def _find(where: str, root: str | Path | None, allow_empty: bool, cells: dict[str, str | None]) -> Dataset:
-    """Return the dataset at a place, as it comes; `cells` are the options of tables."""
+def _find(
+    where: str, root: str | Path | None, allow_empty: bool, cells: dict[str, str | None], levels: Levels | None
+) -> Dataset:
+    """Return the dataset at a place, as it comes; `cells` are the options of tables, `levels` of arrays."""
     path = path_of(where)
     is_table = path.suffix.lower() in {".csv", ".tsv"} and path.is_file()
     for name in ("blank", "split_column"):
@@ -159,7 +170,7 @@ def _find(where: str, root: str | Path | None, allow_empty: bool, cells: dict[st
     base = path_of(root) if root is not None else None
     if path.is_file():
         if path.suffix.lower() == ".npz":
-            return arrays.read(path, where)
+            return arrays.read(path, where, levels)
         if is_table:
             return table.read(path, where, root=base, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
@@ -177,6 +188,31 @@ def _folder(path: Path, where: str, allow_empty: bool) -> Dataset:
         if source.matches(path):
             return source.read(path, where)
     return folder.read(path, where, allow_empty=allow_empty)
+
+
+def levels_of(dataset: Dataset) -> str:
+    """Return the levels of 16 bits that become black and white, as a person types them."""
+    images = dataset.images
+    return words(images.levels) if isinstance(images, FileImages | ArrayImages) else words(FULL)
+
+
+def _levelled(dataset: Dataset, levels: Levels | None) -> Dataset:
+    """Return the dataset with its files read by these levels; None measures what the training files use."""
+    images = dataset.images
+    if isinstance(images, FileImages):
+        images = replace(images, levels=levels or _measured(dataset))
+    said = f"16 bits: levels {levels_of(replace(dataset, images=images))} become black to white"
+    return replace(dataset, images=images, notes=(*dataset.notes, said))
+
+
+def _measured(dataset: Dataset) -> Levels:
+    from .check_scan import scan
+
+    probes = scan(dataset, full=True).probes
+    train = dataset.splits.get("train", range(len(dataset)))
+    used = [found for index in train if (found := probes[int(index)].used) is not None]
+    low, high = (min(low for low, _ in used), max(high for _, high in used)) if used else FULL
+    return (low, high) if low < high else FULL
 
 
 def _first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:

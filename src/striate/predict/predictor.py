@@ -22,6 +22,7 @@ from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.decode import FIX_DOUBTFUL, decode_heard, read_bytes
 from striate.data.geometry import Geometry
+from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
@@ -65,7 +66,7 @@ class Predictor:
     """A trained network with its preparation of pictures, its task and its class names.
 
     Outputs are divided by `temperature` before they become probabilities; a run that `striate evaluate --calibrate`
-    has seen brings its own, others have 1.
+    has seen brings its own, others have 1. `levels` are those of 16 bits that become 0 and 255, as in training.
 
     Example:
         >>> predictor = Predictor.load(run)                     # doctest: +SKIP
@@ -81,9 +82,10 @@ class Predictor:
         mean: Sequence[float],
         std: Sequence[float],
         temperature: float = 1.0,
+        levels: Levels = FULL,
     ) -> None:
         self.network = place(network.eval(), "cpu")
-        self.task, self.geometry, self.temperature = task, geometry, temperature
+        self.task, self.geometry, self.temperature, self.levels = task, geometry, temperature, levels
         self.normal = Normal.of(mean, std, geometry.size_px)
 
     @classmethod
@@ -117,7 +119,8 @@ class Predictor:
                 Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=size_hw
             )
         load_weights(network, run)
-        return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run))
+        levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
+        return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run), levels)
 
     def __call__(
         self,
@@ -167,7 +170,11 @@ class Predictor:
             return picture
         path = Path(picture)
         pixels, complaint = decode_heard(
-            read_bytes(path), name=str(path), channels=self.geometry.channels, short_side_px=self.short_side_px
+            read_bytes(path),
+            name=str(path),
+            channels=self.geometry.channels,
+            short_side_px=self.short_side_px,
+            levels=self.levels,
         )
         if complaint and doubtful is not None:
             doubtful.append(DataError(f"may be damaged: {complaint}", where=path, fix=FIX_DOUBTFUL))

@@ -137,7 +137,7 @@ def _finished(path: Path) -> RunDir:
 def _other(where: str, info: dict[str, Any], progress: Progress) -> Dataset:
     options = {
         name: info["dataset"]["options"][name]
-        for name in ("target", "task", "separator")
+        for name in ("target", "task", "separator", "levels")
         if name in info["dataset"]["options"]
     }
     dataset = in_channels(open_dataset(where, **options), info["input"]["channels"])

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from striate.base.errors import DataError
 
+from ..levels import FULL, Levels, to_eight
 from ..sample import SPLITS, Dataset, Target
 from .images import ArrayImages
 from .names import class_list
@@ -20,12 +22,15 @@ POOL_KEYS = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target"))
 MAX_BYTES = 16 << 30
 
 
-def read(path: Path, where: str) -> Dataset:
+def read(path: Path, where: str, levels: Levels | None = FULL) -> Dataset:
     """Return the dataset of an .npz file: `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`, ...
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, uint8, uint16 or numbers in 0..1. Labels are whole
     numbers (N,) (a class each), 0/1 (N, K) (several labels an image), or floats (N,) or (N, D) (numbers).
     `classes` may hold the class names.
+
+    Args:
+        levels: of uint16, those that become 0 and 255; None for the range that the training images use.
 
     Raises:
         DataError: the file is no .npz, holds Python objects, or its arrays do not fit.
@@ -33,13 +38,16 @@ def read(path: Path, where: str) -> Dataset:
     arrays = _load(path)
     classes = [str(name) for name in arrays["classes"]] if "classes" in arrays else None
     parts = _parts(path, arrays)
-    images = np.concatenate([to_uint8(pixels, path) for pixels, _ in parts.values()])
+    levels = levels or _range([next(iter(parts.values()))[0]]) or FULL
+    images = np.concatenate([to_uint8(pixels, path, levels) for pixels, _ in parts.values()])
     labels = np.concatenate([np.asarray(values) for _, values in parts.values()])
     splits, at = {}, 0
     for name, (pixels, _) in parts.items():
         splits[name] = np.arange(at, at + len(pixels), dtype=np.intp)
         at += len(pixels)
     dataset = from_arrays(images, labels, classes=classes, name=path.stem, where=where)
+    used = _range([pixels for pixels, _ in parts.values()])
+    dataset = replace(dataset, images=ArrayImages(images, levels, used))
     return dataset if "" in splits else dataset.with_splits({key: splits[key] for key in SPLITS if key in splits})
 
 
@@ -77,10 +85,10 @@ def from_arrays(
     )
 
 
-def to_uint8(images: Array, where: object) -> npt.NDArray[np.uint8]:
+def to_uint8(images: Array, where: object, levels: Levels = FULL) -> npt.NDArray[np.uint8]:
     """Return images as (N, H, W, C) uint8; numbers in 0..1 are scaled by 255.
 
-    Sixteen bits become eight as in files, see `decode`: grey is divided by 257, colour keeps its high byte.
+    Sixteen bits become eight as in files: `levels` become 0 and 255.
 
     Raises:
         DataError: the shape has no meaning, or the range is another.
@@ -96,7 +104,10 @@ def to_uint8(images: Array, where: object) -> npt.NDArray[np.uint8]:
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, dtype=np.uint8)
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.max() > 1:
-        return _eight_bits(pixels, where)
+        if pixels.max() <= 255 and levels == FULL:  # all of them would be black
+            fix = "save them as uint8, or use --levels auto"
+            raise DataError("images of type uint16, none above 255", where=where, fix=fix)
+        return np.ascontiguousarray(to_eight(pixels.astype(np.uint16), levels))
     numbers = pixels.astype(np.float32)
     if not (np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() <= 1):
         what = f"images of type {pixels.dtype}, range {numbers.min():g} to {numbers.max():g}"
@@ -104,13 +115,12 @@ def to_uint8(images: Array, where: object) -> npt.NDArray[np.uint8]:
     return np.rint(numbers * 255).astype(np.uint8)
 
 
-def _eight_bits(pixels: Array, where: object) -> npt.NDArray[np.uint8]:
-    """Return uint16 images (N, H, W, C) as uint8, by the rule that holds for files of 16 bits."""
-    if pixels.max() <= 255:  # scaled, all of them would be black
-        raise DataError("images of type uint16, none above 255", where=where, fix="save them as uint8")
-    level = np.arange(65536, dtype=np.uint32)
-    table = (level * 255 + 32767) // 65535 if pixels.shape[3] == 1 else level >> 8
-    return np.ascontiguousarray(table.astype(np.uint8)[pixels])
+def _range(arrays: Sequence[Array]) -> Levels | None:
+    """The lowest and highest level of uint16 images; None when they are of another type."""
+    deep = [pixels for pixels in arrays if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.size]
+    if not deep:
+        return None
+    return int(min(pixels.min() for pixels in deep)), int(max(pixels.max() for pixels in deep))
 
 
 def _target(labels: Array, classes: Sequence[str] | None, where: object) -> Target:

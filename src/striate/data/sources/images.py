@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decode import decode
+from ..levels import FULL, Levels, words
 from ..sample import ImageU8
 
 KNOWS_CHANGES = os.name == "posix"  # the system keeps when a file was last changed, in any way
@@ -18,12 +19,16 @@ NUM_PIECES = 16  # of a file that is too large to be read whole for its digest
 
 @dataclass(frozen=True, repr=False)
 class FileImages:
-    """Pictures in files: `names` are paths relative to `root`; each is read as `channels` (1 grey, 3 RGB)."""
+    """Images in files: `names` are paths relative to `root`; each is read as `channels` (1 grey, 3 RGB).
+
+    `levels` of images with 16 bits become 0 and 255.
+    """
 
     root: Path
     names: tuple[str, ...]
     channels: int
     known: dict[tuple[str, str, int], str] = field(default_factory=dict, compare=False)  # digests of files seen before
+    levels: Levels = FULL
 
     def __len__(self) -> int:
         return len(self.names)
@@ -33,14 +38,14 @@ class FileImages:
 
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
         """Return picture `index` as (H, W, C) uint8, upright; see `Images.read`."""
-        return decode(self.path(index), channels=self.channels, short_side_px=short_side_px)
+        return decode(self.path(index), channels=self.channels, short_side_px=short_side_px, levels=self.levels)
 
     def path(self, index: int) -> Path:
         """Return the picture's file."""
         return self.root / self.names[index]
 
     def stamp(self, index: int) -> str:
-        """Return a text that changes when the file is changed or replaced, or "missing".
+        """Return a text that changes when the file is changed or replaced or read by other levels, or "missing".
 
         Size and modification time can be what they were; the time of the last change of any kind (ctime) and the inode
         are set by the system alone. Windows has no such time: there 64 KiB of the content stand for it.
@@ -50,7 +55,8 @@ class FileImages:
         except OSError:
             return "missing"
         rest = f"{status.st_ctime_ns}-{status.st_ino}" if KNOWS_CHANGES else _digest(self.path(index), 1 << 16)
-        return f"{status.st_size}-{status.st_mtime_ns}-{rest}"
+        levels = "" if self.levels == FULL else f"-{words(self.levels)}"
+        return f"{status.st_size}-{status.st_mtime_ns}-{rest}{levels}"
 
     def digest(self, index: int, max_bytes: int) -> str:
         """Return a hash of the file's content, or of `max_bytes` of it in 16 pieces from first to last byte."""
@@ -69,14 +75,19 @@ class FileImages:
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "FileImages":
         """Return some of the pictures, in the order of `indices`."""
-        return FileImages(self.root, tuple(self.names[index] for index in indices), self.channels, self.known)
+        return replace(self, names=tuple(self.names[index] for index in indices))
 
 
 @dataclass(frozen=True, repr=False)
 class ArrayImages:
-    """Pictures of one size in memory: `array` is (N, H, W, C) uint8, C = 1 or 3."""
+    """Images of one size in memory: `array` is (N, H, W, C) uint8, C = 1 or 3.
+
+    Of images that had 16 bits, `levels` became 0 and 255, and `used` are the lowest and highest level.
+    """
 
     array: npt.NDArray[np.uint8]
+    levels: Levels = FULL
+    used: Levels | None = None
 
     def __len__(self) -> int:
         return len(self.array)
@@ -107,11 +118,11 @@ class ArrayImages:
         """Return the same pictures in 1 (grey) or 3 (RGB) channels."""
         from ..geometry import coloured  # brings OpenCV, which opening a dataset does without
 
-        return ArrayImages(np.stack([coloured(image, channels) for image in self.array]))
+        return replace(self, array=np.stack([coloured(image, channels) for image in self.array]))
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "ArrayImages":
         """Return some of the pictures, in the order of `indices`."""
-        return ArrayImages(self.array[np.asarray(indices, dtype=np.intp)])
+        return replace(self, array=self.array[np.asarray(indices, dtype=np.intp)])
 
 
 def _size(path: Path) -> int:
