@@ -13,7 +13,18 @@ from striate.data import open_dataset
 from striate.data.check import check, prescan
 from striate.predict import Predictor
 
-SMALL = ["--size", "16", "--set", "train.epochs=1", "--set", "model.width=4", "--set", "model.depth=1"]
+SMALL = [
+    "--size",
+    "16",
+    "--set",
+    "train.precision=float32",
+    "--set",
+    "train.epochs=1",
+    "--set",
+    "model.width=4",
+    "--set",
+    "model.depth=1",
+]
 
 
 def tree(root: Path, top: int, *, deep: bool, num: int = 14, low: int = 0) -> Path:

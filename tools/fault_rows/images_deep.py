@@ -24,8 +24,8 @@ def few_levels(bench: Bench) -> str:
     expect("of 0 to 65535" in outcome.err and "--levels auto" in outcome.err, f"training says {outcome.err[-300:]}")
     found = json.loads(bench.works("check", "deep", "--out", "sheet", "--json").out)["findings"]
     expect([item["kind"] for item in found if item["severity"] != "note"] == ["few_levels"], f"the check says {found}")
-    bench.works("train", "deep", *SMALL, "--out", "run", "--levels", "0-1020")
-    bench.works("train", "eight", *SMALL, "--out", "twin")
+    bench.works("train", "deep", *SMALL, "--set", "train.precision=float32", "--out", "run", "--levels", "0-1020")
+    bench.works("train", "eight", *SMALL, "--set", "train.precision=float32", "--out", "twin")
     answers = []
     for folder, data in (("run", "deep"), ("twin", "eight")):
         bench.works("evaluate", folder, data, "--split", "all", "-q")
