@@ -24,6 +24,7 @@ GROUPS = (
     "folders_run",
     "signals",
     "settings",
+    "bounds",
     "terminal",
     "reports",
 )

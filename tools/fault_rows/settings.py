@@ -101,7 +101,7 @@ def folder_exists(bench: Bench) -> None:
     words = ("train", "data", *SMALL, "--out", "run")
     bench.works(*words)
     old = {name: value for name, value in bench.hashes().items() if name.startswith("run/")}
-    bench.refuses(2, *words, names=["run", "resume", "--overwrite"])
+    bench.refuses(2, *words, names=["run", "--overwrite"])
     bench.works(*words, "--overwrite", may_change=["run"])
     kept = bench.hashes()
     moved = {name.replace("run/", "run.old1/", 1): value for name, value in old.items() if not name.endswith(".lock")}
@@ -112,6 +112,12 @@ def folder_exists(bench: Bench) -> None:
     (bench.folder / "mine").mkdir()
     (bench.folder / "mine" / "diary.txt").write_text("not a run\n")
     bench.refuses(2, "study", "data", "--seeds", 1, "--out", "mine", names=["mine", "not empty"])
+    for out in ("mine", "data", ".", "data/cat"):
+        bench.refuses(2, *words[:-1], out, "--overwrite", names=["no run, study or search", "another --out"])
+    (bench.folder / "run" / ".lock").unlink()
+    (bench.folder / "run" / ".lock").symlink_to("../mine/diary.txt")
+    bench.refuses(5, *words, "--overwrite", names=[".lock", "symbolic link"])
+    expect((bench.folder / "mine" / "diary.txt").read_text() == "not a run\n", "written through a link")
 
 
 ROWS = (

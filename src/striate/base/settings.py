@@ -1,5 +1,7 @@
 """Typed settings: one schema makes the parser, the documentation and the error messages. TOML is the file form."""
 
+import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from .choose import nearest
 from .errors import SettingsError
+
+MAX_BYTES = 1 << 20  # of a settings file; the longest blueprint of the zoo takes a twentieth
+MAX_DOTS = 32
+_DEEP_KEY = re.compile(rf"""(?<![\w-])(?:["']?[\w-]++["']?[ \t]*+\.[ \t]*+){{{MAX_DOTS}}}""")
 
 
 class Settings(BaseModel):
@@ -52,7 +58,7 @@ class Settings(BaseModel):
             path, sign, text = assignment.partition("=")
             if not sign or not path.strip():
                 raise SettingsError(f"{assignment!r} is not a setting", where=where, fix="write field=value")
-            _assign(values, path.strip().split("."), value_of(text.strip()))
+            _assign(values, path.strip().split("."), value_of(text.strip()), where)
         return type(self).parse(values, where)
 
 
@@ -63,30 +69,59 @@ def read_toml(path: Path) -> dict[str, Any]:
         SettingsError: the file is missing, is not UTF-8 or is not TOML; the message has the line.
     """
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return _parsed(_content(path).decode("utf-8"))
     except OSError as problem:
         raise SettingsError(
             f"settings file cannot be read ({problem.strerror})", where=path, fix="check the path"
         ) from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise SettingsError(f"not TOML: {problem}", where=path, fix="mend this line") from problem
+
+
+def _content(path: Path) -> bytes:
+    """Return what a settings file holds; its kind and size are looked at first, since a pipe or a device has no end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "no file but a pipe or a device"
+        raise SettingsError(f"settings cannot be read from this: it is {what}", where=path, fix="give a TOML file")
+    if found.st_size > MAX_BYTES:
+        what = f"{found.st_size:,} bytes are no settings file; at most {MAX_BYTES:,} are read"
+        raise SettingsError(what, where=path, fix="give a TOML file")
+    return path.read_bytes()
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return the tables of TOML text.
+
+    Raises:
+        ValueError: it is not TOML, or has a number or a dotted key that takes its reader minutes.
+    """
+    if found := _DEEP_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ValueError(f"a key of more than {MAX_DOTS} parts (at line {line})")
+    return tomllib.loads(text)
 
 
 def value_of(text: str) -> Any:
     """Return the value of `text` read as TOML (number, true, list, quoted text), else the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return _parsed(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
         return text
 
 
-def _assign(values: dict[str, Any], keys: list[str], value: Any) -> None:
+def _assign(values: dict[str, Any], keys: list[str], value: Any, where: object) -> None:
+    name = ".".join(keys)
+    if len(keys) > MAX_DOTS:
+        raise SettingsError(f"no setting has a name of {len(keys)} parts", where=where, fix="write field=value")
     for key in keys[:-1]:
         inner = values.get(key)
         if not isinstance(inner, dict):
             inner = values[key] = {}
         values = inner
+    if isinstance(inner := values.get(keys[-1]), dict) and inner:
+        fix = f"set one of them, such as {name}.{next(iter(inner))}=..."
+        raise SettingsError("this is a group of settings, not one", where=f"{where}: {name}", fix=fix)
     values[keys[-1]] = value
 
 

@@ -60,9 +60,15 @@ def analyze(
         ),
     ],
     other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="A second one, shown beside it.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the input in pixels; by default its own.")] = None,
-    channels: Annotated[int | None, typer.Option(help="Channels of the input; by default its own.")] = None,
-    outputs: Annotated[int | None, typer.Option(help="Outputs of the head; by default its own.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels; by default its own.", min=1, max=8192)
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Channels of the input; by default its own.", min=1, max=65536)
+    ] = None,
+    outputs: Annotated[
+        int | None, typer.Option(help="Outputs of the head; by default its own.", min=1, max=10_000_000)
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", help="A blueprint option, e.g. norm=batch; repeatable.")
     ] = None,

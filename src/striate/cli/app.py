@@ -1,5 +1,6 @@
 """The `striate` command: its groups, its errors and exit codes."""
 
+import errno
 import io
 import os
 import re
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
-from striate.base.errors import SettingsError, Terminated, UserError
+from striate.base.errors import ResourceError, SettingsError, Terminated, UserError
 from striate.base.progress import say
 from striate.base.text import shown
 
@@ -106,9 +107,32 @@ def run(arguments: list[str]) -> int:
     except Exception as problem:
         if is_debug:
             traceback.print_exc()
+        if isinstance(problem, OSError) and (refusal := _refusal(problem)):
+            say(refusal.line)
+            return refusal.exit_code
         what = f"{shown(type(problem).__name__)}: {shown(problem)}"
         say(f"error: this is a bug in striate: {what} -- fix: report it with the output of --debug")
         return 1
+
+
+REFUSALS: dict[int, tuple[type[UserError], str]] = {
+    errno.ENAMETOOLONG: (SettingsError, "choose a shorter name"),
+    errno.EACCES: (ResourceError, "check the permissions"),
+    errno.EPERM: (ResourceError, "check the permissions"),
+    errno.EROFS: (ResourceError, "choose a folder that can be written"),
+    errno.ENOSPC: (ResourceError, "free space"),
+    errno.EDQUOT: (ResourceError, "free space"),
+    errno.EMFILE: (ResourceError, "allow more open files: ulimit -n 4096"),
+    errno.EIO: (ResourceError, "check the disk"),
+}
+
+
+def _refusal(problem: OSError) -> UserError | None:
+    """What the system refused, where no command has said it already; None where it can only be our bug."""
+    if problem.errno not in REFUSALS:
+        return None
+    kind, fix = REFUSALS[problem.errno]
+    return kind(problem.strerror or "refused by the system", where=problem.filename or "", fix=fix)
 
 
 def _invoke(arguments: list[str]) -> None:

@@ -57,13 +57,14 @@ def check(
     """
     from striate.data.check import check as look
 
+    settings = o.recipe_of(recipe, set_, size, fit)
     dataset = opening.open(data, target, task, allow_empty=True)
     findings = look(dataset, full=full, progress=o.progress_for(quiet))
     if fix_list:
         names = sorted({name for finding in findings.problems for name in finding.ids})
         o.give({"command": "check", "files": names}, "\n".join(names), as_json)
     else:
-        pictures = _pictures(dataset, findings, out, o.recipe_of(recipe, set_, size, fit) if augment or fit else None)
+        pictures = _pictures(dataset, findings, out, settings if augment or fit else None)
         document = {"command": "check", "dataset": _describe(dataset), **findings.to_dict(), "pictures": pictures}
         lines = [*_text(dataset, findings, pictures), _next(dataset, findings)]
         o.give(document, "\n".join(lines), as_json)

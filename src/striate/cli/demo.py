@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    seeds: int = typer.Option(3, help="Runs a variant.", min=1),
+    seeds: int = typer.Option(3, help="Runs a variant.", min=1, max=1000),
     out: o.Out = None,
     threads: o.Threads = None,
     as_json: o.Json = False,

@@ -157,7 +157,7 @@ def _span(interval: list[float] | None) -> str:
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN|imagenet:NAME", help="A run folder, or a published network.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, or folders of them.")],
-    top: Annotated[int, typer.Option(help="Classes to show for each picture.", min=1)] = 3,
+    top: Annotated[int, typer.Option(help="Classes to show for each picture.", min=1, max=1_000_000)] = 3,
     weights: Annotated[
         Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
     ] = None,

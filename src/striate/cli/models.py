@@ -27,7 +27,9 @@ def models(
     time: Annotated[
         bool, typer.Option("--time", help="Measure steps of the named networks here, beside the reference's module.")
     ] = False,
-    size: Annotated[int | None, typer.Option(help="With --time: side of the input; by default the network's.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="With --time: side of the input; by default the network's.", min=8, max=2048)
+    ] = None,
     threads: o.Threads = None,
     quiet: o.Quiet = False,
     as_json: o.Json = False,

@@ -23,7 +23,9 @@ Where = Annotated[
     str, typer.Argument(metavar="DATA", help="A folder, table, IDX/CIFAR/.npz file, public name, or toy:shapes.")
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Seed = Annotated[int, typer.Option(help="Seed of init, order, augmentation and dropout.")]
+MAX_SEED = (1 << 63) - 1
+MAX_DIGITS = 12  # of a count of images
+Seed = Annotated[int, typer.Option(help="Seed of init, order, augmentation and dropout.", min=-MAX_SEED, max=MAX_SEED)]
 ModelName = Annotated[
     str, typer.Option("--model", "-m", help="A network's name (see `striate models`) or a .toml blueprint.")
 ]
@@ -61,7 +63,7 @@ Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]
 OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or skip them.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option(help="CPU threads; by default all.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads; by default all.", min=1, max=256)]
 Json = Annotated[bool, typer.Option("--json", help="Give the result as one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -90,10 +92,14 @@ def counts(text: str | None) -> dict[str, int] | None:
     """
     if text is None:
         return None
-    found = {}
+    found: dict[str, int] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")
-        if name.strip() not in {"train", "val", "test"} or not number.strip().isdigit():
+        is_count = number.strip().isascii() and number.strip().isdecimal() and len(number.strip()) <= MAX_DIGITS
+        if name.strip() in found:
+            fix = "give each split once"
+            raise SettingsError(f"{name.strip()!r} has two limits", where="--limit", fix=fix)
+        if name.strip() not in {"train", "val", "test"} or not is_count:
             raise SettingsError(
                 f"{part!r} is not a split and a count", where="--limit", fix="write train=2000,val=500,test=500"
             )
@@ -107,7 +113,8 @@ class Opening:
 
     limit: Limit = None
     per_class: Annotated[
-        int | None, typer.Option("--per-class", help="At most this many training images a class.", min=1)
+        int | None,
+        typer.Option("--per-class", help="At most this many training images a class.", min=1, max=10**MAX_DIGITS),
     ] = None
     classes: Annotated[
         list[str] | None,
@@ -136,7 +143,10 @@ class Opening:
         str | None,
         typer.Option(metavar="auto|full|LOW-HIGH", help="Of images with 16 bits, the levels from black to white."),
     ] = None
-    split_seed: Annotated[int, typer.Option("--split-seed", help="Seed of the split into train, val and test.")] = 0
+    split_seed: Annotated[
+        int,
+        typer.Option("--split-seed", help="Seed of the split into train, val and test.", min=-MAX_SEED, max=MAX_SEED),
+    ] = 0
 
     def words(self, target: str | None, task: str | None, allow_empty: bool = False) -> dict[str, Any]:
         """Return the keywords of `open_dataset` for these options and the target, without those not given.
@@ -206,18 +216,31 @@ def recipe_of(
     """Return the named recipe with `--size`, `--fit`, `--weights` and `--set` applied."""
     from striate.run.recipe import named
 
-    short = [f"data.size={size}"] if size is not None else []
-    short += [f"data.fit={fit}"] if fit is not None else []
-    short += [f"transfer.weights={weights}"] if weights is not None else []
-    return named(name).changed([*short, *(changes or [])])
+    found = named(name)
+    short = {"size": ("data.size", size), "fit": ("data.fit", fit), "weights": ("transfer.weights", weights)}
+    for option, (setting, value) in short.items():
+        if value is not None:
+            found = found.changed([f"{setting}={value}"], f"--{option}")
+    return found.changed(once(changes or [], "--set"))
+
+
+def once(assignments: list[str], option: str) -> list[str]:
+    """Return assignments `name=value` of an option, none of which says again what another has said.
+
+    Raises:
+        SettingsError: one does.
+    """
+    names = [text.partition("=")[0].strip() for text in assignments]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SettingsError(f"{twice} is given twice", where=option, fix="leave one of them out")
+    return assignments
 
 
 def use_threads(count: int | None) -> None:
     """Set the CPU threads of torch."""
     import torch
 
-    if count is not None and count < 1:
-        raise SettingsError(f"{count} threads", where="--threads", fix="give 1 or more")
     if count is not None:
         torch.set_num_threads(count)
 

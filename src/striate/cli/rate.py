@@ -28,7 +28,7 @@ def rate(
     recipe: o.RecipeName = "regularized",
     low: Annotated[float, typer.Option(help="The first rate.")] = 1e-6,
     high: Annotated[float, typer.Option(help="The last rate.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="Training steps, one batch each.", min=10)] = 100,
+    steps: Annotated[int, typer.Option(help="Training steps, one batch each.", min=10, max=1_000_000)] = 100,
     weights: o.Weights = None,
     seed: o.Seed = 0,
     target: o.TargetName = None,

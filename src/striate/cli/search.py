@@ -28,21 +28,30 @@ def search(
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time for the candidates, e.g. 30m; the study comes on top.")
     ] = None,
-    candidates: Annotated[int | None, typer.Option(help="Most networks to try, the seed included.", min=2)] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="Most networks to try, the seed included.", min=2, max=1_000_000)
+    ] = None,
     seed_model: Annotated[
         str, typer.Option(metavar="NAME", help="The network to beat, whose MACs are the limit by default.")
     ] = "bipyramid",
     max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of multiply-adds, e.g. 20M.")] = None,
     max_parameters: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of parameters, e.g. 500k.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of a candidate; by default a quarter of the study's.", min=1)
+        int | None, typer.Option(help="Epochs of a candidate; by default a quarter of the study's.", min=1, max=100_000)
     ] = None,
     num_train: Annotated[
-        int | None, typer.Option("--num-train", help="Training images of a candidate; by default all.", min=1)
+        int | None,
+        typer.Option(
+            "--num-train", help="Training images of a candidate; by default all.", min=1, max=10**o.MAX_DIGITS
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of the best and of the seed network in the study.", min=1)] = 3,
+    seeds: Annotated[
+        int, typer.Option(help="Runs of the best and of the seed network in the study.", min=1, max=1000)
+    ] = 3,
     recipe: o.RecipeName = "regularized",
-    seed: Annotated[int, typer.Option(help="Seed of the search and of its candidates.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the search and of its candidates.", min=-o.MAX_SEED, max=o.MAX_SEED)
+    ] = 0,
     target: o.TargetName = None,
     task: o.TaskName = None,
     size: o.Size = None,

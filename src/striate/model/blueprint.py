@@ -1,7 +1,6 @@
 """A blueprint: an architecture as a table of rows. Plain data; torch is not needed to make, read or print one."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -10,9 +9,11 @@ from typing import Any, Self
 
 from striate.base.choose import nearest
 from striate.base.errors import SettingsError
+from striate.base.settings import read_toml
 
 IMAGE = "image"  # the name by which a row takes the network's input
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MAX_WIDTH, MAX_BLOCKS = 1 << 20, 4000  # far beyond any network that was ever trained
 SMALL_PX = 64  # up to here networks were made for ten classes, above for ImageNet's thousand
 
 
@@ -48,11 +49,12 @@ class Row:
         for key in ("inputs", "options", "each"):
             object.__setattr__(self, key, _frozen(getattr(self, key)))
         _check_types(self, f"row {self.name or self.block}")
-        if self.width < 0 or self.repeat < 1 or self.stride < 1:
+        is_possible = 0 <= self.width <= MAX_WIDTH and 1 <= self.repeat <= MAX_BLOCKS and 1 <= self.stride <= MAX_WIDTH
+        if not is_possible:
             raise SettingsError(
                 f"width {self.width}, repeat {self.repeat}, stride {self.stride} cannot be",
                 where=f"row {self.name or self.block}",
-                fix="give width >= 0, repeat >= 1 and stride >= 1",
+                fix=f"give width 0..{MAX_WIDTH}, repeat 1..{MAX_BLOCKS} and stride >= 1",
             )
         for key, values in self.each.items():
             if not isinstance(values, tuple) or len(values) != self.repeat:
@@ -105,6 +107,9 @@ class Blueprint:
         _check_types(self, f"blueprint {self.name}")
         if not self.rows:
             raise SettingsError("a blueprint needs at least one row", where=self.name, fix="add a row")
+        if (num := sum(getattr(row, "repeat", 1) for row in self.rows)) > MAX_BLOCKS:
+            what = f"{num:,} blocks; at most {MAX_BLOCKS:,} can be built"
+            raise SettingsError(what, where=self.name, fix="give fewer rows and repetitions")
         object.__setattr__(self, "rows", _named(self.rows, self.name))
         _check_inputs(self)
 
@@ -186,9 +191,9 @@ class Blueprint:
             SettingsError: the file is missing, not TOML, or not a blueprint.
         """
         try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as problem:
-            raise SettingsError(f"not a blueprint file ({problem})", where=path, fix="give a TOML file") from problem
+            table = read_toml(Path(path))
+        except SettingsError as problem:
+            raise SettingsError(f"not a blueprint file ({problem.what})", where=path, fix=problem.fix) from problem
         try:
             return cls.from_json({"name": Path(path).stem, **table})
         except SettingsError as problem:

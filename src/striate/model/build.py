@@ -12,6 +12,7 @@ from torch import Generator, nn
 from striate.base.choose import choose, nearest
 from striate.base.errors import SettingsError
 from striate.base.kernels import guard
+from striate.base.memory import require_memory
 from striate.nn.blocks import BLOCKS, Block
 from striate.nn.blocks.norm import is_weight_norm, normalise_weights
 
@@ -44,6 +45,7 @@ def build(
 
     Raises:
         SettingsError: a row cannot work; the message names the row, its input, the rule and a number that would work.
+        ResourceError: the weights do not fit into the memory that is free.
 
     Example:
         >>> from striate.model.blueprint import Blueprint, Row
@@ -54,6 +56,7 @@ def build(
     """
     guard()  # who trains it in a loop of their own comes by no other place
     network = assemble(blueprint, channels=channels, outputs=outputs, size_hw=size_hw)
+    require_memory(sum(tensor.nbytes for tensor in network.state_dict().values()), f"the weights of {blueprint.name}")
     _leave_meta(network)
     seed = int.from_bytes(os.urandom(7), "little") if seed is None else seed
     initialise(network, Generator().manual_seed(seed), blueprint.init)
@@ -90,8 +93,9 @@ def _assemble(blueprint: Blueprint, channels: int, outputs: int, size_hw: tuple[
     widths = _widths(blueprint, outputs)
     maps = {IMAGE: torch.empty(1, channels, *size_hw, device="meta")}
     modules: dict[str, nn.Module] = {}
+    sources = blueprint.sources
     for index, row in enumerate(blueprint.rows):
-        inputs = [maps[source] for source in blueprint.sources[row.name]]
+        inputs = [maps[source] for source in sources[row.name]]
         try:
             modules[row.name], maps[row.name] = _make(row, widths[row.name], inputs, blueprint.defaults)
         except SettingsError as problem:

@@ -14,6 +14,7 @@ from striate.base.errors import DataError, DivergedError, ModelError, ResourceEr
 from striate.base.files import require_room, to_json, write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
+from striate.base.memory import require_memory
 from striate.base.progress import Progress, say
 from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
@@ -46,6 +47,7 @@ from .resolved import resolved
 from .stages import stages
 from .training import Training, differences, make_update, training_data
 
+LARGE_BYTES = 1 << 30  # from here on the memory is said before it is taken
 NUM_STATES = 3  # checkpoints at once: two that are kept, one being written
 
 
@@ -98,6 +100,11 @@ def train(
     network = devices.place(network, prepared.device)
     precision = precision or precision_of(network, prepared)
     refuse_misfits(prepared, network, precision["name"], seed)
+    if prepared.device.type == "cpu":
+        num_bytes, what = _state_bytes(network), f"weights, gradients and optimiser of {name_of(model)}"
+        require_memory(num_bytes, what)
+        if num_bytes > LARGE_BYTES:
+            progress.line(f"{what} take about {num_bytes / 1e9:.1f} GB of memory")
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
     info = _describe(prepared, network, model, name, seed, precision, command)

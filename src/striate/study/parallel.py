@@ -28,6 +28,7 @@ from striate.base.rundir import RunDir
 SMALL_PX = 64  # pictures up to this size train faster two runs at once
 LONG_S = 120.0  # a shorter study does not win back what starting the processes costs
 POLL_S = 0.05
+MAX_AT_ONCE = 128
 REPLY = b"\x1e"  # begins the line on stderr that answers a job; a line of progress has no control characters
 
 
@@ -112,7 +113,7 @@ def at_once(wanted: int | str, device: str, sizes_px: Sequence[int], times_s: Se
         sizes_px, times_s: of the runs' pictures, and what the runs are expected to take.
 
     Raises:
-        SettingsError: it is neither "auto" nor a number of at least 1.
+        SettingsError: it is neither "auto" nor a number of runs that a machine can hold.
 
     Example:
         >>> at_once(3, "cpu", [224], [9]), at_once("auto", "cpu", [224], [600]), at_once("auto", "cpu", [32], [9])
@@ -122,9 +123,11 @@ def at_once(wanted: int | str, device: str, sizes_px: Sequence[int], times_s: Se
         is_small = max(sizes_px, default=0) <= SMALL_PX
         is_long = sum(times_s) >= LONG_S and len(times_s) > 1
         return 2 if is_small and is_long and device == "cpu" and num_cpus() >= 2 else 1
-    if not str(wanted).isdigit() or int(wanted) < 1:
-        raise SettingsError(f"{wanted!r} runs at once", where="--parallel", fix="give auto or a number, such as 2")
-    return int(wanted)
+    text = str(wanted)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and 1 <= int(text) <= MAX_AT_ONCE):
+        fix = f"give auto or a number up to {MAX_AT_ONCE}, such as 2"
+        raise SettingsError(f"{wanted!r} runs at once", where="--parallel", fix=fix)
+    return int(text)
 
 
 class Pool:
