@@ -3,12 +3,13 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from striate.base import torchvision
 from striate.base.errors import DataError, UserError
@@ -117,7 +118,7 @@ def _dataset(name: str, parts: Mapping[str, Any], base: Path) -> Dataset:
         at += len(found)
     values = np.concatenate(labels)
     first = next(iter(parts.values()))
-    names = getattr(first, "classes", None) or [str(index) for index in range(int(values.max()) + 1)]
+    names, values = _named_classes(getattr(first, "classes", None) or (), values)
     images, ids, note = _images(list(parts.values()), base)
     return Dataset(
         name=name,
@@ -129,6 +130,17 @@ def _dataset(name: str, parts: Mapping[str, Any], base: Path) -> Dataset:
         channels=images.array.shape[3] if isinstance(images, ArrayImages) else images.channels,
         notes=note,
     )
+
+
+def _named_classes(names: Sequence[Any], values: npt.NDArray[np.int64]) -> tuple[Sequence[Any], npt.NDArray[np.int64]]:
+    """The class names and the labels (N,) that go with them: of a part of a set, torchvision may list only the names
+    that are there, but keep the labels of all; without names that fit, classes are called by their numbers."""
+    present = np.unique(values)
+    if present[-1] < len(names):
+        return names, values
+    if len(present) == len(names):
+        return names, np.searchsorted(present, values)
+    return [str(index) for index in range(int(present[-1]) + 1)], values
 
 
 def _images(parts: list[Any], base: Path) -> tuple[ArrayImages | FileImages, tuple[str, ...], tuple[str, ...]]:
