@@ -1,7 +1,7 @@
 """The verbs in Python: open, train, study, predict, report. The command line calls these too."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from striate.model.zoo import blueprint
 if TYPE_CHECKING:
     from torch import nn
 
+    from striate.data.given import Given
     from striate.predict.predictor import Prediction
     from striate.run.recipe import Recipe
     from striate.study.plan import Variant
@@ -65,13 +66,11 @@ class Run:
         """One document an epoch."""
         return self.folder.history()
 
-    def predict(
-        self, pictures: "Path | str | Sequence[Path | str]", network: "nn.Module | None" = None
-    ) -> "list[Prediction]":
-        """Return a prediction for each picture file (or H x W x C uint8 array); one path is a list of one."""
+    def predict(self, pictures: "Given | Iterable[Given]", network: "nn.Module | None" = None) -> "list[Prediction]":
+        """Return a prediction for each image: a path, an (H, W, C) array, a tensor, a Pillow image, or many of them."""
         from striate.predict import Predictor
 
-        return Predictor.load(self.folder, network)([pictures] if isinstance(pictures, str | Path) else pictures)
+        return Predictor.load(self.folder, network)(pictures)
 
     def report(self) -> Path:
         """Write the report and return its path."""

@@ -2,13 +2,15 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -22,6 +24,7 @@ from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.decode import FIX_DOUBTFUL, decode_heard, read_bytes
 from striate.data.geometry import Geometry
+from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
@@ -31,6 +34,9 @@ from striate.task import Task, from_json
 from striate.task.outputs import outputs_of
 
 from .card import prediction_card, prediction_text
+
+if TYPE_CHECKING:
+    from striate.data.given import Given
 
 BATCH = 64
 
@@ -124,13 +130,14 @@ class Predictor:
 
     def __call__(
         self,
-        pictures: Sequence[Path | str | ImageU8],
+        pictures: "Given | Iterable[Given]",
         bad: list[DataError] | None = None,
         doubtful: list[DataError] | None = None,
     ) -> list[Prediction]:
-        """Return a prediction for each picture: a path, or (H, W, C) uint8 pixels.
+        """Return a prediction for each image: a path, an array, a tensor or a Pillow image, see `data.given`.
 
         Args:
+            pictures: the images, or one of them.
             bad: gets the errors of files that cannot be read, whose predictions are left out.
             doubtful: gets what a decoder complained of in files that are predicted all the same and may be damaged;
                 without it, each is a Python warning.
@@ -140,12 +147,13 @@ class Predictor:
         """
         found: list[Prediction] = []
         problems = [] if bad is None else bad
-        for start in range(0, len(pictures), BATCH):
+        numbered = enumerate(images_of(pictures))
+        while some := list(islice(numbered, BATCH)):
             names, squares = [], []
-            for number, picture in enumerate(pictures[start : start + BATCH], start):
+            for number, picture in some:
                 try:
-                    squares.append(self.square(self._heard(picture, doubtful)))
-                    names.append(self._id(picture, number))
+                    squares.append(self.square(self._heard(picture, doubtful, f"image {number}")))
+                    names.append(str(picture) if isinstance(picture, str | Path) else str(number))
                 except DataError as problem:
                     problems.append(problem)
             if squares:
@@ -154,32 +162,34 @@ class Predictor:
             raise combined(problems)
         return found
 
-    def square(self, picture: Path | str | ImageU8) -> ImageU8:
-        """Return the stored square (S, S, C) of a picture: decoded, upright, fitted."""
-        pixels = self._heard(picture)
-        return self.geometry.to_store(pixels if pixels.ndim == 3 else pixels[:, :, None])
+    def square(self, picture: "Given") -> ImageU8:
+        """Return the stored square (S, S, C) of an image: decoded, upright, fitted."""
+        return self.geometry.to_store(self._heard(picture))
 
     @property
     def short_side_px(self) -> int:
         """The shorter side that a decoder must deliver at least."""
         return self.geometry.store_px
 
-    def _heard(self, picture: Path | str | ImageU8, doubtful: list[DataError] | None = None) -> ImageU8:
-        """The pixels of a picture; what its decoder complains of goes to `doubtful`, or is a warning."""
-        if isinstance(picture, np.ndarray):
-            return picture
-        path = Path(picture)
+    def _heard(self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "image") -> ImageU8:
+        """The pixels of an image; what its decoder complains of goes to `doubtful`, or is a warning."""
+        if isinstance(picture, str | Path):
+            name, content = str(picture), read_bytes(Path(picture))
+        elif isinstance(picture, Image):
+            content = png_of(picture, name)
+        else:
+            return pixels_of(picture, name)
         pixels, complaint = decode_heard(
-            read_bytes(path),
-            name=str(path),
+            content,
+            name=name,
             channels=self.geometry.channels,
             short_side_px=self.short_side_px,
             levels=self.levels,
         )
         if complaint and doubtful is not None:
-            doubtful.append(DataError(f"may be damaged: {complaint}", where=path, fix=FIX_DOUBTFUL))
+            doubtful.append(DataError(f"may be damaged: {complaint}", where=name, fix=FIX_DOUBTFUL))
         elif complaint:
-            warnings.warn(f"{path} may be damaged, the decoder complained: {complaint}", stacklevel=4)
+            warnings.warn(f"{name} may be damaged, the decoder complained: {complaint}", stacklevel=4)
         return pixels
 
     @torch.inference_mode()
@@ -204,10 +214,6 @@ class Predictor:
             )
             for one, flags, row in rows
         ]
-
-    @staticmethod
-    def _id(picture: Path | str | ImageU8, place: int) -> str:
-        return str(place) if isinstance(picture, np.ndarray) else str(picture)
 
 
 def _plain_view(count: int, geometry: Geometry) -> Any:

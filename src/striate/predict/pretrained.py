@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -17,6 +18,9 @@ from striate.model.weights import load as load_weights
 from striate.task import from_json
 
 from .predictor import Prediction, Predictor
+
+if TYPE_CHECKING:
+    from striate.data.given import Given
 
 PREFIX = "imagenet:"  # before a network's name on the command line
 
@@ -45,11 +49,9 @@ class Pretrained(Predictor):
         """The shorter side that a decoder must deliver at least."""
         return self.preset.resize
 
-    def square(self, picture: Path | str | ImageU8) -> ImageU8:
-        """Return the centre square (size, size, C) of a picture."""
-        preset = self.preset
-        pixels = self._heard(picture)
-        image_u8 = pixels if pixels.ndim == 3 else pixels[:, :, None]
+    def square(self, picture: "Given") -> ImageU8:
+        """Return the centre square (size, size, C) of an image."""
+        preset, image_u8 = self.preset, self._heard(picture)
         height, width = image_u8.shape[:2]
         side = max(1, round(min(height, width) * preset.size / preset.resize))
         top, left = (height - side) // 2, (width - side) // 2

@@ -93,13 +93,18 @@ def to_uint8(images: Array, where: object, levels: Levels = FULL) -> npt.NDArray
     Raises:
         DataError: the shape has no meaning, or the range is another.
     """
-    pixels = np.asarray(images)
+    try:
+        pixels = np.asarray(images)
+    except (ValueError, TypeError) as problem:  # a list of arrays that differ in size
+        raise DataError("images of different sizes", where=where, fix="give one array (N, H, W, C)") from problem
+    if pixels.dtype.kind not in "buif":
+        raise DataError(f"images of type {pixels.dtype}", where=where, fix="use uint8, uint16, or numbers from 0 to 1")
     if pixels.ndim == 4 and pixels.shape[3] not in {1, 3} and pixels.shape[1] in {1, 3}:
         pixels = pixels.transpose(0, 2, 3, 1)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or pixels.shape[3] not in {1, 3} or 0 in pixels.shape:
-        what = f"images of shape {images.shape}"
+        what = f"images of shape {pixels.shape}"
         raise DataError(what, where=where, fix="use (N, H, W) or (N, H, W, C) with 1 or 3 channels")
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, dtype=np.uint8)
