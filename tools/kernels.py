@@ -11,6 +11,7 @@ full of huge numbers. Values are held against float64 in the default layout. Exi
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import numpy as np
 Rng = np.random.Generator
 TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}  # of a norm; rounding gives 1e-6 and 5e-3
 REPEATS, ALONE_REPEATS = 2, 20
+MOST_WEIGHTS, MOST_MACS = 600, 200_000_000  # of a channel, and of a layer: float64 is slow
 SILENT_S = 60.0  # a child that says nothing for so long hangs
 CHECKED_HEAP = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "128"}
 CHANNELS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 32, 48, 64, 100, 128, 256, 512)
@@ -62,8 +64,9 @@ class Case:
 def draw(kind: str, rng: Rng) -> Case:
     """Return a random case of a family."""
     num_axes = {"line": 1, "volume": 3}.get(kind, 2)
-    c_in, width = (int(rng.choice(CHANNELS)) for _ in range(2))
     kernel = tuple(int(rng.choice((1, 1, 2, 3, 3, 4, 5, 7))) for _ in range(num_axes))
+    fitting = [num for num in CHANNELS if num <= MOST_WEIGHTS // math.prod(kernel)]
+    c_in, width = (int(rng.choice(fitting)) for _ in range(2))
     stride = _pick(rng, (1, 1, 2, 2, 3, 4), num_axes)
     padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
     dilation = _pick(rng, (1, 1, 1, 2), num_axes)
@@ -83,6 +86,8 @@ def draw(kind: str, rng: Rng) -> Case:
     dtype, is_last = str(rng.choice(("float32", "float32", "bfloat16"))), bool(rng.random() < 0.85)
     more: dict[str, Any] = {"dtype": dtype, "is_last": is_last, "has_bias": bool(rng.random() < 0.5)}
     batch = int(rng.choice((1, 2, 3, 8, 14, 32)))
+    num_macs = c_in * width // groups * math.prod(kernel) * math.prod(size)
+    batch = max(1, min(batch, MOST_MACS // num_macs))
     return Case(kind, size, batch, c_in, width, kernel, stride, padding, dilation, groups, **more)
 
 

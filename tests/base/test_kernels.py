@@ -1,4 +1,4 @@
-"""Strided 1x1 convolutions learn from right gradients, and leave memory alone: in child processes that could die."""
+"""Convolutions learn from right gradients in channels-last, and leave memory alone: in children that could die."""
 
 import os
 import subprocess
@@ -23,6 +23,10 @@ def pointwise(batch: int, c_in: int, width: int, size: tuple[int, ...], *stride:
     return kernels.Case(more.pop("kind", "pointwise"), size, batch, c_in, width, **fixed, dilation=(1,) * axes, **more)
 
 
+def dilated(c_in: int, width: int, kernel: tuple[int, int], *dilation: int) -> kernels.Case:
+    return kernels.Case("square", (23, 46), 2, c_in, width, kernel, (1, 1), (0, 0), dilation, dtype="bfloat16")
+
+
 # Without the guard most of these end the process, hang, or have a wrong gradient: the first ones on AVX2, the others
 # on AVX-512, where torch is 2.13.
 CASES = [
@@ -38,6 +42,9 @@ CASES = [
     pointwise(1, 3, 3, (38, 32), 2, dtype="bfloat16"),
     pointwise(8, 3, 8, (64,), 2, kind="line"),
     pointwise(4, 3, 8, (6, 8, 8), 2, kind="volume"),
+    dilated(17, 3, (3, 5), 2, 2),
+    dilated(70, 20, (3, 3), 2, 1),
+    dilated(18, 98, (1, 7), 3, 1),
 ]
 
 

@@ -1,9 +1,12 @@
-"""A way round a fault of oneDNN, torch's library of CPU kernels: strided 1x1 convolutions whose weights learn.
+"""A way round faults of oneDNN, torch's library of CPU kernels: gradients of weights that are wrong in channels-last.
 
-Its kernels for the weights' gradient of a 1x1 convolution with a stride (`jit_1x1`, for AVX2 and for AVX-512, float32
-and bf16) write outside their memory in the channels-last layout when there are fewer channels than a block of theirs,
-8 or 16: gradients are wrong in silence, or the process dies or hangs, sometimes much later. oneDNN 3.12 and before have
-it, see https://github.com/uxlfoundation/oneDNN/issues/6035; `tools/kernels.py` looks for more of the kind.
+- A 1x1 convolution with a stride on fewer channels than a block, 8 on AVX2 and 16 on AVX-512, float32 and bf16: the
+  kernel `jit_1x1` writes outside its memory. Gradients are wrong in silence, or the process dies or hangs, sometimes
+  much later. See https://github.com/uxlfoundation/oneDNN/issues/6035.
+- A dilated convolution in bf16 on AVX-512 whose channels are more than a block and no whole blocks: `jit_bf16` reads
+  what was never written, and gradients are not finite, or wrong.
+
+oneDNN 3.12 (torch 2.13) has both; `tools/kernels.py` looks for more of the kind.
 """
 
 from collections.abc import Sequence
@@ -19,7 +22,7 @@ BLOCK = 16  # channels of the widest kernel's block
 
 @cache
 def guard() -> "torch.library.Library":
-    """Keep this process, from here on, from computing such gradients with those kernels.
+    """Compute such gradients in the default layout, which is right, in this whole process from here on.
 
     It stands where the backward pass of every convolution on a CPU comes by, so that it holds for modules, functional
     calls and compiled code alike, and networks, their names and their weights stay as they are.
@@ -34,22 +37,19 @@ def guard() -> "torch.library.Library":
 
     def backward(keys: Any, slope: "Tensor", x: "Tensor", weight: "Tensor", *options: Any) -> Any:
         """The gradients of x, weight and bias, of which `mask` says which are wanted."""
-        sizes, stride, padding, dilation, is_transposed, end_padding, groups, mask = options
-        narrow = slope if is_transposed else x  # what the kernel would pick every s-th pixel of
-        if not (mask[1] or mask[2]) or groups != 1 or not _is_dangerous(narrow, weight, stride, padding):
+        *rest, groups, mask = options
+        _, stride, padding, dilation, is_transposed, _ = rest
+        channels = (slope if is_transposed else x).shape[1]
+        if not (mask[1] or mask[2]) or groups != 1:
             return whole.call_boxed(keys, slope, x, weight, *options)
-        rest = (padding, dilation, is_transposed)
-        dx = None
-        if mask[0]:
-            only = [True, False, False]
-            dx = whole.call_boxed(keys, slope, x, weight, sizes, stride, *rest, end_padding, groups, only)[0]
-        few = _every(narrow, stride)
-        pair = (few, x) if is_transposed else (slope, few)
-        has_bias = mask[2] and not is_transposed
-        steps, ends, only = [1] * len(stride), [0] * len(stride), [False, mask[1], has_bias]
-        _, dweight, dbias = whole.call_boxed(keys, *pair, weight, sizes, steps, *rest, ends, groups, only)
-        if mask[2] and is_transposed:  # a bias is added to the pixels between, too
-            dbias = slope.sum([0, *range(2, slope.ndim)])
+        if not (_is_strided_pointwise(channels, weight, stride, padding) or _is_dilated_bf16(channels, x, dilation)):
+            return whole.call_boxed(keys, slope, x, weight, *options)
+        # a clone, as `contiguous()` leaves strides alone that only look like channels-last on one channel or pixel
+        plain = [one.clone(memory_format=torch.contiguous_format) for one in (slope, x, weight)]
+        only = [False, *mask[1:]]
+        _, dweight, dbias = whole.call_boxed(keys, *plain, *rest, groups, only)
+        only = [True, False, False]
+        dx = whole.call_boxed(keys, slope, x, weight, *rest, groups, only)[0] if mask[0] else None
         return dx, dweight, dbias
 
     library = torch.library.Library("aten", "IMPL")
@@ -57,13 +57,12 @@ def guard() -> "torch.library.Library":
     return library
 
 
-def _is_dangerous(narrow: "Tensor", weight: "Tensor", stride: Sequence[int], padding: Sequence[int]) -> bool:
-    """Whether the layer is a strided 1x1 convolution on few channels."""
-    is_pointwise = all(side == 1 for side in weight.shape[2:]) and not any(padding)
-    return is_pointwise and any(step != 1 for step in stride) and narrow.shape[1] < BLOCK
+def _is_strided_pointwise(channels: int, weight: "Tensor", stride: Sequence[int], padding: Sequence[int]) -> bool:
+    """Whether it is a 1x1 convolution with a stride on few channels."""
+    is_strided, is_pointwise = any(step != 1 for step in stride), all(side == 1 for side in weight.shape[2:])
+    return is_strided and is_pointwise and not any(padding) and channels < BLOCK
 
 
-def _every(maps: "Tensor", stride: Sequence[int]) -> "Tensor":
-    """Return the pixels that a 1x1 convolution with that stride reads."""
-    steps = stride if len(stride) == maps.ndim - 2 else [stride[0]] * (maps.ndim - 2)
-    return maps[(slice(None), slice(None), *(slice(None, None, step) for step in steps))]
+def _is_dilated_bf16(channels: int, x: "Tensor", dilation: Sequence[int]) -> bool:
+    """Whether it is a dilated convolution in bf16 whose last block of channels is not whole."""
+    return any(step != 1 for step in dilation) and x.element_size() == 2 and channels > BLOCK and channels % BLOCK != 0
