@@ -39,8 +39,11 @@ def report(
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run folder; with --ensemble a study folder.")],
-    data: Annotated[
+    other: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Another dataset; by default the run's own.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Where the run's own data are now, if moved.")
     ] = None,
     split: Annotated[
         str | None,
@@ -63,25 +66,28 @@ def evaluate(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Score a run on its own test split, or on another dataset with the same classes.
+    """Score a run on its own test split, or on other data: a folder or table with some or all of its classes.
 
-    Another dataset's scores and its row for every image are written to RUN/evaluations/NAME.
+    Scores and a row for every image are written to a folder of these data in RUN/evaluations.
 
     \b
     Examples:
       striate evaluate runs/001-bipyramid-regularized
+      striate evaluate runs/001-bipyramid-regularized newer-birds/
       striate evaluate runs/001-bipyramid-regularized --tta
       striate evaluate runs/001-bipyramid-regularized --calibrate
       striate evaluate runs/002-study-birds --ensemble
     """
-    _refuse_mixed(data, {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}, variant)
+    if other is not None and data is not None:
+        raise SettingsError("--data is the place of the run's own data", where=other, fix="leave one of the two out")
+    _refuse_mixed(other, {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}, variant)
     o.use_threads(threads)
     if ensemble:
         document, text = _ensemble(run, variant, split or "test")
     elif calibrate:
-        document, text = _calibrate(run, device, o.progress_for(quiet))
+        document, text = _calibrate(run, data, device, o.progress_for(quiet))
     else:
-        document, text = _scores(run, data, split, 6 if tta else views, device, o.progress_for(quiet))
+        document, text = _scores(run, other, data, split, 6 if tta else views, device, o.progress_for(quiet))
     o.give({"command": "evaluate", **document}, text, as_json)
 
 
@@ -96,27 +102,35 @@ def _refuse_mixed(data: str | None, modes: dict[str, bool], variant: str | None)
 
 
 def _scores(
-    run: Path, data: str | None, split: str | None, views: int, device: str, progress: Progress
+    run: Path, other: str | None, data: str | None, split: str | None, views: int, device: str, progress: Progress
 ) -> tuple[dict[str, Any], str]:
     from striate.api import score_text
+    from striate.data.finding import listed
     from striate.run.evaluate import evaluate_run
 
-    found = evaluate_run(run, data, split=split, views=views, device=device, progress=progress)
+    found = evaluate_run(run, other, data=data, split=split, views=views, device=device, progress=progress)
     task = found.pop("task")
-    rows = [f"{name:<18} {value:.4f}" for name, value in found["scores"].items() if isinstance(value, float)]
+    rows = [f"{name:<18} {_number(value)}" for name, value in found["scores"].items() if _is_score(value)]
+    absent = [row["name"] for row in found["scores"].get("per_class", ()) if not row["support"]]
     lines = [
         f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
         *([f"mean probability of {views} views of each picture"] if views > 1 else []),
         *rows,
+        *([f"n/a: {len(absent)} classes without images ({listed(absent)})"] if absent else []),
         f"every image: {found['predictions']}",
     ]
     return {"run": str(run), **found}, "\n".join(lines)
 
 
-def _calibrate(run: Path, device: str, progress: Progress) -> tuple[dict[str, Any], str]:
+def _is_score(value: object) -> bool:
+    """Whether a value is a score, or None for one that is not defined."""
+    return value is None or isinstance(value, float)
+
+
+def _calibrate(run: Path, data: str | None, device: str, progress: Progress) -> tuple[dict[str, Any], str]:
     from striate.run.evaluate import calibrate_run
 
-    found = calibrate_run(run, device=device, progress=progress)
+    found = calibrate_run(run, data=data, device=device, progress=progress)
     lines = [f"temperature {found['temperature']:.3f}, fitted on {found['splits']['val']['num_images']:,} val images"]
     for name, row in found["splits"].items():
         for what, title in (("ece", "calibration error"), ("loss", "loss")):

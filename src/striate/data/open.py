@@ -22,6 +22,7 @@ from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .split import Indices, assign, assign_tags, strata
 
+CELLS = ("target", "task", "separator", "blank", "split_column")  # options that tables are read by
 SHARES = (0.7, 0.15, 0.15)  # of train, val and test
 TASK_KINDS = {
     "classify": ("label", "tags"),
@@ -89,10 +90,9 @@ def open_dataset(
         Dataset('shapes': 160 images, 5 classes; train 100, val 30, test 30)
     """
     given = {name: value for name, value in locals().items() if name != "where" and value is not None}
-    wanted = parse_levels(levels) if levels else FULL
-    cells = {"target": target, "task": task, "separator": separator, "blank": blank, "split_column": split_column}
-    dataset = in_channels(_find(str(where), root, allow_empty, cells, wanted), channels)
-    dataset = _first_target(dataset, target, task)
+    wanted = levels_asked(levels)
+    dataset = in_channels(find(str(where), given), channels)
+    dataset = first_target(dataset, target, task)
     dataset = _grouped(dataset, group)
     if classes:
         given["classes"] = classes = subset.chosen_classes(dataset, classes)
@@ -101,7 +101,7 @@ def open_dataset(
     if limit:
         dataset = subset.limit_splits(dataset, limit, seed)
     if levels:
-        dataset = _levelled(dataset, wanted)
+        dataset = levelled(dataset, wanted)
         given["levels"] = levels_of(dataset)
     return replace(_checked(dataset), options=given | ({"root": str(root)} if root else {}))
 
@@ -155,39 +155,49 @@ def name_of(where: str) -> str:
     return folder_name(path_of(where)) if is_path(where) else where.split("?")[0].replace(":", "-")
 
 
-def _find(
-    where: str, root: str | Path | None, allow_empty: bool, cells: dict[str, str | None], levels: Levels | None
-) -> Dataset:
-    """Return the dataset at a place, as it comes; `cells` are the options of tables, `levels` of arrays."""
-    path = path_of(where)
+def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None = None) -> Dataset:
+    """Return the dataset at a place as it comes, for `options` of `open_dataset`.
+
+    Args:
+        known: the classes of a run that is to be evaluated on it, see `evaluation`.
+    """
+    path, cells = path_of(where), {name: options.get(name) for name in CELLS}
     is_table = path.suffix.lower() in {".csv", ".tsv"} and path.is_file()
     for name in ("blank", "split_column"):
-        if cells[name] is not None and not is_table:
+        if cells[name] is not None and not is_table and known is None:
             option = f"--{name.replace('_', '-')}"
             raise SettingsError(f"{option} is for tables, and this is none", where=where, fix="leave it out")
+    root, allow_empty = options.get("root"), bool(options.get("allow_empty"))
     if where.startswith("toy:"):
         return toy.read(where)
     base = path_of(root) if root is not None else None
     if path.is_file():
         if path.suffix.lower() == ".npz":
-            return arrays.read(path, where, levels)
+            return arrays.read(path, where, levels_asked(options.get("levels")))
         if is_table:
-            return table.read(path, where, root=base, **cells)
+            return table.read(path, where, root=base, known=known, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
     if path.is_dir():
-        return _folder(path, where, allow_empty)
+        return _folder(path, where, allow_empty, known)
     if where.lower() in public.PUBLIC:
-        return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty))
+        return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty, known))
     close = nearest(where, public.PUBLIC)
     fix = f"check the path, or did you mean {close!r}?" if close else "check the path"
     raise DataError("no such file, folder or public dataset", where=where, fix=fix)
 
 
-def _folder(path: Path, where: str, allow_empty: bool) -> Dataset:
-    for source in (idx, cifar, cub):
+def _folder(path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None) -> Dataset:
+    if cifar.matches(path):
+        return cifar.read(path, where)
+    for source in (idx, cub):
         if source.matches(path):
-            return source.read(path, where)
-    return folder.read(path, where, allow_empty=allow_empty)
+            return source.read(path, where, known)
+    return folder.read(path, where, allow_empty=allow_empty, known=known)
+
+
+def levels_asked(text: str | None) -> Levels | None:
+    """Return the levels that become black and white; None for those that the training images use."""
+    return parse_levels(text) if text else FULL
 
 
 def levels_of(dataset: Dataset) -> str:
@@ -196,7 +206,7 @@ def levels_of(dataset: Dataset) -> str:
     return words(images.levels) if isinstance(images, FileImages | ArrayImages) else words(FULL)
 
 
-def _levelled(dataset: Dataset, levels: Levels | None) -> Dataset:
+def levelled(dataset: Dataset, levels: Levels | None) -> Dataset:
     """Return the dataset with its files read by these levels; None measures what the training files use."""
     images = dataset.images
     if isinstance(images, FileImages):
@@ -215,7 +225,7 @@ def _measured(dataset: Dataset) -> Levels:
     return (low, high) if low < high else FULL
 
 
-def _first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:
+def first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:
     """Return the dataset with the wanted target first."""
     kinds = choose("task", task, TASK_KINDS) if task else ()
     name = target

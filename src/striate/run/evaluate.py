@@ -1,5 +1,6 @@
 """Score a finished run again, or on other data."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,17 @@ import numpy as np
 
 from striate.base import device as devices
 from striate.base.choose import choose
-from striate.base.errors import DataError, ModelError
+from striate.base.documents import read_json
+from striate.base.errors import DataError, ModelError, UserError
 from striate.base.files import sha256, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
-from striate.data import open_dataset
 from striate.data.channels import in_channels
 from striate.data.check import ABOUT_PIXELS, prescan
+from striate.data.evaluation import open_to_evaluate
 from striate.data.geometry import Geometry
+from striate.data.open import absolute_path
 from striate.data.sample import SPLITS, Dataset
 from striate.data.store import open_store
 from striate.evaluate.calibrate import fit_temperature, outputs_of, reliability
@@ -29,7 +32,7 @@ from striate.task import from_json
 from .execute import reopen
 from .finish import rows_of
 from .network import network_of
-from .prepare import Prepared
+from .prepare import Prepared, fingerprint, outline
 from .recipe import Recipe
 
 
@@ -37,45 +40,87 @@ def evaluate_run(
     path: Path,
     where: str | None = None,
     *,
+    data: str | None = None,
     split: str | None = None,
     views: int = 1,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Return {"task", "split", "views", "scores", "predictions"} of a run on its own data, or on another dataset.
+    """Return {"task", "data", "split", "views", "scores", "predictions"} of a run on its own or on other data.
 
-    The table of every image goes to `RUN/evaluations/NAME-SPLIT/`; the run's own files are not touched.
+    Scores and the table of every image go to a folder of these data in `RUN/evaluations`; the run's own files are not
+    touched. Other data need no training images and not every class: scores of an absent class are None.
 
     Args:
-        split: "train", "val", "test" or "all"; by default test, and all of another dataset that comes without one.
+        where: other data, see `open_dataset`; of the run's own ones its test split is taken.
+        data: where the run's own data are now, if moved.
+        split: "train", "val", "test" or "all"; by default test, and all of other data that come without one.
         views: of each picture, whose probabilities are averaged; see `striate.evaluate.views`.
 
     Raises:
         ModelError: the run is not finished.
-        DataError: the other dataset's classes are not the run's.
+        DataError: the other data have a class that the run does not know.
     """
     run, progress = _finished(path), progress or Progress()
     info = run.info()
-    dataset = reopen(run) if where is None else _other(where, info, progress)
-    split = split or ("all" if where is not None and "test" in dataset.made_splits else "test")
+    dataset = reopen(run, where=data) if where is None else _other(run, where, info, progress)
+    split = split or ("test" if "test" in dataset.splits else "all")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
     if split != "all":
         choose("split", split, dict.fromkeys(SPLITS))
     if not len(chosen):
-        raise DataError(f"the {split} split is empty", where=dataset.where, fix="choose another --split")
+        fix = f"choose another --split: {', '.join([*dataset.splits, 'all'])}"
+        raise DataError(f"the data have no {split} images", where=dataset.where, fix=fix)
     prepared = _prepared(dataset.with_splits({split: chosen}), info, device, progress)
     network = network_of(run, prepared)
     network = Averaged(network, prepared.task, views) if views != 1 else network
     found = evaluate(network, prepared.task, prepared.loader(split))
-    folder = path / "evaluations" / f"{Path(dataset.name).name}-{split}{f'-{views}-views' if views > 1 else ''}"
     scores = scores_of(prepared.task.kind, found, prepared.task.names, prepared.task.unit)
+    about = {"data": _describe(prepared.dataset), "split": split, "views": views}
+    folder = _folder_of(path / "evaluations", about)
     write_predictions(folder / "predictions.csv", rows_of(prepared, found, split))
-    write_json(folder / "scores.json", scores)
-    table = str(folder / "predictions.csv")
-    return {"task": info["task"], "split": split, "views": views, "scores": scores, "predictions": table}
+    write_json(folder / "scores.json", {**about, **scores})
+    return {"task": info["task"], **about, "scores": scores, "predictions": str(folder / "predictions.csv")}
 
 
-def calibrate_run(path: Path, *, device: str = "auto", progress: Progress | None = None) -> dict[str, Any]:
+def _describe(dataset: Dataset) -> dict[str, Any]:
+    """Return which data were evaluated."""
+    return {
+        "name": dataset.name,
+        "where": dataset.where,
+        "path": absolute_path(dataset.where),
+        "fingerprint": fingerprint(dataset),
+        "notes": list(dataset.notes),
+    }
+
+
+def _folder_of(parent: Path, about: dict[str, Any]) -> Path:
+    """Return the folder of an evaluation: that of an earlier one of the same data, else a new one."""
+    views = f"-{about['views']}-views" if about["views"] > 1 else ""
+    name = f"{Path(about['data']['name']).name}-{about['split']}{views}"
+    for number in count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        if not folder.exists() or _key(_read_scores(folder)) == _key(about):
+            return folder
+    raise AssertionError("there is always one more number")
+
+
+def _key(about: dict[str, Any]) -> Any:
+    data = about.get("data")
+    return data.get("fingerprint") if isinstance(data, dict) else None
+
+
+def _read_scores(folder: Path) -> dict[str, Any]:
+    """Return an earlier evaluation's document; nothing where it is not one."""
+    try:
+        return dict(read_json(folder / "scores.json", "scores"))
+    except (ModelError, OSError, TypeError, ValueError):
+        return {}
+
+
+def calibrate_run(
+    path: Path, *, data: str | None = None, device: str = "auto", progress: Progress | None = None
+) -> dict[str, Any]:
     """Fit a temperature on a run's validation images, and write RUN/calibration.json, which `predict` uses.
 
     Returns {"temperature", "weights" (SHA-256 of the weights it is for), "splits"}, where each of the splits has
@@ -86,7 +131,7 @@ def calibrate_run(path: Path, *, device: str = "auto", progress: Progress | None
         DataError: the run predicts numbers, which have no probabilities; or no temperature is best.
     """
     run, progress = _finished(path), progress or Progress()
-    info, dataset = run.info(), reopen(run)
+    info, dataset = run.info(), reopen(run, where=data)
     if info["task"]["kind"] == "value":
         raise DataError("the run predicts numbers, which have no probabilities", where=path, fix="leave it out")
     chosen = {name: dataset.splits[name] for name in ("val", "test") if len(dataset.splits.get(name, ()))}
@@ -134,24 +179,36 @@ def _finished(path: Path) -> RunDir:
     return run
 
 
-def _other(where: str, info: dict[str, Any], progress: Progress) -> Dataset:
-    options = {
-        name: info["dataset"]["options"][name]
-        for name in ("target", "task", "separator", "levels")
-        if name in info["dataset"]["options"]
-    }
-    dataset = in_channels(open_dataset(where, **options), info["input"]["channels"])
-    names = tuple(info["task"]["names"])
-    found = dataset.target(info["task"]["target"])
-    if info["task"]["kind"] != "value" and found.names != names:
-        odd = sorted(set(found.names) ^ set(names))
-        differing = ", ".join(odd[:5]) or "the order"
-        what = f"its classes are not the run's ({len(found.names)} here, {len(names)} there; differing: {differing})"
-        raise DataError(what, where=where, fix="name the class folders as in training")
+def _other(run: RunDir, where: str, info: dict[str, Any], progress: Progress) -> Dataset:
+    own = _own(run, where, info)
+    if own is not None:
+        progress.line(f"{where} holds the run's own data: their splits are those of the run")
+        return own
+    task, options = info["task"], info["dataset"]["options"]
+    dataset = open_to_evaluate(where, task["target"], task["kind"], task["names"], options)
+    dataset = in_channels(dataset, info["input"]["channels"])
+    for note in dataset.notes:
+        if note.startswith("left out") or "without images" in note:
+            progress.line(note)
     for item in prescan(dataset, progress):
         if item.kind in ABOUT_PIXELS:
             progress.line(f"{item.severity}: {item.text}")
     return dataset
+
+
+def _own(run: RunDir, where: str, info: dict[str, Any]) -> Dataset | None:
+    """Return the run's own dataset if that is what lies there, perhaps at a new place; else None.
+
+    Taken for other data, its training images would be scored as well.
+    """
+    try:
+        found = reopen(run, where=where)
+    except UserError:
+        return None
+    before = info["dataset"]
+    if outline(found) != before.get("outline", before["fingerprint"]):
+        return None
+    return found if "outline" not in before or fingerprint(found) == before["fingerprint"] else None
 
 
 def _prepared(dataset: Dataset, info: dict[str, Any], device: str, progress: Progress) -> Prepared:

@@ -23,11 +23,14 @@ def matches(root: Path) -> bool:
     return all((root / name).is_file() for name in (IMAGES, LABELS, CLASSES)) and (root / "images").is_dir()
 
 
-def read(root: Path, where: str) -> Dataset:
+def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Dataset:
     """Return the dataset of `images/`, `images.txt`, `image_class_labels.txt`, `classes.txt`, `train_test_split.txt`.
 
     Each line of a list is an id, a blank and a value. Class names lose number and underscores (`003.Sooty_Albatross`).
     Without `train_test_split.txt` (1 is train, 0 is test) the images have no splits of their own.
+
+    Args:
+        known: the classes of a run that is to be evaluated on these images, see `folder.read`.
 
     Raises:
         DataError: the message has the line: an image without class or file, an id twice, a value that cannot be;
@@ -37,7 +40,7 @@ def read(root: Path, where: str) -> Dataset:
     """
     images, classes = _lines(root / IMAGES), _lines(root / CLASSES)
     names = tuple((name.partition(".")[2] or name).replace("_", " ") for _, name in classes.values())
-    if len(set(names)) < len(names) or len(names) < 2:
+    if len(set(names)) < len(names) or (len(names) < 2 and known is None):
         raise DataError("fewer than two classes, or two of one name", where=root / CLASSES, fix="mend the list")
     _check_pictures(root, images)
     place = {key: index for index, key in enumerate(classes)}
@@ -48,7 +51,7 @@ def read(root: Path, where: str) -> Dataset:
         members = {name: np.flatnonzero(is_train == value) for name, value in (("train", 1), ("test", 0))}
         splits = {name: indices for name, indices in members.items() if len(indices)}
         untrained = np.setdiff1d(labels[members["test"]], labels[members["train"]])
-        if len(untrained):
+        if len(untrained) and known is None:
             what = f"class {shown(names[untrained[0]], 40)!r} is in test but not in train"
             raise DataError(what, where=root / SPLIT, fix="give some of its images a 1")
     ids = tuple(name for _, name in images.values())

@@ -38,11 +38,15 @@ class _Part:
     names: dict[str, list[str]]
 
 
-def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
+def read(root: Path, where: str, *, allow_empty: bool = False, known: tuple[str, ...] | None = None) -> Dataset:
     """Return the dataset of a folder of class folders. No image is decoded, but to tell masks from images.
 
     Class folders may hold folders of their own. The class list is the union over the splits in natural order.
     `left_out` says what is not in the dataset: what is no image, system files, broken links.
+
+    Args:
+        known: the classes of a run that is to be evaluated on these images: they need no train split, and not every
+            class.
 
     Raises:
         DataError: the tree is not understood, a class is empty (unless `allow_empty`), is only in val or test, or
@@ -53,11 +57,13 @@ def read(root: Path, where: str, *, allow_empty: bool = False) -> Dataset:
         raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
     annotated.refuse(walk)
-    parts = [_part(walk, split, folder) for split, folder in _split_folders(walk).items()]
+    folders = _split_folders(walk) if known is None else _given_folders(walk, known)
+    parts = [_part(walk, split, folder, known) for split, folder in folders.items()]
     if not any(any(part.names.values()) for part in parts):
         raise _no_images(walk)
     classes = class_list((name for part in parts for name in part.names), where=root)
-    _check_classes(walk, parts, classes, allow_empty)
+    if known is None:
+        _check_classes(walk, parts, classes, allow_empty)
     names, labels, splits = _gather(parts, classes)
     channels, said = sampled_channels(root, names)
     left_out = walk.left_out()
@@ -94,6 +100,15 @@ def _split_folders(walk: Walk) -> dict[str, str]:
     return {split: found[split][0] for split in SPLITS if split in found}
 
 
+def _given_folders(walk: Walk, known: tuple[str, ...]) -> dict[str, str]:
+    """Return the folders of the splits that there are, also without train; {"": ""} for one tree."""
+    folders = walk.folders()
+    found = {SPLIT_NAMES.get(folder.casefold(), ""): folder for folder in folders}
+    if "train" in found or "" in found or len(found) < len(folders) or set(folders) <= set(known):
+        return _split_folders(walk)
+    return {split: found[split] for split in SPLITS if split in found}
+
+
 def _check_apart(walk: Walk, folders: dict[str, str]) -> None:
     real: dict[Path, str] = {}
     for split, folder in folders.items():
@@ -103,11 +118,16 @@ def _check_apart(walk: Walk, folders: dict[str, str]) -> None:
             raise DataError(f"{other} and {split} are the same folder", where=path, fix="use different images")
 
 
-def _part(walk: Walk, split: str, folder: str) -> _Part:
+def _part(walk: Walk, split: str, folder: str, known: tuple[str, ...] | None) -> _Part:
     loose, classes = walk.loose(folder), walk.folders(folder)
     if loose and not classes:
         what = f"{plural(len(loose), 'image')} directly in the folder, without class folders"
-        raise DataError(what, where=walk.root / folder, fix="put them into one folder a class", details=EXPECTED)
+        fix = "put them into one folder a class"
+        if known is not None:
+            fix = "use `striate predict RUN FOLDER` for images without classes"
+        elif split in {"val", "test"}:
+            fix = "move the folder elsewhere; `striate predict RUN FOLDER` takes images without classes"
+        raise DataError(what, where=walk.root / folder, fix=fix, details=EXPECTED)
     if loose:
         walk.leave_out(LOOSE, *loose)
     names = {child.rpartition("/")[2]: sorted(walk.images(child), key=natural_key) for child in classes}

@@ -17,25 +17,28 @@ MAX_BYTES = 8 << 30
 _PARTS = {"train": "train", "test": "t10k"}
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-_KNOWN_LABELS = {0x2ED6E46A: FASHION}
+_KNOWN_LABELS = {0x2ED6E46A: FASHION, 0x242BC73F: FASHION}  # of its train and its t10k labels
 
 
 def matches(root: Path) -> bool:
-    """Return whether a folder holds the training images of an IDX set."""
-    return _find(root, "train", "images") is not None
+    """Return whether a folder holds the images of an IDX set."""
+    return any(_find(root, prefix, "images") is not None for prefix in _PARTS.values())
 
 
-def read(root: Path, where: str) -> Dataset:
+def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Dataset:
     """Return the dataset of a folder with `train-images...`, `train-labels...` and, if there, `t10k-...` files.
 
     Class names are the label numbers; those of Fashion-MNIST are known by the content of its label file.
+
+    Args:
+        known: the classes of a run that is to be evaluated on these images: `t10k-...` files alone will do.
 
     Raises:
         DataError: a file is missing, damaged, or does not fit the others.
     """
     images, labels, splits, at = [], [], {}, 0
     for split, prefix in _PARTS.items():
-        if split == "test" and _find(root, prefix, "images") is None:
+        if (split == "test" or known is not None) and _find(root, prefix, "images") is None:
             continue
         pixels, classes = _pair(root, prefix)
         images.append(pixels)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..channels import sampled_channels
@@ -29,6 +30,7 @@ def read(
     separator: str | None = None,
     blank: str | None = None,
     split_column: str | None = None,
+    known: tuple[str, ...] | None = None,
 ) -> Dataset:
     """Return the dataset of a table with a header line, such as `path,label[,split][,group]`.
 
@@ -40,6 +42,8 @@ def read(
 
     Args:
         blank: what a blank 0/1 cell means: "negative", or "ignore" for leaving the image out; by default it is refused.
+        known: the classes of a run that is to be evaluated on these images: they need no train split, and not every
+            class.
         split_column: the column of splits; by default `split`, `set`, `is_valid`, ... where its words are known.
 
     Raises:
@@ -55,7 +59,8 @@ def read(
     name = "label" if chosen.kind == "flags" and first.kind == "label" and target is None else chosen.name
     targets = {name: first, **{other: numbers(table, [other]) for other in others}}
     splits = splits_of(table, split)
-    _check_train_classes(table, targets, splits)
+    if known is None:
+        _check_learnable(table, targets, splits)
     base = root if root is not None else path.parent
     names, found = find_files(table, files, base)
     channels, said = sampled_channels(base, names, first.values.tolist() if first.kind == "label" else None)
@@ -96,9 +101,13 @@ def _unlabelled(target: Target) -> Iterator[str]:
         yield f"{plural(empty, 'image')} without any label"
 
 
-def _check_train_classes(
-    table: Table, targets: Mapping[str, Target], splits: Mapping[str, npt.NDArray[np.intp]]
-) -> None:
+def _check_learnable(table: Table, targets: Mapping[str, Target], splits: Mapping[str, npt.NDArray[np.intp]]) -> None:
+    """Refuse what nothing can be learnt from, though a run can be evaluated on it."""
+    single = next((found for found in targets.values() if found.kind == "label" and len(found.names) < 2), None)
+    if single:
+        raise DataError(f"only one class, {shown(single.names[0], 40)!r}", where=table.path, fix="add a second class")
+    if splits and "train" not in splits:
+        raise DataError("no line has the split train", where=table.path, fix="write train for some of the lines")
     for row, name, split in _untrained(targets, splits):
         raise table.error(
             row, f"class {shown(name, 40)!r} in {split} but not in train", "add it to train, or remove it"

@@ -52,7 +52,7 @@ def splits_of(table: Table, column: str | None) -> Splits:
     """Return the rows of each split, in the order of the table; nothing without a column.
 
     Raises:
-        DataError: a cell is no split, or none of them is train.
+        DataError: a cell is no split.
     """
     if column is None:
         return {}
@@ -62,8 +62,6 @@ def splits_of(table: Table, column: str | None) -> Splits:
             cell = table.columns[column][row]
             raise table.error(row, f"{shown(column, 30)} is {shown(cell, 40)!r}, not a split", FIX)
         members.setdefault(split, []).append(row)
-    if "train" not in members:
-        raise DataError("no line has the split train", where=table.path, fix="write train for some of the lines")
     return {name: np.array(members[name], dtype=np.intp) for name in SPLITS if name in members}
 
 

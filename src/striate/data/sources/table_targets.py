@@ -221,8 +221,6 @@ def _labels(table: Table, column: str) -> Target:
             raise table.error(row, what, "write the class, remove the line, or use --blank ignore")
     names = kinds.as_classes(cells)
     classes = class_list(names, where=table.path)
-    if len(classes) < 2:
-        raise DataError(f"only one class, {shown(classes[0], 40)!r}", where=table.path, fix="add a second class")
     index = {name: position for position, name in enumerate(classes)}
     return Target("label", np.array([index[name] for name in names], dtype=np.int64), classes)
 
