@@ -9,7 +9,7 @@ import pytest
 from pictures import tree
 
 from striate import api
-from striate.base.errors import SettingsError
+from striate.base.errors import DataError, SettingsError
 from striate.cli.app import run
 from striate.data import open_dataset
 from striate.data.open import name_of, where_again
@@ -111,7 +111,10 @@ def test_a_run_on_the_current_folder_is_found_again_from_another(place: Path, mo
     assert where_again(described["."]) == str(root) and where_again(described["../birds"]) == "../birds"
     assert open_dataset(where_again(described["."])).ids == open_dataset(root).ids
     shutil.move(root, place / "moved")
-    assert where_again(described["."]) == "." and where_again(described[str(root)]) == str(root)
+    for where in described.values():  # `.` is here, but not the data
+        with pytest.raises(DataError, match="the data are gone") as caught:
+            where_again(where)
+        assert "--data" in caught.value.fix and caught.value.where.rstrip("/").endswith("birds")
     assert where_again({"where": "toy:shapes"}) == "toy:shapes"  # as run folders of an older version say it
 
 

@@ -207,7 +207,7 @@ def test_the_runs_own_data_at_a_new_place(kept: Path, run: Path, tmp_path: Path,
     for words in (["evaluate", str(run)], ["evaluate", str(run), "--calibrate"]):
         assert striate(words) == 3
         last = capsys.readouterr().err.strip().split("\n")[-1]
-        assert "the run's data are gone" in last and last.endswith("--data")
+        assert "the data are gone" in last and last.endswith("--data")
         assert striate([*words, "--data", str(tmp_path / "moved"), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         assert (

@@ -7,6 +7,7 @@ import striate as st
 from striate.base.errors import Interrupted, Terminated
 from striate.base.progress import Progress
 from striate.base.rundir import StudyDir
+from striate.cli.app import run as command
 from striate.data import open_dataset
 from striate.run.recipe import named
 from striate.study import execute
@@ -89,3 +90,21 @@ def test_a_study_of_an_older_version_without_newer_settings_goes_on(carry_out, m
     del info["variants"][0]["recipe"]["network"]
     folder.save_info(info)
     assert str(carry_out().path) == str(folder.path)
+
+
+def test_moved_data_are_named_and_remembered(tmp_path, capsys):
+    for name, level in (("dark", 40), ("light", 200)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(12):
+            Image.new("RGB", (12, 12), (level, level + number, number)).save(tmp_path / "set" / name / f"{number}.png")
+    settings = '["train.epochs=1", "model.width=4", "model.depth=1", "data.size=16"]'
+    plan = f'data = "set"\nseeds = 1\n[base]\nset = {settings}\n[grid]\n"train.lr" = [0.01]\n'
+    (tmp_path / "plan.toml").write_text(plan)
+    folder = str(tmp_path / "study")
+    assert command(["study", str(tmp_path / "plan.toml"), "--out", folder, "-q", "--threads", "1"]) == 0
+    (tmp_path / "set").rename(tmp_path / "moved")
+    assert command(["resume", folder, "-q"]) == 3
+    last = capsys.readouterr().err.strip().split("\n")[-1]
+    assert last == f"error: the data are gone: {tmp_path / 'set'} -- fix: name their new place with --data"
+    assert command(["resume", folder, "-q", "--data", str(tmp_path / "moved")]) == 0
+    assert command(["resume", folder, "-q"]) == 0

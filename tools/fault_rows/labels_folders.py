@@ -146,6 +146,35 @@ def masks_and_boxes(bench: Bench) -> str:
     return f"{len(kinds)} layouts refused by name"
 
 
+def other_data(bench: Bench) -> str:
+    data = write_split(bench.folder / "data", {"train": CLASSES, "val": CLASSES, "test": CLASSES})
+    bench.works("train", data, *SMALL, "--out", "run")
+    others = {"one": (("cat",), ""), "two": (("ant", "cat"), ""), "held": (("bee", "cat"), "test")}
+    for place, (names, split) in others.items():
+        for name in names:
+            for index in range(4):
+                content = encoded(pixels(f"{place}{name}{index}", band=CLASSES.index(name), num_bands=3))
+                put(bench.folder / place / "new" / split / name / f"{index}.png", content)
+        found = json.loads(bench.works("evaluate", "run", f"{place}/new", "--json", "-q").out)
+        expect(found["scores"]["num_images"] == 4 * len(names), f"{place}: {found['scores']['num_images']} images")
+        recalls = {row["name"]: row["recall"] for row in found["scores"]["per_class"]}
+        expect([recalls[name] is None for name in CLASSES] == [name not in names for name in CLASSES], f"{recalls}")
+        rows = [f"{split}/{name}/{index}.png,{name},test".lstrip("/") for name in names for index in range(4)]
+        put(bench.folder / place / "new" / "list.csv", "\n".join(["path,label,split", *rows]))
+        again = json.loads(bench.works("evaluate", "run", f"{place}/new/list.csv", "--json", "-q").out)
+        expect(again["scores"]["accuracy"] == found["scores"]["accuracy"], f"{place}: the list gives other scores")
+    where = [_document(path)["data"]["where"] for path in (bench.folder / "run" / "evaluations").glob("*/scores.json")]
+    expect(len(set(where)) == 2 * len(others), f"scores of {where}")
+    (bench.folder / "two" / "new" / "eel").mkdir()
+    shutil.copy(bench.folder / "one" / "new" / "cat" / "0.png", bench.folder / "two" / "new" / "eel")
+    bench.refuses(3, "evaluate", "run", "two/new", names=["eel", "does not know"])
+    shutil.move(data, bench.folder / "moved")
+    bench.refuses(3, "evaluate", "run", names=["are gone", "--data"])
+    bench.works("evaluate", "run", "--data", "moved", may_change=["run/evaluations"])
+    bench.works("evaluate", "run", "--data", "moved", "--calibrate", may_change=["run"])
+    return f"{len(where)} other sets"
+
+
 ROWS = (
     Row("B1", "class missing from val and test", class_missing),
     Row("B2", "class only in val", class_only_in_val),
@@ -154,5 +183,6 @@ ROWS = (
     Row("B5", "names that differ by case, Unicode form or blanks", almost_equal_names),
     Row("B6", "label order at predict time, data deleted", label_order),
     Row("B7", "loose images, one class, nothing, too few", layouts),
+    Row("B10", "other data for a run: only test, one class, a list; moved", other_data),
     Row("B9", "folders of masks or boxes are no classes", masks_and_boxes),
 )

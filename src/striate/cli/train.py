@@ -81,7 +81,7 @@ def train(
 
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY|SEARCH", help="A run, study or search folder.")],
-    data: Annotated[str | None, typer.Option(metavar="DATA", help="Where a run's data are now, if moved.")] = None,
+    data: Annotated[str | None, typer.Option(metavar="DATA", help="Where the data are now, if moved.")] = None,
     fork: Annotated[
         bool, typer.Option("--fork", help="Start a new run with a run's settings on its data as they are now.")
     ] = False,
@@ -108,17 +108,18 @@ def resume(
     from striate.base.rundir import StudyDir
 
     options: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
+    moved: dict[str, Any] = {"where": data} if data else {}
     if kind_of(folder) == "search":
         from striate.search.execute import resume_search
 
         from .search import give_search
 
-        give_search(resume_search(folder, **options), "resume", as_json)
+        give_search(resume_search(folder, **options, **moved), "resume", as_json)
         return
     if fork:
         found: RunDir | StudyDir = api.fork(folder, data=data, out=out, command=o.command_line(), **options)
     else:
-        found = api.resume(folder, **options | ({"where": data} if data else {}))
+        found = api.resume(folder, **options, **moved)
     if isinstance(found, StudyDir):
         give_study(found, "resume", as_json)
     else:

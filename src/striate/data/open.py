@@ -134,15 +134,23 @@ def absolute_path(where: str) -> str | None:
 
 
 def where_again(described: Mapping[str, Any]) -> str:
-    """Return how to open a run's data again, from whichever folder: as typed if that is still the same place.
+    """Return how to open a run's data again, from whichever folder: as typed where that is the same place.
 
     Args:
         described: "where", and where that is a file or folder its absolute "path".
+
+    Raises:
+        DataError: the data are not where they were.
     """
     typed, path = str(described["where"]), described.get("path")
-    if not path or not Path(path).exists() or (path_of(typed).exists() and path_of(typed).samefile(path)):
+    if not is_path(typed):
         return typed
-    return str(path)
+    is_there, has_name = path_of(typed).exists(), Path(typed).name not in {"", ".."}
+    if path and Path(path).exists():
+        return typed if is_there and path_of(typed).samefile(path) else str(path)
+    if not is_there or (path and not has_name):  # `.` is always there, and no sign of the data
+        raise DataError("the data are gone", where=path or typed, fix="name their new place with --data")
+    return typed
 
 
 def name_of(where: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from striate.base import device as devices
-from striate.base.errors import DataError, DivergedError, ModelError, ResourceError
+from striate.base.errors import DivergedError, ModelError, ResourceError
 from striate.base.files import require_room, to_json, write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
@@ -20,7 +20,7 @@ from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
 from striate.data import open_dataset
 from striate.data.channels import in_channels
-from striate.data.open import absolute_path, is_path, path_of, where_again
+from striate.data.open import absolute_path, where_again
 from striate.data.sample import Dataset
 from striate.model.walk import walk
 from striate.train import checkpoint
@@ -251,11 +251,8 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
     if not info["where"]:
         what = "the run's data came from Python, not from a path"
         raise ModelError(what, where=run.path, fix="resume it from Python with dataset=...")
-    where = where or where_again(info)
-    if is_path(where) and not path_of(where).exists():
-        raise DataError("the run's data are gone", where=where, fix="name their new place with --data")
     options = {name: value for name, value in info["options"].items() if value is not None}
-    return open_dataset(where, **options)
+    return open_dataset(where or where_again(info), **options)
 
 
 def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:

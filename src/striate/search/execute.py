@@ -22,7 +22,7 @@ from striate.base.rundir import StudyDir, require_ids, resumable
 from striate.base.sums import break_seal, checked, seal
 from striate.base.text import duration, plural
 from striate.data import open_dataset
-from striate.data.open import where_again
+from striate.data.open import absolute_path, where_again
 from striate.data.sample import Dataset
 from striate.run.network import require
 from striate.run.prepare import describe_dataset, is_same_data, restore_splits, split_ids
@@ -138,8 +138,10 @@ def _kept(folder: SearchDir) -> str:
     return f"interrupted; {plural(len(folder.history()), 'candidate')} kept"
 
 
-def resume_search(path: Path, *, device: str = "auto", progress: Progress | None = None) -> SearchDir:
-    """Go on with a search from its folder alone; a finished one is left as it is.
+def resume_search(
+    path: Path, *, where: str | None = None, device: str = "auto", progress: Progress | None = None
+) -> SearchDir:
+    """Go on with a search from its folder alone; a finished one is left as it is. `where` its data are now, if moved.
 
     Raises:
         ModelError: this is no search, or its data came from Python.
@@ -149,7 +151,10 @@ def resume_search(path: Path, *, device: str = "auto", progress: Progress | None
     if not data["where"]:
         raise ModelError("the search's data came from Python, not from a path", where=path, fix="call search() again")
     options = {name: value for name, value in data["options"].items() if value is not None}
-    dataset = restore_splits(open_dataset(where_again(data), **options), SearchDir(path).splits())
+    dataset = restore_splits(open_dataset(where or where_again(data), **options), SearchDir(path).splits())
+    if where:
+        info["dataset"] |= {"where": where, "path": absolute_path(where)}
+        SearchDir(path).save_info(info)
     more: dict[str, Any] = {"device": device, "progress": progress}
     return search(dataset, Plan.from_json(info["plan"]), out=path, command=info["command"], **more)
 

@@ -20,7 +20,7 @@ from striate.base.rundir import RunDir, StudyDir, resumable
 from striate.base.seeds import rng_for
 from striate.base.sums import break_seal
 from striate.data import open_dataset
-from striate.data.open import where_again
+from striate.data.open import absolute_path, where_again
 from striate.data.sample import Dataset
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
@@ -137,15 +137,20 @@ def _require_named(variant: Variant) -> None:
         raise SettingsError(what, where=f"variant {variant.name}", fix=fix)
 
 
-def resume_study(path: Path, *, device: str = "auto", progress: Progress | None = None) -> StudyDir:
-    """Go on with a study from its folder alone: the data are opened again from where they were.
+def resume_study(
+    path: Path, *, where: str | None = None, device: str = "auto", progress: Progress | None = None
+) -> StudyDir:
+    """Go on with a study from its folder alone: the data are opened again from where they were, or are now.
 
     Raises:
         ModelError: this is no study, or its data came from Python.
         DataError: the data are not what they were.
     """
     info = StudyDir(path).info()
-    datasets = [reopened(StudyDir(path), fold) for fold in range(info["folds"] or 1)]
+    datasets = [reopened(StudyDir(path), fold, where) for fold in range(info["folds"] or 1)]
+    if where:
+        info["dataset"] |= {"where": where, "path": absolute_path(where)}
+        StudyDir(path).save_info(info)
     return study(
         datasets,
         [Variant.from_json(values) for values in info["variants"]],
@@ -163,22 +168,22 @@ def resume_study(path: Path, *, device: str = "auto", progress: Progress | None 
     )
 
 
-def reopened(study: StudyDir, fold: int) -> Dataset:
-    """Return the dataset of a study's fold (0 without folds), opened again from where it was, with the study's split.
+def reopened(study: StudyDir, fold: int, where: str | None = None) -> Dataset:
+    """Return the dataset of a study's fold (0 without folds) with the study's split, from `where` or where it was.
 
     Raises:
         ModelError: the data came from Python, or are not what they were.
     """
     info = study.info()
-    where, options = info["dataset"]["where"], info["dataset"]["options"]
-    if not where:
+    options = info["dataset"]["options"]
+    if not info["dataset"]["where"]:
         raise ModelError(
             "the study's data came from Python, not from a path",
             where=study.path,
             fix="call study() again with out=...",
         )
     plan = {**options, "fold": fold} if info["folds"] else options
-    dataset = restore_splits(open_dataset(where_again(info["dataset"]), **plan), study.splits(fold))
+    dataset = restore_splits(open_dataset(where or where_again(info["dataset"]), **plan), study.splits(fold))
     return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
 
 
