@@ -180,16 +180,16 @@ def _finished(path: Path) -> RunDir:
 
 
 def _other(run: RunDir, where: str, info: dict[str, Any], progress: Progress) -> Dataset:
-    own = _own(run, where, info)
-    if own is not None:
+    task, dataset = info["task"], _own(run, where, info)
+    if dataset is not None:
         progress.line(f"{where} holds the run's own data: their splits are those of the run")
-        return own
-    task, options = info["task"], info["dataset"]["options"]
-    dataset = open_to_evaluate(where, task["target"], task["kind"], task["names"], options)
-    dataset = in_channels(dataset, info["input"]["channels"])
-    for note in dataset.notes:
-        if note.startswith("left out") or "without images" in note:
-            progress.line(note)
+    else:
+        options = info["dataset"]["options"]
+        dataset = open_to_evaluate(where, task["target"], task["kind"], task["names"], options)
+        dataset = in_channels(dataset, info["input"]["channels"])
+        for note in dataset.notes:
+            if note.startswith("left out") or "without images" in note:
+                progress.line(note)
     for item in prescan(dataset, progress):
         if item.kind in ABOUT_PIXELS:
             progress.line(f"{item.severity}: {item.text}")
