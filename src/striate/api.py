@@ -212,7 +212,7 @@ def study_ladder(
     base: str = "mobilenet_v2",
     has_curve: bool = False,
     **options: Any,
-) -> StudyDir:
+) -> "StudyDir | list[str]":
     """Carry out the classic ladder on a dataset, or the full one up to transfer; with a learning curve if asked."""
     from striate.study.plan import full_ladder, ladder, with_learning_curve
 
@@ -224,7 +224,7 @@ def study_ladder(
     return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
 
 
-def study_file(path: Path, *, seeds: int | None = None, **options: Any) -> StudyDir:
+def study_file(path: Path, *, seeds: int | None = None, **options: Any) -> "StudyDir | list[str]":
     """Carry out a study file; `seeds` instead of its own number of them."""
     from striate.base.settings import read_toml
     from striate.study.grid import plan_of
@@ -255,14 +255,19 @@ def _study(
     *,
     folds: int | None,
     on_bad: str = "stop",
+    dry_run: bool = False,
     **options: Any,
-) -> StudyDir:
+) -> "StudyDir | list[str]":
     from striate.report import report_runs, report_study
     from striate.study.execute import study as carry_out
+    from striate.study.rehearse import rehearse
 
     plans = [{**opening, "folds": folds, "fold": fold} for fold in range(folds)] if folds else [opening]
     found = [without_bad(open_dataset(where, **plan), on_bad, options.get("progress")) for plan in plans]
-    result = carry_out([dataset for dataset, _ in found], variants, **options)
+    datasets = [dataset for dataset, _ in found]
+    if dry_run:
+        return rehearse(datasets, variants, **options)
+    result = carry_out(datasets, variants, **options)
     write_skipped(result.path, found[0][1])
     report_runs(result, options.get("progress"))
     report_study(result)

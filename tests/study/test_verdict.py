@@ -40,7 +40,17 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
         *("name", "text", "n", "val", "test", "gap", "overfit_epoch", "best_epoch", "time_s", "parameters", "macs"),
     }
     assert set(row(verdict, "mlp")["test"]) == {"mean", "std", "values", "interval"}
-    assert set(verdict["differences"][0]) == {"a", "b", "mean", "interval", "probability", "p", "p_holm", "separable"}
+    assert set(verdict["differences"][0]) == {
+        "a",
+        "b",
+        "mean",
+        "interval",
+        "probability",
+        "p",
+        "p_holm",
+        "smallest",
+        "separable",
+    }
     assert [one["name"] for one in verdict["variants"]] == ["mlp", "baseline", "regularized"]
     pairs = [(one["a"], one["b"]) for one in verdict["differences"]]
     assert pairs == [("regularized", "mlp"), ("regularized", "baseline"), ("mlp", "baseline")]

@@ -25,6 +25,7 @@ def demo(
     """Run a study on built-in pictures (drawn shapes), and write its verdict and report. About two minutes."""
     o.use_threads(threads)
     from striate.api import study_ladder
+    from striate.base.rundir import StudyDir
 
     found = study_ladder(
         IMAGES,
@@ -37,4 +38,5 @@ def demo(
         command=o.command_line(),
         progress=o.progress_for(quiet),
     )
+    assert isinstance(found, StudyDir)  # no dry run was asked for
     give_study(found, "demo", as_json)

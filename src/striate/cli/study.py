@@ -22,6 +22,7 @@ BESIDE_A_FILE = {
     "as_json",
     "quiet",
     "debug",
+    "dry_run",
 }
 
 
@@ -61,6 +62,9 @@ def study(
     drop_hopeless: Annotated[
         bool, typer.Option("--drop-hopeless", help="After two seeds, give up variants clearly worse on validation.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train nothing: say what it would take, and what it could find.")
+    ] = False,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -92,6 +96,7 @@ def study(
         "parallel": parallel,
         "drop_hopeless": drop_hopeless,
         "on_bad": on_bad,
+        "dry_run": dry_run,
         "command": o.command_line(),
         "progress": o.progress_for(quiet),
     }
@@ -105,7 +110,10 @@ def study(
         rungs["has_curve"] = learning_curve
         plan: dict[str, Any] = {"model": model, "changes": changes, "seeds": seeds, "folds": folds, "target": target}
         found = study_ladder(data, words, **rungs, **plan, **shared)
-    give_study(found, "study", as_json)
+    if isinstance(found, list):
+        o.give({"command": "study", "plan": found}, "\n".join(found), as_json)
+    else:
+        give_study(found, "study", as_json)
 
 
 def _refuse_beside_a_file(context: typer.Context, file: str) -> None:

@@ -118,7 +118,7 @@ def study(
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
         found.save_info({**info, "status": "running"})
         with resumable(found, lambda said: said or "stopped; finished runs are kept"):
-            num = _announce(conditions, variants, _jobs(found, names, info["seeds"], len(datasets)), parallel)
+            num = _announce(conditions, variants, jobs_of(found, names, info["seeds"], len(datasets)), parallel)
             with Pool(folder, num, device=device, progress=progress) as pool:
                 jobs, info["dropped"] = _train_all(found, conditions, variants, info, pool)
                 _open_tests(conditions, variants, jobs, pool)
@@ -195,7 +195,7 @@ def _train_all(
     is_dropping, done, dropped = info["drop_hopeless"], list[Job](), dict[str, Any]()
     for part in [[seed] for seed in seeds] if is_dropping else [seeds]:
         left = [name for name in names if name not in dropped]
-        jobs = _jobs(found, left, part, folds)
+        jobs = jobs_of(found, left, part, folds)
         _train_part(found, conditions, variants, jobs, pool)
         done += jobs
         if is_dropping and part[-1] != seeds[-1]:
@@ -207,7 +207,7 @@ def _train_all(
     return done, dropped
 
 
-def _jobs(found: StudyDir, names: Sequence[str], seeds: Sequence[int], folds: int) -> list[Job]:
+def jobs_of(found: StudyDir, names: Sequence[str], seeds: Sequence[int], folds: int) -> list[Job]:
     return [
         Job(name, seed, fold, found.run(name, seed, fold if folds > 1 else None))
         for seed in seeds
@@ -218,6 +218,16 @@ def _jobs(found: StudyDir, names: Sequence[str], seeds: Sequence[int], folds: in
 
 def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], wanted: int | str) -> int:
     """Prepare every variant's data, say what the study will take, and return how many runs are trained at once."""
+    times_s, runs, num = expected_of(conditions, variants, jobs, wanted)
+    if runs:
+        conditions.progress.line(expectation(runs, times_s, num))
+    return num
+
+
+def expected_of(
+    conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], wanted: int | str
+) -> tuple[list[float], list[tuple[str, Prepared]], int]:
+    """Return the seconds of each missing run, its network and data side, and how many are trained at once."""
     missing = [job for job in jobs if not _is_finished(job.run)]
     planned = [(job, _called(job.variant, variants)) for job in missing]
     runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
@@ -228,9 +238,7 @@ def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Jo
         if wanted != "auto":
             raise SettingsError("the data came from Python, not from a path", where="--parallel", fix="leave it out")
         num = 1
-    if runs:
-        conditions.progress.line(expectation(runs, times_s, num))
-    return num
+    return times_s, runs, num
 
 
 def _train_part(
@@ -288,7 +296,7 @@ def _is_finished(run: RunDir) -> bool:
 def _known_precision(study: StudyDir, variant: str) -> dict[str, Any] | None:
     """The precision that a run of the variant has chosen already: all of them compute in the same one."""
     info = study.info()
-    for job in _jobs(study, [variant], info["seeds"], info["folds"] or 1):
+    for job in jobs_of(study, [variant], info["seeds"], info["folds"] or 1):
         if job.is_begun:
             found: dict[str, Any] = job.run.info()["precision"]
             return found

@@ -1,11 +1,13 @@
 """The verdict in plain sentences, each made from the study's numbers; none says more than its interval holds."""
 
 from collections.abc import Iterator, Mapping
+from statistics import median
 from typing import Any
 
 from striate.base.text import duration, plural
 
 from .compare import Comparison, Entrant
+from .detectable import GOAL
 from .facts import Gain, clause, conclude, surely
 from .narrator.symptoms import POOR_SHARE
 from .wording import Wording, counted, is_known, listed
@@ -58,8 +60,22 @@ class _Tale:
             )
             if each:
                 yield f"{start}: {'; '.join(each)}."
+        if self.conclusion.ties:
+            yield from self._detectable()
         if self.conclusion.behind:
             yield "Validation did not foresee that: more validation images or seeds are needed to choose."
+
+    def _detectable(self) -> Iterator[str]:
+        """What this study could have found: the variance of its own differences says it."""
+        rows = [row for row in self.verdict["differences"] if self.name in (row["a"], row["b"])]
+        known = [row["smallest"] for row in rows if is_known(row["smallest"])]
+        if known:
+            least, goal = median(known), GOAL
+            text = f"A true difference of {self.say.amount(least)} would be found in 80% of such studies"
+            if self.say.is_share and least > goal:
+                times = (least / goal) ** 2
+                text += f"; to find {self.say.amount(goal)}, about {times:.1f} times as many seeds and test images"
+            yield f"{text}."
 
     def rungs(self) -> Iterator[str]:
         """What each rung of a ladder brings on top of the one before it."""

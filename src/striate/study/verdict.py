@@ -126,6 +126,7 @@ def _difference(found: Comparison, a: str, b: str) -> dict[str, Any] | None:
         "interval": _ends(difference.interval),
         "probability": _better(difference, found.mode),
         "p": difference.p,
+        "smallest": difference.smallest if math.isfinite(difference.smallest) else None,
         "separable": difference.is_separable,
     }
 
