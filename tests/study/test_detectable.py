@@ -67,10 +67,11 @@ def test_a_dry_run_trains_nothing_and_says_what_it_could_find(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = 'data = "toy:shapes?n=150"\nseeds = 2\nset = ["data.size=16"]\n[options]\nlimit = { train = 40, val = 20, test = 50 }\n'
+    plan = 'data = "toy:shapes?n=150"\nseeds = 2\nset = ["data.size=16"]\n'
+    plan += "[options]\nlimit = { train = 40, val = 20, test = 20 }\n"
     Path("plan.toml").write_text(plan + '[[variant]]\nname = "flat"\nmodel = "mlp"\n')
     assert run(["study", "plan.toml", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "flat: mlp, recipe baseline" in said and "2 runs, at most" in said
-    assert f"a true difference of {100 * Plan(2, 50).smallest:.1f} points is found in 80% of studies" in said
+    assert f"a true difference of {100 * Plan(2, 20).smallest:.1f} points is found in 80% of studies" in said
     assert [path.name for path in tmp_path.iterdir()] == ["plan.toml"]
