@@ -47,10 +47,10 @@ def assert_same(found: Predictions, given: Predictions) -> None:
     assert (found.kind, found.names, found.ids) == (given.kind, given.names, given.ids)
     assert np.array_equal(np.asarray(found.truth, given.truth.dtype), given.truth)
     assert np.array_equal(np.asarray(found.values, given.values.dtype), given.values)
-    assert found.losses == pytest.approx(given.losses, abs=1e-6)
+    assert found.losses == pytest.approx(given.losses, rel=1e-7)
     for name in ("probabilities", "errors"):
         if getattr(given, name) is not None:
-            assert getattr(found, name) == pytest.approx(getattr(given, name), abs=1e-6)
+            assert getattr(found, name) == pytest.approx(getattr(given, name), rel=1e-7)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -90,8 +90,8 @@ def test_a_spreadsheet_sees_the_promised_columns(tmp_path: Path) -> None:
         rows = list(csv.reader(file))
     assert rows == [
         ["split", "id", "truth", "prediction", "correct", "loss", "p:cat", "p:=dog"],
-        ["test", "cat/1.jpg", "cat", "cat", "1", "0.250000", "0.750000", "0.250000"],
-        ["test", "'=2.jpg", "'=dog", "cat", "0", "0.500000", "0.500000", "0.500000"],
+        ["test", "cat/1.jpg", "cat", "cat", "1", "0.25", "0.75", "0.25"],
+        ["test", "'=2.jpg", "'=dog", "cat", "0", "0.5", "0.5", "0.5"],
     ]
 
 
@@ -110,7 +110,7 @@ def test_numbers_have_their_fields_and_error(tmp_path: Path) -> None:
     write_predictions(path, {"test": table})
     assert path.read_text().splitlines() == [
         "split,id,truth:x,truth:y,prediction:x,prediction:y,error,loss",
-        "test,a,-1.5,2,1,2,1.250000,0.500000",
+        "test,a,-1.5,2,1,2,1.25,0.5",
     ]
 
 

@@ -1,6 +1,6 @@
 """Several networks as one: the mean of their probabilities, of their numbers, or of their directions.
 
-It reads the tables that the runs of a study left (probabilities to 6 decimals), so no network runs. Which variant's
+It reads the tables that the runs of a study left (with every digit), so no network runs. Which variant's
 ensemble is best is decided on the validation images; on another split it is only scored.
 
 Reference: Hansen and Salamon, "Neural network ensembles", IEEE PAMI 12 (1990); Lakshminarayanan et al., "Simple and

@@ -17,7 +17,7 @@ from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
 from .interval import SHARE, Interval
-from .scores import absolute_errors
+from .scores import absolute_errors, in_top
 from .table import Predictions
 
 Floats = npt.NDArray[np.float64]
@@ -53,9 +53,7 @@ def _loss(table: Predictions) -> Floats:
 
 
 def _top5(table: Predictions) -> Floats:
-    p = _probabilities(table)
-    own = p[np.arange(len(p)), table.truth]
-    return ((p > own[:, None]).sum(1) < 5).astype(np.float64)
+    return in_top(table.truth, _probabilities(table), 5).astype(np.float64)
 
 
 def _balanced(table: Predictions) -> Floats:

@@ -83,7 +83,7 @@ def classification_scores(
     }
     shares = {"accuracy": right}
     if num_classes > 5:
-        shares["top5_accuracy"] = _in_top(true, p, 5)
+        shares["top5_accuracy"] = in_top(true, p, 5)
         scores["top5_accuracy"] = _mean(shares["top5_accuracy"])
     bins = calibration(p.max(1) if num else np.empty(0), right)
     scores["ece"] = calibration_error(bins)
@@ -333,9 +333,19 @@ def _lists(intervals: Mapping[str, tuple[float, float]]) -> dict[str, list[float
     return {name: list(interval) for name, interval in intervals.items()}
 
 
-def _in_top(true: npt.NDArray[np.int64], p: Floats, num: int) -> npt.NDArray[np.bool_]:
-    own = p[np.arange(len(true)), true]
-    return np.asarray((p > own[:, None]).sum(1) < num)
+def in_top(true: npt.NDArray[np.int64], p: Floats, num: int) -> npt.NDArray[np.bool_]:
+    """Return whether the true class (N,) is among the `num` most probable of (N, K); of equal ones the first counts.
+
+    So top-1 is the accuracy of the prediction, which is the first greatest, and an answer that does not choose (all
+    classes equal) is right by chance only.
+
+    Example:
+        >>> in_top(np.array([0, 1, 2]), np.full((3, 3), 1 / 3), 2).tolist()
+        [True, True, False]
+    """
+    own = p[np.arange(len(true)), true][:, None]
+    is_before = (p > own) | ((p == own) & (np.arange(p.shape[1]) < np.asarray(true)[:, None]))
+    return np.asarray(is_before.sum(1) < num)
 
 
 def _finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:

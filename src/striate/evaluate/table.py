@@ -80,7 +80,7 @@ def write_predictions(path: Path, splits: Mapping[str, Predictions]) -> None:
 
 
 def read_predictions(path: Path, kind: str | None = None, unit: str = "") -> dict[str, Predictions]:
-    """Return the table of each split in predictions.csv; exactly what was written, probabilities to 6 decimals.
+    """Return the table of each split in predictions.csv; exactly what was written.
 
     Args:
         kind: the task's kind. Without it, a table whose every truth and prediction is one class is taken for labels.
@@ -133,10 +133,19 @@ def _cell(text: str) -> str:
 def _class_rows(table: Predictions) -> Iterator[str]:
     assert table.probabilities is not None
     truth, values = (_class_cells(table, indices) for indices in (table.truth, table.values))
-    numbers = ",".join(["%.6f"] * len(table.names))
-    for i, right in enumerate(table.correct):
-        known = f"{_cell(table.ids[i])},{truth[i]},{values[i]},{int(right)},{table.losses[i]:.6f}"
-        yield f"{known},{numbers % tuple(table.probabilities[i])}"
+    rows = zip(table.ids, truth, values, table.correct, _digits(table.losses), strict=True)
+    for i, (name, true, said, right, loss) in enumerate(rows):
+        yield ",".join([_cell(name), true, said, str(int(right)), loss, *_digits(table.probabilities[i])])
+
+
+def _digits(numbers: npt.NDArray[Any]) -> list[str]:
+    """The fewest digits of each number (N,) that read as this very number again, so that every score can be repeated.
+
+    Example:
+        >>> _digits(np.array([0.1, 1 / 3], np.float32)), _digits(np.array([1 / 3]))
+        (['0.1', '0.33333334'], ['0.3333333333333333'])
+    """
+    return [str(number).removesuffix(".0") for number in numbers]
 
 
 def _class_cells(table: Predictions, indices: npt.NDArray[Any]) -> list[str]:
@@ -150,8 +159,8 @@ def _class_cells(table: Predictions, indices: npt.NDArray[Any]) -> list[str]:
 def _value_rows(table: Predictions) -> Iterator[str]:
     assert table.errors is not None
     for i, name in enumerate(table.ids):
-        numbers = [f"{value:.9g}" for part in (table.truth, table.values) for value in part[i].tolist()]
-        yield ",".join([_cell(name), *numbers, f"{table.errors[i]:.6f}", f"{table.losses[i]:.6f}"])
+        numbers = [*_digits(table.truth[i]), *_digits(table.values[i])]
+        yield ",".join([_cell(name), *numbers, *_digits(table.errors[i : i + 1]), *_digits(table.losses[i : i + 1])])
 
 
 def _parsed(header: list[str], rows: list[list[str]], kind: str | None) -> dict[str, Predictions]:
