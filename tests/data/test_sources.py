@@ -159,7 +159,7 @@ def test_arrays_of_every_form() -> None:
     assert np.array_equal(to_uint8(images / 255, ""), images)
     assert from_arrays(images, np.array(["b", "a", "b", "b", "a", "b"])).target().values.tolist() == [1, 0, 1, 1, 0, 1]
     assert from_arrays(images, RNG.random((6, 2))).target().kind == "value"
-    assert from_arrays(images, np.eye(6, dtype=int)).target().kind == "tags"
+    assert from_arrays(images, np.tri(6, dtype=int)).target().kind == "tags"
     for bad, words in ((images * 2.0, "range"), (images[0, 0], "shape"), (np.zeros((0, 4, 4)), "shape")):
         with pytest.raises(DataError, match=words):
             to_uint8(bad, "")

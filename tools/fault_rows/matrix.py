@@ -13,6 +13,7 @@ GROUPS = (
     "images_real",
     "labels_folders",
     "labels_tables",
+    "labels_arrays",
     "copies",
     "labels_doubtful",
     "batches",

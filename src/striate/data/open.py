@@ -181,7 +181,7 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
     base = path_of(root) if root is not None else None
     if path.is_file():
         if path.suffix.lower() == ".npz":
-            return arrays.read(path, where, levels_asked(options.get("levels")))
+            return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"])
         if is_table:
             return table.read(path, where, root=base, known=known, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")

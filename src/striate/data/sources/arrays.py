@@ -1,6 +1,8 @@
 """Arrays: `.npz` files without pickle, and arrays of a program."""
 
+import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.columns import size
 from striate.base.errors import DataError
+from striate.base.text import shown
 
 from ..levels import FULL, Levels, to_eight
-from ..sample import SPLITS, Dataset, Target
+from ..sample import SPLITS, Dataset, Reading
+from .array_labels import refuse_unlike, refuse_untrained, target_of, texts
 from .images import ArrayImages
-from .names import class_list
 
 Array = npt.NDArray[np.generic]
 # How the common .npz files name their images and labels; {} is the split, absent where there is one pool.
@@ -22,12 +26,12 @@ POOL_KEYS = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target"))
 MAX_BYTES = 16 << 30
 
 
-def read(path: Path, where: str, levels: Levels | None = FULL) -> Dataset:
+def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None = None) -> Dataset:
     """Return the dataset of an .npz file: `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`, ...
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, uint8, uint16 or numbers in 0..1. Labels are whole
-    numbers (N,) (a class each), 0/1 (N, K) (several labels an image), or floats (N,) or (N, D) (numbers).
-    `classes` may hold the class names.
+    numbers (N,) (a class each), 0/1 (N, K) (classes where every row has one 1, else tags), or floats (numbers); with
+    task "regress" all are numbers. `classes` may hold the class names.
 
     Args:
         levels: of uint16, those that become 0 and 255; None for the range that the training images use.
@@ -36,8 +40,8 @@ def read(path: Path, where: str, levels: Levels | None = FULL) -> Dataset:
         DataError: the file is no .npz, holds Python objects, or its arrays do not fit.
     """
     arrays = _load(path)
-    classes = [str(name) for name in arrays["classes"]] if "classes" in arrays else None
-    parts = _parts(path, arrays)
+    classes = texts(arrays["classes"], path) if "classes" in arrays else None
+    parts = {split: (arrays[images], arrays[labels]) for split, (images, labels) in _parts(path, arrays).items()}
     levels = levels or _range([next(iter(parts.values()))[0]]) or FULL
     images = np.concatenate([to_uint8(pixels, path, levels) for pixels, _ in parts.values()])
     labels = np.concatenate([np.asarray(values) for _, values in parts.values()])
@@ -45,7 +49,8 @@ def read(path: Path, where: str, levels: Levels | None = FULL) -> Dataset:
     for name, (pixels, _) in parts.items():
         splits[name] = np.arange(at, at + len(pixels), dtype=np.intp)
         at += len(pixels)
-    dataset = from_arrays(images, labels, classes=classes, name=path.stem, where=where)
+    dataset = from_arrays(images, labels, classes=classes, name=path.stem, where=where, task=task)
+    refuse_untrained(dataset.target(), splits, path)
     used = _range([pixels for pixels, _ in parts.values()])
     dataset = replace(dataset, images=ArrayImages(images, levels, used))
     return dataset if "" in splits else dataset.with_splits({key: splits[key] for key in SPLITS if key in splits})
@@ -58,6 +63,7 @@ def from_arrays(
     classes: Sequence[str] | None = None,
     name: str = "arrays",
     where: str = "arrays",
+    task: str | None = None,
 ) -> Dataset:
     """Return a dataset of arrays, without splits; shapes as in `read`.
 
@@ -69,7 +75,7 @@ def from_arrays(
         ('0', '1')
     """
     pixels = to_uint8(images, where)
-    target = _target(np.asarray(labels), classes, where)
+    target, said = target_of(np.asarray(labels), classes, task, where)
     if len(target.values) != len(pixels):
         what = f"{len(pixels):,} images but {len(target.values):,} labels"
         raise DataError(what, where=where, fix="give one label an image")
@@ -82,6 +88,7 @@ def from_arrays(
         splits={},
         channels=pixels.shape[3],
         notes=("layout: arrays in memory",),
+        readings=(Reading(said),) if said else (),
     )
 
 
@@ -128,58 +135,77 @@ def _range(arrays: Sequence[Array]) -> Levels | None:
     return int(min(pixels.min() for pixels in deep)), int(max(pixels.max() for pixels in deep))
 
 
-def _target(labels: Array, classes: Sequence[str] | None, where: object) -> Target:
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.dtype.kind == "f":
-        values = labels.astype(np.float32).reshape(len(labels), -1)
-        if not np.isfinite(values).all():
-            raise DataError("numbers to learn are not finite", where=where, fix="remove NaN and infinity")
-        return Target("value", values, tuple(f"value{index}" for index in range(values.shape[1])))
-    if labels.dtype.kind == "U":
-        found = class_list((str(name) for name in labels), where)
-        index = {name: position for position, name in enumerate(found)}
-        return Target("label", np.array([index[str(name)] for name in labels], dtype=np.int64), found)
-    if labels.dtype.kind not in "iub" or labels.ndim not in {1, 2} or not labels.size or int(labels.min()) < 0:
-        what = f"labels of type {labels.dtype} and shape {labels.shape}"
-        raise DataError(what, where=where, fix="use whole numbers from 0, 0/1 columns, or floats")
-    kind = "label" if labels.ndim == 1 else "tags"
-    top = int(labels.max())
-    count = labels.shape[1] if kind == "tags" else top + 1
-    if kind == "tags" and top > 1:
-        raise DataError(f"label columns hold {top}", where=where, fix="use 0 and 1, or one number an image")
-    if classes is not None and len(classes) < count:
-        raise DataError(f"{len(classes)} class names for {count} classes", where=where, fix="name every class")
-    names = tuple(classes) if classes is not None else tuple(str(index) for index in range(count))
-    return Target(kind, labels.astype(np.int64 if kind == "label" else np.uint8), names)
-
-
 def _load(path: Path) -> dict[str, Array]:
+    """Return the arrays that may be images, labels or classes.
+
+    Raises:
+        DataError: no .npz, Python objects, an array that is damaged or not as large as it claims.
+    """
+    name = ""
     try:
         with zipfile.ZipFile(path) as archive:
-            num_bytes = sum(member.file_size for member in archive.infolist())
-        if num_bytes > MAX_BYTES:
-            raise DataError(f"arrays of {num_bytes:,} bytes", where=path, fix="use at most 16 GiB")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:
+            wanted = [one for one in archive.infolist() if one.filename.removesuffix(".npy") in _known_names()]
+            for member in wanted:
+                name = member.filename
+                _check_member(path, archive, member)
+            num_bytes = sum(member.file_size for member in wanted)
+            if num_bytes > MAX_BYTES:
+                raise DataError(f"arrays of {size(num_bytes)}", where=path, fix=f"use at most {size(MAX_BYTES)}")
+            if not wanted:
+                have = ", ".join(shown(one.removesuffix(".npy"), 30) for one in archive.namelist()[:8])
+                raise DataError(
+                    f"no images and labels among {have}", where=path, fix="name the arrays images and labels"
+                )
+        with np.load(path, allow_pickle=False) as opened:
+            return {
+                (name := member.filename).removesuffix(".npy"): opened[name.removesuffix(".npy")] for member in wanted
+            }
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, NotImplementedError, zipfile.BadZipFile) as problem:
         reason = "it holds Python objects" if "allow_pickle" in str(problem) else str(problem).split("\n")[0]
+        about = f"array {shown(name.removesuffix('.npy'), 30)}" if name else ".npz file"
         fix = "save plain arrays with numpy.savez"
-        raise DataError(f"not a readable .npz file ({reason})", where=path, fix=fix) from problem
+        raise DataError(f"not a readable {about} ({reason})", where=path, fix=fix) from problem
 
 
-def _parts(path: Path, arrays: Mapping[str, Array]) -> dict[str, tuple[Array, Array]]:
-    """Return images and labels by split; "" when the file has one pool."""
+def _known_names() -> set[str]:
+    pairs = [key.format(split) for pair in KEYS for key in pair for split in SPLITS]
+    return {"classes", *pairs, *(key for pair in POOL_KEYS for key in pair)}
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Return if an array is as large as its header says: numpy asks for that memory before it reads."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        held = member.file_size - file.tell()
+    claimed = math.prod(shape) * dtype.itemsize
+    if not dtype.hasobject and claimed != held:
+        what = f"array {shown(member.filename.removesuffix('.npy'), 30)} claims {claimed:,} bytes and holds {held:,}"
+        raise DataError(what, where=path, fix="save it again with numpy.savez")
+
+
+def _parts(path: Path, arrays: Mapping[str, Array]) -> dict[str, tuple[str, str]]:
+    """Return the names of images and labels by split; "" when the file has one pool.
+
+    Raises:
+        DataError: there are none, or those of the splits do not fit each other; the message names the arrays.
+    """
     for image_key, label_key in KEYS:
-        found = {
-            split: (arrays[image_key.format(split)], arrays[label_key.format(split)])
-            for split in SPLITS
-            if image_key.format(split) in arrays and label_key.format(split) in arrays
-        }
+        names = {split: (image_key.format(split), label_key.format(split)) for split in SPLITS}
+        found = {split: pair for split, pair in names.items() if set(pair) <= set(arrays)}
         if "train" in found:
-            return found
-    for image_key, label_key in POOL_KEYS:
-        if image_key in arrays and label_key in arrays:
-            return {"": (arrays[image_key], arrays[label_key])}
-    have = ", ".join(list(arrays)[:8])
-    raise DataError(f"no images and labels among {have}", where=path, fix="name the arrays images and labels")
+            break
+    else:
+        pools = [pair for pair in POOL_KEYS if set(pair) <= set(arrays)]
+        found = {"": pools[0]} if pools else {}
+    if not found:
+        have = ", ".join(list(arrays)[:8])
+        raise DataError(f"no images and labels among {have}", where=path, fix="name the arrays images and labels")
+    for images, labels in found.values():
+        if not arrays[images].ndim or not arrays[labels].ndim or len(arrays[images]) != len(arrays[labels]):
+            what = f"{images} is {arrays[images].shape}, but {labels} is {arrays[labels].shape}"
+            raise DataError(what, where=path, fix="give one label an image, in the same order")
+    for kind in (0, 1):
+        refuse_unlike({pair[kind]: arrays[pair[kind]] for pair in found.values()}, path)
+    return found

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from striate.base.errors import DataError
 
-from ..sample import Dataset, Target
+from ..sample import Dataset
+from .array_labels import of_ids, refuse_untrained
 from .images import ArrayImages
 from .names import folder_name
 
@@ -44,13 +45,16 @@ def read(root: Path, where: str) -> Dataset:
     num_train = len(parts["train"])
     whole = np.arange(len(records), dtype=np.intp)
     missing = len(train_files) - len(train)
+    target = of_ids(labels, root, names or None)
+    splits = {"train": whole[:num_train], "test": whole[num_train:]} if "test" in parts else {}
+    refuse_untrained(target, splits, root)
     return Dataset(
         name=folder_name(root),
         where=where,
         images=ArrayImages(np.ascontiguousarray(pixels)),
         ids=tuple(str(index) for index in range(len(records))),
-        targets={"label": Target("label", labels, names or tuple(str(n) for n in range(int(labels.max()) + 1)))},
-        splits={"train": whole[:num_train], "test": whole[num_train:]} if "test" in parts else {},
+        targets={"label": target},
+        splits=splits,
         channels=3,
         notes=(f"{missing} of {len(train_files)} training files are missing",) if missing else (),
     )
@@ -74,4 +78,9 @@ def _names(path: Path) -> tuple[str, ...]:
     """Return the class names of the set, or nothing where it has no file of them."""
     if not path.is_file():
         return ()
-    return tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    data = path.read_bytes()
+    try:
+        return tuple(line.strip() for line in data.decode("utf-8").splitlines() if line.strip())
+    except UnicodeDecodeError as problem:
+        line = data[: problem.start].count(b"\n") + 1
+        raise DataError("class names are not UTF-8 text", where=f"{path}:{line}", fix="save it as UTF-8") from problem

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from striate.base.errors import DataError
 
-from ..sample import Dataset, Target
+from ..sample import Dataset
+from .array_labels import of_ids, refuse_untrained
 from .images import ArrayImages
 from .names import folder_name
 
@@ -36,23 +37,31 @@ def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
     Raises:
         DataError: a file is missing, damaged, or does not fit the others.
     """
-    images, labels, splits, at = [], [], {}, 0
+    images: list[npt.NDArray[np.uint8]] = []
+    labels, splits, at = [], {}, 0
     for split, prefix in _PARTS.items():
         if (split == "test" or known is not None) and _find(root, prefix, "images") is None:
             continue
         pixels, classes = _pair(root, prefix)
+        if images and pixels.shape[1:] != images[0].shape[1:]:
+            sizes = [f"{shape[2]} x {shape[1]} pixels" for shape in (images[0].shape, pixels.shape)]
+            what = f"images of {sizes[1]}, but those of {_find(root, 'train', 'images').name} have {sizes[0]}"  # type: ignore[union-attr]
+            raise DataError(what, where=_find(root, prefix, "images"), fix="use the files of one set")
         images.append(pixels)
         labels.append(classes)
         splits[split] = np.arange(at, at + len(pixels), dtype=np.intp)
         at += len(pixels)
     values = np.concatenate(labels)
     names = _KNOWN_LABELS.get(zlib.crc32(labels[0].astype(np.uint8).tobytes()))
+    target = of_ids(values, root, names)
+    if known is None:
+        refuse_untrained(target, splits, root)
     return Dataset(
         name=folder_name(root),
         where=where,
         images=ArrayImages(np.concatenate(images)[..., None]),
         ids=tuple(str(index) for index in range(at)),
-        targets={"label": Target("label", values, names or tuple(str(n) for n in range(int(values.max()) + 1)))},
+        targets={"label": target},
         splits=splits if "test" in splits else {},
         channels=1,
         notes=("class names are those of Fashion-MNIST, known by its label file",) if names else (),
@@ -89,6 +98,10 @@ def _pair(root: Path, prefix: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
         kind = "labels" if paths[1] is None else "images"
         raise DataError(f"no {prefix}-{kind} file beside the others", where=root, fix="download it as well")
     pixels, classes = read_file(paths[0]), read_file(paths[1])
+    if 0 in pixels.shape:
+        raise DataError(f"IDX images of shape {pixels.shape}", where=paths[0], fix="download it again")
+    if classes.dtype.kind not in "iu":
+        raise DataError(f"IDX labels are of type {classes.dtype}", where=paths[1], fix="use whole numbers")
     if pixels.ndim != 3 or pixels.dtype != np.uint8:
         raise DataError("IDX images are not (N, H, W) bytes", where=paths[0], fix="use the image file of the set")
     if classes.shape != (len(pixels),):

@@ -3,20 +3,20 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from striate.base import torchvision
 from striate.base.errors import DataError, UserError
 
 from ..cache import cache_dir
 from ..channels import sampled_channels
-from ..sample import Dataset, Target
+from ..sample import Dataset
+from .array_labels import of_ids
 from .arrays import to_uint8
 from .images import ArrayImages, FileImages
 
@@ -118,29 +118,19 @@ def _dataset(name: str, parts: Mapping[str, Any], base: Path) -> Dataset:
         at += len(found)
     values = np.concatenate(labels)
     first = next(iter(parts.values()))
-    names, values = _named_classes(getattr(first, "classes", None) or (), values)
+    names = [_class_name(entry) for entry in getattr(first, "classes", None) or ()]
+    fit = len(names) in {len(np.unique(values)), max(len(names), int(values.max()) + 1)}
     images, ids, note = _images(list(parts.values()), base)
     return Dataset(
         name=name,
         where=name,
         images=images,
         ids=ids,
-        targets={"label": Target("label", values, tuple(_class_name(entry) for entry in names))},
+        targets={"label": of_ids(values, base, names if fit else None)},
         splits=splits if len(splits) > 1 else {},
         channels=images.array.shape[3] if isinstance(images, ArrayImages) else images.channels,
         notes=note,
     )
-
-
-def _named_classes(names: Sequence[Any], values: npt.NDArray[np.int64]) -> tuple[Sequence[Any], npt.NDArray[np.int64]]:
-    """The class names and the labels (N,) that go with them: of a part of a set, torchvision may list only the names
-    that are there, but keep the labels of all; without names that fit, classes are called by their numbers."""
-    present = np.unique(values)
-    if present[-1] < len(names):
-        return names, values
-    if len(present) == len(names):
-        return names, np.searchsorted(present, values)
-    return [str(index) for index in range(int(present[-1]) + 1)], values
 
 
 def _images(parts: list[Any], base: Path) -> tuple[ArrayImages | FileImages, tuple[str, ...], tuple[str, ...]]:

@@ -1,0 +1,160 @@
+"""What labels in arrays are: classes, tags or numbers; and arrays of several splits that must fit each other."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.errors import DataError
+from striate.base.text import plural, shown
+
+from ..sample import Target
+from .kinds import MAX_CLASSES, MIN_PER_CLASS
+from .names import class_list
+
+Array = npt.NDArray[np.generic]
+Splits = Mapping[str, npt.NDArray[np.intp]]
+
+
+def target_of(labels: Array, classes: Sequence[str] | None, task: str | None, where: object) -> tuple[Target, str]:
+    """Return the target in an array of labels, and a sentence on how it was read where that could be doubted.
+
+    Text and whole numbers (N,) are classes, those that occur, in natural order. Columns (N, K) of 0 and 1 are classes
+    where every row has exactly one 1, else tags; of whatever type. Other floats are numbers, kept in float64.
+
+    Raises:
+        DataError: neither, or whole numbers that may as well be numbers to learn.
+    """
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.dtype.kind in "US":
+        return _of_text(labels, where), ""
+    if labels.dtype.kind not in "iubf" or labels.ndim not in {1, 2} or not labels.size:
+        what = f"labels of type {labels.dtype} and shape {labels.shape}"
+        raise DataError(what, where=where, fix="use whole numbers from 0, 0/1 columns, or floats")
+    _refuse_unknown(labels, where)
+    if task == "regress":
+        return _numbers(labels), ""
+    if labels.ndim == 2:
+        return _of_columns(labels, classes, task, where)
+    return _of_ids(labels, classes, task, where)
+
+
+def of_ids(ids: Array, where: object, names: Sequence[str] | None = None) -> Target:
+    """Return whole numbers (N,) as classes: those that occur, in their order, called by their number or by `names`.
+
+    Raises:
+        DataError: there is no name for one of them.
+    """
+    found, index = np.unique(ids, return_inverse=True)
+    if names is None:
+        return Target("label", index.astype(np.int64).reshape(-1), tuple(str(int(one)) for one in found))
+    if len(found) == len(names) and int(found[-1]) >= len(names):  # numbered from 1, or with gaps
+        return Target("label", index.astype(np.int64).reshape(-1), tuple(names))
+    if int(found[-1]) >= len(names):
+        what = f"{plural(len(names), 'class name')}, but a label is {int(found[-1])} (the first class is 0)"
+        raise DataError(what, where=where, fix="name every class")
+    return Target("label", ids.astype(np.int64), tuple(names))
+
+
+def refuse_untrained(target: Target, splits: Splits, where: object) -> None:
+    """Return unless a class is in val or test only, or there is no second class.
+
+    Raises:
+        DataError: one is, or there is none.
+    """
+    if target.kind == "label" and len(target.names) < 2:
+        raise DataError(f"only one class, {shown(target.names[0], 40)!r}", where=where, fix="add a second class")
+    if target.kind != "label" or "train" not in splits:
+        return
+    trained = np.unique(target.values[splits["train"]])
+    for split, rows in splits.items():
+        extra = np.setdiff1d(target.values[rows], trained)
+        if len(extra):
+            name = shown(target.names[int(extra[0])], 40)
+            what = f"class {name!r} is in {split} but not in train"
+            raise DataError(what, where=where, fix="add images of it to train, or remove it")
+
+
+def refuse_unlike(found: Mapping[str, Array], where: object) -> None:
+    """Return if arrays of several splits, by their names, can be laid behind each other.
+
+    Raises:
+        DataError: their sizes or types differ; the message names both.
+    """
+    (first, known), *others = found.items()
+    for name, array in others:
+        if array.shape[1:] != known.shape[1:] or _family(array) != _family(known):
+            what = f"{first} is {known.dtype} {known.shape}, but {name} is {array.dtype} {array.shape}"
+            raise DataError(what, where=where, fix="save both alike: one size, one number of channels, one type")
+
+
+def texts(array: Array, where: object) -> list[str]:
+    """Return an array of text or bytes as text.
+
+    Raises:
+        DataError: the bytes are no UTF-8.
+    """
+    try:
+        return [one.decode() if isinstance(one, bytes) else str(one) for one in array.reshape(-1).tolist()]
+    except UnicodeDecodeError as problem:
+        raise DataError("names are not UTF-8 text", where=where, fix="save them as text") from problem
+
+
+def _family(array: Array) -> str:
+    return {"u": "whole", "i": "whole", "b": "whole"}.get(array.dtype.kind, array.dtype.kind)
+
+
+def _of_text(labels: Array, where: object) -> Target:
+    words = texts(labels, where)
+    found = class_list(words, where)
+    index = {name: position for position, name in enumerate(found)}
+    return Target("label", np.array([index[word] for word in words], dtype=np.int64), found)
+
+
+def _refuse_unknown(labels: Array, where: object) -> None:
+    odd = np.argwhere(~np.isfinite(labels)) if labels.dtype.kind == "f" else np.empty((0, 1))
+    if len(odd):
+        row = int(odd[0][0])
+        what = f"label {labels[tuple(odd[0])]} of image {row} (the first is 0) is not finite"
+        raise DataError(what, where=where, fix="remove these images, or give them a label")
+
+
+def _numbers(labels: Array) -> Target:
+    values = labels.astype(np.float64).reshape(len(labels), -1)
+    return Target("value", values, tuple(f"value{index}" for index in range(values.shape[1])))
+
+
+def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, where: object) -> tuple[Target, str]:
+    on, count = labels == 1, labels.shape[1]
+    if not (on | (labels == 0)).all() and not (on | (labels == -1)).all():
+        if labels.dtype.kind == "f":
+            return _numbers(labels), ""
+        odd = labels[~(on | (labels == 0))][0]
+        fix = "use 0 and 1, one number an image, or --task regress"
+        raise DataError(f"label columns hold {odd}", where=where, fix=fix)
+    if classes is not None and len(classes) < count:
+        raise DataError(f"{len(classes)} class names for {count} classes", where=where, fix="name every class")
+    names = tuple(classes) if classes is not None else tuple(str(index) for index in range(count))
+    if task != "tag" and (on.sum(axis=1) == 1).all():
+        said = f"every row of the labels has exactly one 1 in {count} columns: read as classes"
+        return Target("label", on.argmax(axis=1).astype(np.int64), names), said
+    return Target("tags", on.astype(np.uint8), names), f"the 0/1 of {count} label columns are read as tags"
+
+
+def _of_ids(labels: Array, classes: Sequence[str] | None, task: str | None, where: object) -> tuple[Target, str]:
+    num = len(np.unique(labels))
+    is_float = labels.dtype.kind == "f"
+    is_few = num <= MAX_CLASSES and len(labels) >= MIN_PER_CLASS * num
+    if is_float and not ((labels == np.rint(labels)).all() and (is_few or task == "classify")):
+        return _numbers(labels), ""
+    ids = labels.astype(np.int64) if labels.dtype.kind in "fb" else labels
+    if int(ids.min()) < 0:
+        raise DataError(f"a label is {int(ids.min())}", where=where, fix="use whole numbers from 0, or --task regress")
+    if num > max(MAX_CLASSES, len(ids) / 2) and task is None and classes is None:
+        what = f"labels are {num:,} different whole numbers for {plural(len(ids), 'image')}"
+        raise DataError(what, where=where, fix="use --task regress for numbers, --task classify for classes")
+    said = f"the {num} whole numbers of the labels, of type {labels.dtype}, are read as classes" if is_float else ""
+    target = of_ids(ids, where, classes)
+    if not is_float and int(ids.max()) >= len(target.names):
+        said = f"label numbers {int(ids.min())} to {int(ids.max())} are {len(target.names)} classes, in their order"
+    return target, said
