@@ -23,8 +23,9 @@ def pointwise(batch: int, c_in: int, width: int, size: tuple[int, ...], *stride:
     return kernels.Case(more.pop("kind", "pointwise"), size, batch, c_in, width, **fixed, dilation=(1,) * axes, **more)
 
 
-def dilated(c_in: int, width: int, kernel: tuple[int, int], *dilation: int) -> kernels.Case:
-    return kernels.Case("square", (23, 46), 2, c_in, width, kernel, (1, 1), (0, 0), dilation, dtype="bfloat16")
+def dilated(c_in: int, width: int, kernel: tuple[int, int], *dilation: int, groups: int = 1) -> kernels.Case:
+    size, plain = (23, 46), {"stride": (1, 1), "padding": (0, 0), "dtype": "bfloat16"}
+    return kernels.Case("square", size, 2, c_in, width, kernel, dilation=dilation, groups=groups, **plain)
 
 
 # Without the guard most of these end the process, hang, or have a wrong gradient: the first ones on AVX2, the others
@@ -45,6 +46,8 @@ CASES = [
     dilated(17, 3, (3, 5), 2, 2),
     dilated(70, 20, (3, 3), 2, 1),
     dilated(18, 98, (1, 7), 3, 1),
+    dilated(14, 90, (3, 7), 2, 2, groups=2),
+    dilated(8, 8, (2, 4), 3, 3, groups=8),
 ]
 
 

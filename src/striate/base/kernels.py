@@ -3,7 +3,7 @@
 - A 1x1 convolution with a stride on fewer channels than a block, 8 on AVX2 and 16 on AVX-512, float32 and bf16: the
   kernel `jit_1x1` writes outside its memory. Gradients are wrong in silence, or the process dies or hangs, sometimes
   much later. See https://github.com/uxlfoundation/oneDNN/issues/6035.
-- A dilated convolution in bf16 on AVX-512 whose channels are more than a block and no whole blocks: `jit_bf16` reads
+- A dilated convolution in bf16 on AVX-512 whose channels, or those of a group, are no whole blocks: `jit_bf16` reads
   what was never written, and gradients are not finite, or wrong.
 
 oneDNN 3.12 (torch 2.13) has both; `tools/kernels.py` looks for more of the kind.
@@ -38,11 +38,11 @@ def guard() -> "torch.library.Library":
     def backward(keys: Any, slope: "Tensor", x: "Tensor", weight: "Tensor", *options: Any) -> Any:
         """The gradients of x, weight and bias, of which `mask` says which are wanted."""
         *rest, groups, mask = options
-        _, stride, padding, dilation, is_transposed, _ = rest
-        channels = (slope if is_transposed else x).shape[1]
-        if not (mask[1] or mask[2]) or groups != 1:
-            return whole.call_boxed(keys, slope, x, weight, *options)
-        if not (_is_strided_pointwise(channels, weight, stride, padding) or _is_dilated_bf16(channels, x, dilation)):
+        _, stride, padding, dilation, *_ = rest
+        is_wrong = (groups == 1 and _is_strided_pointwise(weight, stride, padding)) or _is_dilated_bf16(
+            weight, dilation
+        )
+        if not is_wrong or not (mask[1] or mask[2]):
             return whole.call_boxed(keys, slope, x, weight, *options)
         # a clone, as `contiguous()` leaves strides alone that only look like channels-last on one channel or pixel
         plain = [one.clone(memory_format=torch.contiguous_format) for one in (slope, x, weight)]
@@ -57,12 +57,12 @@ def guard() -> "torch.library.Library":
     return library
 
 
-def _is_strided_pointwise(channels: int, weight: "Tensor", stride: Sequence[int], padding: Sequence[int]) -> bool:
+def _is_strided_pointwise(weight: "Tensor", stride: Sequence[int], padding: Sequence[int]) -> bool:
     """Whether it is a 1x1 convolution with a stride on few channels."""
     is_strided, is_pointwise = any(step != 1 for step in stride), all(side == 1 for side in weight.shape[2:])
-    return is_strided and is_pointwise and not any(padding) and channels < BLOCK
+    return is_strided and is_pointwise and not any(padding) and weight.shape[1] < BLOCK
 
 
-def _is_dilated_bf16(channels: int, x: "Tensor", dilation: Sequence[int]) -> bool:
-    """Whether it is a dilated convolution in bf16 whose last block of channels is not whole."""
-    return any(step != 1 for step in dilation) and x.element_size() == 2 and channels > BLOCK and channels % BLOCK != 0
+def _is_dilated_bf16(weight: "Tensor", dilation: Sequence[int]) -> bool:
+    """Whether it is a dilated convolution in bf16 whose last block of channels, of a group, is not whole."""
+    return weight.element_size() == 2 and any(step != 1 for step in dilation) and weight.shape[1] % BLOCK != 0
