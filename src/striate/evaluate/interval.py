@@ -6,10 +6,11 @@ the 3 to 5 seeds people can afford, a plain bootstrap over seeds is far too narr
 of 3. So differences use the variance which the two-way bootstrap (seeds x images) estimates, in closed form and
 without its small-sample bias, with a Student quantile whose degrees of freedom come from the data.
 
-Measured: how often the 95 % interval of two equal variants excludes zero, 3 seeds, accuracy near 0.8 (simulated, 1,000
-to 5,000 repetitions a cell): 1 to 5 % where both variants' seeds spread alike, by 0 to 6 points, with 30 to 2,000
-images; at most 6.6 % where only one of them spreads. A plain bootstrap over seeds and images: up to 20 %. On real
-networks (a small CNN, 120 seeds, drawn 3 against 3): 3.4 %, plain bootstrap 9.7 %. With 2 seeds at most 7.2 %.
+Measured: how often the 95 % interval of two equal variants excludes zero, 3 seeds, accuracy near 0.8 (simulated, 700
+repetitions a cell, standard error up to 1 %): 0 to 4 % where both variants' seeds spread alike, by 0 to 6 points, with
+30 to 2,000 images; at most 7.6 % where only one of them spreads. With 2 seeds 1 to 5 %, and up to 10 %. A plain
+bootstrap over seeds and images: up to 20 %. On real networks (a small CNN, 120 seeds, drawn 3 against 3): 3.4 %, plain
+bootstrap 9.7 %.
 `tests/evaluate/test_interval.py` repeats the simulation.
 """
 
