@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def put(path: Path, content: bytes | str) -> Path:
 
 def picture(path: Path) -> Path:
     kind = {".ppm": "PPM", ".png": "PNG"}.get(path.suffix, "JPEG")
-    return put(path, encoded(photo(abs(hash(path)) % 2**32, (24, 32)), kind))
+    return put(path, encoded(photo(zlib.crc32(path.name.encode()), (24, 32)), kind))
 
 
 def idx(values: np.ndarray) -> bytes:
