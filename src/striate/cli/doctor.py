@@ -9,7 +9,14 @@ from striate.base.text import plural
 
 from . import options as o
 
-EXTRAS = {"timm": "pretrained", "sklearn": "sklearn", "onnx": "onnx", "faster_coco_eval": "detect", "ray": "cluster"}
+EXTRAS = {
+    "timm": "pretrained",
+    "sklearn": "sklearn",
+    "pillow_heif": "heif",
+    "onnx": "onnx",
+    "faster_coco_eval": "detect",
+    "ray": "cluster",
+}
 
 
 def add_to(app: typer.Typer) -> None:

@@ -198,7 +198,10 @@ def predict(
     is_published = run.startswith(pretrained.PREFIX)
     if (weights or preset) and not is_published:
         raise SettingsError("--weights and --preset go with imagenet:NAME", where=run, fix="leave them out")
-    folders = {path: [path / name for name in Walk(path).images()] for path in images if path.is_dir()}
+    walks = {path: Walk(path) for path in images if path.is_dir()}
+    folders = {path: [path / name for name in walk.images()] for path, walk in walks.items()}
+    for missed in (missed for walk in walks.values() for missed in walk.left_out() if missed.is_serious):
+        say(f"warning: {missed.text}")
     files = [file for path in images for file in folders.get(path, [path])]
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
     bad: list[DataError] = []

@@ -22,6 +22,7 @@ from PIL import (
 
 from striate.base.errors import DataError
 
+from . import decode_heif
 from .checksums import broken
 from .decode_deep import TiffFile, deep
 from .decode_jpeg import flawless, listen, missing_rows
@@ -49,7 +50,10 @@ _READERS: dict[str, Any] = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "TIFF": TiffFile,
     "netpbm": open_netpbm,
+    decode_heif.NAME: decode_heif.open_heif,
 }
+NO_IMAGE = "no image"
+OTHER_IMAGES = {"PSD", "FITS", "JPEG 2000", "JPEG XL", "PAM", "DICOM", "OpenEXR"}  # known, and not read
 _GREY_MODES = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 _COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 
@@ -224,6 +228,8 @@ def _open(file: BinaryIO, name: str, max_pixels: int) -> Any:
     _check_format(head, found, Path(name).suffix)
     try:
         opened = _READERS[found](file)
+    except Unusable:
+        raise
     except Exception as problem:  # Pillow's parsers raise whatever a hostile header leads them to
         raise Unusable(f"not a readable {found} file ({_reason(problem)})") from problem
     num_pixels = opened.width * opened.height
@@ -231,6 +237,20 @@ def _open(file: BinaryIO, name: str, max_pixels: int) -> Any:
         size = f"{opened.width:,} x {opened.height:,} pixels"
         raise Unusable(f"picture is too large: {size}, at most {max_pixels:,} pixels are read")
     return opened
+
+
+def refusal(head: bytes, suffix: str) -> str:
+    """Return why a file that begins so is not read: "" for one that is, else its format, or "no image"."""
+    found = sniff(head)
+    if found == decode_heif.NAME:
+        return "" if decode_heif.can_read(head) else decode_heif.kind_of(head)
+    if found in OTHER_IMAGES:
+        return found
+    try:
+        _check_format(head, found, suffix)
+    except Unusable:
+        return f"{found} behind {suffix}" if found == "TIFF" else NO_IMAGE
+    return ""
 
 
 def _check_format(head: bytes, found: str, suffix: str) -> None:

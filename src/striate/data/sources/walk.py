@@ -11,6 +11,8 @@ from striate.base.errors import DataError
 from striate.base.own import is_own_folder, is_own_picture
 from striate.base.text import plural
 
+from ..decode import NO_IMAGE, refusal
+from ..decode_heif import INSTALL
 from ..format import EXTENSIONS
 from ..sample import LeftOut
 
@@ -36,6 +38,7 @@ CIRCLES = Reason("link in a circle", "links in a circle")
 AGAIN = Reason("folder that a link shows a second time", "folders that links show a second time")
 BROKEN = Reason("broken link", "broken links", True, "restore what they link to, or remove them")
 OWN = Reason("result of striate", "results of striate")
+UNREADABLE = Reason("file that cannot be read", "files that cannot be read", True, "check their permissions")
 NAMED_LIKE_IMAGES = Reason("folder named like an image", "folders named like an image", True, "give them other names")
 
 
@@ -173,10 +176,25 @@ class Walk:
         elif entry.name.lower().endswith(EXTENSIONS):
             listing.images.append(name)
         elif entry.is_file():
-            listing.others.append(name)
-            self.leave_out(NOT_IMAGES, name)
+            self._sort_by_content(listing, entry, name)
         else:
             self.leave_out(SPECIAL, name)
+
+    def _sort_by_content(self, listing: _Listing, entry: "os.DirEntry[str]", name: str) -> None:
+        """Take a file without the suffix of an image for one if its first bytes are those of one that is read."""
+        try:
+            with Path(entry.path).open("rb") as file:
+                reason = refusal(file.read(512), Path(entry.name).suffix)
+        except OSError:
+            self.leave_out(UNREADABLE, name)
+            return
+        if not reason:
+            listing.images.append(name)
+            return
+        listing.others.append(name)
+        fix = INSTALL if reason in {"AVIF", "HEIC"} else "convert them to PNG or JPEG"
+        is_image = reason != NO_IMAGE
+        self.leave_out(Reason(f"{reason} image", f"{reason} images", True, fix) if is_image else NOT_IMAGES, name)
 
     def _is_own(self, entry: "os.DirEntry[str]") -> bool:
         """Whether a folder is a run, a study or a search, or a picture is a chart or a contact sheet of ours."""
