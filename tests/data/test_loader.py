@@ -73,8 +73,8 @@ def test_a_batch_holds_normalised_pictures_and_every_target_in_its_type():
     assert kinds == {
         "label": (torch.int64, ()),
         "tags": (torch.float32, (4,)),
-        "weight": (torch.float32, (2,)),
-        "angle": (torch.float32, (1,)),
+        "weight": (torch.float64, (2,)),
+        "angle": (torch.float64, (1,)),
         "mask": (torch.int64, (24, 24)),
         "box": (torch.float32, (4,)),
     }

@@ -128,3 +128,24 @@ def test_what_cannot_be_learnt_is_refused():
     hole = Target("value", np.array([[1.0], [np.nan]], np.float32), ("x",))
     with pytest.raises(DataError, match="not a finite number"):
         for_target("t", hole, hole.values)
+
+
+@pytest.mark.parametrize("shift", [0.0, 4_500_000.0, 1.7e9, 1.7e12])
+def test_numbers_keep_their_digits_from_the_table_to_the_scores(shift: float) -> None:
+    """Northings, Unix seconds, milliseconds: what matters are the digits that float32 does not have."""
+    truth = shift + np.arange(64.0)[:, None]
+    task = for_target("y", Target("value", truth, ("y",)), truth)
+    right = torch.tensor((truth - truth.mean()) / truth.std(), dtype=torch.float32)
+    assert float(task.loss(right, {"y": torch.tensor(truth)})["squared_error"]) < 1e-6
+    said = task.decode(right).values.numpy()
+    assert np.abs(said - truth).max() < max(1e-4, abs(shift) * 1e-15)
+    scores = task.summarise(task.tally(right + 1, {"y": torch.tensor(truth)}))
+    assert [scores["rmse"], scores["mae"]] == pytest.approx([truth.std()] * 2, rel=1e-5)
+
+
+def test_errors_of_any_size_stay_finite() -> None:
+    truth = np.array([[1e20], [3e20], [-2e20], [5e25]])
+    task = for_target("y", Target("value", truth, ("y",)), truth[:3])
+    scores = task.summarise(task.tally(torch.zeros(4, 1), {"y": torch.tensor(truth)}))
+    expected = np.sqrt(((truth - truth[:3].mean()) ** 2).mean())
+    assert scores["rmse"] == pytest.approx(expected) and np.isfinite(scores["loss"])

@@ -34,7 +34,7 @@ class Loader:
     """Batches of one split.
 
     Images come as (B, C, S, S) float32, normalised, with channels-last strides, on `device`; labels as int64, tags
-    as float32 (B, K), values as float32 (B, D), masks as int64 (B, S, S), boxes as float32 (B, 4) in output pixels.
+    as float32 (B, K), values as float64 (B, D), masks as int64 (B, S, S), boxes as float32 (B, 4) in output pixels.
     What belongs to a picture moves with it. A pipeline that mixes makes labels float32 (B, K), the share of each class;
     partners come from the same batch, so there the batch size matters too. A last batch of one joins the batch before
     it, because batch normalisation cannot train on a single picture.
@@ -215,10 +215,11 @@ class Loader:
             ]
             values = move_boxes(np.stack(placed), plan)
         elif target.kind == "value" and target.unit == "deg":
-            values = move_angles(values.astype(np.float32), plan)
+            values = move_angles(values.astype(np.float64), plan)
         if plan.mix is not None:
             values = mix_target(target, values, plan.mix)
-        kind = torch.long if target.kind == "label" and plan.mix is None else torch.float32
+        wide = torch.float64 if target.kind == "value" else torch.float32
+        kind = torch.long if target.kind == "label" and plan.mix is None else wide
         return self._sent(torch.from_numpy(np.ascontiguousarray(values)).to(kind))
 
     def _sent(self, tensor: "torch.Tensor") -> "torch.Tensor":

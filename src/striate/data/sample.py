@@ -52,7 +52,7 @@ class Target:
     """What is known of every image under one name.
 
     `kind` decides which tasks can use it and how `values` is laid out (N images):
-    "label" (N,) int64 class indices · "tags" (N, K) uint8 several labels an image · "value" (N, D) float32 numbers
+    "label" (N,) int64 class indices · "tags" (N, K) uint8 several labels an image · "value" (N, D) float64 numbers
     · "mask" (N, H, W) uint8, 255 = ignore · "box" (N, 4) float32 xyxy pixels, with `labels` under "label".
     `names` are the class names (label, tags, mask) or the field names (value). `unit` is "deg" for angles.
     """

@@ -19,6 +19,7 @@ from .task import Decoded, Described, counted, mean_scores
 class Regress(Described):
     """Predict D numbers. Loss: mean squared error of standardised numbers, or of sine and cosine for angles.
 
+    Numbers keep float64 from the table to the scores: float32 has seven digits, coordinates and dates need more.
     Outputs are (N, D) standardised by the training split's `mean` and `std`; for angles (unit "deg") (N, 2 D), the
     sines before the cosines. The circle has no seam that way: 359 and 1 degree are two degrees apart.
     """
@@ -73,7 +74,7 @@ class Regress(Described):
 
     def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the mean squared error of each image (N,), on the scale of the outputs."""
-        return F.mse_loss(outputs.float(), self._encode(truth), reduction="none").mean(1)
+        return F.mse_loss(outputs.float(), self._encode(truth).float(), reduction="none").mean(1)
 
     def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
         """Return (loss, squared error, absolute error, within 10 degrees, images) as sums."""
@@ -97,12 +98,13 @@ class Regress(Described):
 
     def _encode(self, truth: Tensor) -> Tensor:
         if self.is_angle:
-            radians = torch.deg2rad(truth.float())
+            radians = torch.deg2rad(truth.double())
             return torch.cat([radians.sin(), radians.cos()], 1)
-        return (truth.float() - truth.new_tensor(self.mean)) / truth.new_tensor(self.std)
+        truth = truth.double()
+        return (truth - truth.new_tensor(self.mean)) / truth.new_tensor(self.std)
 
     def _decode(self, outputs: Tensor) -> Tensor:
-        outputs = outputs.float()
+        outputs = outputs.double()
         if self.is_angle:
             sine, cosine = outputs.chunk(2, 1)
             return torch.rad2deg(torch.atan2(sine, cosine)) % 360

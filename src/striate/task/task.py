@@ -125,5 +125,6 @@ def mean_scores(sums: Tensor, names: tuple[str, ...]) -> dict[str, float]:
 
 def counted(*sums: Tensor, count: int) -> Tensor:
     """Return sums and the image count as one 1-D tensor."""
-    stacked = torch.stack([value.detach().float() for value in sums])
+    wide = torch.float64 if any(value.dtype == torch.float64 for value in sums) else torch.float32
+    stacked = torch.stack([value.detach().to(wide) for value in sums])
     return torch.cat([stacked, stacked.new_full((1,), float(count))])

@@ -161,10 +161,16 @@ def mix_torch(pixels: "torch.Tensor", mix: Mix, is_pasted: "torch.Tensor") -> "t
     return torch.lerp(other, pixels, weight)
 
 
-def mix_target(target: Target, values: npt.NDArray[np.generic], mix: Mix) -> npt.NDArray[np.float32]:
-    """Return mixed values of a target: (B, K) shares of classes for labels, (B, K) for tags, (B, D) for numbers."""
-    known = np.eye(len(target.names), dtype=np.float32)[values] if target.kind == "label" else values.astype(np.float32)
+def mix_target(target: Target, values: npt.NDArray[np.generic], mix: Mix) -> npt.NDArray[np.floating]:
+    """Return mixed values of a target: (B, K) shares of classes for labels, (B, K) for tags, (B, D) for numbers.
+
+    Numbers are mixed in float64, as they came; the others are float32.
+    """
     share = mix.share[:, None]
+    if target.kind == "value":
+        numbers = values.astype(np.float64)
+        return share * numbers + (1 - share) * numbers[mix.partner]
+    known = np.eye(len(target.names), dtype=np.float32)[values] if target.kind == "label" else values.astype(np.float32)
     return share * known + (1 - share) * known[mix.partner]
 
 

@@ -37,7 +37,7 @@ def move_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
     return np.clip(hull, 0, plan.out_px)
 
 
-def move_angles(angles_deg: Numbers, plan: Plan) -> Numbers:
+def move_angles(angles_deg: npt.NDArray[np.floating], plan: Plan) -> npt.NDArray[np.float64]:
     """Return the (B, ...) directions after the plan, in 0..360 degrees.
 
     An angle is measured anticlockwise, as seen on the screen, from the direction to the right; so a rotation adds to
@@ -48,7 +48,7 @@ def move_angles(angles_deg: Numbers, plan: Plan) -> Numbers:
     arrow = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)[..., None]  # y points down
     linear = _at_centre(plan).reshape(len(plan), *(1,) * (angles_deg.ndim - 1), 2, 2)
     x, y = (linear @ arrow)[..., 0, 0], (linear @ arrow)[..., 1, 0]
-    return np.mod(np.rad2deg(np.arctan2(-y, x)), 360).astype(np.float32)
+    return np.mod(np.rad2deg(np.arctan2(-y, x)), 360)
 
 
 def forward(plan: Plan) -> Matrices:
