@@ -28,6 +28,7 @@ def main() -> int:
     """Run what was asked for and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="groups or rows, comma-separated: A,F3")
+    parser.add_argument("--slow", action="store_true", help="slow rows too, which otherwise run when they are named")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--prove", action="store_true", help="run rows against builds broken on purpose")
     parser.add_argument("--debug", action="store_true", help="the traceback of a row that breaks")
@@ -36,7 +37,8 @@ def main() -> int:
     from fault_rows.matrix import load
 
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]
-    rows = [row for row in load() if not wanted or row.id in wanted or row.id[0] in wanted]
+    groups = [row for row in load() if not wanted or row.id in wanted or row.id[0] in wanted]
+    rows = [row for row in groups if options.slow or not row.is_slow or row.id in wanted]
     if not rows:
         parser.error(f"no row is called {options.only}")
     with tempfile.TemporaryDirectory(prefix="striate-faults-") as temporary:

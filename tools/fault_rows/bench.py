@@ -60,8 +60,11 @@ class Outcome:
 class Running:
     """A command on its way."""
 
-    def __init__(self, argv: Sequence[str], folder: Path, pid: int, start_mb: float) -> None:
+    def __init__(
+        self, argv: Sequence[str], folder: Path, pid: int, start_mb: float, max_cpu_s: float, max_mb: float
+    ) -> None:
         self.argv, self.folder, self.pid, self.start_mb = tuple(argv), folder, pid, start_mb
+        self.max_cpu_s, self.max_mb = max_cpu_s, max_mb
         self._deadline = time.monotonic() + TIMEOUT_S
 
     def send(self, number: int) -> None:
@@ -93,6 +96,11 @@ class Running:
         scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
         peak_mb = usage.ru_maxrss / scale - self.start_mb
         cpu_s = usage.ru_utime + usage.ru_stime
+        short = " ".join(self.argv)[:60]
+        expect(
+            cpu_s <= self.max_cpu_s, f"{short} takes {cpu_s:.1f} s of processor time, {self.max_cpu_s:g} are allowed"
+        )
+        expect(peak_mb <= self.max_mb, f"{short} grows by {peak_mb:.0f} MB, {self.max_mb:g} are allowed")
         return Outcome(
             self.argv, code if code >= 0 else 128 - code, self._text("out"), self._text("err"), cpu_s, peak_mb
         )
@@ -104,8 +112,8 @@ class Running:
 class Bench:
     """What a row works on: an empty folder, commands run in it, and the promises all commands are held to."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, max_cpu_s: float, max_mb: float) -> None:
+        self.folder, self.max_cpu_s, self.max_mb = folder, max_cpu_s, max_mb
         self.num_messages = self.num_clear = 0
         self._logs = folder.with_name(f"{folder.name}.logs")
         folder.mkdir(parents=True)
@@ -141,7 +149,7 @@ class Bench:
         if pid:
             while os.getpgid(pid) != pid:  # until it has a session of its own, no signal would reach it
                 time.sleep(0.001)
-            return Running(words, folder, pid, start_mb)
+            return Running(words, folder, pid, start_mb, self.max_cpu_s, self.max_mb)
         code = 70
         try:
             _enter(self.folder, folder, env or {}, limits or {})

@@ -19,15 +19,18 @@ GROUPS = (
     "batches",
     "numbers",
     "saving",
+    "kills",
     "resuming",
     "resuming_all",
     "weights",
+    "hostile",
     "folders_run",
     "signals",
     "settings",
     "bounds",
     "terminal",
     "reports",
+    "exports",
 )
 PRELOADED = (
     *("torch", "torch._dynamo", "cv2", "PIL.Image", "rich.progress", "safetensors.torch"),

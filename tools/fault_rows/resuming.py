@@ -104,6 +104,14 @@ def changed(bench: Bench) -> None:
         outcome = bench.refuses(4, "resume", name, names=[f"train.{name} changed", "--fork"])
         values = old.split(": ")[1], new.split(": ")[1]
         expect(any(all(value in line for value in values) for line in outcome.err.split("\n")), "no table of both")
+    shutil.copytree(base, bench.folder / "seed")
+    path = bench.folder / "seed" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seed": 5}))
+    bench.refuses(4, "resume", "seed", names=["seed changed", "--fork"])
+    same_size = bytearray(keep)
+    same_size[-20] ^= 255  # the pixels of a PNG of the same size, name and place; no decoder need like it
+    put(data / used, bytes(same_size))
+    bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
     put(data / used, encoded(pixels("another picture altogether")))
     bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
     put(data / used, keep[:-14] + bytes([keep[-14] ^ 1]) + keep[-13:])  # the same size, one bit of its checksum

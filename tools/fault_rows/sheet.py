@@ -14,12 +14,17 @@ from .bench import Bench, Failed, Skipped
 class Row:
     """One fault: its id in the matrix, what it is, and the function that provokes it.
 
-    The function raises `Failed` when a promise does not hold; it may return a figure worth showing.
+    The function raises `Failed` when a promise does not hold; it may return a figure worth showing. No command of it
+    may take more than `max_cpu_s` of processor time or grow by more than `max_mb`. Slow rows run when they are named,
+    or with --slow.
     """
 
     id: str
     what: str
     provoke: Callable[[Bench], str | None]
+    max_cpu_s: float = 60.0
+    max_mb: float = 1000.0
+    is_slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Result:
 
 def carry_out(row: Row, folder: Path, *, is_debug: bool = False, is_kept: bool = False) -> Result:
     """Provoke a row in its own folder and return what came of it."""
-    start_s, bench = time.monotonic(), Bench(folder)
+    start_s, bench = time.monotonic(), Bench(folder, row.max_cpu_s, row.max_mb)
     try:
         status, text = "pass", row.provoke(bench) or ""
     except Skipped as reason:

@@ -2,7 +2,8 @@
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,8 +59,33 @@ def read_json_lines(path: Path, what: str = "list") -> list[Any]:
     return [_object(line, f"{path}:{number}", what) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def require_kinds(document: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]], where: Path) -> None:
+_MISSING = object()
+
+
+@contextmanager
+def understood(where: Path) -> Iterator[None]:
+    """Turn what goes wrong where the values of a document are taken into an error that names the file.
+
+    Raises:
+        ModelError: a value is not what it should be.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as problem:
+        what = f"a value in it cannot be ({type(problem).__name__}: {problem})"
+        raise ModelError(what, where=where, fix=RESTORE) from problem
+
+
+def require_kinds(
+    document: Mapping[str, Any],
+    kinds: Mapping[str, type | tuple[type, ...]],
+    where: Path,
+    nullable: Container[str] = (),
+) -> None:
     """Refuse a document one of whose values, at dotted paths, is of another kind; those that are missing are not asked.
+
+    Args:
+        nullable: fields that may be null.
 
     Raises:
         ModelError: the message names the file and the field.
@@ -67,8 +93,10 @@ def require_kinds(document: Mapping[str, Any], kinds: Mapping[str, type | tuple[
     for field, kind in kinds.items():
         value: Any = document
         for key in field.split("."):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+        if value is _MISSING or (value is None and field in nullable):
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool):
             wanted = _NAMES[kind[0] if isinstance(kind, tuple) else kind]
             raise ModelError(f"holds {_named(value)}, not {wanted}", where=f"{where}: {field}", fix=RESTORE)
 

@@ -25,6 +25,7 @@ _RUN_KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("notes", "augment", "task.names", "input.mean", "input.std", "dataset.findings"), list),
     **dict.fromkeys(("input.margin", "result.time_s", "result.train_images_per_s"), _NUMBER),
 }
+_NULLABLE = {"model.blueprint", "start", "result", "dropped", "plan", "target", "folds", "dataset.where", "precision"}
 _STUDY_KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("dataset", "dataset.options", "dropped", "plan"), dict),
     **dict.fromkeys(("status", "name", "baseline", "command", "target", "dataset.where", "dataset.fingerprint"), str),
@@ -74,7 +75,7 @@ class RunDir:
             ModelError: this is no run folder, or a newer version of Striate wrote it.
         """
         info = self.document()
-        require_kinds(info, _RUN_KINDS, self.path / "run.json")
+        require_kinds(info, _RUN_KINDS, self.path / "run.json", _NULLABLE)
         return info
 
     def document(self) -> dict[str, Any]:
@@ -234,7 +235,7 @@ class StudyDir:
     def info(self) -> dict[str, Any]:
         """Return study.json (raises ModelError like `RunDir.info`)."""
         info = self.document()
-        require_kinds(info, _STUDY_KINDS, self.path / "study.json")
+        require_kinds(info, _STUDY_KINDS, self.path / "study.json", _NULLABLE)
         return info
 
     def document(self) -> dict[str, Any]:

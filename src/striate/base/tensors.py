@@ -11,7 +11,7 @@ from .files import write_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_HEADER_BYTES = 50_000_000
+MAX_HEADER_BYTES = 8_000_000  # 60,000 tensors, twenty times those of the largest network here
 
 
 def write_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from striate.base.device import place
-from striate.base.documents import read_json
+from striate.base.documents import read_json, understood
 from striate.base.errors import DataError, ModelError, combined
 from striate.base.files import sha256
 from striate.base.rundir import RunDir
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from striate.data.given import Given
 
 BATCH = 64
+MAX_PX, MAX_MARGIN = 8192, 2.0
 
 
 @dataclass(frozen=True)
@@ -110,23 +111,13 @@ class Predictor:
             raise ModelError(
                 "the run has no weights yet", where=run.path, fix=f"finish it with `striate resume {run.path}`"
             )
-        task, data = from_json(info["task"]), info["input"]
-        geometry = Geometry(data["size_px"], data["fit"], data["margin"], data["channels"])
-        if network is None:
-            plan = info["model"]["blueprint"]
-            if plan is None:
-                raise ModelError(
-                    "the run's network was a module of the user's own",
-                    where=run.path,
-                    fix="use Python and hand the module in",
-                )
-            size_hw = (geometry.size_px, geometry.size_px)
-            network = build(
-                Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=size_hw
-            )
-        load_weights(network, run)
-        levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
-        return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run), levels)
+        with understood(run.path / "run.json"):
+            task, data = from_json(info["task"]), info["input"]
+            geometry = _geometry(data)
+            levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
+            network = network or _network(run, info, task, geometry)
+            load_weights(network, run)
+            return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run), levels)
 
     def __call__(
         self,
@@ -221,6 +212,21 @@ def _plain_view(count: int, geometry: Geometry) -> Any:
     return pipeline.matrices(
         pipeline.draw(count, 0, 0), geometry.store_px, geometry.size_px, np.zeros((count, geometry.channels))
     )
+
+
+def _geometry(data: dict[str, Any]) -> Geometry:
+    if not (1 <= data["size_px"] <= MAX_PX and 1 <= data["margin"] <= MAX_MARGIN):
+        raise ValueError(f"size_px {data['size_px']}, margin {data['margin']}")
+    return Geometry(data["size_px"], data["fit"], data["margin"], data["channels"])
+
+
+def _network(run: RunDir, info: dict[str, Any], task: Task, geometry: Geometry) -> nn.Module:
+    """The run's network without its weights."""
+    plan, size_hw = info["model"]["blueprint"], (geometry.size_px, geometry.size_px)
+    if plan is None:
+        what = "the run's network was a module of the user's own"
+        raise ModelError(what, where=run.path, fix="use Python and hand the module in")
+    return build(Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=size_hw)
 
 
 def temperature_of(run: RunDir) -> float:

@@ -74,7 +74,7 @@ class SearchDir:
         info: dict[str, Any] = read_json(checked(self.path, path.name), "search description", dict)
         if info.get("schema") != SCHEMA:
             raise ModelError("written by another version of Striate", where=path, fix="use that version")
-        require_kinds(info, KINDS, path)
+        require_kinds(info, KINDS, path, {"precision", "limit"})
         return info
 
     def save_info(self, info: Mapping[str, Any]) -> None:

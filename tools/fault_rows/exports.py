@@ -1,0 +1,76 @@
+"""I5, I6: a very large run, and cells that a spreadsheet would run."""
+
+import csv
+import json
+import time
+
+import numpy as np
+
+from .bench import Bench, expect
+from .pictures import SMALL, encoded, pixels, put
+from .sheet import Row
+
+NUM_IMAGES, NUM_CLASSES, MAX_REPORT_MB = 50_000, 1_000, 20
+FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "=HYPERLINK(1)")
+
+
+def large_run(bench: Bench) -> str:
+    """A run's documents with 50,000 evaluated images of 1,000 classes, planted; the report samples and says so."""
+    from striate.evaluate.scores import scores_of
+    from striate.evaluate.table import Predictions, write_predictions
+
+    for name in ("a", "b"):
+        for number in range(8):
+            put(bench.folder / "data" / name / f"{number}.png", encoded(pixels(f"{name}{number}")))
+    bench.works("train", "data", *SMALL, "--out", "run")
+    run = bench.folder / "run"
+    (run / "SHA256SUMS").unlink()
+    rng, names = np.random.default_rng(0), tuple(f"class {number}" for number in range(NUM_CLASSES))
+    truth = rng.integers(NUM_CLASSES, size=NUM_IMAGES)
+    said = np.where(rng.random(NUM_IMAGES) < 0.8, truth, rng.integers(NUM_CLASSES, size=NUM_IMAGES))
+    found = np.full((NUM_IMAGES, NUM_CLASSES), 2e-4, np.float32)
+    found[np.arange(NUM_IMAGES), said] = 0.8
+    losses = -np.log(found[np.arange(NUM_IMAGES), truth])
+    ids = tuple(f"{names[label]}/{number}.jpg" for number, label in enumerate(truth))
+    table = Predictions("label", names, ids, truth, said, losses, found)
+    write_predictions(run / "predictions.csv", {"test": table})
+    info = json.loads((run / "run.json").read_text())
+    info["task"]["names"] = info["dataset"]["classes"] = list(names)
+    (run / "run.json").write_text(json.dumps(info))
+    _ = scores_of
+    start_s = time.monotonic()
+    outcome = bench.works("report", "run", may_change=["run"])
+    size_mb = (run / "report.html").stat().st_size / 1e6
+    expect(size_mb <= MAX_REPORT_MB, f"the report has {size_mb:.0f} MB")
+    took_s = time.monotonic() - start_s
+    return f"{NUM_IMAGES:,} images: {size_mb:.1f} MB, {outcome.cpu_s:.0f} s, {outcome.peak_mb:.0f} MB, {took_s:.0f} s"
+
+
+def formulas(bench: Bench) -> str:
+    """File and class names that start a formula; no cell of an exported table does, and the name is read back."""
+    from striate.base.rundir import RunDir
+    from striate.evaluate.table import read_predictions
+
+    data = bench.folder / "data"
+    for name in ("=cat", "dog"):
+        for number in range(12):
+            put(data / name / f"{number:02d}.png", encoded(pixels(f"{name}{number}")))
+    for formula in FORMULAS:
+        put(data / "=cat" / f"{formula.replace('/', '_')}.png", encoded(pixels(formula)))
+    bench.works("train", "data", *SMALL, "--out", "run")
+    path = bench.folder / "run" / "predictions.csv"
+    cells = [cell for row in csv.reader(path.read_text().splitlines()) for cell in row]
+    risky = [cell for cell in cells if cell[:1] in "=+@\t\r" and cell[:1]]
+    expect(not risky, f"a spreadsheet would run {risky[:2]}")
+    tables = read_predictions(path, "label")
+    expect(any(name == "=cat" for name in tables["val"].names), "the class is not read back by its name")
+    splits = RunDir(bench.folder / "run").splits()
+    for split, table in tables.items():
+        expect(sorted(table.ids) == sorted(splits[split]), f"ids of {split} are not read back")
+    return f"{len(cells)} cells, none starts a formula"
+
+
+ROWS = (
+    Row("I5", "report of 50,000 images and 1,000 classes", large_run, max_cpu_s=120, max_mb=2500),
+    Row("I6", "names that are formulas in exported tables", formulas),
+)
