@@ -51,6 +51,24 @@ def num_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def best_unit() -> str:
+    """Return the best unit for arithmetic that torch uses on this processor; speeds stand per kind.
+
+    Example:
+        >>> best_unit() in {"AMX", "AVX-512 with bf16", "AVX-512", "AVX2"} or platform.machine() != "x86_64"
+        True
+    """
+    import torch
+
+    capability = torch.backends.cpu.get_cpu_capability()
+    if "AVX512" not in capability:
+        return capability
+    has = torch.cpu.get_capabilities()
+    if has.get("amx_bf16") and has.get("amx_tile"):
+        return "AMX"
+    return "AVX-512 with bf16" if has.get("avx512_bf16") else "AVX-512"
+
+
 def describe(device: "torch.device") -> dict[str, Any]:
     """Return what the run folder records of the machine: device, threads, processor, system."""
     import torch

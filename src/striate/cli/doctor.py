@@ -36,6 +36,7 @@ def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
     found: dict[str, Any] = {
         "versions": devices.versions(),
         "device": devices.describe(device),
+        "best_unit": devices.best_unit(),
         "precision": _trial(device),
         "extras": {extra: util.find_spec(module) is not None for module, extra in EXTRAS.items()},
         "cache": str(cache_dir()),
@@ -64,6 +65,7 @@ def _text(found: dict[str, Any]) -> str:
     lines.append(
         f"{'device':<26} {device['name']} ({plural(device['threads'], 'thread')} of {plural(device['cpus'], 'core')})"
     )
+    lines.append(f"{'best unit of the CPU':<26} {found['best_unit']}")
     timing = (
         f" (step {trial['float32_ms']} ms in float32, {trial['bf16_ms']} ms in bf16)" if trial else " (no native bf16)"
     )
