@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from .choose import nearest
 from .errors import SettingsError
+from .text import NotUtf8, text_of
 
 MAX_BYTES = 1 << 20  # of a settings file; the longest blueprint of the zoo takes a twentieth
 MAX_DOTS = 32
@@ -69,13 +70,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         SettingsError: the file is missing, is not UTF-8 or is not TOML; the message has the line.
     """
     try:
-        return _parsed(_content(path).decode("utf-8"))
+        return _parsed(text_of(_content(path)))
     except OSError as problem:
         raise SettingsError(
             f"settings file cannot be read ({problem.strerror})", where=path, fix="check the path"
         ) from problem
     except (ValueError, RecursionError) as problem:
-        raise SettingsError(f"not TOML: {problem}", where=path, fix="mend this line") from problem
+        fix = "save it as UTF-8" if isinstance(problem, NotUtf8) else "mend this line"
+        raise SettingsError(f"not TOML: {problem}", where=path, fix=fix) from problem
 
 
 def _content(path: Path) -> bytes:

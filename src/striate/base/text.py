@@ -2,6 +2,9 @@
 
 import unicodedata
 
+UTF_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
 
 def shown(text: object, max_chars: int = 160) -> str:
     """Return `text` with control, format and surrogate characters as visible escapes, shortened in the middle.
@@ -47,3 +50,34 @@ def duration(time_s: float) -> str:
         return f"{seconds} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"
+
+
+class NotUtf8(ValueError):
+    """Text in another encoding; the message names it, `line` is that of the first byte that is not UTF-8."""
+
+    def __init__(self, what: str, line: int | None = None) -> None:
+        super().__init__(what if line is None else f"{what} (at line {line})")
+        self.line = line
+
+
+def text_of(content: bytes) -> str:
+    """Return the text of a file that a person wrote; a UTF-8 byte order mark (of Windows) is no part of it.
+
+    Raises:
+        NotUtf8: it is UTF-16 or UTF-32, or no UTF-8.
+
+    Example:
+        >>> text_of(b"\\xef\\xbb\\xbfbase = 1")
+        'base = 1'
+    """
+    for marks, name in ((UTF_32, "UTF-32"), (UTF_16, "UTF-16")):  # the mark of the first begins with that of the second
+        if content.startswith(marks):
+            raise NotUtf8(f"it is {name} text, not UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = content[: problem.start].count(b"\n") + 1
+        raise NotUtf8(f"byte {content[problem.start]:#04x} is not UTF-8", line) from problem
+    if text[1:2] == "\0" or text[:1] == "\0":
+        raise NotUtf8("it is UTF-16 text, not UTF-8")
+    return text

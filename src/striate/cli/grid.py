@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import SettingsError
-from striate.base.text import shown
+from striate.base.text import NotUtf8, shown, text_of
 
 MAX_NUMBERS = 10_000  # far more than a page shows
 MAX_BYTES = 1 << 20
@@ -38,8 +38,8 @@ def read_grid(text: str, where: str) -> Grid:
                 f"{shown(text)} has more than a page of numbers", where=where, fix="give a smaller file"
             )
         try:
-            text = path.read_text(encoding="utf-8-sig").strip().replace("\n", ";")
-        except (OSError, UnicodeDecodeError) as problem:
+            text = text_of(path.read_bytes()).strip().replace("\n", ";")
+        except (OSError, NotUtf8) as problem:
             raise SettingsError(f"{shown(text)} is no text", where=where, fix="give a text of numbers") from problem
     rows = [[_number(cell, where) for cell in row.replace(",", " ").split()] for row in text.split(";")]
     rows = [row for row in rows if row]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from striate.base.columns import size
 from striate.base.errors import DataError
-from striate.base.text import plural, shown
+from striate.base.text import NotUtf8, plural, shown, text_of
 
 from ..format import EXTENSIONS
 from .kinds import is_whole
@@ -95,12 +95,14 @@ def _text(path: Path) -> str:
             what, fix = f"table of {size(num_bytes)}, more than {size(MAX_BYTES)}", "keep the columns you need"
             raise DataError(what, where=path, fix=fix)
         data = path.read_bytes()
-        return data.decode("utf-8-sig")
+        return text_of(data)
     except OSError as problem:
         raise DataError(f"table cannot be read ({problem.strerror})", where=path, fix="check the path") from problem
-    except UnicodeDecodeError as problem:
-        line = data[: problem.start].count(b"\n") + 1
-        raise DataError("table is not UTF-8 text", where=f"{path}:{line}", fix="save it as UTF-8") from problem
+    except NotUtf8 as problem:
+        line = f":{problem.line}" if problem.line else ""
+        raise DataError(
+            f"table is not UTF-8 text ({problem})", where=f"{path}{line}", fix="save it as UTF-8"
+        ) from problem
 
 
 def _check_shape(path: Path, header: list[str], rows: list[list[str]], lines: list[int]) -> None:

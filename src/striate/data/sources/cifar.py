@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DataError
+from striate.base.text import NotUtf8, text_of
 
 from ..sample import Dataset
 from .array_labels import of_ids, refuse_untrained
@@ -78,9 +79,9 @@ def _names(path: Path) -> tuple[str, ...]:
     """Return the class names of the set, or nothing where it has no file of them."""
     if not path.is_file():
         return ()
-    data = path.read_bytes()
     try:
-        return tuple(line.strip() for line in data.decode("utf-8").splitlines() if line.strip())
-    except UnicodeDecodeError as problem:
-        line = data[: problem.start].count(b"\n") + 1
-        raise DataError("class names are not UTF-8 text", where=f"{path}:{line}", fix="save it as UTF-8") from problem
+        text = text_of(path.read_bytes())
+    except NotUtf8 as problem:
+        where = f"{path}:{problem.line}" if problem.line else path
+        raise DataError(f"class names are not UTF-8 text ({problem})", where=where, fix="save it as UTF-8") from problem
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DataError
-from striate.base.text import shown
+from striate.base.text import NotUtf8, shown, text_of
 
 from ..channels import sampled_channels
 from ..sample import Dataset, Target
@@ -72,8 +72,8 @@ def _lines(path: Path) -> Lines:
     """Return what a list says, in its order."""
     found: Lines = {}
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+        text = text_of(path.read_bytes())
+    except (OSError, NotUtf8) as problem:
         raise DataError(f"list cannot be read ({problem})", where=path, fix="download it again") from problem
     for number, line in enumerate(text.splitlines(), 1):
         key, _, value = line.strip().partition(" ")
