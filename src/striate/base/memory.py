@@ -1,12 +1,18 @@
-"""Memory: how much there is, and that of large maps, which the process keeps from step to step."""
+"""Memory: how much there is, whether an error says it ran out, and that of large maps, kept from step to step."""
 
 import ctypes
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import ResourceError
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's names for two settings of malloc, see mallopt(3)
+SIGNS = (
+    *("can't allocate memory", "cannot allocate memory", "not enough memory", "unable to allocate", "bad_alloc"),
+    *("insufficient memory", "failed to allocate", "can't start new thread", "out of memory"),
+)
 NEVER = 2**31 - 1  # bytes that must lie idle at the end of the heap before they are given back
 
 
@@ -28,7 +34,7 @@ def keep_blocks() -> bool:
 
 def available_bytes() -> int | None:
     """Return how much memory this process can still get, None where the system does not say."""
-    found = [one for one in (_free_bytes(), _group_bytes()) if one is not None]
+    found = [one for one in (_free_bytes(), _group_bytes(), _own_bytes()) if one is not None]
     return min(found, default=None)
 
 
@@ -61,3 +67,48 @@ def _group_bytes() -> int | None:
         return max(0, int(limit) - int(used) + int(held.get("inactive_file", 0)))
     except (OSError, ValueError):  # no group, or no limit in it
         return None
+
+
+def give_back() -> None:
+    """Give the system what malloc keeps for later, where it can."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Return whether an error says that memory, or room for one more thread, ran out.
+
+    Python, torch's allocators, numpy, OpenCV and the system each say so in their own way.
+    """
+    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(problem, OSError) and problem.errno == errno.ENOMEM:
+        return True
+    is_known = isinstance(problem, RuntimeError) or type(problem).__module__.startswith("cv2")
+    return is_known and any(sign in str(problem).lower() for sign in SIGNS)
+
+
+def no_memory(problem: BaseException) -> ResourceError:
+    """Return what to tell of an error that says that memory ran out."""
+    if "thread" in str(problem):
+        what = "no more threads can be started: memory or the number of processes is limited"
+        return ResourceError(
+            what, where="threads", fix="use --threads 1, or raise the limit (`ulimit -u`, `ulimit -v`)"
+        )
+    reason = " ".join(str(problem).split("\n")[0].split())[-100:] or type(problem).__name__
+    num_bytes = available_bytes()
+    free = f"; {num_bytes / 1e9:.1f} GB are free" if num_bytes is not None else ""
+    what = f"not enough memory ({reason}){free}"
+    return ResourceError(what, where="memory", fix="free memory, or use a machine with more")
+
+
+def _own_bytes() -> int | None:
+    """What is left of the limit that is set for this process (`ulimit -v`)."""
+    try:
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError, ValueError):
+        return None
+    return max(0, most - pages * resource.getpagesize()) if most != resource.RLIM_INFINITY else None

@@ -14,10 +14,11 @@ import typer
 
 from striate import __version__
 from striate.base.errors import ResourceError, SettingsError, Terminated, UserError
+from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.progress import say
 from striate.base.text import shown
 
-from . import analyze, data, demo, doctor, explain, look, models, rate, search, study, train, weights
+from . import analyze, clean, data, demo, doctor, explain, look, models, rate, search, study, train, weights
 
 EXAMPLES = """Train, compare and explain convolutional networks on your own images.
 
@@ -55,7 +56,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-for group in (demo, data, rate, train, study, search, look, explain, models, analyze, weights, doctor):
+for group in (demo, data, rate, train, study, search, look, explain, models, analyze, weights, clean, doctor):
     group.add_to(app)
 
 
@@ -107,6 +108,10 @@ def run(arguments: list[str]) -> int:
     except Exception as problem:
         if is_debug:
             traceback.print_exc()
+        if is_out_of_memory(problem):
+            error = no_memory(problem)
+            say(error.line)
+            return error.exit_code
         if isinstance(problem, OSError) and (refusal := _refusal(problem)):
             say(refusal.line)
             return refusal.exit_code

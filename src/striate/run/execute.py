@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from striate.base import device as devices
-from striate.base.errors import DivergedError, ModelError, ResourceError
+from striate.base.errors import DivergedError, ModelError
 from striate.base.files import require_room, to_json, write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
@@ -29,6 +28,7 @@ from striate.train.interrupt import listen
 from .features import cut, has_head
 from .finish import finish
 from .heading import HeadTraining, solve_head
+from .memory import told_of_memory
 from .network import (
     Model,
     begin_network,
@@ -66,6 +66,7 @@ def train(
     prepared: Prepared | None = None,
     precision: dict[str, Any] | None = None,
     is_test_open: bool = True,
+    keep_checkpoints: bool = False,
     command: str = "",
     progress: Progress | None = None,
 ) -> RunDir:
@@ -81,6 +82,7 @@ def train(
         out: the run folder; by default the next `NNN-name` below `root`.
         prepared, precision: taken over from another run of the same study.
         is_test_open: whether the test split is scored at the end; a study opens it later.
+        keep_checkpoints: keep the resumable states when the run is finished, not the best weights only.
         command: written into the run, so that it can be typed again.
 
     Raises:
@@ -95,11 +97,12 @@ def train(
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)
     network, loaded = begin_network(model, prepared, seed, progress)
-    require_outputs(network, prepared, seed)
-    refuse_single(network, prepared)
-    network = devices.place(network, prepared.device)
-    precision = precision or precision_of(network, prepared)
-    refuse_misfits(prepared, network, precision["name"], seed)
+    with told_of_memory(prepared, network):
+        require_outputs(network, prepared, seed)
+        refuse_single(network, prepared)
+        network = devices.place(network, prepared.device)
+        precision = precision or precision_of(network, prepared)
+        refuse_misfits(prepared, network, precision["name"], seed)
     if prepared.device.type == "cpu":
         num_bytes, what = _state_bytes(network), f"weights, gradients and optimiser of {name_of(model)}"
         require_memory(num_bytes, what)
@@ -108,6 +111,7 @@ def train(
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
     folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
     info = _describe(prepared, network, model, name, seed, precision, command)
+    info["keep_checkpoints"] = keep_checkpoints
     for note in info["notes"]:
         progress.line(note)
     info["start"] = {"source": loaded.source, "text": loaded.summary} if loaded else None
@@ -187,7 +191,7 @@ def _carry_out(
         run.keep_epochs(0)  # those of an attempt that was stopped, or whose checkpoints are gone
     options: dict[str, Any] = {"precision": info["precision"]["name"], "progress": progress}
     try:
-        with listen() as interrupt:
+        with told_of_memory(prepared, network, run), listen() as interrupt:
             training: Training | HeadTraining
             if prepared.recipe.transfer.head == "only":
                 training = HeadTraining(run, prepared, network, seed=info["seed"], **options)
@@ -196,17 +200,11 @@ def _carry_out(
                     solve_head(prepared, network, seed=info["seed"], **options)
                 training = Training(run, prepared, network, seed=info["seed"], fixed=fixed_of(info), **options)
             ended = training.train(interrupt, state)
-        return finish(run.path, training, info, ended, is_test_open)
+        with told_of_memory(prepared, network, run):
+            return finish(run.path, training, info, ended, is_test_open)
     except DivergedError as problem:
         run.save_info({**info, "status": "diverged"})
         raise DivergedError(problem.what, where=run.path, fix=problem.fix) from None
-    except torch.OutOfMemoryError as problem:
-        batch = prepared.batch_size
-        raise ResourceError(
-            f"batch {batch} does not fit into memory",
-            where=run.path,
-            fix=f"use --set train.batch_size={max(1, batch // 2)}",
-        ) from problem
 
 
 def refuse_misfits(prepared: Prepared, network: nn.Module, precision: str, seed: int) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from striate.base.errors import Interrupted, Terminated, UserError
 from striate.base.files import to_json
+from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.progress import Progress
 from striate.base.rundir import StudyDir
 from striate.run.finish import open_test
@@ -58,6 +59,10 @@ def answer(worker: Worker, job: dict[str, Any]) -> dict[str, Any]:
         problem: UserError = Interrupted("stopped before it began", where=worker.study.path)
     except UserError as found:
         problem = found
+    except Exception as found:
+        if not is_out_of_memory(found):
+            raise
+        problem = no_memory(found)
     parts = {"what": problem.what, "where": problem.where, "fix": problem.fix, "details": problem.details}
     return {"kind": type(problem).__name__, **parts}
 

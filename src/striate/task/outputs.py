@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError, UserError
+from striate.base.memory import is_out_of_memory
 from striate.base.text import plural, shown
 
 from .task import Task
@@ -23,10 +24,10 @@ def outputs_of(network: nn.Module, task: Task, images: Tensor) -> Tensor:
     came, wanted = "x".join(map(str, images.shape)), f"{num}x{task.num_outputs}"
     try:
         outputs = network(images)
-    except (UserError, MemoryError, torch.OutOfMemoryError):
+    except UserError:
         raise
     except Exception as problem:  # whatever a user's own code raises
-        if ONE_VALUE in str(problem) or "allocate memory" in str(problem):
+        if ONE_VALUE in str(problem) or is_out_of_memory(problem):
             raise
         reason = shown(" ".join(str(problem).split()), 80) or type(problem).__name__
         is_double = any(one.dtype == torch.float64 for one in network.parameters())
