@@ -17,7 +17,7 @@ LONG = ("--set", "train.epochs=100000", "--set", "train.patience=0", "--set", "t
 STATEFUL = (
     *("--set", "train.epochs=4", "--set", "train.batch_size=8", "--set", "train.ema=0.9", "--set", "train.lr=0.01"),
     *("--set", "model.width=4", "--set", "model.depth=1", "--set", "train.patience=0"),
-    *("--set", "train.precision=float32", "-q"),  # a measured choice may differ from run to run
+    *("--set", "train.precision=float32", "--keep-checkpoints", "-q"),  # a measured choice may differ from run to run
 )
 """Everything that has state: augmentation, dropout, batch norm, averaging, a schedule; four epochs of four steps."""
 

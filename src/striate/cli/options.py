@@ -58,6 +58,9 @@ Size = Annotated[
 Fit = Annotated[str | None, typer.Option(help="Resize policy: crop, letterbox or squash.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting, e.g. train.epochs=4; repeatable.")]
 Out = Annotated[Path | None, typer.Option(help="Result folder; by default runs/NNN-name.")]
+KeepCheckpoints = Annotated[
+    bool, typer.Option("--keep-checkpoints", help="Keep a finished run's last states, not its best weights only.")
+]
 Overwrite = Annotated[bool, typer.Option(help="Move an existing result folder aside.")]
 Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]

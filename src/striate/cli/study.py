@@ -15,6 +15,7 @@ BESIDE_A_FILE = {
     "seeds",
     "out",
     "on_bad",
+    "keep_checkpoints",
     "parallel",
     "drop_hopeless",
     "device",
@@ -55,6 +56,7 @@ def study(
     opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
+    keep_checkpoints: o.KeepCheckpoints = False,
     parallel: Annotated[
         str,
         typer.Option(metavar="N|auto", help="Runs at once, each a process with one thread; auto: 2 where faster."),
@@ -97,6 +99,7 @@ def study(
         "drop_hopeless": drop_hopeless,
         "on_bad": on_bad,
         "dry_run": dry_run,
+        "keep_checkpoints": keep_checkpoints,
         "command": o.command_line(),
         "progress": o.progress_for(quiet),
     }

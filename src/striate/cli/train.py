@@ -39,6 +39,7 @@ def train(
     opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
+    keep_checkpoints: o.KeepCheckpoints = False,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -73,6 +74,7 @@ def train(
         overwrite=overwrite,
         device=device,
         on_bad=on_bad,
+        keep_checkpoints=keep_checkpoints,
         command=o.command_line(),
         progress=o.progress_for(quiet),
     )

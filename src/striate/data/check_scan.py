@@ -23,7 +23,7 @@ from striate.base.progress import Progress
 from striate.base.seeds import rng_for
 
 from . import decode
-from .cache import cache_dir
+from .cache import cached
 from .decode import Probe
 from .levels import FULL
 from .sample import Dataset, ImageU8
@@ -189,7 +189,7 @@ class _Cache:
     def __init__(self, images: FileImages) -> None:
         key = (os.path.realpath(images.root), str(images.channels), str(VERSION), str(decode.VERSION))
         name = hashlib.sha256("\n".join(key).encode("utf-8", "surrogateescape")).hexdigest()[:24]
-        self._path = cache_dir() / "scans" / f"{name}.npz"
+        self._path = cached("scans", f"{name}.npz")
         self._stamps = [images.stamp(index) for index in range(len(images))]
         self._names, self._old_stamps, self._old = _load(self._path)
 

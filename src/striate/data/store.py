@@ -25,8 +25,9 @@ from striate.base.errors import DataError, ResourceError, UserError, combined
 from striate.base.files import whole_folder, write_json
 from striate.base.progress import Progress
 
-from .cache import cache_dir
+from .cache import cached
 from .decode import VERSION as DECODER
+from .eviction import hold, limit_bytes, make_room, touch
 from .geometry import VERSION as RESIZER
 from .geometry import Geometry
 from .sample import Dataset, Images, ImageU8
@@ -131,7 +132,7 @@ def open_store(
 
     Args:
         threads: decoding threads; by default one a core.
-        max_bytes: by default half the free space of the cache's disk.
+        max_bytes: by default half the free space of the cache's disk, and no more than the cache may hold.
         skip_bad: leave out pictures that cannot be decoded (`row_of` is -1) instead of stopping.
 
     Raises:
@@ -148,13 +149,17 @@ def open_store(
         return _in_memory(dataset.images, geometry, threads)
     key = _key(dataset, used, geometry, full_size)
     num_bytes = len(used) * geometry.store_px**2 * geometry.channels
-    folder = cache_dir() / "stores" / key[:32]
+    folder = cached("stores", key[:32])
+    progress = progress or Progress()
     if _info(folder) is None:
-        if num_bytes > (_room(folder) if max_bytes is None else max_bytes):
+        if num_bytes > (most := min(_room(folder), limit_bytes()) if max_bytes is None else max_bytes):
+            need = f"decoded images take {num_bytes / 1e9:.1f} GB, {most / 1e9:.1f} GB are free for them"
+            progress.line(f"{need}: decoding anew every epoch (STRIATE_CACHE, STRIATE_CACHE_LIMIT)")
             row_of = np.full(len(dataset), -1, np.intp)
             row_of[used] = np.arange(len(used))
             return Store(geometry, key, row_of, dataset.images, full_size=full_size)
-        _build(folder, dataset, used, geometry, full_size, progress or Progress(), threads, skip_bad)
+        make_room(num_bytes)
+        _build(folder, dataset, used, geometry, full_size, progress, threads, skip_bad)
     return _load(folder, dataset, used, geometry, key, full_size, skip_bad)
 
 
@@ -270,9 +275,10 @@ def _build(
             parts = np.split(used, range(_CHUNK, len(used), _CHUNK))
             decoded = in_order(pool, lambda part: [decode(int(index)) for index in part], parts, ahead=4 * threads)
             _write(temporary, file, chain.from_iterable(decoded), geometry, skip_bad, bar.advance)
-    except ResourceError:
+    except ResourceError as problem:
         if _info(folder) is None:  # else another process finished the same store first
-            raise
+            fix = "free space, or set STRIATE_CACHE to a folder on another disk"
+            raise ResourceError(problem.what, where=problem.where, fix=fix) from problem
 
 
 def _write(
@@ -319,7 +325,8 @@ def _load(
     shape = (len(good), geometry.store_px, geometry.store_px, geometry.channels)
     table = np.fromfile(folder / "rows.f64").reshape(len(good), 2 * geometry.channels + 2)
     rows = Rows(table[:, :-2].reshape(len(good), 2, geometry.channels), table[:, -2:].astype(np.int64))
-    with (folder / "images.u8").open("rb") as file:
+    touch(folder / "store.json")
+    with hold(folder) as file:  # the mapping keeps hold of it
         mapping = mmap.mmap(file.fileno(), math.prod(shape), access=mmap.ACCESS_READ) if len(good) else None
     images = np.frombuffer(mapping or b"", np.uint8).reshape(shape)
     return Store(geometry, key, row_of, dataset.images, full_size=full_size, images=images, rows=rows, mapping=mapping)

@@ -19,7 +19,8 @@ from striate.base.files import to_json
 from striate.base.progress import Progress
 from striate.base.tensors import read_tensors, write_tensors
 from striate.data.augment import Cutmix, Mixup, Pipeline
-from striate.data.cache import cache_dir
+from striate.data.cache import cached
+from striate.data.eviction import make_room, touch
 from striate.data.loader import Indices, Loader
 from striate.data.sample import Batch
 from striate.model.network import Network
@@ -146,10 +147,13 @@ def take(
         is_mixed = any(isinstance(op, Mixup | Cutmix) for op in pipeline.ops)
         batch_size = max(MIXED, prepared.batch_size) if is_mixed else None
         loader = prepared.loader(split, indices=indices, pipeline=pipeline, batch_size=batch_size)
-        path = cache_dir() / "features" / f"{_key(key, prepared, loader, view)}.safetensors"
-        if not path.is_file():
+        path = cached("features", f"{_key(key, prepared, loader, view)}.safetensors")
+        if path.is_file():
+            touch(path)
+        else:
             write_tensors(path, _run(body, loader, view, progress, f"features of {split}, view {view + 1}/{views}"))
         found.append(read_tensors(path))
+    make_room(0)
     return Features(
         torch.cat([one["features"] for one in found]).float(),
         torch.cat(_alike([one["truth"] for one in found])),

@@ -2,6 +2,7 @@
 
 import io
 import resource
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def finish(
         say(f"warning: {plural(training.num_skipped, 'step')} skipped, since the gradient was not finite")
     run.save_info({**info, "status": "finished", "result": result})
     run.seal()
+    if not info.get("keep_checkpoints", False):
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
     return run
 
 

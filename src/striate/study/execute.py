@@ -76,6 +76,7 @@ def study(
     command: str = "",
     parallel: int | str = 1,
     drop_hopeless: bool = False,
+    keep_checkpoints: bool = False,
     plan: dict[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> StudyDir:
@@ -89,6 +90,7 @@ def study(
         parallel: runs at once, each a process with one thread; "auto" is 2 where that is faster.
         drop_hopeless: after two seeds and more, give up variants whose validation interval lies wholly on the worse
             side of the best one's; never the baseline, nor a point of a learning curve (`num_train`).
+        keep_checkpoints: keep the resumable states of finished runs, not their best weights only.
         plan: the grid or random plan that the variants come from, for study.json.
 
     Raises:
@@ -111,6 +113,7 @@ def study(
             build_network(variant.model, conditions.prepare(variant, 0), 0)
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": drop_hopeless, "dropped": {}}
+    info["keep_checkpoints"] = keep_checkpoints
     folder = _folder(info, out, root, name, progress)
     found = StudyDir(folder)
     with locked(folder):
@@ -163,6 +166,7 @@ def resume_study(
         command=info["command"],
         parallel=info.get("parallel", 1),
         drop_hopeless=info.get("drop_hopeless", False),
+        keep_checkpoints=info.get("keep_checkpoints", False),
         plan=info.get("plan"),
         progress=progress,
     )
@@ -285,6 +289,7 @@ def train_one(study: StudyDir, run: RunDir, conditions: Conditions, variant: Var
         prepared=prepared,
         precision=_known_precision(study, variant.name),
         is_test_open=False,
+        keep_checkpoints=study.info().get("keep_checkpoints", False),
         progress=conditions.progress,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 from striate.base import torchvision
 from striate.base.errors import DataError, UserError
 
-from ..cache import cache_dir
+from ..cache import cached
 from ..channels import sampled_channels
 from ..sample import Dataset
 from .array_labels import of_ids
@@ -68,7 +68,7 @@ def read(name: str, root: Path | None, read_local: Local) -> Dataset:
     """
     if root is not None and not root.is_dir():
         raise DataError("no such folder", where=root, fix="mend --root")
-    base = root or cache_dir() / "public"
+    base = root or cached("public")
     public = PUBLIC[name]
     try:
         parts = _load(public, base, download=False)
