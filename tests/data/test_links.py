@@ -52,6 +52,16 @@ def test_files_that_are_links(tmp_path: Path) -> None:
         assert "restore" in finding.fix
 
 
+def test_a_link_that_a_copy_turned_into_text_is_warned_of(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set", TWO)
+    tree(tmp_path / "store" / "yak", {"": 2})
+    (root / "yak").write_text("../store/yak")
+    (root / "notes.txt").write_text("see ../store/yak")
+    dataset = open_dataset(root)
+    assert left_out(dataset)["1 link that became a text file"] == ("yak",)
+    assert [item.severity for item in prescan(dataset).of("left_out")] == ["warning", "note"]
+
+
 @pytest.mark.parametrize("target", [".", "cat", "cat/deep", "..", "/"])
 def test_circles_are_cut(tmp_path: Path, target: str) -> None:
     root = tree(tmp_path / "set", {**TWO, "cat/deep": 2})

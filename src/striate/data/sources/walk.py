@@ -36,6 +36,7 @@ NOT_IMAGES = Reason("file that is not an image", "files that are not images")
 SPECIAL = Reason("pipe, socket or device", "pipes, sockets or devices")
 CIRCLES = Reason("link in a circle", "links in a circle")
 AGAIN = Reason("folder that a link shows a second time", "folders that links show a second time")
+LOST_LINKS = Reason("link that became a text file", "links that became text files", True, "link them again: ln -s")
 BROKEN = Reason("broken link", "broken links", True, "restore what they link to, or remove them")
 OWN = Reason("result of striate", "results of striate")
 UNREADABLE = Reason("file that cannot be read", "files that cannot be read", True, "check their permissions")
@@ -184,16 +185,20 @@ class Walk:
         """Take a file without the suffix of an image for one if its first bytes are those of one that is read."""
         try:
             with Path(entry.path).open("rb") as file:
-                reason = refusal(file.read(512), Path(entry.name).suffix)
+                head = file.read(512)
         except OSError:
             self.leave_out(UNREADABLE, name)
             return
+        reason = refusal(head, Path(entry.name).suffix)
         if not reason:
             listing.images.append(name)
             return
         listing.others.append(name)
         fix = INSTALL if reason in {"AVIF", "HEIC"} else "convert them to PNG or JPEG"
         is_image = reason != NO_IMAGE
+        if not is_image and _is_lost_link(entry.path, head):
+            self.leave_out(LOST_LINKS, name)
+            return
         self.leave_out(Reason(f"{reason} image", f"{reason} images", True, fix) if is_image else NOT_IMAGES, name)
 
     def _is_own(self, entry: "os.DirEntry[str]") -> bool:
@@ -215,6 +220,12 @@ class Walk:
         yield (listing := self._list(folder))
         for name in listing.folders if depth else ():
             yield from self._below(name, depth - 1)
+
+
+def _is_lost_link(path: str, head: bytes) -> bool:
+    """Whether a text file holds nothing but the path of a folder or file: what a checkout without links leaves."""
+    text = os.fsdecode(head)
+    return "/" in text and not set(text) & set("\n\0") and (Path(path).parent / text).exists()
 
 
 def _prefixes(name: str) -> list[str]:
