@@ -56,7 +56,7 @@ def test_a_link_that_a_copy_turned_into_text_is_warned_of(tmp_path: Path) -> Non
     root = tree(tmp_path / "set", TWO)
     tree(tmp_path / "store" / "yak", {"": 2})
     (root / "yak").write_text("../store/yak")
-    (root / "notes.txt").write_text("see ../store/yak")
+    (root / "notes.txt").write_text("see ../store/yak " + "x" * 400)
     dataset = open_dataset(root)
     assert left_out(dataset)["1 link that became a text file"] == ("yak",)
     assert [item.severity for item in prescan(dataset).of("left_out")] == ["warning", "note"]
