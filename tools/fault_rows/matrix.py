@@ -18,6 +18,7 @@ GROUPS = (
     "labels_doubtful",
     "batches",
     "numbers",
+    "memory",
     "saving",
     "kills",
     "resuming",
