@@ -365,7 +365,7 @@ def facts_text(run: RunDir) -> str:
         size, epochs = plural(info["model"]["parameters"], "parameter"), plural(result["epochs"], "epoch")
         speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
         lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
-    lines.append(f"  folder {run.path}" + (f", report {run.report}" if run.report.exists() else ""))
+    lines += [f"  folder {run.path}", *([f"  report {run.report}"] if run.report.exists() else [])]
     return "\n".join(lines)
 
 
