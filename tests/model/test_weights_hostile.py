@@ -205,7 +205,7 @@ def test_other_kinds_of_files_and_missing_ones_are_refused(name, network, tmp_pa
     with pytest.raises(ModelError, match="no such file"):
         load(network, path)
     path.write_bytes(b"x")
-    with pytest.raises(ModelError, match="unknown kind of weights file"):
+    with pytest.raises(ModelError, match="not read from files of the kind"):
         load(network, path)
 
 

@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_weights(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth, .pt, .th, .npz or .safetensors file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .pth, .pt, .th, .pth.tar, .npz or .safetensors file.")
+    ],
     model: Annotated[str, typer.Option("--model", "-m", help="The network they belong to (see `striate models`).")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     preset: Annotated[

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from striate.base.choose import choose
 from striate.base.errors import ModelError
 from striate.base.tensors import read_tensors
+from striate.base.text import shown
 
 from .import_weights import SUFFIXES, import_weights
 from .state import without_prefixes
@@ -36,7 +36,7 @@ class Foreign:
 
 
 def read(path: str | Path, limit_bytes: int) -> Foreign:
-    """Return the tensors of a `.safetensors`, `.npz`, or (by way of a child process) `.pth`, `.pt` or `.th` file.
+    """Return the tensors of a `.safetensors`, `.npz`, or (by way of a child process) `.pth`, `.pt` ... file.
 
     Args:
         limit_bytes: what the tensors may take in memory.
@@ -47,10 +47,19 @@ def read(path: str | Path, limit_bytes: int) -> Foreign:
     path = Path(path)
     if not path.is_file():
         raise ModelError("cannot read weights (no such file)", where=path, fix="check the path")
-    reader = choose("kind of weights file", path.suffix.lower() or path.name, READERS, ModelError)
+    reader = _reader(path)
     _check_size(path.stat().st_size, limit_bytes, path)
     found = reader(path, limit_bytes)
     return Foreign(without_prefixes(found.tensors), found.ordered)
+
+
+def _reader(path: Path) -> Callable[[Path, int], "Foreign"]:
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        what = f"weights are not read from files of the kind {shown(suffix or path.name)!r}"
+        fix = f"give one of {', '.join(READERS)}; rename what torch.save wrote to .pth"
+        raise ModelError(what, where=path, fix=fix)
+    return READERS[suffix]
 
 
 def _safetensors(path: Path, limit_bytes: int) -> Foreign:

@@ -15,7 +15,7 @@ from typing import Any
 from striate.base.errors import ModelError
 from striate.base.text import shown
 
-SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt")
+SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")  # .pth.tar is what torch.save wrote, no archive
 INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights", "params")  # where training scripts put weights
 BASE_BYTES = 1 << 30  # memory for a file of any size
 TIME_S = 120

@@ -1,6 +1,6 @@
 """A module's tensors under its own names: without those of what it is wrapped in, tied ones once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -64,6 +64,28 @@ def without_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     while prefix := next((one for one in PREFIXES if names and all(name.startswith(one) for name in names)), ""):
         names = [name.removeprefix(prefix) for name in names]
     names = [".".join(part for part in name.split(".") if part != COMPILED) for name in names]
+    return dict(zip(names, tensors.values(), strict=True))
+
+
+def under_known_names(tensors: Mapping[str, Tensor], known: Iterable[str]) -> dict[str, Tensor]:
+    """Return the tensors without what all their names begin with, if they have known names then.
+
+    A body saved as a part of something else has a prefix of its own ("model.", "backbone.", "net."): no list of such
+    words would be complete, so any first part that all names share is taken off. Where some name is unknown even then,
+    all stay as they were.
+
+    Example:
+        >>> list(under_known_names({"net.body.a.weight": 1, "net.body.b.weight": 2}, ["a.weight", "b.weight"]))
+        ['a.weight', 'b.weight']
+        >>> list(under_known_names({"other.a": 1, "other.c": 2}, ["a", "b"]))
+        ['other.a', 'other.c']
+    """
+    names, wanted = list(tensors), set(known)
+    while names and not wanted.issuperset(names):
+        first = names[0].partition(".")[0] + "."
+        if not all(name.startswith(first) for name in names):
+            return dict(tensors)
+        names = [name.removeprefix(first) for name in names]
     return dict(zip(names, tensors.values(), strict=True))
 
 

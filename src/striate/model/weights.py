@@ -1,4 +1,4 @@
-"""Weights into a network: its own file by name; others' by order and shape, with a report of what went where."""
+"""Weights into a network: its own file by name; others' by order, shape and role, with a report of what went where."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from striate.base.choose import choose
 from striate.base.errors import ModelError
 from striate.base.files import write_bytes
-from striate.base.text import plural
+from striate.base.text import plural, shown
 
 from . import published
 from .adapt import Roles, adapted, roles_of
 from .foreign import Foreign, read
 from .network import Network
+from .state import under_known_names
+from .tensor_kind import tensor_kind
 
 COUNTERS = "num_batches_tracked"  # of batch normalisation; not a weight, and references differ in having it
 FIX = "build it with the options, channels and size of these weights"
@@ -75,26 +77,36 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
     """Load weights into a network and return what went where.
 
     A file this network was saved to is taken name by name. Any other is taken by order and shape: blueprints keep the
-    order of torchvision, else timm. The first layer adapts to the number of input channels (see
-    `adapt.channels_to`), a transformer's positions to the size of its map.
+    order of torchvision, else timm. What a name there ends in (weight, bias, running_mean ...) must be what the one
+    here does. A prefix that all names share is passed over where the rest is known. The first layer adapts to the
+    number of input channels (see `adapt.channels_to`), a transformer's positions to the size of its map.
 
     Args:
         source: "imagenet" for published weights, from the local cache or downloaded; else a `.safetensors`, `.npz`, or
-            (read by a child process that takes tensors and nothing else) `.pth`, `.pt` or `.th` file.
+            (read by a child process that takes tensors and nothing else) `.pth`, `.pt`, `.th` or `.pth.tar` file.
         reset_head: whether the last layer stays fresh if the number of outputs differs; by default only for "imagenet".
 
     Raises:
         ModelError: the source cannot be read, would run code, or does not fit; the message names the first tensor.
     """
-    limit = 4 * sum(value.nbytes for value in network.state_dict().values()) + ROOM_BYTES
     if source == "imagenet":
         found = published.find(network.blueprint.name)
         text, preset, resets = found.source, found.preset, reset_head is not False
-        given = read(published.fetch(found), limit)
+        given = _read(published.fetch(found), network)
     else:
         text, preset, resets = str(source), None, bool(reset_head)
-        given = read(source, limit)
+        given = _read(source, network)
     return _take(network, given, text, preset, resets)
+
+
+def _read(source: str | Path, network: Network) -> Foreign:
+    """Return what a file holds, under names that are this network's or its publisher's where there is a way to them."""
+    state = network.state_dict()
+    given = read(source, 4 * sum(value.nbytes for value in state.values()) + ROOM_BYTES)
+    tensors = under_known_names(given.tensors, state)
+    if tensors.keys() - state:
+        tensors = under_known_names(tensors, published.key_order(network.blueprint.name))
+    return replace(given, tensors=tensors)
 
 
 def _take(network: Network, given: Foreign, text: str, preset: published.Preset | None, resets: bool) -> Loaded:
@@ -138,7 +150,7 @@ def import_file(
     found = choose("preset", preset, published.PRESETS) if preset else None
     size_hw = (plan.size, plan.size)
     usual = assemble(plan, channels=channels, outputs=outputs or 1000, size_hw=size_hw)
-    given = read(source, 4 * sum(value.nbytes for value in usual.state_dict().values()) + ROOM_BYTES)
+    given = _read(source, usual)
     if outputs is None:
         known = (*usual.state_dict(), *published.key_order(name))  # a .safetensors file is sorted by name
         order = [key for key in known if key in given.tensors] or list(given.tensors)
@@ -205,9 +217,10 @@ def _fit(
     fit, fresh = Fit(state), []
     for name, other in zip(here, there, strict=False):
         value, given = state[name], theirs[other]
+        _require_kind(name, other, where)
         made = adapted(name, value, given, roles)
         if made is not None and given.is_floating_point() == value.is_floating_point():
-            fit.ready[name] = made[0]
+            fit.ready[name] = _finite(made[0].to(value.dtype), other, where)
             fit.reshaped.update({name: made[1]} if made[1] else {})
         elif made is None and resets and name in roles.outputs:
             fresh.append(name)
@@ -216,6 +229,22 @@ def _fit(
     if len(here) != len(there):
         raise ModelError(f"{len(here)} tensors here, {len(there)} there", where=where, fix=FIX)
     return replace(fit, fresh=tuple(fresh))
+
+
+def _require_kind(name: str, other: str, where: str) -> None:
+    """Refuse a tensor whose name says that it is something else, as running means in a place of weights."""
+    kinds = {tensor_kind(name), tensor_kind(other)} - {""}
+    if len(kinds) > 1:
+        what = f"tensor {shown(other)} would go into {name}: the order of the file is not the network's"
+        raise ModelError(what, where=where, fix="save it layer by layer: weight, bias, running_mean, running_var")
+
+
+def _finite(value: Tensor, other: str, where: str) -> Tensor:
+    if not bool(torch.isfinite(value).all()):
+        num = int((~torch.isfinite(value)).sum())
+        what = f"tensor {shown(other)} has {num:,} of {value.numel():,} numbers that are not finite"
+        raise ModelError(what, where=where, fix="get the weights again, from before they diverged")
+    return value
 
 
 def _misfit(name: str, other: str, value: Tensor, given: Tensor, where: str, is_head: bool) -> ModelError:
