@@ -298,3 +298,20 @@ def test_a_large_picture_is_taken_over_strip_by_strip(
     for strip in (1, 23 * 5, 23 * 36, 23 * 37):
         monkeypatch.setattr(door, "STRIP_PIXELS", strip)
         assert np.array_equal(decode(path, channels=channels), levels)
+
+
+@pytest.mark.parametrize("step", ["flawless", "_convert"])
+def test_what_a_decoder_should_not_raise_names_the_file_and_memory_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "one.png"
+    Image.new("RGB", (8, 8)).save(path)
+    for problem in (RuntimeError("planted"), MemoryError()):
+        monkeypatch.setattr(door, step, lambda *rest, one=problem: (_ for _ in ()).throw(one))
+        with pytest.raises(MemoryError if isinstance(problem, MemoryError) else DataError) as caught:
+            decode(path)
+        if isinstance(caught.value, DataError):
+            assert "planted" in str(caught.value) and "one.png" in str(caught.value)
+        else:
+            with pytest.raises(MemoryError):
+                examine(path.read_bytes(), name=path.name)

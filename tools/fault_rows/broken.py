@@ -178,6 +178,31 @@ def _silent_about_head() -> Any:
     return _patched(Loaded, "summary", property(lambda self: f"{len(self.matched)} tensors matched"))
 
 
+def _same_every_epoch() -> Any:
+    from striate.data.augment import Pipeline
+
+    draw = Pipeline.draw
+    return _patched(Pipeline, "draw", lambda self, num, seed, epoch: draw(self, num, seed, 0))
+
+
+def _kept_batches() -> Any:
+    from striate.data.loader import Loader
+
+    prepare, kept = Loader._prepare, []
+
+    def keeping(self: Any, *rest: Any) -> Any:
+        kept.append(prepare(self, *rest))
+        return kept[-1]
+
+    return _patched(Loader, "_prepare", keeping)
+
+
+def _silent_about_lost() -> Any:
+    from striate.data import loader
+
+    return _patched(loader, "say", lambda text: None)
+
+
 BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "random state not restored": ("F5", _without_random_state),
     "optimiser's moments not restored": ("F5", _without_moments),
@@ -196,6 +221,9 @@ BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "images ranked the wrong way round": ("C6", _memorised_labels),
     "shortcuts not looked for": ("C7", _without_shortcuts),
     "a last batch of one": ("D8", _without_merging),
+    "one augmentation for every epoch": ("D6", _same_every_epoch),
+    "batches kept for ever": ("D7", _kept_batches),
+    "a lost file not told of": ("D9", _silent_about_lost),
     "steps made on broken gradients": ("E2", _broken_steps),
     "an undefined score is the best": ("E3", _undefined_is_best),
     "differences of the machine not said": ("F7", _silent_about_machine),

@@ -16,6 +16,7 @@ GROUPS = (
     "labels_arrays",
     "copies",
     "labels_doubtful",
+    "loading",
     "batches",
     "numbers",
     "memory",

@@ -149,10 +149,15 @@ def _heard(
     data: bytes, name: str, channels: int | None, short_side_px: int | None, max_pixels: int, levels: Levels
 ) -> tuple[ImageU8, str, Levels | None]:
     """The pixels, what speaks for damage, and which levels of 16 bits are used."""
-    pixels = flawless(data, channels, short_side_px, max_pixels)
-    if pixels is not None:
-        return pixels, silent_damage(data), None
-    return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px, levels)
+    try:
+        pixels = flawless(data, channels, short_side_px, max_pixels)
+        if pixels is not None:
+            return pixels, silent_damage(data), None
+        return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px, levels)
+    except (Unusable, MemoryError):
+        raise
+    except Exception as problem:  # in a thread nobody would know which file it was
+        raise Unusable(f"the decoder failed ({type(problem).__name__}: {_reason(problem)})") from problem
 
 
 def examine(
@@ -296,7 +301,7 @@ def _pixels(
             pixels, used = _convert(_loaded(opened, short_side_px) if stored is None else stored, wanted), None
         # a TIFF is turned by Pillow as it loads, and its tag is gone by then
         turned = upright(pixels, orientation(opened))
-    except Unusable:
+    except (Unusable, MemoryError):  # that memory ran out says nothing of the file
         raise
     except Exception as problem:
         raise Unusable(f"damaged: {_reason(problem)}") from problem

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from striate.base.device import num_cpus
 from striate.base.errors import DataError
+from striate.base.progress import say
 from striate.base.seeds import rng_for
 
 from .augment.apply import Normal, Recycler, apply_cpu
@@ -56,6 +57,7 @@ class Loader:
         weights: (len(indices),) draw as many samples as there are, with replacement, by these weights.
         drop_last: leave out a last batch that is not full.
         ahead: batches prepared while one is being used.
+        lost: index and problem of images that became unreadable, shared by loaders: each is told of once.
 
     Raises:
         DataError: the split is empty.
@@ -67,6 +69,7 @@ class Loader:
         pipeline: Pipeline | None = None, mean: Sequence[float], std: Sequence[float], batch_size: int = 64,
         seed: int = 0, device: "torch.device | str" = "cpu", shuffle: bool = False, threads: int | None = None,
         weights: npt.NDArray[np.floating] | None = None, drop_last: bool = False, ahead: int = 1,
+        lost: dict[int, str] | None = None,
     ) -> None:  # fmt: skip
         import torch
 
@@ -82,7 +85,7 @@ class Loader:
         self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
-        self.lost: dict[int, str] = {}  # pictures that became unreadable while streaming: index -> message
+        self.lost = {} if lost is None else lost
         self._levels = [torch.tensor(values, dtype=torch.float32, device=self.device) for values in (mean, std)]
         self._normal = Normal.of(mean, std, store.geometry.size_px)
         self._recycler = Recycler()
@@ -177,12 +180,16 @@ class Loader:
             return problem
 
     def _lose(self, index: int, problem: DataError) -> None:
+        is_new = index not in self.lost
         self.lost[index] = str(problem)
-        if len(self.lost) > MAX_LOST_FRAC * len(self.indices):
+        num_lost = int(np.isin(self.indices, list(self.lost)).sum())
+        if num_lost > MAX_LOST_FRAC * len(self.indices):
             raise DataError(
-                f"{problem.what}, as did {len(self.lost) - 1:,} more pictures since training began",
+                f"{problem.what}, as did {num_lost - 1:,} more images since training began",
                 where=problem.where, fix=problem.fix, details=tuple(self.lost.values()),
             ) from problem  # fmt: skip
+        if is_new:
+            say(f"warning: {problem}; until then it is left out")
 
     def _on_cpu(self, images: list[ImageU8], plan: Plan) -> "torch.Tensor":
         import torch

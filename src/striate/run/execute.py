@@ -1,6 +1,7 @@
 """Train a run from nothing, or go on with one; both end in the same finished folder."""
 
 import json
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from striate.base import device as devices
-from striate.base.errors import DivergedError, ModelError
+from striate.base.errors import DataError, DivergedError, ModelError
 from striate.base.files import require_room, to_json, write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
@@ -202,6 +203,13 @@ def _carry_out(
             ended = training.train(interrupt, state)
         with told_of_memory(prepared, network, run):
             return finish(run.path, training, info, ended, is_test_open)
+    except DataError as problem:  # images that could be read when the run began
+        run.save_info({**info, "status": "interrupted"})
+        if not any(run.checkpoints.glob("step-*")):
+            raise
+        fix = f"restore it, then striate resume {shlex.quote(str(run.path))}"
+        what = f"{problem.what}; the state is saved"
+        raise DataError(what, where=problem.where, fix=fix, details=problem.details) from problem
     except DivergedError as problem:
         run.save_info({**info, "status": "diverged"})
         raise DivergedError(problem.what, where=run.path, fix=problem.fix) from None

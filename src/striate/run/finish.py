@@ -73,6 +73,8 @@ def finish(
         note = f"{monitor} is undefined on the validation images in {plural(num, 'epoch')}: the loss chose the best"
         say(f"warning: {note}")
         info = {**info, "notes": [*info.get("notes", []), note]}
+    if training.num_lost:
+        say(f"warning: {plural(training.num_lost, 'image')} went bad while training and were left out")
     if training.num_skipped:
         say(f"warning: {plural(training.num_skipped, 'step')} skipped, since the gradient was not finite")
     run.save_info({**info, "status": "finished", "result": result})

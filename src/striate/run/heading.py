@@ -38,7 +38,12 @@ class HeadTraining:
         self.body = cut(network, precision)
         self.position, self.stop = Position(), Stop(prepared.task.monitor_mode, 0)
         self.best: dict[str, Tensor] = {}
-        self.num_lost = self.num_skipped = 0
+        self.num_skipped = 0
+
+    @property
+    def num_lost(self) -> int:
+        """Images that became unreadable while features were taken."""
+        return len(self.prepared.lost)
 
     def train(self, interrupt: Interrupt | None = None, state: object = None) -> str:
         """Solve the head and return how it ended.

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Prepared:
     num_epochs: int
     device: torch.device
     start: Start | None = None
+    lost: dict[int, str] = field(default_factory=dict)  # images that became unreadable since, see `Loader`
 
     @property
     def pipeline(self) -> Pipeline:
@@ -95,6 +96,7 @@ class Prepared:
             device=self.device,
             shuffle=is_training,
             weights=balanced(self.dataset.target(self.task.target), chosen) if is_balanced else None,
+            lost=self.lost,
         )
 
 

@@ -167,8 +167,8 @@ class Training:
 
     @property
     def num_lost(self) -> int:
-        """Pictures that became unreadable while training."""
-        return len(self.loader.lost)
+        """Images that became unreadable while training."""
+        return len(self.prepared.lost)
 
     @property
     def num_skipped(self) -> int:

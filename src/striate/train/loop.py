@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from striate.base.errors import Interrupted
+from striate.base.errors import DataError, Interrupted
 from striate.base.progress import Progress
 from striate.data.sample import Batch
 
@@ -78,21 +78,25 @@ def fit(
 
     Raises:
         Interrupted: a signal came; the state was saved.
+        DataError: too many images can no longer be read; the state was saved.
         DivergedError: the loss is not finite.
     """
     while position.epoch < end and not stop.is_over(position.epoch):
         start_s, first_batch = time.perf_counter(), position.batch
         update.train_mode()
-        with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
-            for batch in loader.batches(position.epoch, first_batch):
-                position.add(update(batch, position.step))
-                bar.advance()
-                if interrupt.signal_number is not None:
-                    position.time_s += time.perf_counter() - start_s
-                    save(position, True)
-                    raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)
-        train_s = time.perf_counter() - start_s
-        row = _end_epoch(update, position, validate, stop, keep_best)
+        try:
+            with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
+                for batch in loader.batches(position.epoch, first_batch):
+                    position.add(update(batch, position.step))
+                    bar.advance()
+                    if interrupt.signal_number is not None:
+                        raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)
+            train_s = time.perf_counter() - start_s
+            row = _end_epoch(update, position, validate, stop, keep_best)
+        except (Interrupted, DataError):
+            position.time_s += time.perf_counter() - start_s
+            save(position, True)
+            raise
         position.time_s += time.perf_counter() - start_s
         record({**row, "time_s": position.time_s, "batches_per_s": (len(loader) - first_batch) / train_s})
         save(position, False)
