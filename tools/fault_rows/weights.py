@@ -29,7 +29,11 @@ def other_classes(bench: Bench) -> str:
     expect(info["task"]["names"] == list(NAMES), "the class list is not the data's")
     bench.works("train", "data10", *LOUD, "--weights", "ten", "--out", "same")
     again = json.loads((bench.folder / "same" / "run.json").read_text())["start"]["text"]
-    expect("head" not in again and "fresh" not in again, f"told of a new head that is not: {again}")
+    expect("the head is kept: the same classes" in again and "fresh" not in again, f"a new head that is not: {again}")
+    write_tree(bench.folder / "others", [f"other-{name}" for name in NAMES[:10]], 8)
+    bench.works("train", "others", *LOUD, "--weights", "ten", "--out", "others-run")
+    other = json.loads((bench.folder / "others-run" / "run.json").read_text())["start"]["text"]
+    expect("the head is new: the run's classes are class-00" in other, f"ten other classes have the old head: {other}")
     run = RunDir(bench.folder / "ten")
     network = build(stored_blueprint(run.info(), run), channels=3, outputs=12, size_hw=(24, 24), seed=0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -38,6 +38,7 @@ class Loaded:
         missing: names here that keep their fresh values: the layers that give the outputs.
         unused: names there that went nowhere.
         heads: outputs there and here, where the last layer is new because they differ.
+        head: what else is to be said of the last layer.
         preset: how images are prepared for these weights, if that is known.
     """
 
@@ -47,6 +48,7 @@ class Loaded:
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     heads: tuple[int, int] | None = None
+    head: str = ""
     preset: published.Preset | None = None
 
     def __str__(self) -> str:
@@ -59,6 +61,7 @@ class Loaded:
         parts += [f"{name}: {how}" for name, how in self.reshaped.items()]
         parts += [f"fresh: {', '.join(self.missing)}"] if self.missing else []
         parts += ["the head had {} outputs, the new one has {}".format(*self.heads)] if self.heads else []
+        parts += [self.head] if self.head else []
         parts += [f"unused: {', '.join(self.unused)}"] if self.unused else []
         return "; ".join(parts)
 
@@ -73,7 +76,7 @@ def to_bytes(network: nn.Module, notes: Mapping[str, str] | None = None) -> byte
     return save(state, metadata=dict(notes) if notes else None)
 
 
-def load(network: Network, source: str | Path, *, reset_head: bool | None = None) -> Loaded:
+def load(network: Network, source: str | Path, *, reset_head: bool | None = None, new_head: str = "") -> Loaded:
     """Load weights into a network and return what went where.
 
     A file this network was saved to is taken name by name. Any other is taken by order and shape: blueprints keep the
@@ -85,6 +88,7 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
         source: "imagenet" for published weights, from the local cache or downloaded; else a `.safetensors`, `.npz`, or
             (read by a child process that takes tensors and nothing else) `.pth`, `.pt`, `.th` or `.pth.tar` file.
         reset_head: whether the last layer stays fresh if the number of outputs differs; by default only for "imagenet".
+        new_head: why the last layer stays fresh even if the number is the same; empty if it does not.
 
     Raises:
         ModelError: the source cannot be read, would run code, or does not fit; the message names the first tensor.
@@ -96,7 +100,7 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
     else:
         text, preset, resets = str(source), None, bool(reset_head)
         given = _read(source, network)
-    return _take(network, given, text, preset, resets)
+    return _take(network, given, text, preset, resets, new_head)
 
 
 def _read(source: str | Path, network: Network) -> Foreign:
@@ -109,14 +113,17 @@ def _read(source: str | Path, network: Network) -> Foreign:
     return replace(given, tensors=tensors)
 
 
-def _take(network: Network, given: Foreign, text: str, preset: published.Preset | None, resets: bool) -> Loaded:
+def _take(
+    network: Network, given: Foreign, text: str, preset: published.Preset | None, resets: bool, new_head: str = ""
+) -> Loaded:
     here, there = _ordered(network, given, text)
-    fit = _fit(network, here, there, given.tensors, text, resets)
+    fit = _fit(network, here, there, given.tensors, text, resets, bool(new_head))
     fit.write()
     unused = tuple(name for name in given.tensors if name not in there and not name.endswith(COUNTERS))
     matched = {name: other for name, other in zip(here, there, strict=True) if name in fit.ready}
-    heads = next(((len(given.tensors[there[here.index(name)]]), len(fit.state[name])) for name in fit.fresh), None)
-    return Loaded(text, matched, fit.reshaped, fit.fresh, unused, heads, preset)
+    pairs = [(len(given.tensors[there[here.index(name)]]), len(fit.state[name])) for name in fit.fresh]
+    heads = next(((theirs, ours) for theirs, ours in pairs if theirs != ours), None)
+    return Loaded(text, matched, fit.reshaped, fit.fresh, unused, heads, "" if heads else new_head, preset)
 
 
 def import_file(
@@ -209,7 +216,13 @@ class Fit:
 
 
 def _fit(
-    network: nn.Module, here: list[str], there: list[str], theirs: Mapping[str, Tensor], where: str, resets: bool
+    network: nn.Module,
+    here: list[str],
+    there: list[str],
+    theirs: Mapping[str, Tensor],
+    where: str,
+    resets: bool,
+    has_new_head: bool = False,
 ) -> Fit:
     """Bring each tensor there into the shape of the one here; nothing is copied yet, so a misfit changes nothing."""
     state = network.state_dict()
@@ -218,6 +231,9 @@ def _fit(
     for name, other in zip(here, there, strict=False):
         value, given = state[name], theirs[other]
         _require_kind(name, other, where)
+        if has_new_head and name in roles.outputs:
+            fresh.append(name)
+            continue
         made = adapted(name, value, given, roles)
         if made is not None and given.is_floating_point() == value.is_floating_point():
             fit.ready[name] = _finite(made[0].to(value.dtype), other, where)

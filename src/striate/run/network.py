@@ -104,12 +104,12 @@ def begin_network(
         return network, None
     if not isinstance(network, Network):
         raise ModelError("weights go into networks of rows", fix="load them into the module before it is trained")
-    bare = network
-    if HIDDEN in network.blueprint.names:
+    bare, knows_hidden = network, start.blueprint is not None and HIDDEN in start.blueprint.names
+    if HIDDEN in network.blueprint.names and not knows_hidden:
         rows = tuple(row for row in network.blueprint.rows if row.name != HIDDEN)
         options: dict[str, Any] = {"channels": network.channels, "outputs": network.outputs}
         bare = build(replace(network.blueprint, rows=rows), **options, size_hw=network.size_hw)
-    loaded = start.fill(bare)
+    loaded = start.fill(bare, prepared.task, "" if bare is network else "the head is new: a hidden layer feeds it")
     if bare is not network:
         last = f"rows.{network.blueprint.names[-1]}."
         state = {name: value for name, value in bare.state_dict().items() if not name.startswith(last)}

@@ -8,12 +8,13 @@ from typing import Any
 from striate.base.choose import choose
 from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
-from striate.base.sums import checked
+from striate.base.text import shown
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
 from striate.model.network import Network
 from striate.model.published import PRESETS, Preset, fetch, find
 from striate.model.weights import Loaded, load
+from striate.task import Task
 from striate.train.regularise import BODY
 
 from .recipe import Recipe
@@ -51,17 +52,43 @@ class Start:
         mean, std = self.preset.normal(channels)
         return list(mean), list(std)
 
-    def fill(self, network: Network) -> Loaded:
-        """Load the weights into a network of this kind; its last layer stays fresh if it has other outputs.
+    def fill(self, network: Network, task: Task, new_head: str = "") -> Loaded:
+        """Load the weights into a network of this kind, and say what became of the last layer.
+
+        It stays fresh if it has other outputs: another number of them or, where a run says what they are, others.
+
+        Args:
+            new_head: why it stays fresh in any case.
 
         Raises:
             ModelError: the weights cannot be had, or are another network's.
         """
-        if self.blueprint is None:
-            file = Path(self.source)
-            is_run = (file.parent / "run.json").is_file()
-            return load(network, checked(file.parent, file.name) if is_run else self.source, reset_head=True)
-        return load(network, RunDir(self.source).checked("weights.safetensors"), reset_head=True)
+        run, file = self._run(), Path(self.source).name
+        reason = new_head or (_other_outputs(run.info()["task"], task) if run else "")
+        source = run.checked(run.weights.name if self.blueprint else file) if run else self.source
+        loaded = load(network, source, reset_head=True, new_head=reason)
+        if loaded.missing:
+            return loaded
+        same = f"the same {_noun(task.kind)}" if run else "as many outputs as here, for what the file does not say"
+        return replace(loaded, head=f"the head is kept: {same}")
+
+    def _run(self) -> RunDir | None:
+        """The run that the weights are of, if it is here."""
+        folder = Path(self.source) if self.blueprint is not None else Path(self.source).parent
+        return RunDir(folder) if (folder / "run.json").is_file() else None
+
+
+def _other_outputs(before: Mapping[str, Any], task: Task) -> str:
+    """Why a head for the task of a run is not one for this task; empty where it is."""
+    names = [str(name) for name in before["names"]]
+    if before["kind"] == task.kind and names == list(task.names):
+        return ""
+    theirs, ours = shown(", ".join(names), 60), shown(", ".join(task.names), 60)
+    return f"the head is new: the run's {_noun(before['kind'])} are {theirs}, those here {ours}"
+
+
+def _noun(kind: str) -> str:
+    return {"label": "classes", "tags": "tags"}.get(kind, "numbers")
 
 
 def start_of(recipe: Recipe, model: object) -> Start | None:
