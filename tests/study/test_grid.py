@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import kstest
 
 from striate.base.errors import SettingsError
+from striate.run.recipe import named
 from striate.study.grid import expanded, plan_of
 from striate.study.plan import Variant, check_names, read_plan
 
@@ -162,3 +163,14 @@ def test_files_without_a_plan_are_left_alone_and_the_plan_can_be_recorded():
     assert plan_of(table) is None
     grid = {"data": "x", "base": {"model": "lenet5"}, "grid": {"train.lr": [0.1]}}
     assert plan_of(grid) == {"base": {"model": "lenet5"}, "grid": {"train.lr": [0.1]}}
+
+
+def test_names_that_are_one_folder_where_case_does_not_count_are_refused(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text('[[variant]]\nname = "Plain"\n[[variant]]\nname = "other"\n[[variant]]\nname = "plain"\n')
+    with pytest.raises(SettingsError, match="but for case: Plain is the first") as caught:
+        read_plan(path)
+    assert caught.value.where == f"{path}: variant plain" and caught.value.exit_code == 2
+    for names in (("Plain", "plain"), ("a", "a")):  # handed in from Python
+        with pytest.raises(SettingsError, match="two variants share a name"):
+            check_names([Variant(name, "mlp", named("baseline"), "baseline") for name in names])

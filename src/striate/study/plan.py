@@ -1,6 +1,7 @@
 """What a study compares: variants x seeds (x folds), from the default ladder or a TOML file."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -176,9 +177,7 @@ def read_plan(path: Path) -> tuple[StudyTable, list[Variant]]:
     """
     table = StudyTable.parse(expanded(read_toml(path), path), path)
     names = [variant.name for variant in table.variant]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise SettingsError("two variants share a name", where=f"{path}: variant {twice}", fix="rename one of them")
+    check_names(table.variant, f"{path}: ")
     if table.baseline and table.baseline not in names:
         raise SettingsError(
             f"baseline {table.baseline!r} is no variant",
@@ -206,9 +205,16 @@ def _variant(row: VariantTable, table: StudyTable, path: Path) -> Variant:
     )
 
 
-def check_names(variants: list[Variant]) -> None:
-    """Refuse variant names that cannot be folder names."""
+def check_names(variants: Sequence[Variant | VariantTable], where: str = "") -> None:
+    """Refuse variant names that cannot be folder names, and two that name one folder where case does not count."""
+    first = dict[str, str]()
     for variant in variants:
+        if other := first.get(variant.name.lower()):
+            what = "two variants share a name" + (
+                "" if other == variant.name else f" but for case: {other} is the first"
+            )
+            raise SettingsError(what, where=f"{where}variant {variant.name}", fix="rename one of them")
+        first[variant.name.lower()] = variant.name
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}", variant.name):
             raise SettingsError(
                 f"variant name {variant.name!r} cannot be a folder name", fix="use letters, digits, . _ + -"

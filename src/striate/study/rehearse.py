@@ -28,7 +28,7 @@ def rehearse(
     **_: Any,
 ) -> list[str]:
     """Prepare a study as `study` does, train nothing, and say what it would do, take and be able to find."""
-    check_names(list(variants))
+    check_names(variants)
     for variant in variants:
         require(variant.model)
         require_start(variant.recipe, variant.model)
