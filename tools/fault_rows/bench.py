@@ -132,6 +132,7 @@ class Bench:
         before: Callable[[], object] | None = None,
         env: dict[str, str] | None = None,
         limits: dict[int, int] | None = None,
+        is_verbatim: bool = False,
     ) -> Running:
         """Start a command in a child process; without words nothing follows `before`, which goes through Python.
 
@@ -139,8 +140,9 @@ class Bench:
             before: called in the child before the command: injected faults, dropped rights.
             env: environment variables on top of ours.
             limits: resource limits (RLIMIT_...) of the child.
+            is_verbatim: pass the words as they are; else a setting takes the place of an earlier one of its name.
         """
-        words = [str(word) for word in argv]
+        words = [str(word) for word in argv] if is_verbatim else _once([str(word) for word in argv])
         sys.stdout.flush()
         start_mb = _resident_mb()
         folder = self._logs / f"{len(list(self._logs.iterdir())):03d}"
@@ -245,6 +247,14 @@ def drop_rights() -> None:
     data[1] &= ~bypass
     if libc.capset(header, data) != 0:
         raise OSError(ctypes.get_errno(), "capset")
+
+
+def _once(words: list[str]) -> list[str]:
+    """Return the words with the last `--set NAME=VALUE` of each name only: rows change settings they share."""
+    pairs = [place for place, word in enumerate(words[:-1]) if word == "--set"]
+    last = {words[place + 1].partition("=")[0]: place for place in pairs}
+    dropped = {at for place in set(pairs) - set(last.values()) for at in (place, place + 1)}
+    return [word for place, word in enumerate(words) if place not in dropped]
 
 
 def _enter(folder: Path, logs: Path, env: dict[str, str], limits: dict[int, int]) -> None:

@@ -67,7 +67,7 @@ def bounds(bench: Bench) -> str:
     os.mkfifo(bench.folder / "fifo.toml")
     (bench.folder / "zero.toml").symlink_to("/dev/zero")
     for words, names in (*((("train", DATA, *words), names) for words, names in USAGE), *OTHERS):
-        outcome = bench.refuses(2, *words, names=names)
+        outcome = bench.refuses(2, *words, names=names, is_verbatim=True)
         expect(outcome.cpu_s < 8, f"{words[-2:]} takes {outcome.cpu_s:.1f} s")
         expect(outcome.peak_mb < 300, f"{words[-2:]} takes {outcome.peak_mb:.0f} MB")
     bench.refuses(5, "train", DATA, "--model", "memory.toml", "--out", "run", names=["GB of memory"])

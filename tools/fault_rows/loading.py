@@ -14,8 +14,8 @@ from .sheet import Row
 
 SPLITS = dict.fromkeys(("train", "val", "test"), ("cat", "dog"))
 STREAMED = {"STRIATE_CACHE_LIMIT": "0.0000001"}  # gigabytes: too few for a store, so that files are read every epoch
-LOUD = tuple(word for word in SMALL if word not in {"-q", "train.epochs=1"})[1:]
-THREE = ("--set", "train.epochs=3", "--set", "train.batch_size=16", "--set", "train.precision=float32", *LOUD)
+LOUD = tuple(word for word in SMALL if word != "-q")
+THREE = (*LOUD, "--set", "train.epochs=3", "--set", "train.batch_size=16", "--set", "train.precision=float32")
 
 
 def _fail_on(content: bytes) -> Callable[[], None]:
