@@ -39,7 +39,7 @@ class Table:
 
     def column(self, names: Sequence[str]) -> str | None:
         """Return the column called like the first of these names that is there, however it is capitalised."""
-        known = {name.lower(): name for name in self.columns}
+        known = {name.lower(): name for name in reversed(self.columns)} | {name: name for name in self.columns}
         return next((known[name] for name in names if name in known), None)
 
     def take(self, rows: Sequence[int]) -> "Table":
@@ -58,9 +58,14 @@ def read_cells(path: Path) -> Table:
     """
     text = _text(path)
     first = text.split("\n", 1)[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
+    is_tabbed = path.suffix.lower() == ".tsv" and "\t" in first
+    delimiter = "\t" if is_tabbed else max(DELIMITERS, key=first.count)
     rows: list[list[str]] = []
     lines: list[int] = []
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError("zero bytes, which no text holds", where=f"{path}:{line}", fix="save it as CSV in UTF-8")
+    start = 1  # a quote that is never closed swallows the lines behind it
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -68,9 +73,10 @@ def read_cells(path: Path) -> Table:
             if any(cell.strip() for cell in row):
                 rows.append([cell.strip() for cell in row])
                 lines.append(reader.line_num)
+            start = reader.line_num + 1
     except csv.Error as problem:
-        where = f"{path}:{reader.line_num}"
-        raise DataError(f"not a table line ({problem})", where=where, fix="mend the quotes of this line") from problem
+        what, fix = f"not a table line ({problem})", "mend the quotes of this line"
+        raise DataError(what, where=f"{path}:{start}", fix=fix) from problem
     _check_shape(path, header, rows, lines)
     return _named(path, header, rows, lines)
 
@@ -118,7 +124,8 @@ def _check_shape(path: Path, header: list[str], rows: list[list[str]], lines: li
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(header):
             what = f"{plural(len(row), 'cell')} in this line, {len(header)} in the header"
-            raise DataError(what, where=f"{path}:{line}", fix="put cells that hold the delimiter into quotes")
+            fix = "put cells that hold the delimiter into quotes" if len(row) > len(header) else "add the missing cells"
+            raise DataError(what, where=f"{path}:{line}", fix=fix)
 
 
 def _named(path: Path, header: list[str], rows: list[list[str]], lines: list[int]) -> Table:

@@ -9,6 +9,9 @@ MAX_CLASSES, MIN_PER_CLASS = 20, 3  # whole numbers are taken for classes where 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "nat", "<na>", "#n/a", "?"})
 _WORDS = {"true": 1, "yes": 1, "false": 0, "no": 0}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_DRESSED = re.compile(  # signs and currencies before, marks between thousands, a percent sign or a unit behind
+    r"[-+\u2212$€£¥<>~ ]*\d[\d.,' \u00a0\u202f]*(%|‰|°|[a-zµ]{1,4}[²³]?)?", re.IGNORECASE
+)
 _WHOLE_FLOAT = re.compile(r"([+-]?\d+)\.0*", re.ASCII)
 
 Test = Callable[[str], bool]
@@ -35,6 +38,16 @@ def number(cell: str) -> float | None:
 def is_number(cell: str) -> bool:
     """Return whether a cell is a number."""
     return number(cell) is not None
+
+
+def is_dressed(cell: str) -> bool:
+    """Return whether a cell is a number, or one to a person only: with a decimal comma, a unit, a percent sign.
+
+    Example:
+        >>> is_dressed("3.5"), is_dressed("3,14"), is_dressed("1,234.5"), is_dressed("30 kg"), is_dressed("cat 3")
+        (True, True, True, True, False)
+    """
+    return is_number(cell) or bool(_DRESSED.fullmatch(cell))
 
 
 def is_whole(cell: str) -> bool:

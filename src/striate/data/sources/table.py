@@ -13,8 +13,9 @@ from ..channels import sampled_channels
 from ..sample import Dataset, Reading, Target
 from .cells import Table, read_cells
 from .images import FileImages
+from .table_doubts import doubts
 from .table_files import find_files, path_column
-from .table_splits import counts_text, find_split, splits_of
+from .table_splits import counts_text, find_split, may_divide, splits_of
 from .table_targets import Plan, build, numbers, numeric, plan, without_blanks
 
 MAX_NAMED = 6
@@ -77,12 +78,16 @@ def read(
         channels=channels,
         groups=tuple(table.columns[group]) if group else None,
         notes=(f"layout: table with the columns {_listed(list(table.columns))}", said, *_unlabelled(first)),
-        readings=(*readings, *_unused(table, free, chosen, spoilt, is_choice=target is not None)),
+        readings=(
+            *readings,
+            *doubts(table, chosen, first, task),
+            *_unused(table, free, chosen, spoilt, is_choice=target is not None, has_splits=bool(splits)),
+        ),
     )
 
 
 def _unused(
-    table: Table, free: Sequence[str], chosen: Plan, spoilt: Mapping[str, int], *, is_choice: bool
+    table: Table, free: Sequence[str], chosen: Plan, spoilt: Mapping[str, int], *, is_choice: bool, has_splits: bool
 ) -> Iterator[Reading]:
     """Yield what a person may not expect: columns from which nothing is learnt."""
     left = [name for name in free if name not in chosen.columns]
@@ -92,7 +97,11 @@ def _unused(
     for name, row in list(spoilt.items())[:1]:
         cell = shown(table.columns[name][row], 30)
         text += f" ({shown(name, 30)} in line {table.lines[row]} is {cell!r}, no number)"
-    yield Reading(text, is_doubtful=not is_choice, fix="choose with --target, or remove the column")
+    fix = "choose with --target, or remove the column"
+    divide = [name for name in left if may_divide(name, table.columns[name])]
+    if divide and not has_splits:
+        fix = f"to divide by it write train, val or test, or use --split-column {shown(divide[0], 30)} for yes and no"
+    yield Reading(text, is_doubtful=not is_choice, fix=fix)
 
 
 def _unlabelled(target: Target) -> Iterator[str]:

@@ -11,7 +11,7 @@ from striate.base.text import shown
 
 from ..sample import SPLITS
 from .cells import Table
-from .kinds import NEARLY_ALL, flag, is_flag, misfits
+from .kinds import MAX_CLASSES, NEARLY_ALL, flag, is_flag, misfits
 from .names import SPLIT_NAMES
 
 Splits = dict[str, npt.NDArray[np.intp]]
@@ -26,11 +26,13 @@ FLAGS = {  # what yes and no mean in columns of these names
     **dict.fromkeys(("is_train", "is_training"), ("train", "test")),
 }
 _PARTS = {"train": ("train", "test"), "test": ("test", "train"), "hold": ("test", "train"), "val": ("val", "train")}
-FIX = "write train, val or test"
+FIX, FIX_FLAG = "write train, val or test", "write 1 or 0"
 
 
 def find_split(table: Table, name: str | None) -> str | None:
     """Return the column that divides the images, or None: the one asked for, else the first whose cells are known.
+
+    Of a column with another name all cells must be known, as train and one split more.
 
     Raises:
         DataError: the column asked for is not there.
@@ -45,7 +47,12 @@ def find_split(table: Table, name: str | None) -> str | None:
             return column
         if column.lower() in FLAGS and num_known >= NEARLY_ALL * len(table) and _is_division(meanings):
             return column
-    return None
+    return next((column for column, cells in table.columns.items() if _are_splits(cells)), None)
+
+
+def may_divide(column: str, cells: list[str]) -> bool:
+    """Return whether a column may say which split an image is in, without being sure enough to be used for it."""
+    return column.lower() in {*COLUMNS, *FLAGS, *_PARTS} and len(set(cells)) <= MAX_CLASSES
 
 
 def splits_of(table: Table, column: str | None) -> Splits:
@@ -60,7 +67,9 @@ def splits_of(table: Table, column: str | None) -> Splits:
     for row, split in enumerate(_meanings(column, table.columns[column])):
         if split is None:
             cell = table.columns[column][row]
-            raise table.error(row, f"{shown(column, 30)} is {shown(cell, 40)!r}, not a split", FIX)
+            is_flags = misfits(table.columns[column], is_flag) is not None and _yes_no(column) is not None
+            fix = FIX_FLAG if is_flags else FIX
+            raise table.error(row, f"{shown(column, 30)} is {shown(cell, 40)!r}, not a split", fix)
         members.setdefault(split, []).append(row)
     return {name: np.array(members[name], dtype=np.intp) for name in SPLITS if name in members}
 
@@ -74,10 +83,19 @@ def _meanings(column: str, cells: list[str]) -> list[str | None]:
     """Return the split that each cell means."""
     if misfits(cells, is_flag) is None:
         return [WORDS.get(cell.casefold()) for cell in cells]
-    yes, no = FLAGS.get(column.lower()) or next(
-        (meaning for word, meaning in _PARTS.items() if word in column.lower()), (None, None)
-    )
+    yes, no = _yes_no(column) or (None, None)
     return [yes if flag(cell) == 1 else no if flag(cell) == 0 else None for cell in cells]
+
+
+def _yes_no(column: str) -> tuple[str, str] | None:
+    """Return the splits that yes and no mean in a column of this name."""
+    parts = (meaning for word, meaning in _PARTS.items() if word in column.lower())
+    return FLAGS.get(column.lower()) or next(parts, None)
+
+
+def _are_splits(cells: list[str]) -> bool:
+    found = {WORDS.get(cell.casefold()) for cell in set(cells)}
+    return len(found) > 1 and "train" in found and None not in found
 
 
 def _is_division(meanings: list[str | None]) -> bool:

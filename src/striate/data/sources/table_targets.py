@@ -17,6 +17,7 @@ from .names import class_list
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "tags")
 DERIVED = ("tags", "label")  # targets made of several columns
 BLANKS = ("negative", "ignore")
+NUMBER = "write a number"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def _of_column(table: Table, name: str, task: str | None, separator: str | None)
     if task == "classify" or kinds.fits(cells, kinds.is_flag):
         return Plan(name, "label", (name,))
     odd = kinds.misfits(cells, kinds.is_number)
+    if odd is None and kinds.are_rare(cells):
+        _refuse_dressed(table, [name])
     return Plan(name, "label", (name,)) if odd is None else _of_numbers(table, name, odd)
 
 
@@ -149,13 +152,18 @@ def _of_numbers(table: Table, name: str, odd: list[int]) -> Plan:
     known = [cell for cell in cells if kinds.is_number(cell)]
     is_label = name.lower() in LABEL_NAMES
     broken = next((cell for cell in known if not kinds.is_whole(cell)), None)
-    if broken is not None and not is_label:
+    whole = [cell for cell in known if kinds.is_whole(cell)]
+    is_slip = len(whole) >= max(len(known) * kinds.NEARLY_ALL, 1) and kinds.are_few(whole)
+    if broken is not None and not is_label and not is_slip:
         return Plan(name, "value", (name,), f"column {shown(name, 40)!r} is read as numbers")
     if odd and broken is None and not kinds.are_rare(known):
         return Plan(name, "label", (name,))  # a class may have another name than a number; blanks are refused there
     if odd:
         raise _no_number(table, name, odd[0], "write the class or number, or remove the line")
     if broken is not None:
+        if is_slip:
+            what = f"{shown(name, 40)} is {broken} among {len(set(whole))} whole numbers"
+            raise table.error(cells.index(broken), what, _ask(name))
         what = f"column {shown(name, 40)!r} holds numbers such as {broken}"
         raise DataError(what, where=table.path, fix=_ask(name))
     if kinds.are_rare(cells) and not is_label:
@@ -166,6 +174,15 @@ def _of_numbers(table: Table, name: str, odd: list[int]) -> Plan:
         return Plan(name, "label", (name,), "" if is_sure else said)
     what = f"column {shown(name, 40)!r} holds {len(set(cells)):,} whole numbers: classes or numbers?"
     raise DataError(what, where=table.path, fix=_ask(name))
+
+
+def _refuse_dressed(table: Table, names: Sequence[str]) -> None:
+    """Refuse columns of numbers that only a person can read: `3,14`, `30 kg`, `12 %`."""
+    for name in names:
+        cells = table.columns[name]
+        odd = [row for row, cell in enumerate(cells) if not kinds.is_number(cell) and kinds.is_dressed(cell)]
+        if odd and kinds.misfits(cells, kinds.is_dressed) is not None:
+            raise _no_number(table, name, odd[0])
 
 
 def _ask(name: str) -> str:
@@ -199,17 +216,22 @@ def _unnamed(table: Table, free: Sequence[str], task: str | None) -> Plan:
         return Plan(classes[0], "label", (classes[0],), said)
     if whole and task is None and not classes:
         return _of_numbers(table, whole[0], [])
+    _refuse_dressed(table, free)
     choice = shown((words or free or ["COLUMN"])[0], 40)
     fix = f"name a column `label`, or use --target {choice}" if free else "add a column `label`"
+    fix = "add a column of numbers, or leave --task regress out" if task == "regress" else fix
     raise DataError("no column to learn from", where=f"{table.path}:1", fix=fix)
 
 
-def _no_number(table: Table, name: str, row: int, fix: str = "write a number") -> DataError:
+def _no_number(table: Table, name: str, row: int, fix: str = NUMBER) -> DataError:
     cell = table.columns[name][row]
-    is_comma = kinds.is_number(cell.replace(",", ".")) and "," in cell
-    kind = "has a decimal comma" if is_comma else "is not a finite number"
-    what = f"{shown(name, 40)} is {shown(cell, 40)!r}, which {kind}"
-    return table.error(row, what, "write numbers with a point" if is_comma else fix)
+    is_comma = "," in cell and kinds.is_dressed(cell)
+    kind = "has a comma" if is_comma else "is not a finite number"
+    if is_comma or (cell and kinds.is_dressed(cell)):
+        fix = "write numbers like 1234.5: a point, nothing between thousands, no unit"
+    elif kinds.is_missing(cell) and fix == NUMBER:
+        fix = f"{NUMBER}, or leave such images out with --target {shown(name, 40)} --blank ignore"
+    return table.error(row, f"{shown(name, 40)} is {shown(cell, 40)!r}, which {kind}", fix)
 
 
 def _labels(table: Table, column: str) -> Target:
@@ -248,8 +270,9 @@ def _flags(table: Table, chosen: Plan, task: str | None) -> tuple[Target, str]:
         return Target("label", values.argmax(axis=1).astype(np.int64), classes), said
     said = f"the 0/1 of {listed} are read as tags, several an image"
     odd = np.flatnonzero(counts != 1)
-    if len(odd) <= (1 - kinds.NEARLY_ALL) * len(table) and task != "tag":
-        said += f"; all but {plural(len(odd), 'line')} have exactly one 1, line {table.lines[int(odd[0])]} has not"
+    if task == "classify" and len(odd) <= (1 - kinds.NEARLY_ALL) * len(table):
+        count = int(counts[odd[0]])
+        raise table.error(int(odd[0]), f"{count} cells of {listed} are 1", "write exactly one 1, or use --task tag")
     return Target("tags", np.ascontiguousarray(values), classes), said
 
 
