@@ -21,7 +21,7 @@ size
   floor((5 + 2*1 - 1*(3 - 1) - 1) / 2) + 1 = 3  (each axis)
 
 values: the input is the numbers 1 to 25
-  the kernel is Sobel x: the slope from left to right; it is not flipped, and there is no bias
+  the kernel is Sobel x: the slope from left to right; it is not flipped, and the bias is 0
 
   input            kernel     output
    1  2  3  4  5   -1  0  1    11   6 -17

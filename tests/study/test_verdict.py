@@ -13,6 +13,7 @@ from striate.base.files import to_json
 from striate.base.rundir import StudyDir
 from striate.study.compare import Comparison, Entrant, Trial
 from striate.study.verdict import decide, render, select, verdict_of
+from striate.study.wording import Wording
 
 Plant = Callable[..., StudyDir]
 
@@ -338,6 +339,13 @@ def test_a_network_that_learned_nothing_is_not_praised_for_its_gap(
     verdict = decide(plant({"baseline": skill, "other": skill}, luck=0.0, runs={"baseline": {"train": train}}))
     said = next(one for one in verdict["sentences"] if one.startswith(f"baseline {word}"))
     assert ("has not fitted what it was shown" in said) == (word == "underfits") != ("remedy to remove" in said)
+    assert "0.0 points" not in said
+
+
+def test_a_change_that_rounds_to_zero_has_no_sign() -> None:
+    share, error = Wording("accuracy"), Wording("mae", "kg")
+    assert [share.change(value) for value in (-0.0001, 0.0004, -0.031)] == ["0.0 points", "0.0 points", "-3.1 points"]
+    assert error.change(-0.25).startswith("-0.25")
 
 
 def simulated(rng: np.random.Generator, gains: dict[str, float], luck: float) -> Comparison:

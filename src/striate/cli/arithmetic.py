@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import SettingsError
+from striate.base.text import plural
 from striate.nn.arithmetic import Shape, each, windows
 from striate.nn.arithmetic_layer import KINDS, Layer
 
@@ -185,7 +186,7 @@ def _example(document: dict[str, Any]) -> list[str]:
         return ["values", "  too many to read: give a smaller --input, --kernel or --channels to see them worked"]
     lines = [f"values: the input is {example['input_name']}"]
     if "kernel" in example:
-        lines.append(f"  the kernel is {example['kernel_name']}; it is not flipped, and there is no bias")
+        lines.append(f"  the kernel is {example['kernel_name']}; it is not flipped, and the bias is 0")
     if document["input"]["channels"] > len(example["input"]):
         lines.append("  one channel is shown" if "kernel" not in example else "  the channels of one group are shown")
     names = ("before", "input", "kernel", "positions", "output", "nearest")
@@ -244,7 +245,7 @@ def _worked(document: dict[str, Any]) -> list[str]:
     products = [_product(term) for term in example["terms"]]
     step = document["settings"]["kernel"][-1] if document["kind"] == "conv" else 4
     rows = [" + ".join(products[at : at + step]) for at in range(0, len(products), step)]
-    lines = [f"{head}, the sum of {len(products)} products input * kernel:"]
+    lines = [f"{head}, the sum of {plural(len(products), 'product')} input * kernel:"]
     return lines + [f"    {'+ ' if at else '  '}{row}" for at, row in enumerate(rows)]
 
 
@@ -280,12 +281,11 @@ def _contributors(document: dict[str, Any]) -> list[str]:
     is_up = document["kind"] == "transposed"
     own, other = ("output", "input") if is_up else ("input", "output")
     many = f" in {found['channels']:,} channels" if found["channels"] > 1 and not is_up else ""
-    takes = (
-        f"  each {other} {'feeds' if is_up else 'takes'} {found['taps'] * (1 if is_up else found['channels']):,} {own}"
-    )
+    count = found["taps"] * (1 if is_up else found["channels"])
+    takes = f"  each {other} {'feeds' if is_up else 'takes'} {plural(count, own)}"
     shared = _axes([f"{count} of {taps}" for count, taps in zip(found["shared_taps"], kernel, strict=True)])
     pads = ", padding included" if any(map(sum, document["settings"]["padding"])) else ""
-    lines = ["contributors", f"{takes}s{pads}: {places}{many}"]
+    lines = ["contributors", f"{takes}{pads}: {places}{many}"]
     lines.append(f"  neighbouring windows share {shared} taps along {'each' if len(kernel) > 1 else 'the'} axis")
     if found["along_axes"] is None:
         return lines

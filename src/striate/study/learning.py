@@ -91,7 +91,7 @@ def _why(curve: Mapping[str, Any], say: Wording) -> str:
     if not is_known(gain):
         return ": there are too few seeds, or an error of zero"
     span = say.span(curve["doubling_interval"], is_change=True)
-    return f": the fit says {'' if gain > 0 else '-'}{say.amount(gain)}, 95% interval {span}"
+    return f": the fit says {say.change(gain)}, 95% interval {span}"
 
 
 def _best_remedy(verdict: Mapping[str, Any], partial: set[str]) -> tuple[str, float] | None:

@@ -74,7 +74,8 @@ class _Tale:
             text = f"A true difference of {self.say.amount(least)} would be found in 80% of such studies"
             if self.say.is_share and least > goal:
                 times = (least / goal) ** 2
-                text += f"; to find {self.say.amount(goal)}, about {times:.1f} times as many seeds and test images"
+                more = f"{times:,.{0 if times >= 10 else 1}f}"
+                text += f"; to find {self.say.amount(goal)}, about {more} times as many seeds and test images"
             yield f"{text}."
 
     def rungs(self) -> Iterator[str]:
@@ -115,14 +116,15 @@ class _Tale:
         if baseline is None or not is_known(baseline["gap"]["mean"]):
             return
         gap, name, epoch = baseline["gap"]["mean"], baseline["name"], baseline["overfit_epoch"]
-        way = "better" if gap > 0 else "worse"
-        fit = f"its {self.say.name} is {self.say.amount(gap)} {way} in training than on validation"
+        is_level = self.say.amount(gap) == self.say.amount(0.0)
+        way = "as good{} as" if is_level else f"{self.say.amount(gap)} {'better' if gap > 0 else 'worse'}{{}} than"
+        fit = f"its {self.say.name} is {way.format(' in training')} on validation"
         num_over, num = self._overfit_runs(name)
         if 2 * num_over <= num:
             train = (baseline["val"]["mean"] or 0.0) + gap
             if self.say.is_share and train < POOR_SHARE:
                 yield f"{name} underfits: its {self.say.name} is {self.say.value(train)} even in training" + (
-                    f" ({self.say.amount(gap)} {way} than on validation), so it has not fitted what it was shown."
+                    f" ({way.format('')} on validation), so it has not fitted what it was shown."
                 )
             elif num_over:
                 yield f"{name} overfits in {num_over} of {plural(num, 'run')}: on average {fit}."

@@ -53,6 +53,10 @@ class Wording:
         unit = " points" if self.is_share and is_known(value) else self._unit(value)
         return self._number(size) + unit
 
+    def change(self, value: float) -> str:
+        """Return a difference of two scores with its sign, which one that rounds to zero has not."""
+        return self._number(value) + (" points" if self.is_share else self._unit(value))
+
     def span(self, interval: Sequence[float | None] | None, *, is_change: bool = False) -> str:
         """Return an interval of a score, or of a difference of two."""
         if interval is None or not all(is_known(end) for end in interval):
