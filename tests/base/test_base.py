@@ -66,6 +66,26 @@ def test_an_unknown_name_comes_with_the_nearest():
         choose("x", "zzzz", {"a": 1, "b": 2}, DataError)
 
 
+def test_a_long_list_of_known_names_is_cut_between_names():
+    known = [f"network_number_{number}" for number in range(30)]
+    with pytest.raises(SettingsError) as caught:
+        choose("network", "zzzz", dict.fromkeys(known))
+    names, _, more = str(caught.value).partition("choose one of ")[2].partition(" and ")
+    shown_names = names.split(", ")
+    assert shown_names == known[: len(shown_names)]
+    assert more == f"{30 - len(shown_names)} more"
+
+
+def test_a_required_field_that_is_misspelt_is_told_by_the_spelling():
+    class Needs(Settings):
+        variant: int
+
+    with pytest.raises(SettingsError, match=r"unknown setting: f.toml: variants -- fix: did you mean variant\?"):
+        Needs.parse({"variants": 1}, "f.toml")
+    with pytest.raises(SettingsError, match="Field required"):
+        Needs.parse({}, "f.toml")
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -194,3 +214,10 @@ def test_hostile_tensor_files_are_refused(tmp_path):
 
 def test_durations_read_well():
     assert [duration(value) for value in (0.04, 59.7, 61, 7200)] == ["0.0 s", "1 min 00 s", "1 min 01 s", "2 h 00 min"]
+
+
+def test_a_study_in_place_of_a_run_is_told_where_its_runs_are(tmp_path):
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(ModelError, match="a study, not a run") as caught:
+        RunDir(tmp_path).info()
+    assert caught.value.fix == f"name one of its runs, in {tmp_path / 'runs'}"

@@ -15,6 +15,7 @@ from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.cli.app import run as striate
 from striate.data import open_dataset
+from striate.data.evaluation import open_to_evaluate
 from striate.evaluate.table import read_predictions
 from striate.predict import Predictor
 from striate.run.evaluate import calibrate_run, evaluate_run
@@ -225,3 +226,9 @@ def test_the_command_says_what_is_not_applicable(run: Path, tmp_path: Path, caps
     said = capsys.readouterr()
     assert "n/a: 2 classes without images (ant, bee)" in said.out and "all.accuracy" in said.out
     assert "2 classes without images, whose scores are n/a: ant, bee" in said.err
+
+
+def test_data_without_the_target_of_the_run_are_told_what_they_need(kept):
+    with pytest.raises(DataError, match="no target 'weight', which the run predicts; these data have label") as caught:
+        open_to_evaluate(str(kept / "birds"), "weight", "value", ("weight",), {})
+    assert caught.value.fix == "name a table that has a column 'weight'"

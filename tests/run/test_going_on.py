@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data import open_dataset
 from striate.run.execute import resume, train
+from striate.run.prepare import restore_or_fork
 from striate.train.update import Update
 
 
@@ -89,6 +91,7 @@ def test_a_picture_that_is_gone_is_a_changed_dataset(stopped, folder, quiet):
         resume(stopped, progress=quiet)
     assert name in caught.value.what
     assert "--fork" in caught.value.fix
+    assert restore_or_fork(Path("runs/my run")).endswith("`striate resume 'runs/my run' --fork`")
 
 
 def test_a_fork_takes_settings_and_data_as_they_are_now(stopped, folder, quiet, tmp_path):

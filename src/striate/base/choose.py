@@ -7,6 +7,7 @@ from typing import TypeVar
 from .errors import SettingsError, UserError
 
 Row = TypeVar("Row")
+MAX_LIST_CHARS = 80  # of names in a fix, which an error line cuts at 110
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -39,6 +40,13 @@ def choose(kind: str, name: str, table: Mapping[str, Row], error: type[UserError
     if close:
         fix = f"did you mean {close!r}?"
     else:
-        known = list(table)
-        fix = f"choose one of {', '.join(known[:12])}" + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+        fix = f"choose one of {_first_of(list(table))}"
     raise error(f"unknown {kind} {name!r}", fix=fix)
+
+
+def _first_of(known: list[str]) -> str:
+    """Return the first names, whole ones, as many as an error line has room for."""
+    kept = 1
+    while kept < len(known) and len(", ".join(known[: kept + 1])) <= MAX_LIST_CHARS:
+        kept += 1
+    return ", ".join(known[:kept]) + (f" and {len(known) - kept} more" if kept < len(known) else "")

@@ -183,11 +183,10 @@ def resumable(folder: Folder, kept: Callable[[str], str], verb: str = "resume") 
 def _versioned(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / f"{kind}.json"
     if not path.is_file():
-        raise ModelError(
-            f"not a {kind} folder: {path.name} is missing",
-            where=folder,
-            fix=f"name a folder made by `striate {'study' if kind == 'study' else 'train'}`",
-        )
+        fix = f"name a folder made by `striate {'study' if kind == 'study' else 'train'}`"
+        if kind == "run" and (folder / "study.json").is_file():
+            raise ModelError("a study, not a run", where=folder, fix=f"name one of its runs, in {folder / 'runs'}")
+        raise ModelError(f"not a {kind} folder: {path.name} is missing", where=folder, fix=fix)
     info: Document = read_json(sums.checked(folder, path.name), f"{kind} description", dict)
     if not isinstance(info.get("schema"), int) or info["schema"] < 1:
         raise ModelError(f"not a {kind} description", where=path, fix=RESTORE)

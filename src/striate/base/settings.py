@@ -128,7 +128,9 @@ def _assign(values: dict[str, Any], keys: list[str], value: Any, where: object) 
 
 
 def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> SettingsError:
-    first = problem.errors()[0]
+    first, *others = problem.errors()
+    if first["type"] == "missing":  # a name that is not known says more: it is the missing one, misspelt
+        first = next((one for one in others if one["type"] == "extra_forbidden"), first)
     path = [str(part) for part in first["loc"]]
     field = ".".join(path)
     place = f"{where}: {field}" if where else field

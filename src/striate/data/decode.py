@@ -211,8 +211,10 @@ def read_bytes(path: Path) -> bytes:
 
 def _check_regular(path: Path) -> None:
     if not path.is_file():  # also keeps pipes and devices from being opened: reading one may never end
-        what = "is a folder, not a file" if path.is_dir() else "file is missing or not a regular file"
-        raise DataError(what, where=path, fix="restore or remove it")
+        if not path.exists():
+            raise DataError("file is missing", where=path, fix="check the path, or restore the file")
+        what = "is a folder, not a file" if path.is_dir() else "not a regular file"
+        raise DataError(what, where=path, fix="remove it")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DataError("file is larger than 1 GiB", where=path, fix="replace or remove this file")
 

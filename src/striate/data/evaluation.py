@@ -33,6 +33,11 @@ def open_to_evaluate(where: str, name: str, kind: str, names: Sequence[str], opt
     fitting = [key for key, found in dataset.targets.items() if found.kind == kind]
     if name not in fitting and len(fitting) == 1:
         name = fitting[0]
+    if name not in dataset.targets:
+        what = (
+            f"no target {shown(name, 40)!r}, which the run predicts; these data have {listed(list(dataset.targets), 3)}"
+        )
+        raise DataError(what, where=where, fix=f"name a table that has a column {shown(name, 30)!r}")
     dataset = first_target(dataset, name, None)
     if options.get("levels"):
         dataset = levelled(dataset, levels_asked(options["levels"]))

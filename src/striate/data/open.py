@@ -359,7 +359,8 @@ def _checked(dataset: Dataset) -> Dataset:
             of = f" in {plural(len(set(dataset.groups)), 'group')}" if dataset.groups is not None else ""
             of = of or (f" of {plural(len(dataset.classes), 'class', 'classes')}" if dataset.classes else "")
             what = f"{plural(len(dataset), 'image')}{of} are too few: the {name} split would be empty"
-            raise DataError(what, where=dataset.where, fix="add images, or change the shares of the split")
+            fix = "take more images" if dataset.groups is None else "group so that there are more groups (--group)"
+            raise DataError(what, where=dataset.where, fix=fix)
         if used[members].any():
             twice = dataset.ids[int(members[used[members]][0])]
             raise DataError(f"image is in {name} and in another split", where=twice, fix="keep it in one of them")

@@ -42,7 +42,15 @@ from .network import (
 )
 from .outputs import require_outputs
 from .precision import precision_of
-from .prepare import RESTORE, Prepared, describe_dataset, is_same_data, prepare, restore_splits, split_ids
+from .prepare import (
+    Prepared,
+    describe_dataset,
+    is_same_data,
+    prepare,
+    restore_or_fork,
+    restore_splits,
+    split_ids,
+)
 from .recipe import Recipe, named
 from .resolved import resolved
 from .stages import stages
@@ -243,7 +251,7 @@ def _kept(said: str) -> str:
 def reopen(run: RunDir, dataset: Dataset | None = None, where: str | None = None) -> Dataset:
     """Return the run's dataset with the run's splits, opened again from what run.json says unless it is given."""
     dataset = in_channels(dataset or open_again(run, where), run.info()["dataset"]["channels"])
-    return restore_splits(dataset, run.splits())
+    return restore_splits(dataset, run.splits(), restore_or_fork(run.path))
 
 
 def open_again(run: RunDir, where: str | None = None) -> Dataset:
@@ -277,7 +285,7 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
         raise ModelError(
             f"{pairs[0][0]} changed since the run began",
             where=path,
-            fix=RESTORE,
+            fix=restore_or_fork(path),
             details=table,
         )
 

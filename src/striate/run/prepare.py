@@ -1,9 +1,11 @@
 """From a dataset and a recipe to what a run trains with: geometry, store, statistics, task, loaders."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,6 @@ LOOK_PIXELS = 3 << 16  # a batch of so many is near the fastest, for large and s
 MAX_LOOK = 256
 _PART = 256  # images a thread hashes at a time
 MAX_READ_BYTES, SAMPLED_BYTES = 4 << 30, 64 << 10  # a fingerprint reads files whole up to so many bytes in all
-RESTORE = "restore it, or start a new run with `striate resume RUN --fork`"
 
 
 @dataclass(frozen=True)
@@ -261,8 +262,17 @@ def split_ids(dataset: Dataset) -> dict[str, list[str]]:
     return {name: [dataset.ids[index] for index in found] for name, found in dataset.splits.items()}
 
 
-def restore_splits(dataset: Dataset, splits: dict[str, list[str]]) -> Dataset:
+def restore_or_fork(run: Path) -> str:
+    """What to do where data or settings are not what they were when a run began."""
+    command = f"striate resume {shlex.quote(str(run))} --fork"
+    return f"restore it, or start a new run with `{command if len(command) < 70 else 'striate resume RUN --fork'}`"
+
+
+def restore_splits(dataset: Dataset, splits: dict[str, list[str]], fix: str = "restore it, or start anew") -> Dataset:
     """Return the dataset with the splits a run folder lists.
+
+    Args:
+        fix: what to do where an image is gone.
 
     Raises:
         ModelError: a listed image is not in the dataset any more.
@@ -271,7 +281,7 @@ def restore_splits(dataset: Dataset, splits: dict[str, list[str]]) -> Dataset:
     missing = [sample_id for ids in splits.values() for sample_id in ids if sample_id not in position]
     if missing:
         what = f"dataset changed since the run began: {plural(len(missing), 'image')} gone, first {missing[0]!r}"
-        raise ModelError(what, where=dataset.where, fix=RESTORE)
+        raise ModelError(what, where=dataset.where, fix=fix)
     restored = {
         name: np.sort(np.array([position[sample_id] for sample_id in ids], dtype=np.intp))
         for name, ids in splits.items()

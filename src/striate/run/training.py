@@ -30,7 +30,7 @@ from striate.train.schedule import rate_at, then_constant
 from striate.train.stop import Stop
 from striate.train.update import Update, side_weight
 
-from .prepare import RESTORE, Prepared, task_for
+from .prepare import Prepared, restore_or_fork, task_for
 from .stages import Stage, first_averaged, patience_of, stages
 
 SAVE_EVERY_S = 15.0
@@ -336,7 +336,7 @@ class Training:
         found = self.run.keep_epochs(document["epoch"])
         if found != document.get("history", found):  # which older checkpoints do not have
             what = "history.jsonl is not what it was when the checkpoint was written"
-            raise ModelError(what, where=self.run.path, fix=RESTORE)
+            raise ModelError(what, where=self.run.path, fix=restore_or_fork(self.run.path))
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.cuda"], device)
