@@ -1,6 +1,7 @@
 """predictions.csv: what is read is what was written, whatever the names."""
 
 import csv
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,16 @@ def test_a_failed_write_keeps_the_old_table(tmp_path: Path) -> None:
     with faults(fail), pytest.raises(ResourceError):
         write_predictions(path, {"test": labels(("a", "b"), ("1", "2"))})
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_reading_takes_the_memory_of_its_numbers_and_writing_that_of_its_file(tmp_path: Path) -> None:
+    table = labels(tuple(map(str, range(200))), tuple(map(str, range(1000))))
+    peaks = []
+    for act in (write_predictions, lambda path, _: read_predictions(path, "label", only=("test",))):
+        tracemalloc.start()
+        act(tmp_path / "p.csv", {"val": table, "test": table})
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 2 * (tmp_path / "p.csv").stat().st_size
+    assert peaks[1] < 2 * 8 * 200 * 1000
+    assert read_predictions(tmp_path / "p.csv", "label", only=("test",)).keys() == {"test"}

@@ -282,6 +282,7 @@ def test_many_classes_and_images_stay_small(tmp_path):
     assert len(page.all("img")) <= 300
     assert not page.all("table", "matrix")
     assert "300 classes are too many for a matrix" in page.text
+    assert "the 40 pairs most often confused, of " in page.text
     assert "at most 300" in page.text
 
 

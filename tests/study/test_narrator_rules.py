@@ -76,7 +76,7 @@ def tell(
     blueprint = {"rows": [{"block": "conv", "options": {"norm": "batch"}}, {"block": "linear", "options": {}}]}
     settings = named(recipe).changed(list(changes)).model_dump(mode="json")
     document: dict[str, Any] = {"status": "finished", "task": task, "dataset": data, "result": result, "seed": 0}
-    document |= {"recipe_name": recipe, "recipe": settings, "batch_size": 32, "augment": settings["augment"]}
+    document |= {"recipe_name": recipe, "recipe": settings, "batch_size": 32, "augment": settings["augment"] or []}
     run.save_info(document | {"model": {"name": "bipyramid", "blueprint": blueprint}} | info)
     return narrate(run)
 

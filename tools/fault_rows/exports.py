@@ -3,6 +3,7 @@
 import csv
 import json
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,13 +11,17 @@ from .bench import Bench, expect
 from .pictures import SMALL, encoded, pixels, put
 from .sheet import Row
 
+if TYPE_CHECKING:
+    from striate.evaluate.table import Predictions
+
 NUM_IMAGES, NUM_CLASSES, MAX_REPORT_MB = 50_000, 1_000, 20
 FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "=HYPERLINK(1)")
 
 
 def large_run(bench: Bench) -> str:
     """A run's documents with 50,000 evaluated images of 1,000 classes, planted; the report samples and says so."""
-    from striate.evaluate.table import Predictions, write_predictions
+    from striate.evaluate.scores import scores_of
+    from striate.evaluate.table import write_predictions
 
     for name in ("a", "b"):
         for number in range(8):
@@ -24,6 +29,27 @@ def large_run(bench: Bench) -> str:
     bench.works("train", "data", *SMALL, "--out", "run")
     run = bench.folder / "run"
     (run / "SHA256SUMS").unlink()
+    table = _predictions()
+    write_predictions(run / "predictions.csv", {"val": table})
+    (run / "scores.json").write_text(json.dumps({"val": scores_of("label", table, table.names)}))
+    info = json.loads((run / "run.json").read_text())
+    info["task"]["names"] = info["dataset"]["classes"] = list(table.names)
+    (run / "run.json").write_text(json.dumps(info))
+    del table
+    start_s = time.monotonic()
+    outcome = bench.works("report", "run", may_change=["run"])
+    size_mb = (run / "report.html").stat().st_size / 1e6
+    expect(size_mb <= MAX_REPORT_MB, f"the report has {size_mb:.0f} MB")
+    text = (run / "report.html").read_text(encoding="utf-8")
+    for said in (f"{NUM_CLASSES:,} classes are too many for a matrix", "pairs most often confused, of "):
+        expect(said in text, f"not said in the report: {said}")
+    took_s = time.monotonic() - start_s
+    return f"{NUM_IMAGES:,} images: {size_mb:.1f} MB, {outcome.cpu_s:.0f} s, {outcome.peak_mb:.0f} MB, {took_s:.0f} s"
+
+
+def _predictions() -> "Predictions":
+    from striate.evaluate.table import Predictions
+
     rng, names = np.random.default_rng(0), tuple(f"class {number}" for number in range(NUM_CLASSES))
     truth = rng.integers(NUM_CLASSES, size=NUM_IMAGES)
     said = np.where(rng.random(NUM_IMAGES) < 0.8, truth, rng.integers(NUM_CLASSES, size=NUM_IMAGES))
@@ -31,17 +57,7 @@ def large_run(bench: Bench) -> str:
     found[np.arange(NUM_IMAGES), said] = 0.8
     losses = -np.log(found[np.arange(NUM_IMAGES), truth])
     ids = tuple(f"{names[label]}/{number}.jpg" for number, label in enumerate(truth))
-    table = Predictions("label", names, ids, truth, said, losses, found)
-    write_predictions(run / "predictions.csv", {"test": table})
-    info = json.loads((run / "run.json").read_text())
-    info["task"]["names"] = info["dataset"]["classes"] = list(names)
-    (run / "run.json").write_text(json.dumps(info))
-    start_s = time.monotonic()
-    outcome = bench.works("report", "run", may_change=["run"])
-    size_mb = (run / "report.html").stat().st_size / 1e6
-    expect(size_mb <= MAX_REPORT_MB, f"the report has {size_mb:.0f} MB")
-    took_s = time.monotonic() - start_s
-    return f"{NUM_IMAGES:,} images: {size_mb:.1f} MB, {outcome.cpu_s:.0f} s, {outcome.peak_mb:.0f} MB, {took_s:.0f} s"
+    return Predictions("label", names, ids, truth, said, losses, found)
 
 
 def formulas(bench: Bench) -> str:
@@ -69,6 +85,6 @@ def formulas(bench: Bench) -> str:
 
 
 ROWS = (
-    Row("I5", "report of 50,000 images and 1,000 classes", large_run, max_cpu_s=120, max_mb=2500, is_slow=True),
+    Row("I5", "report of 50,000 images and 1,000 classes", large_run, max_cpu_s=120, is_slow=True),
     Row("I6", "names that are formulas in exported tables", formulas),
 )

@@ -106,7 +106,7 @@ def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test
             where=study.path,
             fix="make a study without --folds",
         )
-    groups = {name: _members(study, name, info["seeds"]) for name in ([variant] if variant else names)}
+    groups = {name: _members(study, name, info["seeds"], split) for name in ([variant] if variant else names)}
     _require_same(study, [member for group in groups.values() for member in group], split)
     if len(groups) > 1:
         groups[EVERYTHING] = [member for group in groups.values() for member in group]
@@ -125,9 +125,11 @@ def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test
     }
 
 
-def _members(study: StudyDir, variant: str, seeds: Sequence[int]) -> list[Member]:
+def _members(study: StudyDir, variant: str, seeds: Sequence[int], split: str) -> list[Member]:
     runs = [study.run(variant, seed) for seed in seeds]
-    found = [_member(run) for run in runs if (run.path / "run.json").exists() and run.info()["status"] == "finished"]
+    found = [
+        _member(run, split) for run in runs if (run.path / "run.json").exists() and run.info()["status"] == "finished"
+    ]
     if len(found) < 2:
         raise ModelError(
             f"{variant} has {plural(len(found), 'finished run')}, an ensemble needs two",
@@ -137,9 +139,10 @@ def _members(study: StudyDir, variant: str, seeds: Sequence[int]) -> list[Member
     return found
 
 
-def _member(run: RunDir) -> Member:
+def _member(run: RunDir, split: str) -> Member:
     task = run.info()["task"]
-    return Member(run.path.name, task, read_predictions(run.predictions, task["kind"], task.get("unit", "")))
+    tables = read_predictions(run.predictions, task["kind"], task.get("unit", ""), only={"val", split})
+    return Member(run.path.name, task, tables)
 
 
 def _require_same(study: StudyDir, members: Sequence[Member], split: str) -> None:

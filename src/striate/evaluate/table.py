@@ -6,11 +6,14 @@ A text cell that a spreadsheet would take for a formula (it begins with = + - @,
 before it; reading takes that away. The file is UTF-8; a file name that is not keeps its bytes.
 """
 
+import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,29 +73,33 @@ def write_predictions(path: Path, splits: Mapping[str, Predictions]) -> None:
     Raises:
         ResourceError: the disk is full or the folder cannot be written.
     """
-    lines: list[str] = []
+    errors = _errors("".join(text for table in splits.values() for text in (*table.names, *table.ids)))
+    content = io.BytesIO()  # line by line: as one text, the table of 50,000 images and 1,000 classes takes 2 GB
     for split, table in splits.items():
-        if not lines:
-            lines.append(",".join(_cell(name) for name in _header(table)))
-        rows = _value_rows(table) if table.kind == "value" else _class_rows(table)
-        lines += [f"{_cell(split)},{row}" for row in rows]
-    write_bytes(path, _encoded("".join(f"{line}\n" for line in lines)))
+        if not content.tell():
+            content.write(",".join([*map(_cell, _header(table))]).encode("utf-8", errors) + b"\n")
+        for row in _value_rows(table) if table.kind == "value" else _class_rows(table):
+            content.write(f"{_cell(split)},{row}\n".encode("utf-8", errors))
+    write_bytes(path, content.getvalue())
 
 
-def read_predictions(path: Path, kind: str | None = None, unit: str = "") -> dict[str, Predictions]:
+def read_predictions(
+    path: Path, kind: str | None = None, unit: str = "", only: Collection[str] = ()
+) -> dict[str, Predictions]:
     """Return the table of each split in predictions.csv; exactly what was written.
 
     Args:
         kind: the task's kind. Without it, a table whose every truth and prediction is one class is taken for labels.
         unit: the target's unit, which the file does not hold.
+        only: these splits; the others take no memory.
 
     Raises:
         ModelError: the file is missing, was damaged or is no such table; the message names the line.
     """
     try:
-        rows = csv.reader(io.StringIO(_decoded(checked(path.parent, path.name).read_bytes()), newline=""), strict=True)
-        header = [unguarded(name) for name in next(rows, [])]
-        tables = _parsed(header, [row for row in rows if row], kind)
+        with opened(path) as rows:
+            header = [unguarded(name) for name in next(rows, [])]
+            tables = _parsed(header, filter(None, rows), kind, only)
         return {split: replace(table, unit=unit) for split, table in tables.items()}
     except OSError as problem:
         raise ModelError("the table of predictions is missing", where=path, fix="evaluate the run again") from problem
@@ -100,6 +107,20 @@ def read_predictions(path: Path, kind: str | None = None, unit: str = "") -> dic
         raise ModelError(
             f"not a table of predictions ({problem})", where=path, fix="restore this file, or evaluate the run again"
         ) from problem
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Iterator[list[str]]]:
+    """Open a table whose rows are read one by one, header first; each is a list of cells as they stand in the file.
+
+    Raises:
+        DamagedError: the file was damaged.
+        OSError: it cannot be read.
+        csv.Error: while reading, at a row that is none.
+    """
+    checked(path.parent, path.name)
+    with path.open(encoding="utf-8", errors=_errors_of(path), newline="") as file:
+        yield csv.reader(file, strict=True)
 
 
 def guarded(text: str) -> str:
@@ -115,6 +136,16 @@ def guarded(text: str) -> str:
 def unguarded(cell: str) -> str:
     """Return the text that `guarded` made this cell from."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+
+
+def tags(cell: str) -> list[str]:
+    """Return the tags of a cell: joined by `|`, with a backslash before `|` and `\\` inside a tag.
+
+    Example:
+        >>> tags("sea|salt\\\\|pepper"), tags("")
+        (['sea', 'salt|pepper'], [])
+    """
+    return [re.sub(r"\\(.)", r"\1", tag, flags=re.DOTALL) for tag in re.findall(r"(?:\\.|[^|\\])+", cell, re.DOTALL)]
 
 
 def _header(table: Predictions) -> list[str]:
@@ -163,33 +194,64 @@ def _value_rows(table: Predictions) -> Iterator[str]:
         yield ",".join([_cell(name), *numbers, *_digits(table.errors[i : i + 1]), *_digits(table.losses[i : i + 1])])
 
 
-def _parsed(header: list[str], rows: list[list[str]], kind: str | None) -> dict[str, Predictions]:
+@dataclass
+class _Columns:
+    """The cells of one split as they are read: text as lists, numbers in one buffer that grows in place."""
+
+    ids: list[str] = field(default_factory=list)
+    truth: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    numbers: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, cells: list[str], *, is_class: bool) -> None:
+        self.ids.append(unguarded(cells[1]))
+        if is_class:
+            self.truth.append(unguarded(cells[2]))
+            self.values.append(unguarded(cells[3]))
+        self.numbers.extend(map(float, cells[5 if is_class else 2 :]))
+
+    @property
+    def table(self) -> npt.NDArray[np.float64]:
+        return np.frombuffer(self.numbers).reshape(len(self.ids), -1)
+
+
+def _parsed(
+    header: list[str], rows: Iterable[list[str]], kind: str | None, only: Collection[str]
+) -> dict[str, Predictions]:
+    fields = [name.removeprefix("truth:") for name in header if name.startswith("truth:")]
+    if not fields and tuple(header[:6]) != LABEL_COLUMNS:
+        raise ValueError("its header is not split,id,truth,prediction,correct,loss,p:...")
+    found = _by_split(header, rows, only, is_class=not fields)
+    if fields:
+        return {split: _value_table(columns, fields) for split, columns in found.items()}
+    names = [name.removeprefix("p:") for name in header[6:]]
+    kind = kind or ("label" if _is_label(found.values(), names) else "tags")
+    return {split: _class_table(columns, names, kind) for split, columns in found.items()}
+
+
+def _by_split(
+    header: list[str], rows: Iterable[list[str]], only: Collection[str], *, is_class: bool
+) -> dict[str, _Columns]:
+    found: dict[str, _Columns] = {}
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
             raise ValueError(f"row {number} has {len(row)} cells, the header has {len(header)}")
-    by_split: dict[str, list[list[str]]] = {}
-    for row in rows:
-        by_split.setdefault(unguarded(row[0]), []).append(row)
-    fields = [name.removeprefix("truth:") for name in header if name.startswith("truth:")]
-    if fields:
-        return {split: _value_table(found, fields) for split, found in by_split.items()}
-    if tuple(header[:6]) != LABEL_COLUMNS:
-        raise ValueError("its header is not split,id,truth,prediction,correct,loss,p:...")
-    names = [name.removeprefix("p:") for name in header[6:]]
-    kind = kind or ("label" if _is_label(rows, names) else "tags")
-    return {split: _class_table(found, names, kind) for split, found in by_split.items()}
+        split = unguarded(row[0])
+        if not only or split in only:
+            found.setdefault(split, _Columns()).add(row, is_class=is_class)
+    return found
 
 
-def _is_label(rows: Iterable[list[str]], names: Sequence[str]) -> bool:
+def _is_label(found: Iterable[_Columns], names: Sequence[str]) -> bool:
     known = set(names)
-    return all(unguarded(row[2]) in known and unguarded(row[3]) in known for row in rows)
+    return all(known.issuperset(cells) for columns in found for cells in (columns.truth, columns.values))
 
 
-def _class_table(rows: list[list[str]], names: Sequence[str], kind: str) -> Predictions:
+def _class_table(columns: _Columns, names: Sequence[str], kind: str) -> Predictions:
     place = {name: index for index, name in enumerate(names)}
-    truth, values = (_class_indices([unguarded(row[column]) for row in rows], place, kind) for column in (2, 3))
-    numbers = np.array([row[5:] for row in rows], dtype=np.float64)
-    return Predictions(kind, tuple(names), _ids(rows), truth, values, numbers[:, 0], numbers[:, 1:])
+    truth, values = (_class_indices(cells, place, kind) for cells in (columns.truth, columns.values))
+    numbers = columns.table
+    return Predictions(kind, tuple(names), tuple(columns.ids), truth, values, numbers[:, 0], numbers[:, 1:])
 
 
 def _class_indices(cells: list[str], place: dict[str, int], kind: str) -> npt.NDArray[Any]:
@@ -197,33 +259,37 @@ def _class_indices(cells: list[str], place: dict[str, int], kind: str) -> npt.ND
         return np.array([place[cell] for cell in cells], dtype=np.int64)
     found = np.zeros((len(cells), len(place)), dtype=np.uint8)
     for row, cell in enumerate(cells):
-        for name in re.findall(r"(?:\\.|[^|\\])+", cell, re.DOTALL):
-            found[row, place[re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL)]] = 1
+        for name in tags(cell):
+            found[row, place[name]] = 1
     return found
 
 
-def _value_table(rows: list[list[str]], fields: Sequence[str]) -> Predictions:
-    numbers = np.array([row[2:] for row in rows], dtype=np.float64)
+def _value_table(columns: _Columns, fields: Sequence[str]) -> Predictions:
     num = len(fields)
-    truth, values, errors, losses = np.split(numbers, [num, 2 * num, 2 * num + 1], axis=1)
-    return Predictions("value", tuple(fields), _ids(rows), truth, values, losses[:, 0], None, errors[:, 0])
+    truth, values, errors, losses = np.split(columns.table, [num, 2 * num, 2 * num + 1], axis=1)
+    return Predictions("value", tuple(fields), tuple(columns.ids), truth, values, losses[:, 0], None, errors[:, 0])
 
 
-def _ids(rows: list[list[str]]) -> tuple[str, ...]:
-    return tuple(unguarded(row[1]) for row in rows)
-
-
-def _encoded(text: str) -> bytes:
+def _errors(text: str) -> str:
     """Bytes of file names as they are; other lone surrogates (a broken emoji in a class name) by their own code."""
     try:
         content = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogatepass")
-    return content if _decoded(content) == text else text.encode("utf-8", "surrogatepass")
-
-
-def _decoded(content: bytes) -> str:
+        return "surrogatepass"
     try:
-        return content.decode("utf-8", "surrogatepass")
+        return "surrogateescape" if content.decode("utf-8", "surrogatepass") == text else "surrogatepass"
     except UnicodeDecodeError:
-        return content.decode("utf-8", "surrogateescape")
+        return "surrogateescape"
+
+
+def _errors_of(path: Path) -> str:
+    """How `_errors` had this file written: one that lone surrogates alone do not explain holds bytes of names."""
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "surrogateescape"
+    return "surrogatepass"

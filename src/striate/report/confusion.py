@@ -72,7 +72,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix ready to be laid out; `pairs` are the off-diagonal cells, most frequent first."""
+    """A confusion matrix ready to be laid out; `pairs`: most frequent off-diagonal cells; `num_pairs`: all of them."""
 
     names: list[str]
     rows: list[tuple[str, int, list[Cell]]]
@@ -80,6 +80,7 @@ class Matrix:
     panels: list[Panel]
     is_large: bool
     num_images: int
+    num_pairs: int
     prefix: str = ""
 
 
@@ -111,7 +112,7 @@ def build(
     cells = [_cell(truth, said, counts, names, anchors) for truth, said in wrong[:MAX_PAIRS]]
     every = range(0 if is_large else len(names))
     rows = [(names[k], sum(counts[k]), [_cell(k, said, counts, names, anchors) for said in every]) for k in every]
-    return Matrix(list(names), rows, cells, panels, is_large, sum(map(sum, counts)), prefix)
+    return Matrix(list(names), rows, cells, panels, is_large, sum(map(sum, counts)), len(wrong), prefix)
 
 
 def ranked(counts: Sequence[Sequence[int]]) -> list[tuple[int, int]]:

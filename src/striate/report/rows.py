@@ -1,15 +1,12 @@
 """Read predictions.csv, a row an image, keeping only what a report needs of it."""
 
 import csv
-import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from striate.base.sums import checked
-
-GUARDED = re.compile(r"'+[=+\-@\t\r]")
+from striate.evaluate.table import opened, unguarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +42,12 @@ def read_rows(path: Path, kind: str) -> list[Row]:
         OSError: it cannot be read.
         ValueError: it has no header of the expected kind.
     """
-    # Bytes of file names that are not UTF-8 were written as they are; lone surrogates of other names by their own code.
-    try:
-        return _read(path, kind, "surrogatepass")
-    except UnicodeDecodeError:
-        return _read(path, kind, "surrogateescape")
-
-
-def _read(path: Path, kind: str, errors: str) -> list[Row]:
-    with checked(path.parent, path.name).open(encoding="utf-8", errors=errors, newline="") as file:
+    with opened(path) as table:
         try:
-            table = csv.reader(file, strict=True)
-            header = next(table, [])
-            return list(_parse(table, [plain(cell) for cell in header], kind))
+            header = [unguarded(cell) for cell in next(table, [])]
+            return list(_parse(table, header, kind))
         except (csv.Error, KeyError, IndexError) as problem:
             raise ValueError(f"not a table of predictions: {problem}") from problem
-
-
-def plain(cell: str) -> str:
-    """Return a cell without the quote that guards spreadsheets from formulas.
-
-    Example:
-        >>> plain("'=cmd"), plain("'tis"), plain("cat")
-        ('=cmd', "'tis", 'cat')
-    """
-    return cell[1:] if cell.startswith("'") and GUARDED.match(cell) else cell
-
-
-def tags(cell: str) -> list[str]:
-    """Return the tags of a cell: joined by `|`, with a backslash before `|` and `\\` inside a tag.
-
-    Example:
-        >>> tags("sea|salt\\\\|pepper"), tags("")
-        (['sea', 'salt|pepper'], [])
-    """
-    return [re.sub(r"\\(.)", r"\1", tag, flags=re.DOTALL) for tag in re.findall(r"(?:\\.|[^|\\])+", cell, re.DOTALL)]
 
 
 def _parse(table: Iterable[list[str]], header: list[str], kind: str) -> Iterator[Row]:
@@ -92,11 +60,11 @@ def _label_maker(header: list[str], column: dict[str, int]) -> Callable[[list[st
     split, id_, truth, prediction, correct, loss = (column[name] for name in _KNOWN)
 
     def make(cells: list[str]) -> Row:
-        true, said = plain(cells[truth]), plain(cells[prediction])
+        true, said = unguarded(cells[truth]), unguarded(cells[prediction])
         p_said, p_true = (cells[column[f"p:{name}"]] if f"p:{name}" in column else "" for name in (said, true))
         return Row(
             cells[split],
-            plain(cells[id_]),
+            unguarded(cells[id_]),
             true,
             said,
             _is_true(cells[correct]),
@@ -115,9 +83,9 @@ def _tag_maker(header: list[str], column: dict[str, int]) -> Callable[[list[str]
     def make(cells: list[str]) -> Row:
         return Row(
             cells[split],
-            plain(cells[id_]),
-            plain(cells[truth]),
-            plain(cells[prediction]),
+            unguarded(cells[id_]),
+            unguarded(cells[truth]),
+            unguarded(cells[prediction]),
             _is_true(cells[correct]),
             _float(cells[loss]),
             probabilities=array("f", map(_float, cells[first:])),
@@ -138,7 +106,7 @@ def _value_maker(header: list[str], column: dict[str, int]) -> Callable[[list[st
         said = tuple(_float(cells[index]) for index in values)
         return Row(
             cells[split],
-            plain(cells[id_]),
+            unguarded(cells[id_]),
             "",
             "",
             False,
@@ -160,6 +128,6 @@ def _is_true(cell: str) -> bool:
 
 def _float(cell: str) -> float:
     try:
-        return float(plain(cell))
+        return float(unguarded(cell))
     except ValueError:
         return float("nan")

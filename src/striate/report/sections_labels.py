@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from striate.evaluate.table import tags
+
 from . import charts, pool
 from .confusion import Seen, add, build, most_confident, ranked, table, take
 from .metrics import NA, Metric, count, number
 from .pictures import Album
 from .read import SPLIT_WORDS, Run
-from .rows import Row, tags
+from .rows import Row
 
 NUM_MISTAKES = 24
 

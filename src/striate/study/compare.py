@@ -229,12 +229,14 @@ class _Reader:
         )
 
     def _values(self, run: RunDir, key: Key) -> Floats:
-        tables = read_predictions(run.predictions, self.task["kind"], self.task.get("unit", ""))
+        tables = read_predictions(
+            run.predictions, self.task["kind"], self.task.get("unit", ""), only={"val", self.split}
+        )
         if self.split not in tables:
             raise ModelError(
                 f"no row of split {self.split}", where=run.predictions, fix="evaluate the run with `striate evaluate`"
             )
-        for split in {"val", self.split} & tables.keys():
+        for split in tables:
             self._require_same(run, split, key[1], tables[split])
         table = tables[self.split]
         return image_values(self.task["monitor"], table)[_order(table)]

@@ -55,7 +55,8 @@ def _values(study: StudyDir, name: str, seeds: Sequence[int], task: dict[str, An
     """The value of each validation image under each seed's network (S, N), in the order of their ids."""
     rows = []
     for seed in seeds:
-        table = read_predictions(study.run(name, seed).predictions, task["kind"], task.get("unit", ""))["val"]
+        path = study.run(name, seed).predictions
+        table = read_predictions(path, task["kind"], task.get("unit", ""), only=("val",))["val"]
         order = sorted(range(len(table)), key=table.ids.__getitem__)
         rows.append(image_values(task["monitor"], table)[order])
     return np.stack(rows)

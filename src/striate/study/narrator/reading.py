@@ -45,9 +45,8 @@ class Reading:
         """Read a folder."""
         info, history = run.info(), run.history() if (run.path / "history.jsonl").exists() else []
         kind = at(info, "task.kind")
-        tables = (
-            read_predictions(run.predictions, kind, at(info, "task.unit") or "") if run.predictions.exists() else {}
-        )
+        unit, has_tables = at(info, "task.unit") or "", run.predictions.exists()
+        tables = read_predictions(run.predictions, kind, unit, only=("val",)) if has_tables else {}
         study, variant = _study_of(run, info)
         has_skipped = any(
             (folder / SKIPPED).exists() for folder in (run.path, run.path.parent.parent if variant else run.path)
