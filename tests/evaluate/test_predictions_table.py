@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from striate.base.cells import guarded, unguarded
 from striate.base.errors import ModelError, ResourceError
 from striate.base.files import faults
-from striate.evaluate.table import Predictions, guarded, read_predictions, unguarded, write_predictions
+from striate.evaluate.table import Predictions, read_predictions, write_predictions
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=8)
 ODD_NAMES = (

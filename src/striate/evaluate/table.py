@@ -6,13 +6,10 @@ A text cell that a spreadsheet would take for a formula (it begins with = + - @,
 before it; reading takes that away. The file is UTF-8; a file name that is not keeps its bytes.
 """
 
-import codecs
 import csv
 import io
-import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,14 +17,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.cells import cell, encoding_errors, joined, opened, tags, unguarded
 from striate.base.errors import ModelError
 from striate.base.files import write_bytes
-from striate.base.sums import checked
 
 from .scores import Evaluated, absolute_errors
 
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
-QUOTED = re.compile(r'[",\r\n]')
 LABEL_COLUMNS = ("split", "id", "truth", "prediction", "correct", "loss")
 
 
@@ -73,13 +68,13 @@ def write_predictions(path: Path, splits: Mapping[str, Predictions]) -> None:
     Raises:
         ResourceError: the disk is full or the folder cannot be written.
     """
-    errors = _errors("".join(text for table in splits.values() for text in (*table.names, *table.ids)))
+    errors = encoding_errors("\n".join(text for table in splits.values() for text in (*table.names, *table.ids)))
     content = io.BytesIO()  # line by line: as one text, the table of 50,000 images and 1,000 classes takes 2 GB
     for split, table in splits.items():
         if not content.tell():
-            content.write(",".join([*map(_cell, _header(table))]).encode("utf-8", errors) + b"\n")
+            content.write(",".join([*map(cell, _header(table))]).encode("utf-8", errors) + b"\n")
         for row in _value_rows(table) if table.kind == "value" else _class_rows(table):
-            content.write(f"{_cell(split)},{row}\n".encode("utf-8", errors))
+            content.write(f"{cell(split)},{row}\n".encode("utf-8", errors))
     write_bytes(path, content.getvalue())
 
 
@@ -109,45 +104,6 @@ def read_predictions(
         ) from problem
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Iterator[list[str]]]:
-    """Open a table whose rows are read one by one, header first; each is a list of cells as they stand in the file.
-
-    Raises:
-        DamagedError: the file was damaged.
-        OSError: it cannot be read.
-        csv.Error: while reading, at a row that is none.
-    """
-    checked(path.parent, path.name)
-    with path.open(encoding="utf-8", errors=_errors_of(path), newline="") as file:
-        yield csv.reader(file, strict=True)
-
-
-def guarded(text: str) -> str:
-    """Return a cell that no spreadsheet runs as a formula.
-
-    Example:
-        >>> guarded("=cmd"), guarded("cat"), unguarded(guarded("'=x"))
-        ("'=cmd", 'cat', "'=x")
-    """
-    return "'" + text if FORMULA.match(text) else text
-
-
-def unguarded(cell: str) -> str:
-    """Return the text that `guarded` made this cell from."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
-
-
-def tags(cell: str) -> list[str]:
-    """Return the tags of a cell: joined by `|`, with a backslash before `|` and `\\` inside a tag.
-
-    Example:
-        >>> tags("sea|salt\\\\|pepper"), tags("")
-        (['sea', 'salt|pepper'], [])
-    """
-    return [re.sub(r"\\(.)", r"\1", tag, flags=re.DOTALL) for tag in re.findall(r"(?:\\.|[^|\\])+", cell, re.DOTALL)]
-
-
 def _header(table: Predictions) -> list[str]:
     if table.kind != "value":
         return [*LABEL_COLUMNS, *(f"p:{name}" for name in table.names)]
@@ -155,18 +111,12 @@ def _header(table: Predictions) -> list[str]:
     return ["split", "id", *pairs, "error", "loss"]
 
 
-def _cell(text: str) -> str:
-    """Guarded and, where needed, quoted; csv.writer would leave a lone carriage return bare."""
-    text = guarded(text)
-    return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
-
-
 def _class_rows(table: Predictions) -> Iterator[str]:
     assert table.probabilities is not None
     truth, values = (_class_cells(table, indices) for indices in (table.truth, table.values))
     rows = zip(table.ids, truth, values, table.correct, _digits(table.losses), strict=True)
     for i, (name, true, said, right, loss) in enumerate(rows):
-        yield ",".join([_cell(name), true, said, str(int(right)), loss, *_digits(table.probabilities[i])])
+        yield ",".join([cell(name), true, said, str(int(right)), loss, *_digits(table.probabilities[i])])
 
 
 def _digits(numbers: npt.NDArray[Any]) -> list[str]:
@@ -181,17 +131,16 @@ def _digits(numbers: npt.NDArray[Any]) -> list[str]:
 
 def _class_cells(table: Predictions, indices: npt.NDArray[Any]) -> list[str]:
     if table.kind == "label":
-        names = [_cell(name) for name in table.names]
+        names = [cell(name) for name in table.names]
         return [names[index] for index in indices.tolist()]
-    names = [re.sub(r"([|\\])", r"\\\1", name) for name in table.names]
-    return [_cell("|".join(name for name, on in zip(names, row, strict=True) if on)) for row in indices.tolist()]
+    return [cell(joined(name for name, on in zip(table.names, row, strict=True) if on)) for row in indices.tolist()]
 
 
 def _value_rows(table: Predictions) -> Iterator[str]:
     assert table.errors is not None
     for i, name in enumerate(table.ids):
         numbers = [*_digits(table.truth[i]), *_digits(table.values[i])]
-        yield ",".join([_cell(name), *numbers, *_digits(table.errors[i : i + 1]), *_digits(table.losses[i : i + 1])])
+        yield ",".join([cell(name), *numbers, *_digits(table.errors[i : i + 1]), *_digits(table.losses[i : i + 1])])
 
 
 @dataclass
@@ -258,8 +207,8 @@ def _class_indices(cells: list[str], place: dict[str, int], kind: str) -> npt.ND
     if kind == "label":
         return np.array([place[cell] for cell in cells], dtype=np.int64)
     found = np.zeros((len(cells), len(place)), dtype=np.uint8)
-    for row, cell in enumerate(cells):
-        for name in tags(cell):
+    for row, joint in enumerate(cells):
+        for name in tags(joint):
             found[row, place[name]] = 1
     return found
 
@@ -268,28 +217,3 @@ def _value_table(columns: _Columns, fields: Sequence[str]) -> Predictions:
     num = len(fields)
     truth, values, errors, losses = np.split(columns.table, [num, 2 * num, 2 * num + 1], axis=1)
     return Predictions("value", tuple(fields), tuple(columns.ids), truth, values, losses[:, 0], None, errors[:, 0])
-
-
-def _errors(text: str) -> str:
-    """Bytes of file names as they are; other lone surrogates (a broken emoji in a class name) by their own code."""
-    try:
-        content = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return "surrogatepass"
-    try:
-        return "surrogateescape" if content.decode("utf-8", "surrogatepass") == text else "surrogatepass"
-    except UnicodeDecodeError:
-        return "surrogateescape"
-
-
-def _errors_of(path: Path) -> str:
-    """How `_errors` had this file written: one that lone surrogates alone do not explain holds bytes of names."""
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "surrogateescape"
-    return "surrogatepass"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from striate.evaluate.table import opened, unguarded
+from striate.base.cells import opened, unguarded
 
 
 @dataclass(frozen=True, slots=True)

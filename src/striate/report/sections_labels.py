@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from striate.evaluate.table import tags
+from striate.base.cells import tags
 
 from . import charts, pool
 from .confusion import Seen, add, build, most_confident, ranked, table, take
