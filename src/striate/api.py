@@ -15,7 +15,6 @@ from striate.data import open_dataset
 from striate.data.open import name_of
 from striate.data.sample import Dataset
 from striate.model.blueprint import Blueprint
-from striate.model.zoo import blueprint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -124,25 +123,47 @@ class Study:
 def train(
     data: Dataset | str | Path, model: "Model | None" = None, recipe: "str | Recipe" = "regularized", **options: Any
 ) -> Run:
-    """Train one network; see `striate.run.execute.train` for the options. Writes the report too."""
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    name = recipe if isinstance(recipe, str) else "custom"
+    """Train one network; writes the report too.
+
+    Args:
+        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe; for the others
+            see `striate.run.execute.train`.
+
+    Raises:
+        SettingsError: no such option; it names the nearest.
+    """
+    from striate.run.execute import train as carry_out
+    from striate.run.keywords import recipe_changes
     from striate.run.recipe import named
 
-    settings = named(recipe) if isinstance(recipe, str) else recipe
+    pairs = recipe_changes(options, carry_out)
+    name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
+    settings = (named(recipe) if isinstance(recipe, str) else recipe).with_values(pairs)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
     return Run(train_run(dataset, settings.network_or(model), settings, recipe_name=name, **options))
 
 
 def study(
     data: Dataset | str | Path, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any
 ) -> Study:
-    """Compare variants (by default the ladder) and decide; see `striate.study.execute.study` for the options."""
+    """Compare variants (by default the ladder) and decide; writes the report too.
+
+    Args:
+        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe of every
+            variant; for the others see `striate.study.execute.study`.
+
+    Raises:
+        SettingsError: no such option; it names the nearest.
+    """
+    from striate.run.keywords import recipe_changes
     from striate.study.execute import study as carry_out
     from striate.study.plan import ladder
 
+    pairs = recipe_changes(options, carry_out)
+    variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants or ladder()]
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
-    found = Study(carry_out([dataset], variants or ladder(), seeds=seeds, **_with_path(options)))
+    found = Study(carry_out([dataset], variants, seeds=seeds, **_with_path(options)))
     found.report()
     return found
 
@@ -318,34 +339,6 @@ def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *skipped])
     write_text(folder / "skipped.csv", text.getvalue())
-
-
-def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict[str, int]]:
-    """Return the blueprint of a zoo name, a TOML file or a run folder, and the size, channels and outputs it is for.
-
-    Args:
-        model: may end in "without PART" or "with KIND pooling", see `striate.model.ablate`.
-        options: of a network of the zoo.
-    """
-    from striate.model.ablate import ablate, split_name
-
-    name, without, pool = split_name(model)
-    if without or pool:
-        whole, known = load_blueprint(name, options)
-        return ablate(whole, without, pool), known
-    if model.endswith(".toml"):
-        plan = Blueprint.from_toml(model)
-        return plan, plan.native
-    if Path(model).is_dir():
-        from striate.run.network import stored_blueprint
-        from striate.task import from_json
-
-        run = RunDir(model)
-        info = run.info()
-        known = {"size": info["input"]["size_px"], "channels": info["input"]["channels"]}
-        return stored_blueprint(info, run), known | {"outputs": from_json(info["task"]).num_outputs}
-    plan = blueprint(model, **options)
-    return plan, plan.native
 
 
 def run_text(run: RunDir) -> str:

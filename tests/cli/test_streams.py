@@ -47,6 +47,7 @@ def test_every_command_gives_one_json_document(finished, tmp_path, capsys, monke
         "analyze": ["bipyramid"],
         "import-weights": [str(weights), "--model", "lenet5", "--out", str(tmp_path / "imported.safetensors")],
         "recipes": [],
+        "clean": [str(tmp_path)],
         "doctor": [],
         "demo": ["--seeds", "1", "--threads", "1", "--out", str(tmp_path / "demo")],
     }

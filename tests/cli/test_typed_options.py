@@ -49,11 +49,13 @@ def test_the_number_of_seeds_can_be_another(tmp_path, monkeypatch):
 
 def test_a_rate_is_for_the_target_it_was_found_with(tmp_path, capsys):
     words = ["--target", "angle", "--task", "regress", "--limit", "train=60,val=20,test=20", "--split-seed", "3"]
-    steps = ["--steps", "60", "--threads", "1", "--set", "model.width=4", "-q", "--out", str(tmp_path / "r.png")]
+    steps = ["--steps", "60", "--threads", "1", "--set", "model.width=4", "--set", "train.lr=0.5", "-q"]
+    steps += ["--out", str(tmp_path / "r.png")]
     assert run(["rate", "toy:shapes?n=160&size=16", *words, *steps, "--json"]) == 0
     typed = shlex.split(json.loads(capsys.readouterr().out)["train"])
     for option, value in zip(words[::2], words[1::2], strict=True):
         assert typed[typed.index(option) + 1] == value
+    assert sum(word.startswith("train.lr=") for word in typed) == 1
 
 
 def test_the_next_step_of_check_is_what_was_looked_at(tmp_path, monkeypatch, capsys):
@@ -84,8 +86,8 @@ def test_another_dataset_without_test_images_is_scored_whole(tmp_path, finished,
     other = pictures(tmp_path / "new", names, 6)
     assert run(["evaluate", str(finished), str(other), "-q"]) == 0
     assert f"{6 * len(names)} images" in capsys.readouterr().out
-    assert run(["evaluate", str(finished), str(other), "--split", "val", "-q"]) == 0
-    assert f"{6 * len(names)} images" not in capsys.readouterr().out
+    assert run(["evaluate", str(finished), str(other), "--split", "val", "-q"]) == 3
+    assert "choose another --split: all" in capsys.readouterr().err
 
 
 def test_predict_names_every_bad_file_or_leaves_them_out(tmp_path, finished, capsys):

@@ -10,8 +10,8 @@ from typer.main import get_command
 from striate.base.files import to_json
 from striate.base.rundir import RunDir, StudyDir
 from striate.cli.app import app
-from striate.cli.options import Opening, recipe_of
-from striate.run.recipe import Recipe, named
+from striate.cli.options import Opening, Training, recipe_of
+from striate.run.recipe import SHORT, Recipe, named
 from striate.study.assignment import from_named
 from striate.study.narrator.experiment import again, as_study, on_weights, other
 from striate.study.narrator.reading import Reading
@@ -29,7 +29,8 @@ def parsed(command: str) -> dict[str, Any]:
 
 def recipe_in(command: str) -> Recipe:
     given = parsed(command)
-    return recipe_of(given["recipe"], given["set_"], given["size"], given["fit"], given.get("weights"))
+    training = Training(**{name: given[name] for name in SHORT})
+    return recipe_of(given["recipe"], given["set_"], given["size"], given["fit"], given.get("weights"), training)
 
 
 def words_in(command: str) -> dict[str, Any]:
@@ -200,3 +201,13 @@ def test_a_network_that_the_recipe_brought_is_named_where_another_recipe_follows
     )
     assert parsed(as_study(found))["model"] == "airbench"
     assert parsed(again(found, "train.epochs=3"))["model"] is None
+
+
+@pytest.mark.parametrize("words", ["--lr 0.5 --epochs=3 --size 32", "--lr=0.5 --set train.epochs=3 --size=32"])
+def test_what_an_option_said_is_said_anew(words: str) -> None:
+    """The setting that changes is not given a second time, which a command refuses."""
+    typed = f"striate train birds/ {words} --seed 2"
+    found = reading(named("regularized"), "regularized changed", command=typed, model={"name": "bipyramid"})
+    recipe = recipe_in(again(found, "train.lr=0.01", "data.size=48"))
+    assert (recipe.train.lr, recipe.data.size, recipe.train.epochs) == (0.01, 48, 3)
+    assert parsed(again(found, "train.lr=0.01"))["size"] == 32

@@ -54,12 +54,23 @@ class Settings(BaseModel):
         Raises:
             SettingsError: an assignment without `=`, an unknown field, or a value of the wrong type.
         """
-        values = self.model_dump(mode="json")
+        pairs = []
         for assignment in assignments:
             path, sign, text = assignment.partition("=")
             if not sign or not path.strip():
                 raise SettingsError(f"{assignment!r} is not a setting", where=where, fix="write field=value")
-            _assign(values, path.strip().split("."), value_of(text.strip()), where)
+            pairs.append((path.strip(), value_of(text.strip())))
+        return self.with_values(pairs, where)
+
+    def with_values(self, pairs: Sequence[tuple[str, Any]], where: object = "") -> Self:
+        """Return a copy with values at `field.path`, as `changed` does with text.
+
+        Raises:
+            SettingsError: an unknown field, or a value of the wrong type.
+        """
+        values = self.model_dump(mode="json")
+        for path, value in pairs:
+            _assign(values, path.split("."), value, where)
         return type(self).parse(values, where)
 
 

@@ -162,9 +162,9 @@ def _two(model: str, other: str, given: dict[str, int | None], option: list[str]
 
 def _load(model: str, given: dict[str, int | None], option: list[str] | None) -> tuple["Blueprint", dict[str, Any]]:
     """Return the blueprint and the input and head to look at it with."""
-    from striate.api import load_blueprint
     from striate.model.ablate import split_name
     from striate.model.zoo import ZOO, options
+    from striate.run.blueprint import load_blueprint
 
     chosen, name = dict(_option(text) for text in option or []), split_name(model)[0]
     if given["size"] and name in ZOO and "size" in options(name):

@@ -163,8 +163,22 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 
 def _usage_line(problem: typer.TyperException) -> str:
-    message = shown(" ".join(problem.format_message().split()), 180).rstrip(".")
     context = getattr(problem, "ctx", None)
+    if setting := _setting_of(getattr(problem, "option_name", None), context):
+        return f"error: No such option: {shown(problem.option_name, 60)} -- fix: use {setting}"  # type: ignore[attr-defined]
+    message = shown(" ".join(problem.format_message().split()), 180).rstrip(".")
     command = context.command_path if context else "striate"
     command = "striate" + command[len(command.split(" ")[0]) :]
     return f"error: {message} -- fix: see `{command} -h`"
+
+
+def _setting_of(option: str | None, context: typer.Context | None) -> str | None:
+    """Return how this command is given the setting that an unknown option names; None where it names none."""
+    flags = {flag for one in context.command.params for flag in one.opts} if context else set()
+    if not option or "--set" not in flags:
+        return None
+    from striate.run.recipe import OPTIONS, paths
+
+    path = paths().get(option.strip("-").replace("-", "_"))
+    own = next((flag for flag, known in OPTIONS.items() if known == path), None)
+    return f"{own} ..." if own in flags else f"--set {path}=..." if path else None

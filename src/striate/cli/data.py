@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(check)
 
 
-@o.takes_opening
+@o.takes_groups
 def check(
     data: o.Where,
     augment: Annotated[

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -187,21 +187,58 @@ class Opening:
         return open_dataset(where, **self.words(target, task, allow_empty))
 
 
-def takes_opening(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command with the parameter `opening: Opening` the fields of `Opening` as its options.
+@dataclass(frozen=True)
+class Tuning:
+    """The settings that are changed most, each with an option of its own: `--lr 0.01` is `--set train.lr=0.01`.
+
+    What a value may be is the recipe's to say, so there are no bounds here.
+    """
+
+    lr: Annotated[float | None, typer.Option(metavar="RATE", help="The highest learning rate.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Images a training step.")] = None
+    augment: Annotated[
+        str | None, typer.Option(metavar="NAME", help="none, light, medium, strong or auto; or one operation.")
+    ] = None
+    optimiser: Annotated[str | None, typer.Option(metavar="NAME", help="sgd, adam, adamw, rmsprop, lion or muon.")] = (
+        None
+    )
+    patience: Annotated[
+        int | None, typer.Option(metavar="EPOCHS", help="Epochs without a better score before stopping; 0 never stops.")
+    ] = None
+
+    def typed(self) -> dict[str, Any]:
+        """Return the value of every option, None where it was not given."""
+        return {f"--{field.name.replace('_', '-')}": getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Training(Tuning):
+    """`Tuning` where networks are trained to the end."""
+
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None
+
+
+GROUPS = (Opening, Tuning, Training)
+
+
+def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with parameters such as `opening: Opening` the fields of these classes as its options.
 
     Typer reads a command's options off its signature, so the signature shown to it has the fields where `opening`
     stands; the command itself gets one object.
     """
-    own, options = signature(command), signature(Opening).parameters
+    own = signature(command)
+    groups = {name: type(one.default) for name, one in own.parameters.items() if type(one.default) in GROUPS}
     parameters: list[Parameter] = []
     for parameter in own.parameters.values():
-        parameters += options.values() if parameter.name == "opening" else [parameter]
+        group = groups.get(parameter.name)
+        parameters += signature(group).parameters.values() if group else [parameter]
 
     @wraps(command)
     def called(**typed: Any) -> None:
-        opening = Opening(**{name: typed.pop(name) for name in options})
-        command(opening=opening, **typed)
+        for name, group in groups.items():
+            typed[name] = group(**{field.name: typed.pop(field.name) for field in fields(group)})
+        command(**typed)
 
     called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     return called
@@ -213,31 +250,56 @@ def is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def first_typed(context: typer.Context, besides: set[str]) -> str | None:
+    """Return the first option that stands on the command line, other than those `besides`; None where there is none."""
+    params = (one for one in context.command.params if one.name and one.name not in besides)
+    return next((one.opts[0] for one in params if is_typed(context, one.name or "")), None)
+
+
 def recipe_of(
-    name: str, changes: list[str] | None, size: int | None = None, fit: str | None = None, weights: str | None = None
+    name: str,
+    changes: list[str] | None,
+    size: int | None = None,
+    fit: str | None = None,
+    weights: str | None = None,
+    tuning: Tuning | None = None,
 ) -> "Recipe":
-    """Return the named recipe with `--size`, `--fit`, `--weights` and `--set` applied."""
+    """Return the named recipe with `--size`, `--fit`, `--weights`, the options of `tuning` and `--set` applied."""
     from striate.run.recipe import named
 
-    found = named(name)
-    short = {"size": ("data.size", size), "fit": ("data.fit", fit), "weights": ("transfer.weights", weights)}
-    for option, (setting, value) in short.items():
-        if value is not None:
-            found = found.changed([f"{setting}={value}"], f"--{option}")
-    return found.changed(once(changes or [], "--set"))
+    return named(name).changed(assignments(changes, size, fit, weights, tuning))
 
 
-def once(assignments: list[str], option: str) -> list[str]:
-    """Return assignments `name=value` of an option, none of which says again what another has said.
+def assignments(
+    changes: list[str] | None,
+    size: int | None = None,
+    fit: str | None = None,
+    weights: str | None = None,
+    tuning: Tuning | None = None,
+) -> list[str]:
+    """Return what `--set` says, after what options of their own say in its words; to be applied in one go.
 
     Raises:
-        SettingsError: one does.
+        SettingsError: a setting is given twice, or an option has a value that is not allowed; it names the option.
     """
-    names = [text.partition("=")[0].strip() for text in assignments]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise SettingsError(f"{twice} is given twice", where=option, fix="leave one of them out")
-    return assignments
+    from striate.run.recipe import OPTIONS, Recipe
+
+    typed = {"--size": size, "--fit": fit, "--weights": weights, **(tuning.typed() if tuning else {})}
+    given = {option: f"{OPTIONS[option]}={value}" for option, value in typed.items() if value is not None}
+    for option, assignment in given.items():
+        Recipe().changed([assignment], option)
+    everything = [*((option, text) for option, text in given.items()), *(("--set", text) for text in changes or [])]
+    names = [text.partition("=")[0].strip() for _, text in everything]
+    for (option, _), name in zip(everything, names, strict=True):
+        if names.count(name) > 1:
+            raise SettingsError(f"{name} is given twice", where=option, fix="leave one of them out")
+    return [text for _, text in everything]
+
+
+def recipe_title(name: str, changes: list[str] | None, size: int | None, fit: str | None, tuning: Tuning) -> str:
+    """Return how a run calls its recipe: by name, with a word where options have changed it."""
+    is_changed = changes or size or fit or tuning != type(tuning)()
+    return f"{name} changed" if is_changed else name
 
 
 def use_threads(count: int | None) -> None:

@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(rate)
 
 
-@o.takes_opening
+@o.takes_groups
 def rate(
     data: o.Where,
     model: o.OwnModelName = None,
@@ -74,7 +74,8 @@ def rate(
     )  # fmt: skip
     picture.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(picture, chart(found, f"{name} on {dataset.name}, {settings.train.optimiser}", picture.suffix[1:]))
-    options = [*(part for change in set_ or [] for part in ("--set", change)), "--set"]
+    kept = [change for change in set_ or [] if change.partition("=")[0].strip() != "train.lr"]
+    options = [*(part for change in kept for part in ("--set", change)), "--set"]
     options = [*(["--size", str(size)] if size else []), *(["--fit", fit] if fit else []), *options]
     options = [*(["--weights", weights] if weights else []), *option_words(dataset.options), *options]
     words = ["striate", "train", data, "--model", network, "--recipe", recipe, *options]

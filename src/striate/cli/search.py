@@ -22,8 +22,12 @@ def add_to(app: typer.Typer) -> None:
     app.command()(search)
 
 
-@o.takes_opening
+BESIDE_A_SEARCH = {"data", "device", "threads", "as_json", "quiet", "debug"}
+
+
+@o.takes_groups
 def search(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA|SEARCH", help="A dataset, or a search folder to go on with.")],
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Time for the candidates, e.g. 30m; the study comes on top.")
@@ -56,6 +60,7 @@ def search(
     task: o.TaskName = None,
     size: o.Size = None,
     fit: o.Fit = None,
+    tuning: o.Tuning = o.Tuning(),
     set_: o.Set = None,
     out: o.Out = None,
     opening: o.Opening = o.Opening(),
@@ -79,21 +84,23 @@ def search(
       striate search birds/ --seed-model resnet20 --max-parameters 500k --candidates 60
       striate search runs/004-search-birds
     """
-    words: dict[str, Any] = {"recipe_name": recipe if not (set_ or size or fit) else f"{recipe} changed"}
+    words: dict[str, Any] = {"recipe_name": o.recipe_title(recipe, set_, size, fit, tuning)}
     words |= {"seed_model": seed_model, "epochs": epochs, "num_train": num_train, "seeds": seeds, "seed": seed}
     more: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
     o.use_threads(threads)
     if (Path(data) / "search.json").is_file():
-        if budget or candidates or max_macs or max_parameters or epochs or set_ or out or opening != o.Opening():
-            what = "a search goes on with its own settings"
-            raise SettingsError(what, where=data, fix="give the folder alone")
+        if option := o.first_typed(context, besides=BESIDE_A_SEARCH):
+            what = f"a search goes on with its own settings, without {option}"
+            raise SettingsError(what, where=data, fix=f"leave {option} out")
         from striate.search.execute import resume_search
 
         found = resume_search(Path(data), **more)
     else:
         from striate.search.plan import Plan
 
-        plan = Plan(o.recipe_of(recipe, set_, size, fit), target=target, **words, **_ends(budget, candidates))
+        plan = Plan(
+            o.recipe_of(recipe, set_, size, fit, tuning=tuning), target=target, **words, **_ends(budget, candidates)
+        )
         plan = replace(plan, **_limits(max_macs, max_parameters))
         dataset = opening.open(data, target, task, allow_empty=allow_empty)
         found = _search(dataset, plan, on_bad, {**more, "out": out, "command": o.command_line()})

@@ -32,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(study)
 
 
-@o.takes_opening
+@o.takes_groups
 def study(
     context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
@@ -51,6 +51,7 @@ def study(
     task: o.TaskName = None,
     size: o.Size = None,
     fit: o.Fit = None,
+    training: o.Training = o.Training(),
     set_: o.Set = None,
     out: o.Out = None,
     opening: o.Opening = o.Opening(),
@@ -80,7 +81,7 @@ def study(
     \b
     Examples:
       striate study birds/ --seeds 3
-      striate study birds/ --limit train=2000,val=1000,test=1000 --set train.epochs=20
+      striate study birds/ --limit train=2000,val=1000,test=1000 --epochs 20
       striate study birds/ --ladder --weights imagenet --base mobilenet_v2
       striate study birds/ --learning-curve
       striate study variants.toml --seeds 5
@@ -89,9 +90,7 @@ def study(
         raise SettingsError("weights are for the rungs of transfer", where="--weights", fix="add --ladder")
     from striate.api import study_file, study_ladder
 
-    short = [f"data.size={size}"] if size is not None else []
-    short += [f"data.fit={fit}"] if fit is not None else []
-    changes = [*short, *(set_ or [])]
+    changes = o.assignments(set_, size, fit, tuning=training)
     shared: dict[str, Any] = {
         "out": out,
         "device": device,
@@ -120,8 +119,6 @@ def study(
 
 
 def _refuse_beside_a_file(context: typer.Context, file: str) -> None:
-    for option in context.command.params:
-        name = option.name or ""
-        if name not in BESIDE_A_FILE and o.is_typed(context, name):
-            fix = "give variants num_train = ..." if name == "learning_curve" else "write it into the file"
-            raise SettingsError(f"{option.opts[0]} does not go with a study file", where=file, fix=fix)
+    if option := o.first_typed(context, besides=BESIDE_A_FILE):
+        fix = "give variants num_train = ..." if option == "--learning-curve" else "write it into the file"
+        raise SettingsError(f"{option} does not go with a study file", where=file, fix=fix)

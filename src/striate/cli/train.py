@@ -20,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(resume)
 
 
-@o.takes_opening
+@o.takes_groups
 def train(
     data: o.Where,
     model: o.OwnModelName = None,
@@ -33,6 +33,7 @@ def train(
     task: o.TaskName = None,
     size: o.Size = None,
     fit: o.Fit = None,
+    training: o.Training = o.Training(),
     set_: o.Set = None,
     out: o.Out = None,
     overwrite: o.Overwrite = False,
@@ -55,9 +56,9 @@ def train(
       striate train birds/ --model resnet20 --without skip
       striate train cifar10 --recipe fast-small
       striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune
-      striate train birds/ --size 128 --set train.epochs=60 --limit train=400,val=100,test=100
+      striate train birds/ --size 128 --epochs 60 --limit train=400,val=100,test=100
     """
-    settings = o.recipe_of(recipe, set_, size, fit, weights)
+    settings = o.recipe_of(recipe, set_, size, fit, weights, training)
     dataset = opening.open(data, target, task, allow_empty=allow_empty)
     o.use_threads(threads)
     from striate.api import train_run
@@ -67,7 +68,7 @@ def train(
         dataset,
         ablated_name(settings.network_or(model), without or (), pool),
         settings,
-        recipe_name=recipe if not (set_ or size or fit) else f"{recipe} changed",
+        recipe_name=o.recipe_title(recipe, set_, size, fit, training),
         seed=seed,
         target=target,
         out=out,

@@ -13,6 +13,20 @@ from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 
 DEFAULT_NETWORK = "bipyramid"
 MANY = 20_000  # training images that augmentation need not multiply
+SHORT = {  # what options and keyword arguments of their own set, beside `--set`
+    "epochs": "train.epochs",
+    "lr": "train.lr",
+    "batch_size": "train.batch_size",
+    "augment": "augment",
+    "optimiser": "train.optimiser",
+    "patience": "train.patience",
+}
+OPTIONS = {  # of commands that train, with the setting that each is
+    "--size": "data.size",
+    "--fit": "data.fit",
+    "--weights": "transfer.weights",
+    **{f"--{name.replace('_', '-')}": path for name, path in SHORT.items()},
+}
 KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(get_args(Op)[0])}
 
 
@@ -182,15 +196,15 @@ class Recipe(Settings):
                 choose("operation", one, KINDS)
         return value
 
-    def changed(self, assignments: Sequence[str], where: object = "--set") -> Self:
-        """Return a copy with `field.path=value` assignments applied, see `Settings.changed`.
+    def with_values(self, pairs: Sequence[tuple[str, Any]], where: object = "") -> Self:
+        """Return a copy with values at `field.path`; another optimiser without a rate makes the rate automatic.
 
         Example:
             >>> [named("baseline").changed([one]).train.lr for one in ("train.epochs=4", "train.optimiser=sgd")]
             [0.003, None]
         """
-        found = super().changed(assignments, where)
-        has_rate = any(one.partition("=")[0].strip() in ("train.lr", "train") for one in assignments)
+        found = super().with_values(pairs, where)
+        has_rate = any(path in ("train.lr", "train") for path, _ in pairs)
         return found if has_rate or found.train.optimiser == self.train.optimiser else found._with_automatic_rate()
 
     def _with_automatic_rate(self) -> Self:
@@ -320,6 +334,21 @@ def from_table(table: dict[str, Any], where: object = "") -> Recipe:
     found = Recipe.parse(_merged(start.model_dump(mode="json"), changes), where)
     has_rate = "lr" in changes.get("train", {}) or found.train.optimiser == start.train.optimiser
     return found if has_rate else found._with_automatic_rate()
+
+
+def paths() -> dict[str, str]:
+    """Return the path of every setting by its last name, and by its title.
+
+    Example:
+        >>> [paths().get(name) for name in ("weight_decay", "learning_rate", "dropout", "colour")]
+        ['train.weight_decay', 'train.lr', 'model.dropout', None]
+    """
+    found = {"augment": "augment"}
+    for group, field in Recipe.model_fields.items():
+        if isinstance(field.default, Settings):
+            for name, inner in type(field.default).model_fields.items():
+                found |= {known: f"{group}.{name}" for known in (name, inner.title) if known}
+    return found
 
 
 def _merged(start: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import shlex
 from pathlib import PurePath
 
 from striate.base.errors import UserError
-from striate.run.recipe import DEFAULT_NETWORK, DataSettings
+from striate.run.recipe import DEFAULT_NETWORK, OPTIONS, DataSettings
 
 from ..assignment import assignment, from_named
 from .opening import opening, typed, value_after
@@ -84,9 +84,12 @@ def _set(changes: list[str] | tuple[str, ...]) -> list[str]:
 
 def _without(words: list[str], setting: str) -> list[str]:
     """The command without what it sets for a setting."""
+    own = [option for option, path in OPTIONS.items() if path == setting]
+    starts = (f"--set={setting}=", *(f"{option}=" for option in own))
     told = [i for i, word in enumerate(words[1:], 1) if words[i - 1] == "--set" and word.startswith(f"{setting}=")]
+    told += [i for i in range(1, len(words)) if words[i - 1] in own]
     kept = [word for i, word in enumerate(words) if i not in told and i + 1 not in told]
-    return [word for word in kept if not word.startswith(f"--set={setting}=")]
+    return [word for word in kept if not word.startswith(starts)]
 
 
 def _typed(found: Reading) -> list[str]:

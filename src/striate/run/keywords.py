@@ -1,0 +1,42 @@
+"""Keyword arguments of `train` and `study`: those that change the recipe, and what to say of an unknown one."""
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from striate.base.choose import nearest
+from striate.base.errors import SettingsError
+
+from .recipe import SHORT, Recipe, paths
+
+OWN = {"self", "datasets", "dataset", "variants", "model", "recipe", "recipe_name"}  # given in another way
+
+
+def recipe_changes(options: dict[str, Any], verb: Callable[..., Any]) -> list[tuple[str, Any]]:
+    """Take what changes the recipe out of the options of a verb, and return it as settings and values.
+
+    Raises:
+        SettingsError: a value is not allowed, or an option is neither the verb's nor such a setting.
+    """
+    known = {*signature(verb).parameters, "on_bad", *SHORT} - OWN
+    for name in options:
+        if name not in known:
+            raise SettingsError(
+                f"unknown option {name!r}", where=f"st.{verb.__name__}", fix=_way_to_say(name, known, paths())
+            )
+    given = {name: options.pop(name) for name in SHORT if name in options}
+    pairs = {name: [(SHORT[name], value)] for name, value in given.items() if value is not None}
+    for name, pair in pairs.items():
+        Recipe().with_values(pair, name)
+    return [one for pair in pairs.values() for one in pair]
+
+
+def _way_to_say(name: str, known: set[str], settings: dict[str, str]) -> str:
+    """Return how the option, or the setting of a recipe, is given that is named most like an unknown one."""
+    settings = settings | {short: short for short in known}
+    close = name if name in settings else nearest(name, sorted(settings))
+    if close is None:
+        return f"choose one of {', '.join(sorted(known))}"
+    path = settings[close]
+    option = next((short for short in known if short == path or SHORT.get(short) == path), None)
+    return f"did you mean {option}?" if option else f"recipe=st.recipe('regularized').changed(['{path}=...'])"
