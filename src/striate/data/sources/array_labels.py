@@ -9,7 +9,7 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..sample import Target
-from .kinds import MAX_CLASSES, MIN_PER_CLASS
+from .kinds import MAX_CLASSES, MIN_PER_CLASS, NEARLY_ALL
 from .names import class_list
 
 Array = npt.NDArray[np.generic]
@@ -106,6 +106,9 @@ def _family(array: Array) -> str:
 
 def _of_text(labels: Array, where: object) -> Target:
     words = texts(labels, where)
+    if not all(word.strip() for word in words):
+        row = next(row for row, word in enumerate(words) if not word.strip())
+        raise DataError(f"the label of image {row} (the first is 0) is empty", where=where, fix="name its class")
     found = class_list(words, where)
     index = {name: position for position, name in enumerate(found)}
     return Target("label", np.array([index[word] for word in words], dtype=np.int64), found)
@@ -119,6 +122,14 @@ def _refuse_unknown(labels: Array, where: object) -> None:
         raise DataError(what, where=where, fix="remove these images, or give them a label")
 
 
+def _refuse_slip(labels: Array, is_odd: npt.NDArray[np.bool_], among: str, where: object) -> None:
+    """Refuse labels of which nearly all are classes, and a few are not."""
+    if 0 < is_odd.sum() <= (1 - NEARLY_ALL) * is_odd.size:
+        place = tuple(np.argwhere(is_odd)[0])
+        what = f"label {labels[place]} of image {int(place[0])} (the first is 0) among {among}"
+        raise DataError(what, where=where, fix="mend it, or use --task regress if all are numbers")
+
+
 def _numbers(labels: Array) -> Target:
     values = labels.astype(np.float64).reshape(len(labels), -1)
     return Target("value", values, tuple(f"value{index}" for index in range(values.shape[1])))
@@ -128,17 +139,26 @@ def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, 
     on, count = labels == 1, labels.shape[1]
     if not (on | (labels == 0)).all() and not (on | (labels == -1)).all():
         if labels.dtype.kind == "f":
-            return _numbers(labels), ""
+            _refuse_slip(labels, ~(on | (labels == 0)), "0 and 1", where)
+            return _numbers(labels), f"the floats of {count} label columns are read as numbers"
         odd = labels[~(on | (labels == 0))][0]
         fix = "use 0 and 1, one number an image, or --task regress"
         raise DataError(f"label columns hold {odd}", where=where, fix=fix)
-    if classes is not None and len(classes) < count:
-        raise DataError(f"{len(classes)} class names for {count} classes", where=where, fix="name every class")
+    if classes is not None and len(classes) != count:
+        what = f"{len(classes)} class names for {count} label columns"
+        raise DataError(what, where=where, fix="give one name a column")
     names = tuple(classes) if classes is not None else tuple(str(index) for index in range(count))
     if task != "tag" and (on.sum(axis=1) == 1).all():
         said = f"every row of the labels has exactly one 1 in {count} columns: read as classes"
         return Target("label", on.argmax(axis=1).astype(np.int64), names), said
-    return Target("tags", on.astype(np.uint8), names), f"the 0/1 of {count} label columns are read as tags"
+    odd_rows = np.flatnonzero(on.sum(axis=1) != 1)
+    if task == "classify" and len(odd_rows) <= (1 - NEARLY_ALL) * len(labels):
+        what = f"the label of image {int(odd_rows[0])} (the first is 0) has {int(on[odd_rows[0]].sum())} columns of 1"
+        raise DataError(what, where=where, fix="give every image exactly one, or use --task tag")
+    said = f"the 0/1 of {count} label columns are read as tags"
+    if len(odd_rows) <= (1 - NEARLY_ALL) * len(labels) and task != "tag" and count > 1:
+        said += f"; all but {plural(len(odd_rows), 'image')} have exactly one 1, image {int(odd_rows[0])} has not"
+    return Target("tags", on.astype(np.uint8), names), said
 
 
 def _of_ids(labels: Array, classes: Sequence[str] | None, task: str | None, where: object) -> tuple[Target, str]:
@@ -146,7 +166,10 @@ def _of_ids(labels: Array, classes: Sequence[str] | None, task: str | None, wher
     is_float = labels.dtype.kind == "f"
     is_few = num <= MAX_CLASSES and len(labels) >= MIN_PER_CLASS * num
     if is_float and not ((labels == np.rint(labels)).all() and (is_few or task == "classify")):
-        return _numbers(labels), ""
+        is_whole = labels == np.rint(labels)
+        if is_few or len(np.unique(labels[is_whole])) <= MAX_CLASSES:
+            _refuse_slip(labels, ~is_whole, "whole numbers", where)
+        return _numbers(labels), "the floats of the labels are read as numbers"
     ids = labels.astype(np.int64) if labels.dtype.kind in "fb" else labels
     if int(ids.min()) < 0:
         raise DataError(f"a label is {int(ids.min())}", where=where, fix="use whole numbers from 0, or --task regress")
@@ -154,6 +177,11 @@ def _of_ids(labels: Array, classes: Sequence[str] | None, task: str | None, wher
         what = f"labels are {num:,} different whole numbers for {plural(len(ids), 'image')}"
         raise DataError(what, where=where, fix="use --task regress for numbers, --task classify for classes")
     said = f"the {num} whole numbers of the labels, of type {labels.dtype}, are read as classes" if is_float else ""
+    if classes is not None:
+        class_list(classes, where)
+        twice = next((name for name in classes if list(classes).count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"two classes are called {shown(twice, 40)!r}", where=where, fix="give each its own name")
     target = of_ids(ids, where, classes)
     if not is_float and int(ids.max()) >= len(target.names):
         said = f"label numbers {int(ids.min())} to {int(ids.max())} are {len(target.names)} classes, in their order"

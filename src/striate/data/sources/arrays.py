@@ -3,7 +3,7 @@
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +12,18 @@ import numpy.typing as npt
 
 from striate.base.columns import size
 from striate.base.errors import DataError
-from striate.base.text import shown
+from striate.base.text import plural, shown
 
 from ..levels import FULL, Levels, to_eight
 from ..sample import SPLITS, Dataset, Reading
 from .array_labels import refuse_unlike, refuse_untrained, target_of, texts
 from .images import ArrayImages
+from .names import SPLIT_NAMES
 
 Array = npt.NDArray[np.generic]
 # How the common .npz files name their images and labels; {} is the split, absent where there is one pool.
-KEYS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("images_{}", "labels_{}"), ("X_{}", "y_{}"), ("X{}", "y{}"))
+KEYS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("images_{}", "labels_{}"), ("X_{}", "y_{}"), ("X{}", "y{}"),
+        ("{}_x", "{}_y"), ("{}_X", "{}_y"))  # fmt: skip
 POOL_KEYS = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target"))
 MAX_BYTES = 16 << 30
 
@@ -39,9 +41,10 @@ def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None 
     Raises:
         DataError: the file is no .npz, holds Python objects, or its arrays do not fit.
     """
-    arrays = _load(path)
+    arrays, others = _load(path)
     classes = texts(arrays["classes"], path) if "classes" in arrays else None
-    parts = {split: (arrays[images], arrays[labels]) for split, (images, labels) in _parts(path, arrays).items()}
+    pairs = _parts(path, arrays)
+    parts = {split: (arrays[images], arrays[labels]) for split, (images, labels) in pairs.items()}
     levels = levels or _range([next(iter(parts.values()))[0]]) or FULL
     images = np.concatenate([to_uint8(pixels, path, levels) for pixels, _ in parts.values()])
     labels = np.concatenate([np.asarray(values) for _, values in parts.values()])
@@ -52,7 +55,9 @@ def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None 
     dataset = from_arrays(images, labels, classes=classes, name=path.stem, where=where, task=task)
     refuse_untrained(dataset.target(), splits, path)
     used = _range([pixels for pixels, _ in parts.values()])
-    dataset = replace(dataset, images=ArrayImages(images, levels, used))
+    taken = {name for pair in pairs.values() for name in pair} | {"classes"}
+    readings = (*dataset.readings, *_unused([*(name for name in arrays if name not in taken), *others]))
+    dataset = replace(dataset, images=ArrayImages(images, levels, used), readings=readings)
     return dataset if "" in splits else dataset.with_splits({key: splits[key] for key in SPLITS if key in splits})
 
 
@@ -135,8 +140,15 @@ def _range(arrays: Sequence[Array]) -> Levels | None:
     return int(min(pixels.min() for pixels in deep)), int(max(pixels.max() for pixels in deep))
 
 
-def _load(path: Path) -> dict[str, Array]:
-    """Return the arrays that may be images, labels or classes.
+def _unused(names: Sequence[str]) -> Iterator[Reading]:
+    if names:
+        listed = ", ".join(shown(name, 30) for name in names[:4]) + (", ..." if len(names) > 4 else "")
+        text = f"{plural(len(names), 'array')} not used: {listed}"
+        yield Reading(text, is_doubtful=True, fix="rename to x_val, y_val, x_test, ... or classes, or remove")
+
+
+def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
+    """Return the arrays that may be images, labels or classes, and the names of all others.
 
     Raises:
         DataError: no .npz, Python objects, an array that is damaged or not as large as it claims.
@@ -152,14 +164,14 @@ def _load(path: Path) -> dict[str, Array]:
             if num_bytes > MAX_BYTES:
                 raise DataError(f"arrays of {size(num_bytes)}", where=path, fix=f"use at most {size(MAX_BYTES)}")
             if not wanted:
-                have = ", ".join(shown(one.removesuffix(".npy"), 30) for one in archive.namelist()[:8])
-                raise DataError(
-                    f"no images and labels among {have}", where=path, fix="name the arrays images and labels"
-                )
+                raise _no_pair(path, archive.namelist())
+            known = {member.filename for member in wanted}
+            others = [one.removesuffix(".npy") for one in archive.namelist() if one not in known]
         with np.load(path, allow_pickle=False) as opened:
-            return {
+            arrays = {
                 (name := member.filename).removesuffix(".npy"): opened[name.removesuffix(".npy")] for member in wanted
             }
+        return arrays, others
     except (OSError, ValueError, KeyError, EOFError, zlib.error, NotImplementedError, zipfile.BadZipFile) as problem:
         reason = "it holds Python objects" if "allow_pickle" in str(problem) else str(problem).split("\n")[0]
         about = f"array {shown(name.removesuffix('.npy'), 30)}" if name else ".npz file"
@@ -168,7 +180,7 @@ def _load(path: Path) -> dict[str, Array]:
 
 
 def _known_names() -> set[str]:
-    pairs = [key.format(split) for pair in KEYS for key in pair for split in SPLITS]
+    pairs = [key.format(split) for pair in KEYS for key in pair for split in SPLIT_NAMES]
     return {"classes", *pairs, *(key for pair in POOL_KEYS for key in pair)}
 
 
@@ -192,20 +204,47 @@ def _parts(path: Path, arrays: Mapping[str, Array]) -> dict[str, tuple[str, str]
         DataError: there are none, or those of the splits do not fit each other; the message names the arrays.
     """
     for image_key, label_key in KEYS:
-        names = {split: (image_key.format(split), label_key.format(split)) for split in SPLITS}
-        found = {split: pair for split, pair in names.items() if set(pair) <= set(arrays)}
+        found = _pairs(path, arrays, image_key, label_key)
         if "train" in found:
             break
     else:
         pools = [pair for pair in POOL_KEYS if set(pair) <= set(arrays)]
         found = {"": pools[0]} if pools else {}
     if not found:
-        have = ", ".join(list(arrays)[:8])
-        raise DataError(f"no images and labels among {have}", where=path, fix="name the arrays images and labels")
+        raise _no_pair(path, list(arrays))
     for images, labels in found.values():
         if not arrays[images].ndim or not arrays[labels].ndim or len(arrays[images]) != len(arrays[labels]):
             what = f"{images} is {arrays[images].shape}, but {labels} is {arrays[labels].shape}"
             raise DataError(what, where=path, fix="give one label an image, in the same order")
+        if not len(arrays[images]):
+            raise DataError(f"{images} is empty", where=path, fix="add images to it, or remove it and its labels")
     for kind in (0, 1):
         refuse_unlike({pair[kind]: arrays[pair[kind]] for pair in found.values()}, path)
     return found
+
+
+def _pairs(path: Path, arrays: Mapping[str, Array], image_key: str, label_key: str) -> dict[str, tuple[str, str]]:
+    """Return the names of images and labels by split that are written in one way.
+
+    Raises:
+        DataError: one is there without the other, or a split is there twice, as `x_val` and `x_valid`.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for word, split in SPLIT_NAMES.items():
+        pair = image_key.format(word), label_key.format(word)
+        have = [name for name in pair if name in arrays]
+        if len(have) == 1 and image_key.format("train") in arrays:
+            missing = next(name for name in pair if name not in arrays)
+            raise DataError(f"{have[0]} without {missing}", where=path, fix=f"add {missing}, or remove {have[0]}")
+        if len(have) == 2 and split in found:
+            what = f"{found[split][0]} and {pair[0]} are both a {split} split"
+            raise DataError(what, where=path, fix="keep one of them")
+        if len(have) == 2:
+            found[split] = pair
+    return found
+
+
+def _no_pair(path: Path, names: Sequence[str]) -> DataError:
+    have = ", ".join(shown(name.removesuffix(".npy"), 30) for name in names[:8])
+    what = f"no images and labels among {have}" if have else "no arrays"
+    return DataError(what, where=path, fix="name the arrays images and labels")
