@@ -206,8 +206,12 @@ def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
     return run
 
 
-def fork(path: Path | str, *, data: str | None = None, **options: Any) -> RunDir:
-    """Start a new run with a run's network, recipe and seed on its data as they are now; see `train_run`."""
+def fork(path: Path | str, *, data: str | None = None, epochs: int | None = None, **options: Any) -> RunDir:
+    """Start a new run with a run's network, recipe and seed on its data as they are now; see `train_run`.
+
+    Args:
+        epochs: for the new run, instead of the recipe's.
+    """
     from striate.run.execute import open_again
     from striate.run.network import stored_blueprint
     from striate.run.recipe import Recipe
@@ -215,8 +219,10 @@ def fork(path: Path | str, *, data: str | None = None, **options: Any) -> RunDir
     run = RunDir(path)
     info = run.info()
     recipe = Recipe.parse(info["recipe"], run.path / "run.json")
+    recipe = recipe.changed([f"train.epochs={epochs}"]) if epochs else recipe
     dataset, plan = open_again(run, data), stored_blueprint(info, run)
-    same = {"recipe_name": info["recipe_name"], "seed": info["seed"], "target": info["task"]["target"]}
+    name = info["recipe_name"].removesuffix(" changed") + " changed" if epochs else info["recipe_name"]
+    same = {"recipe_name": name, "seed": info["seed"], "target": info["task"]["target"]}
     return train_run(dataset, plan, recipe, **same, **options)
 
 

@@ -21,7 +21,9 @@ _RUN_KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("status", "recipe_name", "command", "name", "dataset.name", "dataset.where"), str),
     **dict.fromkeys(("dataset.fingerprint", "task.kind", "task.target", "task.monitor", "model.name"), str),
     **dict.fromkeys(("precision.name", "input.fit"), str),
-    **dict.fromkeys(("seed", "batch_size", "num_epochs", "input.size_px", "input.channels", "device.threads"), int),
+    **dict.fromkeys(
+        ("seed", "batch_size", "num_epochs", "longer_since", "input.size_px", "input.channels", "device.threads"), int
+    ),
     **dict.fromkeys(("notes", "augment", "task.names", "input.mean", "input.std", "dataset.findings"), list),
     **dict.fromkeys(("input.margin", "result.time_s", "result.train_images_per_s"), _NUMBER),
 }

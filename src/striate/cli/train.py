@@ -88,6 +88,9 @@ def resume(
     fork: Annotated[
         bool, typer.Option("--fork", help="Start a new run with a run's settings on its data as they are now.")
     ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="Train a run longer: how many epochs it is to have in all.", min=1, max=10**6)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the new run, with --fork.")] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
@@ -101,6 +104,7 @@ def resume(
     Examples:
       striate resume runs/001-bipyramid-regularized
       striate resume runs/002-study-birds
+      striate resume runs/001-bipyramid-regularized --epochs 60
       striate resume runs/001-bipyramid-regularized --fork
     """
     if out and not fork:
@@ -112,7 +116,11 @@ def resume(
 
     options: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
     moved: dict[str, Any] = {"where": data} if data else {}
-    if kind_of(folder) == "search":
+    longer: dict[str, Any] = {"epochs": epochs} if epochs else {}
+    kind = kind_of(folder)
+    if longer and kind != "run":
+        raise SettingsError(f"a {kind} keeps its number of epochs", where="--epochs", fix="leave --epochs out")
+    if kind == "search":
         from striate.search.execute import resume_search
 
         from .search import give_search
@@ -120,9 +128,10 @@ def resume(
         give_search(resume_search(folder, **options, **moved), "resume", as_json)
         return
     if fork:
-        found: RunDir | StudyDir = api.fork(folder, data=data, out=out, command=o.command_line(), **options)
+        options |= {"out": out, "command": o.command_line()}
+        found: RunDir | StudyDir = api.fork(folder, data=data, **longer, **options)
     else:
-        found = api.resume(folder, **options, **moved)
+        found = api.resume(folder, **options, **moved, **longer)
     if isinstance(found, StudyDir):
         give_study(found, "resume", as_json)
     else:

@@ -29,6 +29,7 @@ from striate.train.interrupt import listen
 from .features import cut, has_head
 from .finish import finish
 from .heading import HeadTraining, solve_head
+from .longer import as_begun, lengthened
 from .memory import told_of_memory
 from .network import (
     Model,
@@ -137,10 +138,11 @@ def resume(
     dataset: Dataset | None = None,
     where: str | None = None,
     model: nn.Module | None = None,
+    epochs: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> RunDir:
-    """Go on with an interrupted run and return its folder; a finished one is left as it is.
+    """Go on with an interrupted run and return its folder; a finished one is left as it is, unless it gets more epochs.
 
     One that was stopped before its first checkpoint starts from the beginning, as it would have.
 
@@ -148,8 +150,10 @@ def resume(
         dataset: the run's dataset, when it cannot be opened again from what run.json says.
         where: the place of the run's data, when it is not the one run.json says any more.
         model: the run's network, when it was not made from a blueprint.
+        epochs: how many it is to have in the end, if more than it began with; see `longer.lengthened`.
 
     Raises:
+        SettingsError: it cannot have that many epochs.
         ModelError: every checkpoint is damaged, or the recipe or the dataset are not those of the run.
         Interrupted: stopped again.
     """
@@ -157,13 +161,17 @@ def resume(
     run.info()  # refuses what is no run folder before a lock is left in it
     with locked(path), resumable(run, _kept):
         info = run.info()
-        if info["status"] == "finished":
-            progress.line(f"{path} is finished: nothing to do")
+        if info["status"] == "finished" and epochs is None:
+            more = ", --epochs N trains it longer" if any(run.checkpoints.glob("step-*")) else ""
+            progress.line(f"{path} is finished: nothing to do{more}")
             if not run.is_sealed:  # killed just before, edited by its owner, or of an earlier version
                 run.seal()
             return run
         is_begun = any(run.checkpoints.glob("step-*"))
         state = checkpoint.load(run.checkpoints) if is_begun else None
+        if epochs is not None:
+            info = lengthened(run, info, state, epochs)
+            progress.line(info["notes"][-1])
         recipe = Recipe.parse(info["recipe"], path / "run.json")
         if state is None and recipe.transfer.head != "only" and (lost := len(run.history())):
             say(f"warning: no checkpoint is left of {plural(lost, 'epoch')}; training starts from the beginning")
@@ -207,7 +215,8 @@ def _carry_out(
             else:
                 if prepared.recipe.transfer.head == "solved" and state is None and has_head(network):
                     solve_head(prepared, network, seed=info["seed"], **options)
-                training = Training(run, prepared, network, seed=info["seed"], fixed=fixed_of(info), **options)
+                options |= {"fixed": fixed_of(info), "since": info.get("longer_since", 0)}
+                training = Training(run, prepared, network, seed=info["seed"], **options)
             ended = training.train(interrupt, state)
         with told_of_memory(prepared, network, run):
             return finish(run.path, training, info, ended, is_test_open)
@@ -277,6 +286,8 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
         pairs.append(("classes", ", ".join(info["task"]["names"]), ", ".join(classes)))
     then, now_fixed = (state.document, fixed_of(info)) if state else ({}, {})
     old = then.get("fixed") or {"recipe": then.get("recipe", info["recipe"])}  # which older checkpoints have
+    if "longer_since" in info:
+        old = as_begun(old, info)
     new = {name: now_fixed.get(name, info["recipe"]) for name in old}
     pairs += [(name.removeprefix("recipe."), shown(a, 60), shown(b, 60)) for name, a, b in _differences(old, new)]
     if pairs:

@@ -133,6 +133,8 @@ class Training:
         network: trained in place.
         seed: of order, augmentation and dropout.
         precision: "float32" or "bf16".
+        fixed: what must be the same for every part of the run.
+        since: epochs after which patience counts, in a run that was made longer.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class Training:
         precision: str,
         progress: Progress,
         fixed: dict[str, Any],
+        since: int = 0,
     ) -> None:
         self.fixed = fixed
         self.run, self.prepared, self.network, self.seed = run, prepared, network, seed
@@ -159,7 +162,8 @@ class Training:
         still = still_modules(network, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm)
         self.swa = EqualAverage(network, first_averaged(settings, num_epochs), still) if settings.swa else None
         self.position = Position()
-        self.stop = Stop(prepared.task.monitor_mode, patience_of(settings, num_epochs), since=self.stages[-1].start)
+        since = max(since, self.stages[-1].start)
+        self.stop = Stop(prepared.task.monitor_mode, patience_of(settings, num_epochs), since=since)
         self.best: dict[str, Tensor] = {}
         self._rows: Rows = {}
         self._probe_loader = _probe_loader(prepared) if settings.record_gradients else None
@@ -326,8 +330,9 @@ class Training:
             start = f"{prefix}."
             averaged = {name.removeprefix(start): one for name, one in tensors.items() if name.startswith(start)}
             load_state(average.model, averaged)
-        if self.swa is not None:
-            self.swa.count = document["swa_count"]
+        is_longer = document.get("fixed", self.fixed)["num_epochs"] != self.prepared.num_epochs
+        if self.swa is not None:  # the last epochs are others in a run that was made longer: the mean begins anew
+            self.swa.count = 0 if is_longer else document["swa_count"]
         if "skips" in tensors:  # which older checkpoints do not have
             self.update.skips.counts = tensors["skips"].to(device)
         sums = tensors["sums"].to(device) if "sums" in tensors else None

@@ -1,0 +1,82 @@
+"""A run that is to have more epochs than it began with."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from striate.base.errors import ModelError, SettingsError
+from striate.base.rundir import RunDir
+from striate.base.text import plural
+from striate.data.words import option_words
+from striate.train.checkpoint import State
+
+from .recipe import RECIPES, TrainSettings
+from .stages import patience_of
+
+MAX_FIX = 110  # characters of a fix that are shown whole
+
+
+def lengthened(run: RunDir, info: dict[str, Any], state: State | None, epochs: int) -> dict[str, Any]:
+    """Return the description of a run that goes on from a checkpoint until it has `epochs` epochs.
+
+    From there on its learning rate is that of a training of `epochs` epochs, and patience counts anew.
+
+    Raises:
+        SettingsError: it has as many already, has none to count, or is held against others of equal length.
+        ModelError: it is finished, and no checkpoint is kept.
+    """
+    before, where = info["num_epochs"], "--epochs"
+    if info["recipe"].get("transfer", {}).get("head") == "only":
+        raise SettingsError("a head solved on features has no epochs", where=where, fix="leave --epochs out")
+    if epochs <= before:
+        raise SettingsError(f"the run has {plural(before, 'epoch')} already", where=where, fix="give more than that")
+    if _is_compared(run.path):
+        what = "a run of a study or search is as long as those it is compared with"
+        raise SettingsError(what, where=run.path, **_instead(run, info, epochs))
+    if state is None and info["status"] == "finished":
+        what = "no checkpoint of this finished run is left to go on from (--keep-checkpoints keeps them)"
+        raise ModelError(what, where=run.path, **_instead(run, info, epochs))
+    done = state.document["epoch"] if state else 0
+    note = f"trained longer: {epochs} epochs instead of {before}, with their learning rate from epoch {done + 1} on"
+    name = info["recipe_name"].removesuffix(" changed") + " changed"
+    longer = {
+        **info,
+        "num_epochs": epochs,
+        "recipe_name": name,
+        "longer_since": done,
+        "notes": [*info.get("notes", []), note],
+    }
+    longer["recipe"] = _with_train(info["recipe"], epochs=epochs)
+    if "resolved" in info:
+        patience = patience_of(TrainSettings.parse(longer["recipe"]["train"], run.path / "run.json"), epochs)
+        longer["resolved"] = _with_train(info["resolved"], epochs=epochs, patience=patience)
+    return {name: value for name, value in longer.items() if name != "result"}
+
+
+def as_begun(fixed: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint says must not change, for a run that was made longer: the epochs are those of now."""
+    recipe = _with_train(fixed["recipe"], epochs=now["recipe"]["train"]["epochs"])
+    return {**fixed, "recipe": recipe} | ({"num_epochs": now["num_epochs"]} if "num_epochs" in fixed else {})
+
+
+def _with_train(recipe: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {**recipe, "train": {**recipe["train"], **changes}}
+
+
+def _is_compared(path: Path) -> bool:
+    above = path.resolve().parents[:2]
+    return any((folder / f"{kind}.json").is_file() for folder in above for kind in ("study", "search"))
+
+
+def _instead(run: RunDir, info: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """The command that trains a new run from the best weights, as the fix of an error."""
+    data, name = info["dataset"], info["recipe_name"].removesuffix(" changed")
+    if not data["where"] or data["where"] == "arrays" or info["model"]["blueprint"] is None:
+        return {"fix": "start a new training in Python from its weights"}
+    recipe = ["--recipe", name] if name in RECIPES or Path(name).is_file() else []
+    more = epochs - len(run.history()) if epochs > len(run.history()) else epochs
+    words = [str(run.path), *recipe, "--set", f"train.epochs={more}"]
+    command = shlex.join(["striate", "train", data["where"], *option_words(data["options"]), "--weights", *words])
+    if len(command) <= MAX_FIX:
+        return {"fix": command}
+    return {"fix": "start a new run from its best weights, with the command above", "details": (f"  {command}",)}
