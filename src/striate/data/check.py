@@ -138,7 +138,7 @@ def _complaints(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
 def _is_constant(seen: Scan, index: int) -> bool:
     contrast, border = seen.statistics[index, 7], seen.statistics[index, 11]
     used = seen.probes[index].used  # of 16 bits some levels may fall together
-    return bool(contrast == 0 and border == 0 and (used is None or used[0] == used[1]))
+    return bool(seen.statistics[index, 0] and contrast == 0 and border == 0 and (used is None or used[0] == used[1]))
 
 
 def _has_wrong_name(name: str, probe: Probe, channels: int) -> bool:
@@ -178,8 +178,11 @@ def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress
     groups = exact_groups(seen.digests, usable)
     for group in groups:
         yield from _copies(dataset, splits, group, "duplicate", "are identical", is_exact=True)
-    repeated = [index for group in groups for index in group[1:]]
-    single = np.setdiff1d(usable, repeated)
+    is_single = np.zeros(len(dataset), dtype=bool)
+    is_single[seen.summed_up] = True
+    for group in groups:
+        is_single[np.array(group)[is_single[group]][1:]] = False  # one of them is compared with the others
+    single = np.flatnonzero(is_single)
     with progress.bar("comparing images", len(single)) as bar:
         for alike in look_alikes(seen.thumbs[single], seen.statistics[single, 4:7], turns=turns):
             kind, how = _named(alike)
@@ -187,7 +190,11 @@ def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress
             for group in join(alike.pairs):
                 members = [int(single[index]) for index in group]
                 yield from _copies(dataset, splits, members, kind, how, is_sure=alike.least < STRICT)
-    if not turns:
+    if num_rest := len(usable) - len(seen.summed_up):
+        sample = f"a sample of {len(usable) - num_rest:,} of {len(usable):,} images"
+        text = f"identical images were looked for among all, near copies, blank ones and shortcuts among {sample}"
+        yield Finding("unchecked", "note", (), text, "use check --full")
+    if not turns and len(single) > 1:
         text = f"turned and cropped copies were not looked for among {len(single):,} images"
         yield Finding("unchecked", "note", (), text, "use check --full")
 

@@ -27,12 +27,13 @@ from .cache import cached
 from .decode import Probe
 from .levels import FULL
 from .sample import Dataset, ImageU8
-from .sources.images import FileImages
+from .sources.images import ArrayImages, FileImages
 
 VERSION = 4  # part of the cache key: raise it when a number below changes its meaning
 THUMB_PX = 32
 SHORT_SIDE_PX = 64  # a JPEG is decoded no larger than this needs: the whole stream is read all the same
 MAX_DECODED, MAX_TIME_S = 50_000, 60.0
+MAX_ARRAY, ARRAY_SAMPLE = 100_000, 20_000  # of more images in memory only so many are summed up, 0.14 ms each
 CHUNK = 16
 STATISTICS = (
     *("height", "width", "aspect", "bytes a pixel"),
@@ -46,7 +47,8 @@ class Scan:
     """What one look said of N pictures.
 
     `digests` (N, 16) of the decoded pixels, see `_digest`; `thumbs` (N, 32, 32) grey; `statistics` (N, 12) named by
-    STATISTICS, colours in 0..255; `is_decoded` (N,) is False where only the header was read.
+    STATISTICS, colours in 0..255; `is_decoded` (N,) is False where only the header was read. Of very many images in
+    memory all have digests, but only a sample has thumbs and statistics: the others' heights there are 0.
     """
 
     probes: list[Probe]
@@ -59,6 +61,12 @@ class Scan:
     def usable(self) -> npt.NDArray[np.intp]:
         """The indices of the pictures that were decoded without a problem."""
         return np.array([i for i, probe in enumerate(self.probes) if self.is_decoded[i] and not probe.problem], np.intp)
+
+    @property
+    def summed_up(self) -> npt.NDArray[np.intp]:
+        """The usable ones that have thumbs and statistics."""
+        usable = self.usable
+        return usable[self.statistics[usable, 0] > 0]
 
     @classmethod
     def empty(cls, count: int) -> "Scan":
@@ -90,6 +98,10 @@ def scan(dataset: Dataset, *, full: bool = False, is_anew: bool = False, progres
     todo = np.arange(len(dataset)) if cache is None or is_anew else cache.fill(found, dataset.ids)
     # in a random order, so that what is decoded in time is a fair sample
     order = rng_for(0, "scan").permutation(todo)
+    if isinstance(images, ArrayImages):
+        _digest_all(dataset, images, found)
+        if len(order) > MAX_ARRAY and not full:
+            order = order[:ARRAY_SAMPLE]
     if len(order):
         try:
             _look_at_all(dataset, found, order, None if full else time.monotonic() + MAX_TIME_S, full, progress)
@@ -127,29 +139,37 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
     """Fill row `index`; rows are separate, so threads do not meet."""
     images = dataset.images
     path = images.path(index)
-    if path is None:
-        pixels: ImageU8 | None = images.read(index)
-        found.probes[index] = Probe(mode="L" if dataset.channels == 1 else "RGB", size_hw=pixels.shape[:2])  # type: ignore[union-attr]
-        content, num_bytes = bytes.fromhex(images.stamp(index)), 0
-    elif header_only:
+    if path is None:  # its digest is known
+        pixels = images.read(index)
+        found.thumbs[index], found.statistics[index] = _summary(pixels, pixels.shape[:2], 0)
+        return
+    if header_only:
         found.probes[index] = decode.header(path)
         return
-    else:
-        try:
-            data = decode.read_bytes(path)
-        except DataError as problem:
-            found.probes[index] = Probe(problem=problem.what)
-            return
-        levels = images.levels if isinstance(images, FileImages) else FULL
-        probe, pixels = decode.examine(
-            data, name=path.name, channels=dataset.channels, short_side_px=SHORT_SIDE_PX, levels=levels
-        )
-        found.probes[index] = probe
-        content, num_bytes = _digest(data, None if probe.used else pixels, probe.size_hw), len(data)
+    try:
+        data = decode.read_bytes(path)
+    except DataError as problem:
+        found.probes[index] = Probe(problem=problem.what)
+        return
+    levels = images.levels if isinstance(images, FileImages) else FULL
+    probe, decoded = decode.examine(
+        data, name=path.name, channels=dataset.channels, short_side_px=SHORT_SIDE_PX, levels=levels
+    )
+    found.probes[index] = probe
+    content = _digest(data, None if probe.used else decoded, probe.size_hw)
     found.digests[index] = np.frombuffer(content, dtype=np.uint8)
-    if pixels is not None:
-        found.thumbs[index], found.statistics[index] = _summary(pixels, found.probes[index].size_hw, num_bytes)
+    if decoded is not None:
+        found.thumbs[index], found.statistics[index] = _summary(decoded, probe.size_hw, len(data))
     found.is_decoded[index] = True  # last: an interrupted row is looked at again
+
+
+def _digest_all(dataset: Dataset, images: ArrayImages, found: Scan) -> None:
+    """Fill the digests of images in memory, 2 us each, and their probes, which are all the same."""
+    array = images.array
+    found.probes[:] = [Probe(mode="L" if dataset.channels == 1 else "RGB", size_hw=array.shape[1:3])] * len(array)
+    content = b"".join(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in array)
+    found.digests[:] = np.frombuffer(content, dtype=np.uint8).reshape(found.digests.shape)
+    found.is_decoded[:] = True
 
 
 def _digest(data: bytes, pixels: ImageU8 | None, size_hw: tuple[int, int]) -> bytes:

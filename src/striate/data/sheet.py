@@ -13,7 +13,7 @@ from striate.base.own import SOFTWARE
 from striate.base.seeds import rng_for
 from striate.base.text import shown
 
-from .sample import Dataset, ImageU8, Target
+from .sample import Dataset, ImageU8
 
 PAPER, INK, QUIET = (255, 255, 255), (32, 32, 32), (128, 128, 128)
 GAP_PX, TITLE_PX = 4, 18
@@ -69,15 +69,12 @@ def _rows(dataset: Dataset, per_row: int, seed: int, skip: set[int]) -> list[tup
         return [
             (f"{dataset.name}: {len(order):,} images" if not cut else "", order[cut : cut + per_row]) for cut in cuts
         ]
-    rows = []
+    rows, shuffled = [], np.array(order, dtype=np.intp)
+    values = target.values[shuffled]
     for index, name in enumerate(target.names[:MAX_ROWS]):
-        members = [at for at in order if _has(target, at, index)]
+        members = shuffled[values == index if target.kind == "label" else values[:, index] == 1].tolist()
         rows.append((_printable(f"{shown(name, 60)}  ({len(members):,})"), members[:per_row]))
     return rows
-
-
-def _has(target: Target, index: int, number: int) -> bool:
-    return bool(target.values[index] == number if target.kind == "label" else target.values[index, number])
 
 
 def _printable(text: str) -> str:
