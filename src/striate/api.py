@@ -310,7 +310,7 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
         DataError: a file cannot be used and `on_bad` is "stop", all are listed; or, whatever `on_bad` says, more than
             a few images of val or test are identical copies of training images, see `check_leaks`.
     """
-    from striate.data.check import exclude_bad, prescan
+    from striate.data.check import exclude_bad, prescan, skipped_finding
     from striate.data.check_leaks import require_apart
 
     if on_bad not in {"stop", "skip"}:
@@ -323,14 +323,16 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     for item in findings.of("reading"):
         if item.severity == "note":
             progress.line(item.text)
-    warnings = [item for item in findings if item.severity == "warning"]
+    kept = exclude_bad(dataset, findings)
+    skipped = skipped_finding(dataset, kept, findings)
+    warnings = [*([skipped] if skipped else []), *(item for item in findings if item.severity == "warning")]
     for item in warnings:
         progress.line(f"warning: {item.text}")
     for item in findings.of("left_out"):
         if item.severity == "note":
             progress.line(item.text)
     said = tuple({"kind": i.kind, "severity": i.severity, "count": len(i.ids), "text": i.text} for i in warnings)
-    return replace(exclude_bad(dataset, findings), findings=said), findings.reasons(dataset)
+    return replace(kept, findings=said), findings.reasons(dataset)
 
 
 def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:

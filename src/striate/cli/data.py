@@ -155,6 +155,8 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
 
 def _next(dataset: "Dataset", findings: "Findings") -> str:
     """The command that trains on what was looked at, with the same options."""
+    from striate.base.errors import DataError
+    from striate.data.check import exclude_bad
     from striate.data.check_leaks import KIND as LEAK
     from striate.data.words import option_words
 
@@ -162,6 +164,10 @@ def _next(dataset: "Dataset", findings: "Findings") -> str:
     typed = option_words({**dataset.options, "allow_empty": has_empty_class})
     if any(finding.severity == "error" for finding in findings.of(LEAK)):
         return "next: remove the copies, or open one of the splits alone"
+    try:
+        exclude_bad(dataset, findings)
+    except DataError:
+        return "next: mend the errors: too few images are left without them"
     if not findings.bad.size:
         return "next: " + shlex.join(["striate", "train", dataset.where, *typed])
     return "next: mend the errors, or " + shlex.join(["striate", "train", dataset.where, *typed, "--on-bad", "skip"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.base.text import plural, shown
 
@@ -70,12 +71,48 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
 
 
 def exclude_bad(dataset: Dataset, findings: Findings) -> Dataset:
-    """Return the dataset without the images that cannot be used; every other image stays in its split."""
+    """Return the dataset without the images that cannot be used; every other image stays in its split.
+
+    Raises:
+        DataError: nothing is left in a split, or of a class in train.
+    """
     if not len(findings.bad):
         return dataset
     good = np.setdiff1d(np.arange(len(dataset), dtype=np.intp), findings.bad)
     note = f"left out: {plural(len(findings.bad), 'image')} that cannot be used"
-    return replace(take(dataset, good), notes=(*dataset.notes, note))
+    kept = take(dataset, good)
+    for split, members in kept.splits.items():
+        lost = _lost_class(dataset, kept, split)
+        if not len(members) or (lost and split == "train"):
+            what = f"no image of {split} {f'and class {shown(lost, 40)!r} ' if len(members) else ''}can be used"
+            first = findings.reasons(dataset)[0]
+            what += f", the first: {shown(first[0], 60)}: {shown(first[1], 60)}"
+            raise DataError(what, where=dataset.where, fix="mend the files that `check --fix-list` lists")
+    return replace(kept, notes=(*dataset.notes, note))
+
+
+def skipped_finding(dataset: Dataset, kept: Dataset, findings: Findings) -> Finding | None:
+    """Return what `exclude_bad` left out, by split, and the classes that a split lost by it."""
+    if not len(findings.bad):
+        return None
+    ids = tuple(dataset.ids[index] for index in findings.bad)
+    counts = [f"{split} {num}" for split, own in dataset.splits.items() if (num := len(own) - len(kept.splits[split]))]
+    text = (
+        f"skipped {plural(len(ids), 'image')} that cannot be used ({', '.join(counts) or 'in no split'}): {listed(ids)}"
+    )
+    gone = [f"{shown(lost, 40)!r} in {split}" for split in kept.splits if (lost := _lost_class(dataset, kept, split))]
+    text += f"; no image is left of class {', '.join(gone)}" if gone else ""
+    return Finding("skipped", "warning", ids, text, "mend or remove them")
+
+
+def _lost_class(dataset: Dataset, kept: Dataset, split: str) -> str:
+    """Return the first class of which only `dataset` has images in a split, or an empty text."""
+    target = dataset.target() if dataset.targets else None
+    if target is None or target.kind != "label":
+        return ""
+    before, after = target.values[dataset.splits[split]], kept.target().values[kept.splits[split]]
+    lost = np.setdiff1d(before, after)
+    return target.names[int(lost[0])] if len(lost) else ""
 
 
 def _findings(seen: Scan, found: Iterable[Finding], ids: tuple[str, ...]) -> Findings:

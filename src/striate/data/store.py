@@ -183,10 +183,10 @@ def statistics(store: Store, indices: Indices, threads: int | None = None) -> tu
     names = ("grey",) if len(mean) == 1 else ("red", "green", "blue")
     for name, value in zip(names, variance, strict=True):
         if not value > 1e-6:
-            raise DataError(
-                f"the {name} channel is constant over the training split", where=f"channel {name}",
-                fix="remove blank images" if name == "grey" else "use --channels 1, which reads images as grey",
-            )  # fmt: skip
+            grey = "remove blank images; of 16 bits that use few levels, use --levels auto"
+            fix = grey if name == "grey" else "use --channels 1, which reads images as grey"
+            what = f"the {name} channel is constant over the training split"
+            raise DataError(what, where=f"channel {name}", fix=fix)
     return (mean / 255).tolist(), (np.sqrt(variance) / 255).tolist()
 
 
