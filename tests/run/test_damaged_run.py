@@ -68,7 +68,7 @@ def test_every_file_that_is_read_again_is_held_against_its_checksum(tiny, quick,
 
 def test_a_calibration_is_held_against_its_checksum_too(tiny, quick, quiet, tmp_path, monkeypatch):
     run = train(tiny, "bipyramid", quick, out=tmp_path / "run", progress=quiet)
-    monkeypatch.setattr("striate.run.evaluate.reopen", lambda *_: tiny)
+    monkeypatch.setattr("striate.run.evaluate.reopen", lambda *_, **__: tiny)
     monkeypatch.setattr("striate.run.evaluate.fit_temperature", lambda *_: 2.0)
     calibrate_run(run.path, progress=quiet)
     Predictor.load(run)

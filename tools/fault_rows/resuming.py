@@ -39,6 +39,22 @@ def resume_equals(bench: Bench) -> str:
     return f"{len(STOPS) + 3} stops, largest difference {worst}"
 
 
+def longer(bench: Bench) -> str:
+    """More epochs for a finished run: with a constant rate it is the longer training, also when it is stopped again."""
+    constant = ("--set", "train.schedule=constant")
+    bench.works(*begin(bench), *constant)
+    bench.works(*begin(bench, "short"), *constant, "--set", "train.epochs=2")
+    again = ("resume", "short", "-q")
+    bench.refuses(130, *again, "--epochs", "4", names=["striate resume"], before=stop_at(9), may_change=["short"])
+    bench.works(*again, may_change=["short"])
+    worst = expect_equal(bench.folder / "run", bench.folder / "short")
+    bench.refuses(2, *again, "--epochs", "4", names=["4 epochs"])
+    shutil.rmtree(bench.folder / "short" / "checkpoints")
+    outcome = bench.refuses(4, *again, "--epochs", "6", names=["no checkpoint"])
+    expect("--weights short" in outcome.err, f"no command that works: {outcome.err[-400:]}")
+    return f"largest difference {worst}"
+
+
 def other_workers(bench: Bench) -> str:
     """Threads that prepare pictures follow the cores a process may use: 1, 2, and 1 again."""
     cores = sorted(os.sched_getaffinity(0))
@@ -133,6 +149,7 @@ def changed(bench: Bench) -> None:
 
 ROWS = (
     Row("F5", "resume after any stop, twice, after the end", resume_equals),
+    Row("F15", "a finished run gets more epochs", longer),
     Row("F6", "resume on another number of cores", other_workers),
     Row("F7", "resume with other threads or another torch", other_machine),
     Row("F8", "settings, classes or data changed since", changed),

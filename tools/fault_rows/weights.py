@@ -1,4 +1,4 @@
-"""F13, H4: networks that are wrapped or share weights; weights for another number of classes."""
+"""F13, H4, H8: networks that are wrapped or share weights; weights for other classes; what names in files say."""
 
 import json
 
@@ -95,7 +95,31 @@ def wrapped(bench: Bench) -> str:
     return "tied weights once, own names, equal answers"
 
 
+def misnamed(bench: Bench) -> str:
+    """Tensors below a prefix are read; those in another order, or with numbers that are none, are refused by name."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from striate.model import zoo
+
+    state = {name: value.numpy() for name, value in zoo.build("resnet20", classes=10, seed=0).state_dict().items()}
+    save_file({f"model.{name}": value for name, value in state.items()}, bench.folder / "prefixed.safetensors")
+    words = ("--model", "resnet20", "--out", "out.safetensors")
+    bench.works("import-weights", "prefixed.safetensors", *words)
+    order = [name for name in state if "tracked" not in name]
+    theirs = {f"their.{name.removeprefix('rows.')}": state[name] for name in order}
+    bias, mean = [next(name for name in theirs if name.endswith(word)) for word in ("bias", "running_mean")]
+    swapped = {{bias: mean, mean: bias}.get(name, name): value for name, value in theirs.items()}
+    np.savez(bench.folder / "swapped.npz", **swapped)
+    bench.refuses(4, "import-weights", "swapped.npz", *words, names=[mean, "would go into rows."])
+    for value in (np.nan, np.inf):
+        np.savez(bench.folder / "broken.npz", **{**theirs, bias: np.full_like(theirs[bias], value)})
+        bench.refuses(4, "import-weights", "broken.npz", *words, names=[bias, "not finite"])
+    return "prefix read, order and numbers refused by name"
+
+
 ROWS = (
     Row("F13", "compiled and parallel modules, tied weights", wrapped),
     Row("H4", "weights of 10 classes, data of 12", other_classes),
+    Row("H8", "weights below a prefix, in another order, not finite", misnamed),
 )
