@@ -157,8 +157,17 @@ def test_curves_mark_the_best_epoch_and_overfitting(label):
 
 def test_no_overfitting_is_said_too(tmp_path):
     page = report(write_run(tmp_path / "run", overfit=None, num_pictures=2).path)
-    assert "Validation loss did not turn upward." in page.get("training").text
+    assert "Validation loss did not turn upward and stay there" in page.get("training").text
     assert not any("overfitting" in one.text for one in page.get("training").all("text"))
+
+
+def test_a_few_epochs_are_not_said_to_be_without_overfitting(tmp_path):
+    run = write_run(tmp_path / "run", overfit=None, num_pictures=2)
+    history = run.path / "history.jsonl"
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
+    said = report(run.path).get("training").text
+    assert "Fewer than 6 epochs are too few to tell whether validation loss turned upward." in said
+    assert "did not turn upward" not in said
 
 
 def test_calibration_says_which_way_it_errs(folder):

@@ -150,6 +150,7 @@ def verdict(a: str, mean: float, low: float, high: float, mode: str = "max") -> 
             "beat its seed: its mean absolute error on test is 0.500 better",
         ),
         (verdict("seed", -0.5, -0.7, -0.3, "min"), "worse than its seed"),
+        (verdict("searched", 0.0, -0.2, 0.2), "different from its seed: its accuracy on test is the same (95%"),
     ],
 )
 def test_the_sentence_says_whether_the_seed_was_beaten(found, said):

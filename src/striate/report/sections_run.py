@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from striate.base.errors import UserError
 from striate.base.text import duration, plural
+from striate.evaluate.curves import MIN_EPOCHS
 from striate.study.narrator import narrate
 
 from . import charts
@@ -200,6 +201,12 @@ def _frozen_sentence(last: str, train: Mapping[str, Any]) -> str:
     return f"{rows} trained in the first {'epoch' if num == 1 else f'{num} epochs'}, then {then}."
 
 
+def _no_turn(num_epochs: int) -> str:
+    if num_epochs < MIN_EPOCHS:
+        return f"Fewer than {MIN_EPOCHS} epochs are too few to tell whether validation loss turned upward."
+    return "Validation loss did not turn upward and stay there while training loss fell."
+
+
 def training_sentences(run: Run) -> list[str]:
     """Return what the curves say, in words."""
     said, found, best = [], run.metric, run.best_epoch
@@ -213,7 +220,7 @@ def training_sentences(run: Run) -> list[str]:
     if (epoch := run.overfit_epoch) is not None:
         said.append(f"After epoch {epoch} validation loss rises while training loss falls.")
     elif at(run.info, "result.epochs"):
-        said.append("Validation loss did not turn upward.")
+        said.append(_no_turn(len(run.epochs)))
     if at(run.info, "result.stopped") == "early":
         said.append(f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while.")
     if skipped := number(at(run.info, "result.skipped")):
@@ -300,7 +307,11 @@ def _where_it_ran(info: dict[str, Any]) -> list[tuple[str, str, str]]:
     )
     device = str(at(info, "device.name") or at(info, "device.type") or NA)
     rows = [
-        ("device", device, f"{count(threads)} threads on {count(cpus)} cores" if threads and cpus else ""),
+        (
+            "device",
+            device,
+            f"{plural(int(threads), 'thread')} on {plural(int(cpus), 'core')}" if threads and cpus else "",
+        ),
         ("precision", str(at(info, "precision.name") or NA), _trial(at(info, "precision.trial"))),
     ]
     return [*rows, ("peak memory", f"{scaled(memory * 2**20)}B", "the whole process")] if memory else rows

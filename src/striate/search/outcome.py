@@ -48,7 +48,9 @@ def sentence(
     gain = sign * row["mean"] * (1 if verdict["mode"] == "max" else -1)
     say = Wording(verdict["metric"], verdict.get("unit", ""))
     ends = [low, high] if verdict["mode"] == "max" else [-high, -low]
-    amount = f"{say.name} on {verdict['split_reported']} is {say.amount(gain)} {'better' if gain >= 0 else 'worse'}"
+    is_level = say.amount(gain) == say.amount(0.0)
+    way = "the same" if is_level else f"{say.amount(gain)} {'better' if gain > 0 else 'worse'}"
+    amount = f"{say.name} on {verdict['split_reported']} is {way}"
     interval = f"95% interval of the gain {say.span(ends, is_change=True)}"
     if not row["separable"]:
         said = "The search did not find a network significantly different from its seed"
