@@ -103,6 +103,16 @@ def test_results_of_a_run_as_json(trained, tmp_path, capsys):
     assert document(capsys)["parameters"] == json.loads((trained / "run.json").read_text())["model"]["parameters"]
 
 
+def test_a_folder_without_images_is_no_answer(trained, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert run(["predict", str(trained), str(tmp_path / "empty")]) == 3
+    assert "no images found" in capsys.readouterr().err.splitlines()[-1]
+    picture(tmp_path / "new" / "a.png")
+    assert run(["predict", str(trained), str(tmp_path / "empty"), str(tmp_path / "new")]) == 0
+    said = capsys.readouterr()
+    assert "warning: no images found" in said.err and len(said.out.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "command", [["models"], ["models", "resnet18"], ["recipes"], ["recipes", "regularized"], ["doctor"]]
 )

@@ -13,7 +13,9 @@ from report_pages import Element, parse
 from report_runs import RECIPE, SHAPES, write_json, write_run
 
 from striate.base.rundir import RunDir
+from striate.evaluate import curves
 from striate.report import report_run
+from striate.report.sections_run import MIN_EPOCHS
 
 
 def report(path: Path) -> Element:
@@ -163,6 +165,7 @@ def test_no_overfitting_is_said_too(tmp_path):
 
 def test_a_few_epochs_are_not_said_to_be_without_overfitting(tmp_path):
     run = write_run(tmp_path / "run", overfit=None, num_pictures=2)
+    assert MIN_EPOCHS == curves.MIN_EPOCHS
     history = run.path / "history.jsonl"
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
     said = report(run.path).get("training").text

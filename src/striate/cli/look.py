@@ -8,7 +8,7 @@ import typer
 from striate.base.choose import choose
 from striate.base.errors import DataError, SettingsError, combined
 from striate.base.progress import Progress, say
-from striate.base.text import shown
+from striate.base.text import plural, shown
 
 from . import options as o
 
@@ -116,7 +116,7 @@ def _scores(
         f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
         *([f"mean probability of {views} views of each picture"] if views > 1 else []),
         *rows,
-        *([f"n/a: {len(absent)} classes without images ({listed(absent)})"] if absent else []),
+        *([f"n/a: {plural(len(absent), 'class', 'classes')} without images ({listed(absent)})"] if absent else []),
         f"every image: {found['predictions']}",
     ]
     return {"run": str(run), **found}, "\n".join(lines)
@@ -168,6 +168,16 @@ def _span(interval: list[float] | None) -> str:
     return "n/a" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
+def _with_images(given: list[Path], folders: dict[Path, list[Path]]) -> list[Path]:
+    """Return the files to look at; a folder that adds none is a warning, and an error where there are none at all."""
+    files = [file for path in given for file in folders.get(path, [path])]
+    for empty in (path for path, found in folders.items() if not found):
+        if not files:
+            raise DataError("no images found", where=empty, fix="name images, or a folder that holds some")
+        say(f"warning: no images found: {shown(empty)}")
+    return files
+
+
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN|imagenet:NAME", help="A run folder, or a published network.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, or folders of them.")],
@@ -202,7 +212,7 @@ def predict(
     folders = {path: [path / name for name in walk.images()] for path, walk in walks.items()}
     for missed in (missed for walk in walks.values() for missed in walk.left_out() if missed.is_serious):
         say(f"warning: {missed.text}")
-    files = [file for path in images for file in folders.get(path, [path])]
+    files = _with_images(images, folders)
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
     bad: list[DataError] = []
     doubtful: list[DataError] = []

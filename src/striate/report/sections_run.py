@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from striate.base.errors import UserError
 from striate.base.text import duration, plural
-from striate.evaluate.curves import MIN_EPOCHS
 from striate.study.narrator import narrate
 
 from . import charts
@@ -17,6 +16,7 @@ from .privacy import without_folders
 from .read import SPLIT_WORDS, Run, at
 from .svg import TRAIN, VAL
 
+MIN_EPOCHS = 6  # of `evaluate.curves`, which a report may not import: fewer never have a turn
 STATUS = {
     "interrupted": "This run was interrupted. It shows what was reached until then; `striate resume` continues it.",
     "diverged": "This run diverged: the loss stopped being a finite number. It shows the last good state.",
