@@ -10,6 +10,7 @@ GROUPS = (
     "images_damaged",
     "images_deep",
     "folders_odd",
+    "files_given",
     "images_real",
     "labels_folders",
     "labels_tables",
