@@ -257,6 +257,14 @@ def test_boxes_are_not_classes(tmp_path: Path, make: Callable[[Path], None], say
     assert "detection is not a task yet" in problem.what and fix in problem.fix, problem.line
 
 
+def test_captions_are_not_classes(tmp_path: Path) -> None:
+    for split in ("train2014", "val2014"):
+        put_photos(tmp_path / split, numbered(".jpg"))
+    put(tmp_path / "annotations", {"captions_train2014.json": coco_document(numbered(".jpg"), caption="a cat")})
+    problem = refused(tmp_path)
+    assert "captioning is not a task yet" in problem.what and "path,label" in problem.fix
+
+
 def test_the_fixes_work(tmp_path: Path) -> None:
     for number, make in enumerate((camvid, voc)):
         root = tmp_path / str(number)

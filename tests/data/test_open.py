@@ -104,6 +104,12 @@ def test_a_class_missing_from_val_keeps_all_indices(tmp_path: Path) -> None:
     assert any("without images in the val split: cat" in note for note in dataset.notes)
 
 
+def test_a_folder_wrapped_twice_names_the_one_to_open(tmp_path: Path) -> None:
+    tree(tmp_path / "set" / "set", TWO)
+    assert refused(tmp_path).fix.endswith("set/set instead")
+    assert len(open_dataset(tmp_path / "set" / "set")) == 20
+
+
 def test_a_class_only_in_val_is_refused(tmp_path: Path) -> None:
     problem = refused(tree(tmp_path, {**SPLIT, "val/yak": 2}))
     assert "'yak' in val but not in train" in problem.what

@@ -121,3 +121,13 @@ def test_a_run_on_the_current_folder_is_found_again_from_another(place: Path, mo
 def test_names_of_results(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree(place / "birds", PLAIN) / "cat")
     assert [name_of(where) for where in ("..", ".", "../", "/")] == ["birds", "cat", "birds", "data"]
+
+
+def test_the_root_of_a_table_is_found_again_from_elsewhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(place / "birds", PLAIN)
+    names = [str(path.relative_to(root)) for path in sorted(root.rglob("*.jpg"))]
+    (place / "labels.csv").write_text("path,label\n" + "".join(f"{name},{name[:3]}\n" for name in names))
+    monkeypatch.chdir(place / "other")
+    options = open_dataset("../labels.csv", root="../birds").options
+    monkeypatch.chdir(place)
+    assert len(open_dataset(place / "labels.csv", **options)) == len(names)

@@ -103,7 +103,7 @@ def open_dataset(
     if levels:
         dataset = levelled(dataset, wanted)
         given["levels"] = levels_of(dataset)
-    return replace(_checked(dataset), options=given | ({"root": str(root)} if root else {}))
+    return replace(_checked(dataset), options=given | ({"root": str(path_of(root).absolute())} if root else {}))
 
 
 def is_path(where: str) -> bool:

@@ -38,7 +38,8 @@ def refuse(walk: Walk) -> None:
     others = walk.others()
     found = find_beside(walk.root, images, others) or find_list(walk.root, others)
     if found and not _names_classes(found, folders):
-        what = f"images with boxes or outlines ({found.format}: {shown(found.file, 50)}): detection is not a task yet"
+        holds, task = ("sentences", "captioning") if "captions" in found.format else ("boxes or outlines", "detection")
+        what = f"images with {holds} ({found.format}: {shown(found.file, 50)}): {task} is not a task yet"
         raise DataError(what, where=walk.root, fix=_fix(walk, list(folders), found.file))
 
 

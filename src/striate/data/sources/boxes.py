@@ -63,6 +63,7 @@ BESIDE: tuple[tuple[str, Callable[[str], bool]], ...] = (
 # a file for all images
 LISTS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("COCO", _holds(r'"annotations"\s*:', r'"(?:bbox|segmentation)"\s*:', r'"image_id"\s*:')),
+    ("COCO captions", _holds(r'"annotations"\s*:', r'"caption"\s*:', r'"image_id"\s*:')),
     ("VIA", _holds(r"(?:region_)?shape_attributes")),
     ("CVAT", _holds(r"<annotations>", r"<image\b", r"<(?:box|polygon|mask|polyline|points)\b")),
     ("table", lambda text: {"xmin", "xmax"} <= set(re.split(r"[,;\t]", text.partition("\n")[0].strip().lower()))),

@@ -150,7 +150,9 @@ def _check_classes(walk: Walk, parts: list[_Part], classes: tuple[str, ...], all
         raise DataError(what, where=where, fix="remove it, or use --allow-empty")
     if len(classes) < 2:
         inside = Path(train.folder) / classes[0]
-        nested = len(walk.folders(inside.as_posix())) > 1
+        while len(deeper := walk.folders(inside.as_posix())) == 1:  # an archive's folder in a folder of the same name
+            inside = Path(deeper[0])
+        nested = len(deeper) > 1
         fix = f"open {shown(walk.root / inside, 60)} instead" if nested else "add a folder for each further class"
         raise DataError(f"only one class, {shown(classes[0], 40)!r}", where=walk.root, fix=fix, details=EXPECTED)
 
