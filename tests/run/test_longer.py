@@ -12,6 +12,7 @@ from striate.base.errors import Interrupted, ModelError, SettingsError
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.cli.app import run as command
+from striate.data import open_dataset
 from striate.run.execute import resume, train
 from striate.run.recipe import named
 from striate.train.update import Update
@@ -122,6 +123,19 @@ def test_the_command_of_the_error_works_as_it_is_typed(tmp_path, monkeypatch, ca
     assert info["start"]["text"].endswith("the head is kept: the same classes")
     assert info["model"]["name"] == "mlp" and info["input"]["size_px"] == 16
     assert info["dataset"]["fingerprint"] == RunDir(tmp_path / "short").info()["dataset"]["fingerprint"]
+
+
+def test_a_split_that_cannot_be_typed_is_not_exchanged_for_another(tmp_path, monkeypatch, capsys, quiet):
+    monkeypatch.chdir(tmp_path)
+    data = open_dataset("toy:shapes", limit={"train": 40, "val": 20, "test": 20}, folds=3, fold=1)
+    short = named("baseline").changed(["train.epochs=1", "data.size=16", "train.precision=float32"])
+    run = train(data, "mlp", short, out=tmp_path / "run", progress=quiet)
+    assert command(["resume", "run", "--epochs", "2"]) == 4
+    fix = capsys.readouterr().err.strip().partition("fix: ")[2]
+    assert fix == "striate resume run --fork --epochs 2"
+    assert command([*shlex.split(fix)[1:], "--out", "fork", "-q"]) == 0
+    assert RunDir(tmp_path / "fork").splits() == run.splits()
+    assert RunDir(tmp_path / "fork").info()["num_epochs"] == 2
 
 
 def test_only_runs_have_epochs(tmp_path, capsys):

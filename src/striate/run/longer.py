@@ -7,6 +7,7 @@ from typing import Any
 from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
 from striate.base.text import plural
+from striate.data.open import SHARES
 from striate.data.words import option_words
 from striate.train.checkpoint import State
 
@@ -73,6 +74,9 @@ def _instead(run: RunDir, info: dict[str, Any], epochs: int) -> dict[str, Any]:
     data, name = info["dataset"], info["recipe_name"].removesuffix(" changed")
     if not data["where"] or data["where"] == "arrays" or info["model"]["blueprint"] is None:
         return {"fix": "start a new training in Python from its weights"}
+    if data["options"].get("folds") or tuple(data["options"].get("split") or SHARES) != SHARES:
+        # no option of train gives this split, and on another one images to test on have been trained on
+        return {"fix": shlex.join(["striate", "resume", str(run.path), "--fork", "--epochs", str(epochs)])}
     recipe = ["--recipe", name] if name in RECIPES or Path(name).is_file() else []
     more = epochs - len(run.history()) if epochs > len(run.history()) else epochs
     words = [str(run.path), *recipe, "--set", f"train.epochs={more}"]
