@@ -221,3 +221,14 @@ def test_a_study_in_place_of_a_run_is_told_where_its_runs_are(tmp_path):
     with pytest.raises(ModelError, match="a study, not a run") as caught:
         RunDir(tmp_path).info()
     assert caught.value.fix == f"name one of its runs, in {tmp_path / 'runs'}"
+
+
+def test_a_run_that_is_not_there_comes_with_the_nearest(tmp_path):
+    for name in ("001-mlp", "020-resnet18-regularized", "002-resnet18-regularized-changed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match="no such run") as caught:
+        RunDir(tmp_path / "002-resnet18-regularized").info()
+    assert caught.value.fix == f"did you mean {tmp_path / '002-resnet18-regularized-changed'}?"
+    with pytest.raises(ModelError, match="no such study"):
+        StudyDir(tmp_path / "nowhere").info()

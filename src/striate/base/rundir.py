@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from . import sums
+from .choose import nearest
 from .documents import RESTORE, Document, read_json, read_json_lines, require_kinds
 from .errors import Interrupted, ModelError
 from .files import append_line, sha256, sha256_of, to_json, write_bytes, write_json
@@ -188,6 +189,13 @@ def _versioned(folder: Path, kind: str) -> dict[str, Any]:
         fix = f"name a folder made by `striate {'study' if kind == 'study' else 'train'}`"
         if kind == "run" and (folder / "study.json").is_file():
             raise ModelError("a study, not a run", where=folder, fix=f"name one of its runs, in {folder / 'runs'}")
+        if not folder.exists():
+            beside = [one.parent.name for one in folder.parent.glob(f"*/{kind}.json")]
+            alike = [name for name in beside if name.split("-")[0] == folder.name.split("-")[0]]  # of the same number
+            close = nearest(folder.name, alike or beside)
+            raise ModelError(
+                f"no such {kind}", where=folder, fix=f"did you mean {folder.parent / close}?" if close else fix
+            )
         raise ModelError(f"not a {kind} folder: {path.name} is missing", where=folder, fix=fix)
     info: Document = read_json(sums.checked(folder, path.name), f"{kind} description", dict)
     if not isinstance(info.get("schema"), int) or info["schema"] < 1:
