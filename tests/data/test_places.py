@@ -12,7 +12,7 @@ from striate import api
 from striate.base.errors import DataError, SettingsError
 from striate.cli.app import run
 from striate.data import open_dataset
-from striate.data.open import name_of, where_again
+from striate.data.open import name_of, options_again, where_again
 
 PLAIN = {"cat": 8, "dog": 8}
 SPLIT = {f"{split}/{name}": count for split, count in (("train", 6), ("val", 3)) for name in ("cat", "dog")}
@@ -131,3 +131,9 @@ def test_the_root_of_a_table_is_found_again_from_elsewhere(place: Path, monkeypa
     options = open_dataset("../labels.csv", root="../birds").options
     monkeypatch.chdir(place)
     assert len(open_dataset(place / "labels.csv", **options)) == len(names)
+    (place / "birds").rename(place / "elsewhere")
+    with pytest.raises(DataError, match="folder of the images is gone") as caught:
+        options_again({"options": options}, None)
+    assert "--data" in str(caught.value.fix)
+    moved = shutil.move(place / "labels.csv", place / "elsewhere" / "labels.csv")
+    assert len(open_dataset(moved, **options_again({"options": options}, str(moved)))) == len(names)

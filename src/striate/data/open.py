@@ -153,6 +153,24 @@ def where_again(described: Mapping[str, Any]) -> str:
     return typed
 
 
+def options_again(described: Mapping[str, Any], where: str | None) -> dict[str, Any]:
+    """Return the options to open a run's data again, from a new place `where` or from where they were.
+
+    A table's root that is gone stays behind at a new place: there the table's own folder is the root.
+
+    Raises:
+        DataError: it is gone, and no new place is named.
+    """
+    options = {name: value for name, value in described["options"].items() if value is not None}
+    root = options.get("root")
+    if root and not path_of(root).exists():
+        if where is None:
+            fix = "put it back, or name with --data a table that lies beside the images"
+            raise DataError("the folder of the images is gone", where=root, fix=fix)
+        del options["root"]
+    return options
+
+
 def name_of(where: str) -> str:
     """Return what to call the results on a dataset.
 

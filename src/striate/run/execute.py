@@ -20,7 +20,7 @@ from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
 from striate.data import open_dataset
 from striate.data.channels import in_channels
-from striate.data.open import absolute_path, where_again
+from striate.data.open import absolute_path, options_again, where_again
 from striate.data.sample import Dataset
 from striate.model.walk import walk
 from striate.train import checkpoint
@@ -274,8 +274,7 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
     if not info["where"]:
         what = "the run's data came from Python, not from a path"
         raise ModelError(what, where=run.path, fix="resume it from Python with dataset=...")
-    options = {name: value for name, value in info["options"].items() if value is not None}
-    return open_dataset(where or where_again(info), **options)
+    return open_dataset(where or where_again(info), **options_again(info, where))
 
 
 def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:

@@ -20,7 +20,7 @@ from striate.base.rundir import RunDir, StudyDir, resumable
 from striate.base.seeds import rng_for
 from striate.base.sums import break_seal
 from striate.data import open_dataset
-from striate.data.open import absolute_path, where_again
+from striate.data.open import absolute_path, options_again, where_again
 from striate.data.sample import Dataset
 from striate.run.execute import resume, train
 from striate.run.finish import open_test
@@ -179,13 +179,13 @@ def reopened(study: StudyDir, fold: int, where: str | None = None) -> Dataset:
         ModelError: the data came from Python, or are not what they were.
     """
     info = study.info()
-    options = info["dataset"]["options"]
     if not info["dataset"]["where"]:
         raise ModelError(
             "the study's data came from Python, not from a path",
             where=study.path,
             fix="call study() again with out=...",
         )
+    options = options_again(info["dataset"], where)
     plan = {**options, "fold": fold} if info["folds"] else options
     dataset = restore_splits(open_dataset(where or where_again(info["dataset"]), **plan), study.splits(fold))
     return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
