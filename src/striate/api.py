@@ -223,7 +223,7 @@ def fork(path: Path | str, *, data: str | None = None, epochs: int | None = None
     dataset, plan = open_again(run, data), stored_blueprint(info, run)
     name = info["recipe_name"].removesuffix(" changed") + " changed" if epochs else info["recipe_name"]
     same = {"recipe_name": name, "seed": info["seed"], "target": info["task"]["target"]}
-    return train_run(dataset, plan, recipe, **same, **options)
+    return train_run(dataset, plan, recipe, **same, **{"overwrite": None, **options})
 
 
 def study_ladder(
@@ -251,7 +251,9 @@ def study_ladder(
     return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
 
 
-def study_file(path: Path, *, seeds: int | None = None, **options: Any) -> "StudyDir | list[str]":
+def study_file(
+    path: Path, *, seeds: int | None = None, allow_empty: bool = False, **options: Any
+) -> "StudyDir | list[str]":
     """Carry out a study file; `seeds` instead of its own number of them."""
     from striate.base.settings import read_toml
     from striate.study.grid import plan_of
@@ -272,7 +274,8 @@ def study_file(path: Path, *, seeds: int | None = None, **options: Any) -> "Stud
         "target": table.target,
         "name": path.stem,
     }
-    return _study(where, table.options, variants, folds=table.folds, **options)
+    opening = table.options | ({"allow_empty": True} if allow_empty else {})
+    return _study(where, opening, variants, folds=table.folds, **options)
 
 
 def _study(

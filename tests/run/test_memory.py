@@ -65,8 +65,9 @@ def test_a_batch_that_does_not_fit_names_one_that_does_and_leaves_the_folder_fre
         patch.setattr(Update, "__call__", failing)
         with pytest.raises(ResourceError) as caught:
             train(tiny, "bipyramid", recipe, out=tmp_path / "run", progress=quiet)
-    assert caught.value.exit_code == 5 and "use --set train.batch_size=" in caught.value.fix
-    smaller = recipe.changed([caught.value.fix.removeprefix("use --set ")])
+    assert caught.value.exit_code == 5 and "train again with --batch-size " in caught.value.fix
+    fits = caught.value.fix.removeprefix("train again with --batch-size ")
+    smaller = recipe.changed([f"train.batch_size={fits}"])
     assert train(tiny, "bipyramid", smaller, out=tmp_path / "run", progress=quiet).info()["status"] == "finished"
 
 

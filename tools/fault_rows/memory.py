@@ -25,13 +25,13 @@ def out_of_memory(bench: Bench) -> str:
     for precision in ("float32", "auto"):  # the second measures before there is a folder
         words = ("train", data, *SMALL, "--set", f"train.precision={precision}", "--model", "bipyramid")
         outcome = bench.refuses(5, *words, *ALL, "--out", "run", names=["420 images", "GB"], before=_limit)
-        found = re.search(r"--set (train\.batch_size=\d+)", outcome.last)
+        found = re.search(r"train again with --batch-size (\d+)", outcome.last)
         expect(found, f"no batch size that fits: {outcome.last}")
         assert found
-        bench.works(*words, "--set", found[1], "--out", f"fits-{precision}", before=_limit)
+        bench.works(*words, "--batch-size", found[1], "--out", f"fits-{precision}", before=_limit)
     for words in (("evaluate", "fits-auto"), ("predict", "fits-auto", data / "cat" / "00.png")):
         outcome = bench.refuses(5, *words, before=_fail, names=["memory"])
-    return f"{found[1]} fits where all 420 do not"
+    return f"a batch of {found[1]} fits where all 420 do not"
 
 
 def _fail() -> None:

@@ -207,7 +207,7 @@ def require_room(folder: Path, num_bytes: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         what = f"{what} need {num_bytes:,} bytes, {free:,} are free"
-        raise ResourceError(what, where=folder, fix="free space or choose another --out folder")
+        raise ResourceError(what, where=folder, fix="free space or choose another folder")
 
 
 def sha256(path: Path) -> str:
@@ -239,4 +239,4 @@ def _fsync_folder(path: Path) -> None:
 def _disk_error(problem: OSError, path: Path, num_bytes: int) -> ResourceError:
     need = f", {num_bytes:,} bytes needed" if num_bytes else ""
     reason = problem.strerror or str(problem)
-    return ResourceError(f"cannot write{need} ({reason})", where=path, fix="free space or choose another --out folder")
+    return ResourceError(f"cannot write{need} ({reason})", where=path, fix="free space or choose another folder")

@@ -93,7 +93,9 @@ def no_memory(problem: BaseException) -> ResourceError:
     if "thread" in str(problem):
         what = "no more threads can be started: memory or the number of processes is limited"
         return ResourceError(
-            what, where="threads", fix="use --threads 1, or raise the limit (`ulimit -u`, `ulimit -v`)"
+            what,
+            where="threads",
+            fix="use --threads 1, or set OMP_NUM_THREADS=1, or raise the limit (`ulimit -u`, `ulimit -v`)",
         )
     reason = " ".join(str(problem).split("\n")[0].split())[-100:] or type(problem).__name__
     num_bytes = available_bytes()

@@ -37,6 +37,7 @@ def rate(
     fit: o.Fit = None,
     set_: o.Set = None,
     opening: o.Opening = o.Opening(),
+    allow_empty: o.AllowEmpty = False,
     out: Annotated[Path | None, typer.Option(help="The picture, .png or .svg; by default runs/rate-MODEL.png.")] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
@@ -56,7 +57,7 @@ def rate(
     if not 0 < low < high:
         raise SettingsError(f"rates from {low:g} to {high:g}", where="--low", fix="give 0 < --low < --high")
     settings = o.recipe_of(recipe, set_, size, fit, weights)
-    dataset = opening.open(data, target, task)
+    dataset = opening.open(data, target, task, allow_empty=allow_empty)
     network = settings.network_or(model)
     name = Path(network).stem
     picture = out or Path("runs") / f"rate-{name}.png"

@@ -1,12 +1,13 @@
 """striate search."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from striate.base.errors import SettingsError
+from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes
 
 from . import options as o
@@ -94,7 +95,12 @@ def search(
             raise SettingsError(what, where=data, fix=f"leave {option} out")
         from striate.search.execute import resume_search
 
-        found = resume_search(Path(data), **more)
+        try:
+            found = resume_search(Path(data), **more)
+        except DataError as problem:
+            if "--data" in problem.fix:
+                problem.fix = f"say where they are: `striate resume {shlex.quote(data)} --data PLACE`"
+            raise
     else:
         from striate.search.plan import Plan
 

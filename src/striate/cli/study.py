@@ -14,6 +14,7 @@ BESIDE_A_FILE = {
     "data",
     "seeds",
     "out",
+    "allow_empty",
     "on_bad",
     "keep_checkpoints",
     "parallel",
@@ -106,7 +107,9 @@ def study(
     o.use_threads(threads)
     if data.endswith(".toml"):
         _refuse_beside_a_file(context, data)
-        found = study_file(Path(data), seeds=seeds if o.is_typed(context, "seeds") else None, **shared)
+        found = study_file(
+            Path(data), seeds=seeds if o.is_typed(context, "seeds") else None, allow_empty=allow_empty, **shared
+        )
     else:
         rungs: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
         rungs["has_curve"] = learning_curve

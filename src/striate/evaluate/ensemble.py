@@ -8,6 +8,7 @@ scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017.
 """
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -104,7 +105,7 @@ def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test
         raise DataError(
             "the runs of a cross-validation were scored on different images",
             where=study.path,
-            fix="make a study without --folds",
+            fix="make a study without folds",
         )
     groups = {name: _members(study, name, info["seeds"], split) for name in ([variant] if variant else names)}
     _require_same(study, [member for group in groups.values() for member in group], split)
@@ -131,10 +132,10 @@ def _members(study: StudyDir, variant: str, seeds: Sequence[int], split: str) ->
         _member(run, split) for run in runs if (run.path / "run.json").exists() and run.info()["status"] == "finished"
     ]
     if len(found) < 2:
+        go_on = f"continue it with `striate resume {shlex.quote(str(study.path))}`"
+        fix = go_on if len(found) < len(runs) > 1 else "make a study of more seeds"
         raise ModelError(
-            f"{variant} has {plural(len(found), 'finished run')}, an ensemble needs two",
-            where=study.path,
-            fix=f"continue it with `striate resume {study.path}`, or make a study with more --seeds",
+            f"{variant} has {plural(len(found), 'finished run')}, an ensemble needs two", where=study.path, fix=fix
         )
     return found
 

@@ -351,7 +351,7 @@ def in_top(true: npt.NDArray[np.int64], p: Floats, num: int) -> npt.NDArray[np.b
 def _finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     table = np.asarray(values, dtype=np.float64)
     if not np.isfinite(table).all():
-        raise DivergedError("the network's prediction is not a finite number", fix="lower the rate: --set train.lr=...")
+        raise DivergedError("the network's prediction is not a finite number", fix="train again with a lower --lr")
     return table
 
 

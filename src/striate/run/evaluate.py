@@ -133,7 +133,9 @@ def calibrate_run(
     run, progress = _finished(path), progress or Progress()
     info, dataset = run.info(), reopen(run, where=data)
     if info["task"]["kind"] == "value":
-        raise DataError("the run predicts numbers, which have no probabilities", where=path, fix="leave it out")
+        raise DataError(
+            "the run predicts numbers, which have no probabilities", where=path, fix="leave --calibrate out"
+        )
     chosen = {name: dataset.splits[name] for name in ("val", "test") if len(dataset.splits.get(name, ()))}
     prepared = _prepared(dataset.with_splits(chosen), info, device, progress)
     network, task = network_of(run, prepared), prepared.task

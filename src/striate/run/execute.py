@@ -71,7 +71,7 @@ def train(
     target: str | None = None,
     out: Path | None = None,
     root: Path = Path("runs"),
-    overwrite: bool = False,
+    overwrite: bool | None = False,
     device: str = "auto",
     prepared: Prepared | None = None,
     precision: dict[str, Any] | None = None,

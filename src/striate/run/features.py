@@ -95,7 +95,7 @@ def cut(network: nn.Module, precision: str = "float32") -> Body:
         return Body(network, names[first - 1], head, precision)
     name = network.blueprint.name if isinstance(network, Network) else type(network).__name__
     what = f"{name} does not end in a linear layer on a vector of features"
-    raise SettingsError(what, fix="train it with --recipe frozen or finetune")
+    raise SettingsError(what, fix="use the recipe frozen or finetune")
 
 
 def has_head(network: nn.Module) -> bool:

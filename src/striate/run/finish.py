@@ -50,7 +50,7 @@ def finish(
     run, prepared, network = RunDir(folder), training.prepared, training.network
     if not training.best:
         raise DivergedError(
-            "the validation loss is no number in any epoch", where=run.path, fix="lower the rate: --set train.lr=..."
+            "the validation loss is no number in any epoch", where=run.path, fix="train again with a lower --lr"
         )
     load_state(network, training.best)
     write_tensors(run.weights, state_of(network))

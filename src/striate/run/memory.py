@@ -55,8 +55,8 @@ def _error(prepared: Prepared, network: nn.Module, run: RunDir | None) -> Resour
         _empty(run)
     fits = fitting(batch, each, have)
     if fits == batch:
-        return ResourceError(what, where=where, fix="free memory, or use a smaller --size or network")
-    return ResourceError(what, where=where, fix=f"use --set train.batch_size={fits}")
+        return ResourceError(what, where=where, fix="free memory, or use smaller images or a smaller network")
+    return ResourceError(what, where=where, fix=f"train again with --batch-size {fits}")
 
 
 def fitting(batch: int, bytes_each: float, have_bytes: int) -> int:

@@ -123,7 +123,7 @@ def prepare(
     """
     for split in ("train", "val"):
         if not len(dataset.splits.get(split, ())):
-            raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images or change --limit")
+            raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images, or raise their limit")
     train = dataset.splits["train"]
     name = target or next(iter(dataset.targets))
     found = dataset.target(name)

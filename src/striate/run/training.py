@@ -279,7 +279,7 @@ class Training:
             raise DivergedError(
                 f"weights are not finite at step {position.step}",
                 where=self.run.path,
-                fix="lower the rate: --set train.lr=...",
+                fix="train again with a lower --lr",
             )
         checkpoint.save(self.run.checkpoints, self.state())
         self._saved_s = time.monotonic()

@@ -155,7 +155,7 @@ class Update:
         names, rate = [self.name_of(int(index)) for index in batch.index[:3]], self.rate_at(step)
         return DivergedError(
             f"{what} at step {step} (rate {rate:.3g}, batch {', '.join(names)}, ...)",
-            fix=f"lower the rate: --set train.lr={rate / 10:.2g}",
+            fix=f"train again with a lower rate: --lr {rate / 10:.2g}",
         )
 
 

@@ -114,7 +114,7 @@ def without_blanks(table: Table, chosen: Plan, blank: str | None) -> tuple[Table
         kept = np.setdiff1d(np.arange(len(table)), rows).tolist()
         if not kept:
             raise DataError(
-                "every line has a blank cell", where=table.path, fix="use --blank negative, or fewer columns"
+                "every line has a blank cell", where=table.path, fix="leave columns out, or use --blank negative"
             )
         return table.take(kept), f"left out: {plural(len(rows), 'image')} with a blank cell" if rows else ""
     columns = dict(table.columns)
