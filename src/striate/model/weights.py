@@ -230,12 +230,12 @@ def _fit(
     fit, fresh = Fit(state), []
     for name, other in zip(here, there, strict=False):
         value, given = state[name], theirs[other]
-        _require_kind(name, other, where)
         if has_new_head and name in roles.outputs:
             fresh.append(name)
             continue
         made = adapted(name, value, given, roles)
         if made is not None and given.is_floating_point() == value.is_floating_point():
+            _require_kind(name, other, where)
             fit.ready[name] = _finite(made[0].to(value.dtype), other, where)
             fit.reshaped.update({name: made[1]} if made[1] else {})
         elif made is None and resets and name in roles.outputs:
