@@ -1,4 +1,4 @@
-"""A20, F15, G9: files known by what they hold, texts with a byte order mark, a cache that cannot be written."""
+"""A20, F3c, G9: files known by what they hold, texts with a byte order mark, a cache that cannot be written."""
 
 import atexit
 import codecs
@@ -138,6 +138,6 @@ def _no_temporary() -> None:
 
 ROWS = (
     Row("A20", "images under any name; formats that are not read", known_by_content, max_cpu_s=20, max_mb=400),
-    Row("F15", "cache that cannot be written", locked_cache, max_cpu_s=20, max_mb=400),
+    Row("F3c", "cache that cannot be written", locked_cache, max_cpu_s=20, max_mb=400),
     Row("G9", "texts with a byte order mark, UTF-16, UTF-32", marked_texts, max_cpu_s=20, max_mb=400),
 )
