@@ -50,6 +50,27 @@ def test_proportion_interval_covers_a_planted_share() -> None:
     assert np.mean([low <= 0.93 <= high for low, high in found]) == pytest.approx(0.95, abs=0.025)
 
 
+def _sample(rng: np.random.Generator, kind: str) -> tuple[float, tuple[float, float]]:
+    """A value and its interval from one sample."""
+    if kind == "share":
+        return 0.6, proportion_interval(rng.binomial(200, 0.6), 200)
+    if kind == "bootstrap":
+        values = rng.normal(size=100)
+        return 0.0, bootstrap(np.arange(100), lambda counts: {"mean": counts @ values / 100}, num_resamples=400)["mean"]
+    tables = [rng.normal(0, 0.2, (4, 1)) + rng.normal(size=60) + rng.normal(size=(4, 60)) for _ in range(2)]
+    return 0.0, mean_interval(tables[0]) if kind == "mean" else paired_difference(*tables).interval
+
+
+@pytest.mark.parametrize("kind", ["share", "bootstrap", "mean", "difference"])
+def test_intervals_miss_as_often_above_as_below(kind: str) -> None:
+    """One with a single end can cover as often, and says nothing of the other side."""
+    rng = np.random.default_rng(1)
+    found = [_sample(rng, kind) for _ in range(400)]
+    too_high, too_low = (sum(low > value for value, (low, _) in found), sum(high < value for value, (_, high) in found))
+    expected = stats.binom(400, 0.025).interval(0.99)
+    assert expected[0] <= too_high <= expected[1] and expected[0] <= too_low <= expected[1]
+
+
 def means(values: np.ndarray) -> object:
     return lambda counts: {"mean": counts @ values / len(values)}
 

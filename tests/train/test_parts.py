@@ -69,6 +69,20 @@ def test_only_matrices_and_filters_decay():
     assert free["weight_decay"] == 0
 
 
+@pytest.mark.parametrize("options", [{}, {"depth_decay": 0.5}, {"norm_bias_scale": 4.0}], ids=str)
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_a_step_without_gradient_shrinks_weights_only(name, options):
+    layers = (nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, groups=4), nn.GroupNorm(2, 4))
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.5)
+        parameter.grad = torch.zeros_like(parameter)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    build(model, name, lr=0.1, momentum=0.9, weight_decay=0.1, **options).step()
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert bool((new < old).all()) if old.ndim > 1 else torch.equal(new, old)
+
+
 @pytest.mark.parametrize("name", sorted(OPTIMISERS))
 def test_every_optimiser_lowers_a_bowl(name):
     torch.manual_seed(0)

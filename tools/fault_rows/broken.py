@@ -9,7 +9,8 @@ from typing import Any
 
 
 @contextmanager
-def _patched(owner: Any, name: str, value: Any) -> Iterator[None]:
+def patched(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Let an attribute be another in this block."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -21,13 +22,13 @@ def _patched(owner: Any, name: str, value: Any) -> Iterator[None]:
 def _without_random_state() -> Any:
     import torch
 
-    return _patched(torch, "set_rng_state", lambda state: None)
+    return patched(torch, "set_rng_state", lambda state: None)
 
 
 def _without_moments() -> Any:
     from striate.train import checkpoint
 
-    return _patched(checkpoint, "unpack_optimiser", lambda optimiser, tensors, numbers: None)
+    return patched(checkpoint, "unpack_optimiser", lambda optimiser, tensors, numbers: None)
 
 
 def _without_schedule() -> Any:
@@ -40,7 +41,7 @@ def _without_schedule() -> Any:
         rate, done = self.update.rate_at, self.position.step
         self.update.rate_at = lambda step: rate(step - done)
 
-    return _patched(Training, "restore", from_zero)
+    return patched(Training, "restore", from_zero)
 
 
 def _without_rename() -> Any:
@@ -53,25 +54,25 @@ def _without_rename() -> Any:
         path.mkdir(parents=True, exist_ok=True)
         yield path
 
-    return _patched(checkpoint, "whole_folder", in_place)
+    return patched(checkpoint, "whole_folder", in_place)
 
 
 def _without_checksums() -> Any:
     from striate.train import checkpoint
 
-    return _patched(checkpoint, "_damage", lambda path: None)
+    return patched(checkpoint, "_damage", lambda path: None)
 
 
 def _without_escaping() -> Any:
     from striate.report import page
 
-    return _patched(page._environment(), "autoescape", False)
+    return patched(page._environment(), "autoescape", False)
 
 
 def _grey_for_missing() -> Any:
     from PIL import ImageFile
 
-    return _patched(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    return patched(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
 
 
 def _sorted_at_predict() -> Any:
@@ -82,13 +83,13 @@ def _sorted_at_predict() -> Any:
     def ordered(document: dict[str, Any]) -> Any:
         return parse(document | {"names": sorted(document["names"])})
 
-    return _patched(predictor, "from_json", ordered)
+    return patched(predictor, "from_json", ordered)
 
 
 def _silent_skip() -> Any:
     from striate.data.finding import Findings
 
-    return _patched(Findings, "require_usable", lambda self, dataset: None)
+    return patched(Findings, "require_usable", lambda self, dataset: None)
 
 
 def _without_merging() -> Any:
@@ -99,14 +100,14 @@ def _without_merging() -> Any:
     def bounds(num: int, batch_size: int, drop_last: bool) -> list[tuple[int, int]]:
         return list(pairwise([*range(0, num, batch_size), num]))
 
-    return _patched(loader, "_bounds", bounds)
+    return patched(loader, "_bounds", bounds)
 
 
 def _broken_steps() -> Any:
     from striate.train.optim import Optimiser
 
     step = Optimiser.step
-    return _patched(Optimiser, "step", lambda self, is_finite=None: step(self))
+    return patched(Optimiser, "step", lambda self, is_finite=None: step(self))
 
 
 def _undefined_is_best() -> Any:
@@ -116,14 +117,14 @@ def _undefined_is_best() -> Any:
         self.best_score, self.best_loss, self.best_epoch = score, loss, epoch
         return True
 
-    return _patched(Stop, "is_better", is_better)
+    return patched(Stop, "is_better", is_better)
 
 
 def _without_groups() -> Any:
     from striate.data import open as opening
 
     assign = opening.assign
-    return _patched(
+    return patched(
         opening, "assign", lambda ids, stratum, shares, seed, groups=None: assign(ids, stratum, shares, seed)
     )
 
@@ -131,25 +132,25 @@ def _without_groups() -> Any:
 def _equal_bytes_unseen() -> Any:
     from striate.data import check
 
-    return _patched(check, "exact_groups", lambda digests, members: [])
+    return patched(check, "exact_groups", lambda digests, members: [])
 
 
 def _equal_bytes_only() -> Any:
     from striate.data import check
 
-    return _patched(check, "look_alikes", lambda *values, **options: iter(()))
+    return patched(check, "look_alikes", lambda *values, **options: iter(()))
 
 
 def _labels_of_copies_unseen() -> Any:
     from striate.data import check
 
-    return _patched(check, "_labels", lambda dataset, group: [])
+    return patched(check, "_labels", lambda dataset, group: [])
 
 
 def _without_shortcuts() -> Any:
     from striate.data import check
 
-    return _patched(check, "shortcut_findings", lambda dataset, seen: iter(()))
+    return patched(check, "shortcut_findings", lambda dataset, seen: iter(()))
 
 
 def _memorised_labels() -> Any:
@@ -157,32 +158,32 @@ def _memorised_labels() -> Any:
     from striate.task.classify import Classify
 
     losses = Classify.losses
-    return _patched(Classify, "losses", lambda self, outputs, truth: -losses(self, outputs, truth))
+    return patched(Classify, "losses", lambda self, outputs, truth: -losses(self, outputs, truth))
 
 
 def _without_averages() -> Any:
     from striate.run.training import Training
 
-    return _patched(Training, "_averages", property(lambda self: {}))
+    return patched(Training, "_averages", property(lambda self: {}))
 
 
 def _silent_about_machine() -> Any:
     from striate.run import execute
 
-    return _patched(execute, "differences", lambda state, device: "")
+    return patched(execute, "differences", lambda state, device: "")
 
 
 def _silent_about_head() -> Any:
     from striate.model.weights import Loaded
 
-    return _patched(Loaded, "summary", property(lambda self: f"{len(self.matched)} tensors matched"))
+    return patched(Loaded, "summary", property(lambda self: f"{len(self.matched)} tensors matched"))
 
 
 def _same_every_epoch() -> Any:
     from striate.data.augment import Pipeline
 
     draw = Pipeline.draw
-    return _patched(Pipeline, "draw", lambda self, num, seed, epoch: draw(self, num, seed, 0))
+    return patched(Pipeline, "draw", lambda self, num, seed, epoch: draw(self, num, seed, 0))
 
 
 def _kept_batches() -> Any:
@@ -194,13 +195,13 @@ def _kept_batches() -> Any:
         kept.append(prepare(self, *rest))
         return kept[-1]
 
-    return _patched(Loader, "_prepare", keeping)
+    return patched(Loader, "_prepare", keeping)
 
 
 def _silent_about_lost() -> Any:
     from striate.data import loader
 
-    return _patched(loader, "say", lambda text: None)
+    return patched(loader, "say", lambda text: None)
 
 
 BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
