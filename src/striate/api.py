@@ -330,7 +330,7 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
     skipped = skipped_finding(dataset, kept, findings)
     warnings = [*([skipped] if skipped else []), *(item for item in findings if item.severity == "warning")]
     for item in warnings:
-        progress.line(f"warning: {item.text}")
+        progress.warn(item.text)
     for item in findings.of("left_out"):
         if item.severity == "note":
             progress.line(item.text)

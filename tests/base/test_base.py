@@ -21,6 +21,7 @@ from striate.base.errors import (
 )
 from striate.base.folder import kind_of, named_folder, new_folder
 from striate.base.lock import locked
+from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.seeds import rng_for, seed_for
 from striate.base.settings import Settings, read_toml
@@ -38,6 +39,13 @@ class Inner(Settings):
 class Outer(Settings):
     inner: Inner = Inner()
     count: int = 3
+
+
+def test_quiet_leaves_out_progress_and_keeps_warnings(capsys):
+    progress = Progress("quiet")
+    progress.line("epoch 1")
+    progress.warn("3 images are left out")
+    assert capsys.readouterr().err == "warning: 3 images are left out\n"
 
 
 def test_every_error_is_one_short_line_with_its_exit_code():

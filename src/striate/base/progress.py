@@ -46,6 +46,10 @@ class Progress:
         if self.mode != "quiet":
             say(text)
 
+    def warn(self, text: str) -> None:
+        """Write one line about what a result suffers from, also when quiet: that is no progress."""
+        say(f"warning: {text}")
+
 
 def say(text: str) -> None:
     """Write one line to stderr, with control characters escaped; a closed or narrow stream is never an error."""

@@ -68,7 +68,7 @@ OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; by default all.", min=1, max=256)]
 Json = Annotated[bool, typer.Option("--json", help="Give the result as one JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; warnings are still said.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 JSON_SCHEMA = 1

@@ -194,7 +194,7 @@ def _other(run: RunDir, where: str, info: dict[str, Any], progress: Progress) ->
                 progress.line(note)
     for item in prescan(dataset, progress):
         if item.kind in ABOUT_PIXELS:
-            progress.line(f"{item.severity}: {item.text}")
+            progress.warn(item.text)
     return dataset
 
 
