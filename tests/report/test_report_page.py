@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shlex
+import subprocess
 import time
 from collections.abc import Sequence
 from itertools import cycle, pairwise
@@ -265,6 +266,16 @@ def test_what_is_no_run_folder_is_refused(tmp_path, folder):
     (path / "run.json").write_text(json.dumps(info))
     with pytest.raises(ModelError, match="newer"):
         report_run(RunDir(path))
+
+
+def test_what_a_killed_report_left_is_removed(folder):
+    path = folder("label")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = path / f".report.html.{dead.pid}.tmp"
+    left.write_text("<html>")
+    report_run(RunDir(path))
+    assert not left.exists()
 
 
 def test_a_report_is_made_in_seconds(folder):

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from striate.base.files import write_text
+from striate.base.files import sweep, write_text
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import shown
@@ -144,6 +144,7 @@ def _write(path: Path, template: str, context: dict[str, Any], album: Album, pro
             policy="; ".join(f"{what} {source}" for what, source in allowed.items()),
         )
     )
+    sweep(path.parent)  # what a report killed before left; a run of a study is not locked for its report
     write_text(path, page)
     return path
 
