@@ -106,7 +106,8 @@ class Running:
         )
 
     def _text(self, name: str) -> str:
-        return (self.folder / name).read_bytes().decode("utf-8", "replace")
+        path = self.folder / name
+        return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""  # killed before it opened them
 
 
 class Bench:
