@@ -91,6 +91,9 @@ class Running:
                 os.wait4(self.pid, 0)
                 raise Failed(f"{' '.join(self.argv)[:80]} hangs")
             time.sleep(0.005)
+        patience_s = time.monotonic() + 2  # who was killed with it may not be reaped yet
+        while _group_is_alive(self.pid) and time.monotonic() < patience_s:
+            time.sleep(0.01)
         expect(not _group_is_alive(self.pid), "a child process outlived the command")
         code = os.waitstatus_to_exitcode(status)
         scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
