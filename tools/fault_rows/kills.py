@@ -17,7 +17,7 @@ from .sheet import Row
 NUM_RANDOM = 40
 RUN = ("train", "data", *SMALL, "--out")
 STUDY = ("study", "data", "--seeds", "1", *SMALL, "--out")
-SEARCH = ("search", "data", "--candidates", "2", "--epochs", "1", "--seeds", "1", *SMALL, "--out")
+SEARCH = ("search", "data", "--candidates", "2", "--epochs", "1", "--seeds", "1", "--max-macs", "20M", *SMALL, "--out")
 
 
 def killed_at_every_write(bench: Bench) -> str:
