@@ -349,10 +349,13 @@ def test_class_folders_are_classes(tmp_path: Path, make: Callable[[Path], None])
     assert open_dataset(tmp_path).classes == tuple(sorted(path.name for path in tmp_path.iterdir() if path.is_dir()))
 
 
-def test_every_command_refuses_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_refuses_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     camvid(tmp_path / "set")
+    monkeypatch.chdir(tmp_path)  # a long path would shorten the line
     for command in ("check", "train"):  # the others open their data alike
-        assert run([command, str(tmp_path / "set"), "--out", str(tmp_path / "out")]) == 3, command
+        assert run([command, "set", "--out", "out"]) == 3, command
         last = capsys.readouterr().err.strip().split("\n")[-1]
         assert "segmentation is not a task yet" in last and "path,label" in last, last
     assert not (tmp_path / "out").exists()

@@ -124,6 +124,7 @@ def pure_json(bench: Bench) -> str:
         "analyze": (("analyze", "resnet18"), None),
         "recipes": (("recipes", "regularized"), None),
         "doctor": (("doctor",), None),
+        "clean": (("clean", "runs"), None),
         "rate": (
             ("rate", "toy:shapes?n=160&size=16", "--steps", 60, "--set", "model.width=4", "--out", "rate.png"),
             None,

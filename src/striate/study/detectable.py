@@ -35,7 +35,7 @@ class Plan:
 
         Example:
             >>> [round(100 * Plan(3, num).smallest, 1) for num in (100, 600, 6000)]
-            [9.1, 4.4, 2.8]
+            [9.2, 4.4, 3.0]
         """
         seeds = self.num_seeds
         images = DISAGREE / self.num_images * (0.5 + 0.5 / seeds)
