@@ -24,7 +24,7 @@ class _Heard(Progress):
         super().__init__("quiet")
         self.said: list[str] = []
 
-    def line(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         self.said.append(text)
 
 

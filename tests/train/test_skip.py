@@ -115,7 +115,7 @@ def test_too_many_in_a_row_are_a_divergence():
     with pytest.raises(DivergedError, match=r"gradient is not finite for 11 steps at step 10 .*cat0.jpg") as caught:
         update(one_batch(11)[0], MAX_IN_A_ROW)
     assert caught.value.exit_code == 6
-    assert "train.lr=0.005" in caught.value.fix
+    assert "--lr 0.005" in caught.value.fix
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
