@@ -41,7 +41,13 @@ network = devices.place(network, prepared.device)
 sample = torch.randn(arguments.batch, 3, arguments.size, arguments.size).contiguous(memory_format=torch.channels_last)
 precision = choose_precision(network, sample, arguments.precision)
 training = Training(
-    RunDir(Path(mkdtemp())), prepared, network, seed=0, precision=precision["name"], progress=Progress("quiet")
+    RunDir(Path(mkdtemp())),
+    prepared,
+    network,
+    seed=0,
+    precision=precision["name"],
+    progress=Progress("quiet"),
+    fixed={},
 )
 ready = {"prepare_s": time.perf_counter() - start, "precision": precision, "torch": torch.__version__}
 

@@ -51,10 +51,10 @@ def _compare_all() -> None:
     for number, words in enumerate(found):
         whole, parts = Path(f"whole{number}"), Path(f"parts{number}")
         recipe = named("regularized").changed([*SMALLEST, *words])
-        train(dataset, "bipyramid", recipe, out=whole, progress=quiet)
+        train(dataset, "bipyramid", recipe, out=whole, keep_checkpoints=True, progress=quiet)
         with stopped_at(STOP):
             try:
-                train(dataset, "bipyramid", recipe, out=parts, progress=quiet)
+                train(dataset, "bipyramid", recipe, out=parts, keep_checkpoints=True, progress=quiet)
             except Interrupted as stop:
                 expect(stop.exit_code == 130, f"{words}: exit {stop.exit_code}")
         expect(status(parts) == "interrupted", f"{words}: status is not interrupted")

@@ -178,7 +178,8 @@ def _possible(problem: UserError, arguments: list[str]) -> str:
         return problem.fix
     flags = {flag for one in commands[verb].params for flag in one.opts}
     alternatives = problem.fix.split(", or ")
-    kept = [one for one in alternatives if set(OPTION.findall(re.sub("`[^`]*`", "", one))) <= flags]
+    other = "`[^`]*`|striate .*"  # another command, with options of its own
+    kept = [one for one in alternatives if set(OPTION.findall(re.sub(other, "", one))) <= flags]
     return ", or ".join(kept) or ("mend the data" if isinstance(problem, DataError) else f"see `striate {verb} -h`")
 
 
