@@ -182,3 +182,11 @@ def test_a_maximum_counts_no_padding():
     with pytest.raises(SettingsError, match="only a mean"):
         show("pool", count_padding=False)
     assert "count_include_pad=False" in show("pool", mode="avg", count_padding=False)[0]["code"]
+
+
+def test_arrays_that_are_no_numbers_or_too_many(tmp_path):
+    np.save(tmp_path / "texts.npy", np.array(["a", "b"]))
+    np.save(tmp_path / "many.npy", np.zeros((200, 200)))
+    for name, words in (("texts", "no numbers"), ("many", "40,000 numbers on 2 axes")):
+        with pytest.raises(SettingsError, match=words):
+            show("conv", values=str(tmp_path / f"{name}.npy"))

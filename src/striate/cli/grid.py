@@ -1,6 +1,7 @@
 """Numbers that a person types or keeps in a file: `"1 0 0; 0 1 1"`, a table of text, or an .npy array."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,20 +70,22 @@ def _number(cell: str, where: str) -> float:
 def _array(path: Path, where: str) -> Grid:
     try:
         found = np.load(path, allow_pickle=False, mmap_mode="r")
-        if found.size > MAX_NUMBERS or found.dtype.kind not in "biuf":
-            return np.empty(found.shape if found.size > MAX_NUMBERS else 0)
-        return np.asarray(found, dtype=np.float64)
     except (OSError, ValueError, EOFError) as problem:
         raise SettingsError(f"{shown(path)} is no .npy array", where=where, fix="give a file of np.save") from problem
+    if found.dtype.kind not in "biuf":
+        raise SettingsError(f"{shown(path)} holds {found.dtype}, no numbers", where=where, fix="save it as float64")
+    _check_size(found, where)  # before it is read
+    return np.asarray(found, dtype=np.float64)
 
 
 def _checked(found: Grid, where: str) -> Grid:
-    if not 1 <= found.size <= MAX_NUMBERS or not 1 <= found.ndim <= 4:
-        raise SettingsError(
-            f"{found.size:,} numbers on {found.ndim} axes cannot be shown",
-            where=where,
-            fix=f"give 1 to {MAX_NUMBERS:,} numbers",
-        )
+    _check_size(found, where)
     if not np.isfinite(found).all():
         raise SettingsError("a number is not finite", where=where, fix="leave out nan and inf")
     return found
+
+
+def _check_size(found: npt.NDArray[Any], where: str) -> None:
+    if not 1 <= found.size <= MAX_NUMBERS or not 1 <= found.ndim <= 4:
+        what = f"{found.size:,} numbers on {found.ndim} axes cannot be shown"
+        raise SettingsError(what, where=where, fix=f"give 1 to {MAX_NUMBERS:,} numbers")
