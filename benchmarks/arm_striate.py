@@ -12,12 +12,12 @@ from striate.base import device as devices
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.data import open_dataset
+from striate.engine.precision import choose_precision
 from striate.model.zoo import blueprint
 from striate.run.network import build_network
 from striate.run.prepare import prepare
 from striate.run.recipe import Recipe
 from striate.run.training import Training
-from striate.train.precision import choose_precision
 
 parser = argparse.ArgumentParser()
 parser.add_argument("data")

@@ -29,7 +29,7 @@ from striate.base import device
 from striate.base import torchvision as tv
 from striate.data.augment import STRENGTHS, Pipeline, RandAugment
 from striate.data.augment.apply import Normal, Recycler, apply_cpu
-from striate.train.update import autocast
+from striate.engine.update import autocast
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIPELINES = {"medium": Pipeline(STRENGTHS["medium"]), "randaugment": Pipeline([RandAugment()])}

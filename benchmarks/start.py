@@ -23,7 +23,7 @@ from striate.data import open_dataset
 from striate.base.progress import Progress
 from striate.run.execute import train
 from striate.run.recipe import named
-from striate.train.update import Update
+from striate.engine.update import Update
 call = Update.__call__
 def first(self, batch, step):
     call(self, batch, step)

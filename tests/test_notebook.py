@@ -13,7 +13,7 @@ import striate as st
 from striate.base.files import to_json
 from striate.base.html import Html, bar, table, text
 from striate.base.rundir import StudyDir
-from striate.data.finding import Finding, Findings
+from striate.data.check.finding import Finding, Findings
 from striate.data.sample import Dataset, Target
 from striate.model.blueprint import Blueprint, Row
 from striate.predict.predictor import Prediction

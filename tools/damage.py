@@ -156,7 +156,7 @@ def changed_share(good: bytes, bad: bytes, name: str) -> float:
 def judged(root: Path) -> tuple[set[str], set[str]]:
     """Return the ids that the check refuses, and those it warns of as damaged."""
     from striate.data import open_dataset
-    from striate.data.check import prescan
+    from striate.data.check.check import prescan
 
     findings = prescan(open_dataset(root, split=(0.8, 0.1, 0.1)))
     refused = {name for item in findings if item.severity == "error" for name in item.ids if item.kind == "unreadable"}

@@ -7,20 +7,18 @@
 >>> print(study.verdict)                                                     # doctest: +SKIP
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 
 _WHERE = {  # public name -> (module, name in it); loaded on first use, so that `import striate` is quick
     "open": ("striate.data", "open_dataset"),
-    "check": ("striate.data.check", "check"),
+    "check": ("striate.data.check.check", "check"),
     "train": ("striate.api", "train"),
     "study": ("striate.api", "study"),
-    "ladder": ("striate.study.plan", "ladder"),
-    "Variant": ("striate.study.plan", "Variant"),
+    "ladder": ("striate.studies.plan", "ladder"),
+    "Variant": ("striate.studies.plan", "Variant"),
     "Run": ("striate.api", "Run"),
     "Study": ("striate.api", "Study"),
     "Recipe": ("striate.run.recipe", "Recipe"),
@@ -45,17 +43,6 @@ def __getattr__(name: str) -> Any:
     module, attribute = _WHERE[name]
     found = import_module(module)
     return getattr(found, attribute) if attribute else found
-
-
-class _Package(ModuleType):
-    """`striate.train` and `striate.study` are verbs, also after the rooms of these names have been imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _WHERE and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

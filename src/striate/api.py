@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from striate.data.given import Given
     from striate.predict.predictor import Prediction
     from striate.run.recipe import Recipe
-    from striate.study.plan import Variant
+    from striate.studies.plan import Variant
 
     Model = str | Blueprint | nn.Module
 
@@ -103,7 +103,7 @@ class Study:
     @property
     def verdict(self) -> str:
         """The verdict as text; empty while the study is not finished."""
-        from striate.study.verdict import render
+        from striate.verdict.verdict import render
 
         found = self.folder.verdict()
         return render(found) if found else ""
@@ -150,14 +150,14 @@ def study(
 
     Args:
         options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe of every
-            variant; for the others see `striate.study.execute.study`.
+            variant; for the others see `striate.studies.execute.study`.
 
     Raises:
         SettingsError: no such option; it names the nearest.
     """
     from striate.run.keywords import recipe_changes
-    from striate.study.execute import study as carry_out
-    from striate.study.plan import ladder
+    from striate.studies.execute import study as carry_out
+    from striate.studies.plan import ladder
 
     pairs = recipe_changes(options, carry_out)
     variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants or ladder()]
@@ -193,7 +193,7 @@ def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
 
     path = Path(path)
     if kind_of(path) == "study":
-        from striate.study.execute import resume_study
+        from striate.studies.execute import resume_study
 
         study = resume_study(path, **options)
         report_runs(study, options.get("progress"))
@@ -241,7 +241,7 @@ def study_ladder(
     **options: Any,
 ) -> "StudyDir | list[str]":
     """Carry out the classic ladder on a dataset, or the full one up to transfer; with a learning curve if asked."""
-    from striate.study.plan import full_ladder, ladder, with_learning_curve
+    from striate.studies.plan import full_ladder, ladder, with_learning_curve
 
     variants = full_ladder(model, changes, weights=weights, base=base) if is_full else ladder(model, changes)
     if has_curve:
@@ -256,8 +256,8 @@ def study_file(
 ) -> "StudyDir | list[str]":
     """Carry out a study file; `seeds` instead of its own number of them."""
     from striate.base.settings import read_toml
-    from striate.study.grid import plan_of
-    from striate.study.plan import read_plan
+    from striate.studies.grid import plan_of
+    from striate.studies.plan import read_plan
 
     table, variants = read_plan(path)
     if table.data is None or not table.data.strip():
@@ -289,8 +289,8 @@ def _study(
     **options: Any,
 ) -> "StudyDir | list[str]":
     from striate.report import report_runs, report_study
-    from striate.study.execute import study as carry_out
-    from striate.study.rehearse import rehearse
+    from striate.studies.execute import study as carry_out
+    from striate.studies.rehearse import rehearse
 
     plans = [{**opening, "folds": folds, "fold": fold} for fold in range(folds)] if folds else [opening]
     found = [without_bad(open_dataset(where, **plan), on_bad, options.get("progress")) for plan in plans]
@@ -313,8 +313,8 @@ def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tup
         DataError: a file cannot be used and `on_bad` is "stop", all are listed; or, whatever `on_bad` says, more than
             a few images of val or test are identical copies of training images, see `check_leaks`.
     """
-    from striate.data.check import exclude_bad, prescan, skipped_finding
-    from striate.data.check_leaks import require_apart
+    from striate.data.check.check import exclude_bad, prescan, skipped_finding
+    from striate.data.check.leaks import require_apart
 
     if on_bad not in {"stop", "skip"}:
         raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
@@ -382,7 +382,7 @@ def _safe_text(run: RunDir, write: Callable[[RunDir], str]) -> str:
 
 def _state_text(run: RunDir) -> list[str]:
     """The first thing the narrator says of a run, and the next experiment; nothing where it cannot read the folder."""
-    from striate.study.narrator import narrate
+    from striate.diagnose import narrate
 
     with contextlib.suppress(UserError):
         for first in narrate(run)[:1]:

@@ -10,7 +10,7 @@ import pytest
 from striate.base import sums
 from striate.base.errors import DamagedError, ModelError
 from striate.base.rundir import RunDir, StudyDir
-from striate.train import checkpoint
+from striate.engine import checkpoint
 
 MEMBERS = ("a.json", "b.csv", "inner/c.jpg")
 

@@ -8,7 +8,7 @@ from striate.base.errors import DataError, SettingsError
 from striate.base.settings import read_toml
 from striate.data import open_dataset
 from striate.model.blueprint import Blueprint
-from striate.study.plan import read_plan
+from striate.studies.plan import read_plan
 
 PLAN = '[[rows]]\nblock = "global_pool"\n[[rows]]\nblock = "linear"\n'
 STUDY = 'data = "toy:shapes"\n[[variant]]\nname = "a"\n'

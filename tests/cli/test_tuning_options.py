@@ -38,7 +38,7 @@ def recipes_of(words, monkeypatch):
     def remember(*given, **more):
         raise Seen([one.recipe for one in given[1]] if isinstance(given[1], list) else list(given[1:]))
 
-    monkeypatch.setattr(import_module("striate.study.execute"), "study", remember)
+    monkeypatch.setattr(import_module("striate.studies.execute"), "study", remember)
     monkeypatch.setattr("striate.search.execute.search", remember)
     monkeypatch.setattr("striate.run.execute.train", lambda data, model, recipe, **more: remember(data, recipe))
     command = get_command(app)
@@ -120,7 +120,7 @@ def test_keyword_arguments_of_a_study_are_for_every_variant(monkeypatch):
     def remember(datasets, variants, **more):
         raise Seen(variants)
 
-    monkeypatch.setattr(import_module("striate.study.execute"), "study", remember)
+    monkeypatch.setattr(import_module("striate.studies.execute"), "study", remember)
     with pytest.raises(Seen) as seen:
         st.study("toy:shapes?n=60&size=16", epochs=3, lr=0.02)
     assert seen.value.args[0] == st.ladder(changes=["train.epochs=3", "train.lr=0.02"])

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from striate.data import check_scan as scanning
 from striate.data import open_dataset
-from striate.data.check import check, prescan
+from striate.data.check.check import check, prescan
+from striate.data.check.check import scan as scanning
 from striate.data.decode import decode_bytes, examine
 from striate.data.geometry import Geometry
 from striate.data.sample import Dataset

@@ -9,10 +9,10 @@ from PIL import Image
 from striate.base.errors import SettingsError
 from striate.cli.app import run
 from striate.data import open_dataset
+from striate.data.arguments import option_words
 from striate.data.channels import in_channels
-from striate.data.check import check
+from striate.data.check.check import check
 from striate.data.sources.arrays import from_arrays
-from striate.data.words import option_words
 
 
 def fill(folder: Path, count: int, mode: str, seed: int = 0) -> None:

@@ -11,7 +11,7 @@ from PIL import Image, features
 
 from striate.base.errors import DataError
 from striate.data import open_dataset
-from striate.data.check import check, prescan
+from striate.data.check.check import check, prescan
 from striate.data.decode import decode
 
 TWO = {"cat": 10, "dog": 10}

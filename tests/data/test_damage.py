@@ -11,7 +11,7 @@ from pictures import encoded, photo
 from PIL import Image, ImageDraw
 
 from striate.data import open_dataset
-from striate.data.check import check, prescan
+from striate.data.check.check import check, prescan
 from striate.data.decode import Probe, decode_bytes, decode_heard, examine
 from striate.data.jpeg_stream import parse
 

@@ -8,8 +8,8 @@ import pytest
 from pictures import encoded, photo
 from PIL import Image, ImageEnhance, ImageOps
 
-from striate.data.check_duplicates import TURNS, Alike, exact_groups, features, join, look_alikes, turned
-from striate.data.check_scan import _summary
+from striate.data.check.duplicates import TURNS, Alike, exact_groups, features, join, look_alikes, turned
+from striate.data.check.scan import _summary
 from striate.data.decode import decode, decode_bytes
 
 RNG = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from striate.cli.app import run
 from striate.data import open_dataset
-from striate.data.check import check, prescan
+from striate.data.check.check import check, prescan
 from striate.predict import Predictor
 
 SMALL = [

@@ -6,7 +6,7 @@ import pytest
 from pictures import tree, write
 
 from striate.data import open_dataset
-from striate.data.check import check, prescan
+from striate.data.check.check import check, prescan
 
 TWO = {"cat": 10, "dog": 10}
 

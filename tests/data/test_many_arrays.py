@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from striate.data import check_duplicates, check_scan
-from striate.data.check import check, prescan
-from striate.data.finding import Findings
+from striate.data.check import duplicates as check_duplicates
+from striate.data.check import scan as check_scan
+from striate.data.check.check import check, prescan
+from striate.data.check.finding import Findings
 from striate.data.sources.arrays import from_arrays
 
 NUM, MOST, SAMPLE = 1200, 1000, 100

@@ -12,7 +12,7 @@ from pictures import tree, write
 
 from striate.base.errors import DataError
 from striate.data import open_dataset
-from striate.data.check import check
+from striate.data.check.check import check
 from striate.data.sources import images as image_sources
 from striate.data.sources.names import natural_key
 
@@ -69,7 +69,7 @@ def test_opening_decodes_nothing_and_needs_no_torch(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("a picture was loaded"))
     open_dataset(root)
     code = (
-        "import sys; from striate.data import open_dataset; from striate.data.check import check, prescan; "
+        "import sys; from striate.data import open_dataset; from striate.data.check.check import check, prescan; "
         f"prescan(open_dataset({str(root)!r})); check(open_dataset({str(root)!r})); "
         "open_dataset('toy:shapes?n=50'); sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
     )

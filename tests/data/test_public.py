@@ -13,7 +13,7 @@ from PIL import Image
 
 from striate.base import torchvision
 from striate.data import open_dataset
-from striate.data.check import prescan
+from striate.data.check.check import prescan
 from striate.data.sources.public import PUBLIC
 
 NUM = 12  # images of each class and split

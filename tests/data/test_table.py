@@ -9,8 +9,8 @@ from pictures import tree
 
 from striate.base.errors import DataError, SettingsError
 from striate.data import open_dataset
-from striate.data.check import check, prescan
-from striate.data.words import option_words
+from striate.data.arguments import option_words
+from striate.data.check.check import check, prescan
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from striate.report import report_run
 from striate.run.evaluate import calibrate_run
 from striate.run.execute import resume, train
 from striate.run.recipe import named
-from striate.study.execute import resume_study, study
-from striate.study.plan import Variant
+from striate.studies.execute import resume_study, study
+from striate.studies.plan import Variant
 
 
 @pytest.fixture

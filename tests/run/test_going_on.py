@@ -17,9 +17,9 @@ from striate.base.errors import DataError, Interrupted, ModelError, ResourceErro
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data import open_dataset
+from striate.engine.update import Update
 from striate.run.execute import resume, train
 from striate.run.prepare import restore_or_fork
-from striate.train.update import Update
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.cli.app import run as command
 from striate.data import open_dataset
+from striate.engine.update import Update
 from striate.run.execute import resume, train
 from striate.run.recipe import named
-from striate.train.update import Update
 
 
 @pytest.fixture

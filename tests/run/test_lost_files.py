@@ -10,9 +10,9 @@ from striate.api import train
 from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
+from striate.engine.update import Update
 from striate.run.execute import resume
 from striate.run.recipe import named
-from striate.train.update import Update
 
 SETTINGS = ["train.epochs=2", "train.batch_size=8", "train.precision=float32", "model.width=2", "model.depth=1"]
 

@@ -12,9 +12,9 @@ from torch import nn
 from striate.base.errors import ResourceError
 from striate.base.memory import available_bytes, is_out_of_memory, no_memory
 from striate.cli.app import run as command
+from striate.engine.update import Update
 from striate.run.execute import train
 from striate.run.memory import bytes_an_image, fitting
-from striate.train.update import Update
 
 ALLOCATOR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
@@ -94,7 +94,7 @@ def test_other_commands_say_so_in_one_line(tiny, recipe, quiet, tmp_path, monkey
 
 
 def test_a_worker_of_a_study_answers_instead_of_dying(monkeypatch):
-    from striate.study.worker import answer
+    from striate.studies.worker import answer
 
     class Short:
         def work(self, **job):

@@ -12,8 +12,8 @@ from striate.model.blueprint import Blueprint, Row
 from striate.predict import Predictor
 from striate.run.execute import train
 from striate.run.rate import find_rate
-from striate.study.execute import study
-from striate.study.plan import Variant
+from striate.studies.execute import study
+from striate.studies.plan import Variant
 
 
 class Net(nn.Module):

@@ -13,12 +13,12 @@ from torch import nn
 
 from striate.data.sample import Dataset, Target
 from striate.data.sources.arrays import ArrayImages
+from striate.engine.precision import autocast
 from striate.evaluate.run import quick_scores
 from striate.run.prepare import prepare
 from striate.run.recipe import named
-from striate.run.stages import stages
 from striate.run.training import make_update, training_data
-from striate.train.precision import autocast
+from striate.transfer.stages import stages
 
 NUM, RARE = 168, 12
 REMEDIES = {

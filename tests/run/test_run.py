@@ -13,12 +13,12 @@ from striate.base.errors import DivergedError, Interrupted, ModelError, Resource
 from striate.base.lock import locked
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
+from striate.engine.update import Update
 from striate.evaluate.table import read_predictions
 from striate.model import zoo
 from striate.predict import Predictor
 from striate.run.execute import resume, train
 from striate.run.recipe import Recipe
-from striate.train.update import Update
 
 
 def weights_equal(a: RunDir, b: RunDir) -> bool:
@@ -181,7 +181,7 @@ def test_an_existing_folder_is_not_overwritten_but_moved_on_request(tiny, recipe
 
 
 def test_divergence_keeps_the_last_finite_checkpoint(tiny, recipe, quiet, tmp_path):
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     with pytest.raises(DivergedError) as caught:
         train(

@@ -10,12 +10,12 @@ import torch
 from striate.base.errors import Interrupted, SettingsError
 from striate.base.progress import Progress
 from striate.base.tensors import read_tensors
+from striate.engine.update import Update
 from striate.model.blueprint import Blueprint, Row
 from striate.run.execute import resume, train
 from striate.run.network import build_network
 from striate.run.prepare import prepare
 from striate.run.recipe import TrainSettings, named
-from striate.train.update import Update
 
 EACH = {
     "penalties and noise": ["train.l1=1e-4", "train.l2=1e-4", "train.weight_noise=0.1", "train.label_noise=0.2"],

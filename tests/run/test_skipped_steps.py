@@ -10,9 +10,9 @@ from striate.base.errors import DivergedError, Interrupted
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
+from striate.engine import checkpoint
+from striate.engine.update import Update
 from striate.run.execute import resume, train
-from striate.train import checkpoint
-from striate.train.update import Update
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from striate.data.sample import Target
+from striate.engine.stop import Stop
 from striate.predict import Predictor
 from striate.run.execute import train
 from striate.run.recipe import named
-from striate.train.stop import Stop
 
 NAN = math.nan
 

@@ -26,7 +26,7 @@ def _without_random_state() -> Any:
 
 
 def _without_moments() -> Any:
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     return patched(checkpoint, "unpack_optimiser", lambda optimiser, tensors, numbers: None)
 
@@ -47,7 +47,7 @@ def _without_schedule() -> Any:
 def _without_rename() -> Any:
     from contextlib import contextmanager as manager
 
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     @manager
     def in_place(path: Any) -> Iterator[Any]:
@@ -58,7 +58,7 @@ def _without_rename() -> Any:
 
 
 def _without_checksums() -> Any:
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     return patched(checkpoint, "_damage", lambda path: None)
 
@@ -87,7 +87,7 @@ def _sorted_at_predict() -> Any:
 
 
 def _silent_skip() -> Any:
-    from striate.data.finding import Findings
+    from striate.data.check.finding import Findings
 
     return patched(Findings, "require_usable", lambda self, dataset: None)
 
@@ -104,14 +104,14 @@ def _without_merging() -> Any:
 
 
 def _broken_steps() -> Any:
-    from striate.train.optim import Optimiser
+    from striate.engine.optim import Optimiser
 
     step = Optimiser.step
     return patched(Optimiser, "step", lambda self, is_finite=None: step(self))
 
 
 def _undefined_is_best() -> Any:
-    from striate.train.stop import Stop
+    from striate.engine.stop import Stop
 
     def is_better(self: Any, score: float, loss: float, epoch: int) -> bool:
         self.best_score, self.best_loss, self.best_epoch = score, loss, epoch
@@ -130,25 +130,25 @@ def _without_groups() -> Any:
 
 
 def _equal_bytes_unseen() -> Any:
-    from striate.data import check
+    from striate.data.check.check import check
 
     return patched(check, "exact_groups", lambda digests, members: [])
 
 
 def _equal_bytes_only() -> Any:
-    from striate.data import check
+    from striate.data.check.check import check
 
     return patched(check, "look_alikes", lambda *values, **options: iter(()))
 
 
 def _labels_of_copies_unseen() -> Any:
-    from striate.data import check
+    from striate.data.check.check import check
 
     return patched(check, "_labels", lambda dataset, group: [])
 
 
 def _without_shortcuts() -> Any:
-    from striate.data import check
+    from striate.data.check.check import check
 
     return patched(check, "shortcut_findings", lambda dataset, seen: iter(()))
 

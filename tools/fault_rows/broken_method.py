@@ -40,8 +40,8 @@ def outcome_of(test: str) -> int:
 
 def _test_instead(*methods: str) -> Any:
     """The test split in place of validation where the training asks these methods of `Stop`."""
+    from striate.engine.stop import Stop
     from striate.run.training import Training
-    from striate.train.stop import Stop
 
     make = Training.__init__
 
@@ -102,7 +102,7 @@ def _one_sided(name: str) -> Any:
 
 
 def _decay_on_biases() -> Any:
-    from striate.train import optim
+    from striate.engine import optim
 
     groups = optim.groups
 

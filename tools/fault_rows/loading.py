@@ -162,7 +162,7 @@ def _spoil_at(step: int, spoil: Callable[[], object]) -> Callable[[], None]:
     """Return what calls `spoil` during a step of the training."""
 
     def install() -> None:
-        from striate.train.update import Update
+        from striate.engine.update import Update
 
         call = Update.__call__
 

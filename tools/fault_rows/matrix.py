@@ -39,7 +39,7 @@ PRELOADED = (
     *("torch", "torch._dynamo", "cv2", "PIL.Image", "rich.progress", "safetensors.torch"),
     *("matplotlib.figure", "matplotlib.backends.backend_svg", "striate.task", "pydantic.type_adapter"),
     *("striate.cli", "striate.api", "striate.report", "striate.predict", "striate.model.table"),
-    *("striate.data.check", "striate.data.sheet", "striate.run.evaluate", "striate.study.execute"),
+    *("striate.data.check.check", "striate.data.sheet", "striate.run.evaluate", "striate.studies.execute"),
 )
 
 

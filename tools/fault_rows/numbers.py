@@ -34,7 +34,7 @@ def _expect_kept(run: Path) -> None:
 def _expect_finite(run: Path) -> None:
     import torch
 
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     state = checkpoint.load(run / "checkpoints")
     for group, tensors in state.tensors.items():
@@ -48,7 +48,7 @@ def _document(path: Path) -> Any:
 
 def lost_gradients(bench: Bench) -> str:
     """Steps 2, 3 and 9 lose their gradient; then as many in a row as are borne; then one more."""
-    from striate.train.skip import MAX_IN_A_ROW
+    from striate.engine.skip import MAX_IN_A_ROW
 
     lost = {2, 3, 9}
     for optimiser in ("adamw", "sgd", "muon"):  # with a kernel that can leave a step out, and without
@@ -95,7 +95,7 @@ def undefined_scores(bench: Bench) -> str:
 
 def _says_no() -> None:
     """Let the network give no tag to any picture."""
-    from striate.train import update
+    from striate.engine import update
 
     init = update.Update.__init__
 

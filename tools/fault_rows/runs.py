@@ -36,7 +36,7 @@ def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[], None]:
     """Return what makes the command send itself a signal during a step."""
 
     def install() -> None:
-        from striate.train.update import Update
+        from striate.engine.update import Update
 
         call = Update.__call__
 
@@ -53,7 +53,7 @@ def stop_at(step: int, number: int = signal.SIGINT) -> Callable[[], None]:
 @contextmanager
 def stopped_at(step: int) -> Iterator[None]:
     """Interrupt every training in this block during a step."""
-    from striate.train.update import Update
+    from striate.engine.update import Update
 
     call = Update.__call__
     stop_at(step)()
@@ -67,7 +67,7 @@ def lose_gradient_at(steps: Container[int]) -> Callable[[], None]:
     """Return what makes the gradient of one parameter infinite in some steps, while the loss stays what it is."""
 
     def install() -> None:
-        from striate.train.update import Update
+        from striate.engine.update import Update
 
         call = Update.__call__
 
@@ -129,7 +129,7 @@ def count_writes(bench: Bench, below: str = "") -> int:
 def expect_equal(a: Path, b: Path) -> float:
     """Fail unless two finished runs have the same weights, optimiser, history and scores; return the difference."""
     from striate.base.tensors import read_tensors
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     first, second = checkpoint.load(a / "checkpoints"), checkpoint.load(b / "checkpoints")
     groups = {f"{name}.": (first.tensors[name], second.tensors[name]) for name in first.tensors}

@@ -20,7 +20,7 @@ NUM_FULL = 10
 
 def kill_while_saving(bench: Bench) -> str:
     """Kill -9 before chosen writes of the checkpoints, and at random moments of a run that does little but save."""
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     rng = np.random.default_rng(0)
     bench.works(*begin(bench))
@@ -59,7 +59,7 @@ def _announced(run: Path) -> int:
 
 
 def full_disk(bench: Bench) -> str:
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     bench.works(*begin(bench))
     total = count_writes(bench)
@@ -132,7 +132,7 @@ def damaged_state(bench: Bench) -> str:
         newest = max((bench.folder / out / "checkpoints").glob("step-*"))
         _damage(newest / name, how)
         if number % 4:
-            from striate.train import checkpoint
+            from striate.engine import checkpoint
 
             problem = checkpoint._damage(newest)
             expect(problem and name in problem, f"{how} of {name} is not noticed")

@@ -45,7 +45,7 @@ def _slow(module: str, name: str, log: str) -> Callable[[], None]:
 
 
 def once(bench: Bench) -> str:
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         out = f"once{code}"
@@ -73,7 +73,7 @@ def once(bench: Bench) -> str:
 
 def _several(bench: Bench) -> None:
     """The second signal ends at once, more do no harm: what was saved stays."""
-    from striate.train import checkpoint
+    from striate.engine import checkpoint
 
     for times in (2, 5):
         out, log = f"times{times}", str(bench.folder.with_name("state.log"))

@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from . import options as o
 
 if TYPE_CHECKING:
-    from striate.data.finding import Findings
+    from striate.data.check.finding import Findings
     from striate.data.sample import Dataset
 
 MAX_SHOWN = 40
@@ -55,7 +55,7 @@ def check(
       striate check birds/ --augment --recipe regularized
       striate check birds/ --strict && striate train birds/
     """
-    from striate.data.check import check as look
+    from striate.data.check.check import check as look
 
     settings = o.recipe_of(recipe, set_, size, fit)
     dataset = opening.open(data, target, task, allow_empty=True)
@@ -89,7 +89,7 @@ def _describe(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _class_counts(dataset: "Dataset") -> list[tuple[str, list[int]]]:
-    from striate.data.check_labels import class_counts
+    from striate.data.check.labels import class_counts
 
     counts = class_counts(dataset)
     return [(name, [int(part[k]) for part in counts.values()]) for k, name in enumerate(dataset.classes) if counts]
@@ -156,9 +156,9 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
 def _next(dataset: "Dataset", findings: "Findings") -> str:
     """The command that trains on what was looked at, with the same options."""
     from striate.base.errors import DataError
-    from striate.data.check import exclude_bad
-    from striate.data.check_leaks import KIND as LEAK
-    from striate.data.words import option_words
+    from striate.data.arguments import option_words
+    from striate.data.check.check import exclude_bad
+    from striate.data.check.leaks import KIND as LEAK
 
     has_empty_class = any(not sum(counts) for _, counts in _class_counts(dataset))
     typed = option_words({**dataset.options, "allow_empty": has_empty_class})

@@ -50,8 +50,8 @@ def _trial(device: Any) -> dict[str, Any]:
     import torch
 
     from striate.base import device as devices
+    from striate.engine.precision import choose_precision
     from striate.model.zoo import build
-    from striate.train.precision import choose_precision
 
     network = devices.place(build("bipyramid", classes=10, size=64, seed=0, norm="batch"), device)
     images = torch.zeros(32, 3, 64, 64, device=device).contiguous(memory_format=torch.channels_last)

@@ -105,7 +105,7 @@ def _scores(
     run: Path, other: str | None, data: str | None, split: str | None, views: int, device: str, progress: Progress
 ) -> tuple[dict[str, Any], str]:
     from striate.api import score_text
-    from striate.data.finding import listed
+    from striate.data.check.finding import listed
     from striate.run.evaluate import evaluate_run
 
     found = evaluate_run(run, other, data=data, split=split, views=views, device=device, progress=progress)

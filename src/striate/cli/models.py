@@ -117,9 +117,9 @@ def _one(fact: "Facts", options: dict[str, Any]) -> str:
 def _time(names: list[str], size: int | None, progress: "Progress") -> tuple[dict[str, Any], str]:
     import torch
 
+    from striate.engine.precision import has_bf16
     from striate.model.timing import ROUNDS, WARM_UP, measure
     from striate.model.zoo import blueprint
-    from striate.train.precision import has_bf16
 
     found, lines, can_bf16 = [], [], has_bf16(torch.device("cpu"))
     with progress.bar("timing", 4 * len(names), "steps") as bar:

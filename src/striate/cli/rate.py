@@ -13,7 +13,7 @@ from striate.base.files import write_bytes
 from . import options as o
 
 if TYPE_CHECKING:
-    from striate.train.rate import RateTest
+    from striate.engine.rate import RateTest
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def rate(
     if picture.suffix not in {".png", ".svg"}:
         raise SettingsError("a picture is .png or .svg", where=picture, fix="choose another --out")
     o.use_threads(threads)
-    from striate.data.words import option_words
+    from striate.data.arguments import option_words
     from striate.run.rate import find_rate
 
     from .rate_chart import chart

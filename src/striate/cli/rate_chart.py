@@ -10,7 +10,7 @@ from striate.report.charts import SMALL, TEXT, new_axes, new_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from striate.train.rate import RateTest
+    from striate.engine.rate import RateTest
 
 # The light colours of report.css: a picture alone has no style sheet.
 PAPER, INK, MUTED, RULE, LINE = "#ffffff", "#15181c", "#565d66", "#e2e5e8", "#0a5c84"

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.base.own import SOFTWARE
+from striate.metric.wording import Wording, counted
 from striate.report.charts import SMALL, TEXT, new_axes, new_figure
-from striate.study.wording import Wording, counted
 
 from .rate_chart import GOOD, INK, LINE, MUTED, PAPER, RULE, WARM
 

@@ -141,7 +141,7 @@ def resume(
 def give_run(run: "RunDir", command: str, as_json: bool) -> None:
     """Give a finished run as the result of a command."""
     from striate.api import run_text
-    from striate.study.narrator import narrate
+    from striate.diagnose import narrate
 
     info = run.info()
     summary: dict[str, Any] = {"command": command, "run": str(run.path), "status": info["status"]}
@@ -152,7 +152,7 @@ def give_run(run: "RunDir", command: str, as_json: bool) -> None:
 
 def give_study(study: "StudyDir", command: str, as_json: bool) -> None:
     """Give a finished study as the result of a command."""
-    from striate.study.verdict import render
+    from striate.verdict.verdict import render
 
     verdict = study.verdict() or {}
     text = f"{render(verdict, shutil.get_terminal_size().columns)}\n\nreport: {study.report}"

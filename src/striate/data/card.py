@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from .sample import Dataset, Target
 
 if TYPE_CHECKING:
-    from .finding import Finding, Findings
+    from .check.finding import Finding, Findings
 
 MOST_CLASSES, MOST_NOTES, MOST_FINDINGS, MOST_FILES = 20, 8, 30, 5
 CHANNELS = {1: "grey", 3: "RGB"}

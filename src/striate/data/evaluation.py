@@ -10,7 +10,7 @@ from striate.base.choose import nearest
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
-from .finding import listed
+from .check.finding import listed
 from .open import find, first_target, levelled, levels_asked
 from .sample import Dataset, Target
 

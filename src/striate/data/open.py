@@ -242,7 +242,7 @@ def levelled(dataset: Dataset, levels: Levels | None) -> Dataset:
 
 
 def _measured(dataset: Dataset) -> Levels:
-    from .check_scan import scan
+    from .check.scan import scan
 
     probes = scan(dataset, full=True).probes
     train = dataset.splits.get("train", range(len(dataset)))

@@ -9,7 +9,7 @@ from striate.base.errors import UserError
 from striate.base.html import Html, card, join, line, quiet, table, text
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import duration, plural
-from striate.study.render import MARKS, mark_of
+from striate.verdict.render import MARKS, mark_of
 
 from .metrics import count, metric, number, scaled
 from .ranges import above, limits, say_above

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from striate.base.errors import UserError
 from striate.base.text import duration, plural
-from striate.study.narrator import narrate
+from striate.diagnose import narrate
 
 from . import charts
 from .metrics import NA, Metric, bounds, count, metric, number, scaled, significant

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from striate.base.text import duration, plural
-from striate.study.facts import Conclusion, conclude
+from striate.verdict.facts import Conclusion, conclude
 
 from . import charts_study as charts
 from .metrics import NA, bounds, count, metric, number, scaled

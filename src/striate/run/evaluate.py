@@ -15,7 +15,7 @@ from striate.base.lock import locked
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.data.channels import in_channels
-from striate.data.check import ABOUT_PIXELS, prescan
+from striate.data.check.check import ABOUT_PIXELS, prescan
 from striate.data.evaluation import open_to_evaluate
 from striate.data.geometry import Geometry
 from striate.data.open import absolute_path

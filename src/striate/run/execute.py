@@ -22,13 +22,14 @@ from striate.data import open_dataset
 from striate.data.channels import in_channels
 from striate.data.open import absolute_path, options_again, where_again
 from striate.data.sample import Dataset
+from striate.engine import checkpoint
+from striate.engine.interrupt import listen
 from striate.model.walk import walk
-from striate.train import checkpoint
-from striate.train.interrupt import listen
+from striate.transfer.features import cut, has_head
+from striate.transfer.stages import stages
+from striate.transfer.training import HeadTraining, solve_head
 
-from .features import cut, has_head
 from .finish import finish
-from .heading import HeadTraining, solve_head
 from .longer import as_begun, lengthened
 from .memory import told_of_memory
 from .network import (
@@ -54,7 +55,6 @@ from .prepare import (
 )
 from .recipe import Recipe, named
 from .resolved import resolved
-from .stages import stages
 from .training import Training, differences, make_update, training_data
 
 LARGE_BYTES = 1 << 30  # from here on the memory is said before it is taken

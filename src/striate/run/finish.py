@@ -27,9 +27,9 @@ from striate.evaluate.scores import scores_of
 from striate.evaluate.table import Predictions, read_predictions, write_predictions
 from striate.model.state import load_state, state_of
 from striate.task import Task
+from striate.transfer.features import Features, cut, take
+from striate.transfer.training import HeadTraining
 
-from .features import Features, cut, take
-from .heading import HeadTraining
 from .network import network_of
 from .prepare import Prepared
 from .training import Training

@@ -7,12 +7,12 @@ from typing import Any
 from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
 from striate.base.text import plural
+from striate.data.arguments import option_words
 from striate.data.open import SHARES
-from striate.data.words import option_words
-from striate.train.checkpoint import State
+from striate.engine.checkpoint import State
+from striate.transfer.stages import patience_of
 
 from .recipe import RECIPES, TrainSettings
-from .stages import patience_of
 
 MAX_FIX = 110  # characters of a fix that are shown whole
 

@@ -12,6 +12,7 @@ from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
+from striate.engine.regularise import still_modules
 from striate.model.ablate import ablate, ablated_name, split_name
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import DoesNotFit, build
@@ -20,7 +21,6 @@ from striate.model.weights import Loaded
 from striate.model.zoo import blueprint, options
 from striate.nn.blocks.whiten import Whiten
 from striate.predict.predictor import load_weights
-from striate.train.regularise import still_modules
 
 from .prepare import Prepared
 

@@ -10,9 +10,9 @@ from torch.nn.parameter import is_lazy
 from striate.base.errors import SettingsError
 from striate.base.seeds import seed_for
 from striate.base.text import shown
+from striate.engine.regularise import still_modules
 from striate.model.network import Network
 from striate.task.outputs import ONE_VALUE, outputs_of, refusal
-from striate.train.regularise import still_modules
 
 from .prepare import Prepared
 

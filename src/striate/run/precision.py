@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from striate.train.precision import choose_precision
+from striate.engine.precision import choose_precision
 
 from .prepare import Prepared
 

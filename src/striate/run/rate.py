@@ -6,14 +6,14 @@ from striate.base import device as devices
 from striate.base.progress import Progress
 from striate.base.seeds import seed_for
 from striate.data.sample import Dataset
-from striate.train.precision import choose_precision
-from striate.train.rate import RateTest, range_test
+from striate.engine.precision import choose_precision
+from striate.engine.rate import RateTest, range_test
+from striate.transfer.stages import stages
 
 from .network import Model, model_of, start_network
 from .outputs import require_outputs
 from .prepare import prepare
 from .recipe import Recipe
-from .stages import stages
 from .training import make_update
 
 

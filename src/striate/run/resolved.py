@@ -4,14 +4,14 @@ from typing import Any
 
 from torch import nn
 
+from striate.engine.update import side_weight
 from striate.model.ablate import split_name
 from striate.model.zoo import ZOO, options
-from striate.train.update import side_weight
+from striate.transfer.stages import patience_of, stages
 
 from .network import Model, name_of
 from .prepare import Prepared
 from .recipe import ModelSettings
-from .stages import patience_of, stages
 
 
 def resolved(prepared: Prepared, network: nn.Module, model: Model, precision: str) -> dict[str, Any]:

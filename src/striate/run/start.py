@@ -9,13 +9,13 @@ from striate.base.choose import choose
 from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
 from striate.base.text import shown
+from striate.engine.regularise import BODY
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
 from striate.model.network import Network
 from striate.model.published import PRESETS, Preset, fetch, find
 from striate.model.weights import Loaded, load
 from striate.task import Task
-from striate.train.regularise import BODY
 
 from .recipe import Recipe
 

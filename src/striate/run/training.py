@@ -15,23 +15,23 @@ from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
 from striate.base.text import duration, plural
 from striate.data.loader import Loader
+from striate.engine import checkpoint
+from striate.engine.average import Average, EqualAverage
+from striate.engine.interrupt import Interrupt
+from striate.engine.label_noise import with_wrong_labels
+from striate.engine.loop import Position, fit
+from striate.engine.optim import build
+from striate.engine.precision import autocast
+from striate.engine.probe import Rows, look
+from striate.engine.regularise import freeze, still_modules, unfreeze
+from striate.engine.schedule import rate_at, then_constant
+from striate.engine.stop import Stop
+from striate.engine.update import Update, side_weight
 from striate.evaluate.run import quick_scores
 from striate.model.state import load_state, state_of
-from striate.train import checkpoint
-from striate.train.average import Average, EqualAverage
-from striate.train.interrupt import Interrupt
-from striate.train.label_noise import with_wrong_labels
-from striate.train.loop import Position, fit
-from striate.train.optim import build
-from striate.train.precision import autocast
-from striate.train.probe import Rows, look
-from striate.train.regularise import freeze, still_modules, unfreeze
-from striate.train.schedule import rate_at, then_constant
-from striate.train.stop import Stop
-from striate.train.update import Update, side_weight
+from striate.transfer.stages import Stage, first_averaged, patience_of, stages
 
 from .prepare import Prepared, restore_or_fork, task_for
-from .stages import Stage, first_averaged, patience_of, stages
 
 SAVE_EVERY_S = 15.0
 PROBE_IMAGES = 64

@@ -10,9 +10,9 @@ from striate.base import device as devices
 from striate.base.errors import DivergedError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
-from striate.train.interrupt import listen
-from striate.train.loop import Position
-from striate.train.stop import Stop
+from striate.engine.interrupt import listen
+from striate.engine.loop import Position
+from striate.engine.stop import Stop
 
 from .network import Model, build_network
 from .precision import precision_of

@@ -27,8 +27,8 @@ from striate.data.sample import Dataset
 from striate.run.network import require
 from striate.run.prepare import describe_dataset, is_same_data, restore_splits, split_ids
 from striate.run.trial import precision_for
-from striate.study.execute import study
-from striate.study.plan import Variant
+from striate.studies.execute import study
+from striate.studies.plan import Variant
 
 from .evolve import Candidate, Rules
 from .outcome import outcome

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from striate.study.wording import Wording, counted
+from striate.metric.wording import Wording, counted
 
 from .evolve import Candidate, Rules, front, lineage
 

@@ -1,0 +1,1 @@
+"""Metrics: one definition each, and the way it is written. numpy only."""

@@ -1,0 +1,1 @@
+"""Studies: the plan of the runs to compare, and carrying it out."""

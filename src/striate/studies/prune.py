@@ -1,0 +1,61 @@
+"""Which variants of a study are not worth more seeds: decided on validation images, only when asked for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from striate.base.rundir import StudyDir
+from striate.evaluate.influence import image_values, possible
+from striate.evaluate.interval import mean_interval
+from striate.evaluate.table import read_predictions
+from striate.metric.wording import Wording
+
+FEWEST_SEEDS = 2  # one seed says nothing about the luck of training
+
+
+def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Return the variants whose validation interval lies wholly on the worse side of the best variant's.
+
+    Each comes with {"seeds", "interval", "best", "best_interval", "text"}. The intervals are of the mean over these
+    seeds and the validation images, 95 %.
+
+    Args:
+        names: the variants that are still in the study, whose runs with these seeds are finished.
+    """
+    if len(seeds) < FEWEST_SEEDS or len(names) < 2:
+        return {}
+    task = study.run(names[0], seeds[0]).info()["task"]
+    is_more_better = task["monitor_mode"] == "max"
+    values = {name: _values(study, name, seeds, task) for name in names}
+    means = {name: float(table.mean()) for name, table in values.items() if np.isfinite(table).all()}
+    if not means:
+        return {}
+    best = (max if is_more_better else min)(means, key=means.__getitem__)
+    intervals = {name: mean_interval(values[name], possible=possible(task["monitor"])) for name in means}
+    low, high = intervals[best]
+    lost = [name for name, own in intervals.items() if (own[1] < low if is_more_better else own[0] > high)]
+    say, side = Wording(task["monitor"], task.get("unit", "")), "below" if is_more_better else "above"
+    shown = {name: list(own) for name, own in intervals.items()}
+    return {
+        name: {
+            "seeds": len(seeds),
+            "interval": shown[name],
+            "best": best,
+            "best_interval": shown[best],
+            "text": f"{name} was given up after {len(seeds)} seeds, as asked: its validation {say.name} "
+            f"({say.span(shown[name])}) lies wholly {side} that of {best} ({say.span(shown[best])}).",
+        }
+        for name in lost
+    }
+
+
+def _values(study: StudyDir, name: str, seeds: Sequence[int], task: dict[str, Any]) -> np.ndarray:
+    """The value of each validation image under each seed's network (S, N), in the order of their ids."""
+    rows = []
+    for seed in seeds:
+        path = study.run(name, seed).predictions
+        table = read_predictions(path, task["kind"], task.get("unit", ""), only=("val",))["val"]
+        order = sorted(range(len(table)), key=table.ids.__getitem__)
+        rows.append(image_values(task["monitor"], table)[order])
+    return np.stack(rows)

@@ -1,1 +1,0 @@
-"""Runs compared: plan, execution, comparison, verdict."""

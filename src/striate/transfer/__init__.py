@@ -1,0 +1,1 @@
+"""Transfer: features computed once, a linear probe on them, training in stages."""

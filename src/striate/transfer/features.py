@@ -1,0 +1,197 @@
+"""The body of a network runs once over every picture; its outputs are kept, and a head is solved on them.
+
+Features of each picture and view go to the cache as 16-bit floats, so another head, seed or run on the same body,
+pictures and augmentation finds them there.
+"""
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from striate.base.errors import SettingsError
+from striate.base.files import to_json
+from striate.base.progress import Progress
+from striate.base.tensors import read_tensors, write_tensors
+from striate.data.augment import Cutmix, Mixup, Pipeline
+from striate.data.cache import cached
+from striate.data.eviction import make_room, touch
+from striate.data.loader import Indices, Loader
+from striate.data.sample import Batch
+from striate.engine.precision import autocast
+from striate.model.network import Network
+from striate.run.network import HIDDEN
+from striate.run.prepare import Prepared
+
+from .fuse import folded
+
+VERSION = 2  # part of every key: raise it when the features of the same body and pictures change
+PART = 4096  # rows a batch
+MIXED = 64  # pictures that are mixed with one another, at least
+
+
+@dataclass(frozen=True)
+class Body:
+    """A network cut before its last linear layers.
+
+    Args:
+        network: the whole of it, in evaluation mode while features are taken.
+        cut: the row whose output, a vector an image, is the features.
+        head: the layers behind it; training them trains the network's own.
+    """
+
+    network: Network
+    cut: str
+    head: nn.Sequential
+    precision: str
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """Return (N, D) float32 features of normalised images; batch norm uses its running statistics."""
+        with autocast(images.device, self.precision):
+            found: Tensor = self.network.features(images, at=self.cut)[self.cut]
+        return found.float()
+
+    def head_with(self, state: dict[str, Tensor]) -> nn.Sequential:
+        """Return a copy of the head with this state."""
+        head = copy.deepcopy(self.head)
+        head.load_state_dict(state)
+        return head
+
+    def whole_with(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the network's state with this state of the head, as copies."""
+        names, whole = self.network.blueprint.names, self.network.state_dict()
+        for name, value in state.items():
+            place, _, rest = name.partition(".")
+            whole[f"rows.{names[len(names) - len(self.head) + int(place)]}.{rest}"] = value
+        return {name: value.detach().clone() for name, value in whole.items()}
+
+    def key(self) -> str:
+        """Return a digest of the body: its rows, its weights and statistics, its precision."""
+        names = self.network.blueprint.names
+        rows = names[: names.index(self.cut) + 1]
+        digest = hashlib.sha256(to_json([VERSION, rows, self.precision, str(self.network.blueprint)]).encode())
+        for name, tensor in self.network.state_dict().items():
+            if name.split(".")[1] in rows:
+                digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def cut(network: nn.Module, precision: str = "float32") -> Body:
+    """Return the network cut before its last linear layers.
+
+    Raises:
+        SettingsError: its last row is not a linear layer on a vector.
+    """
+    if isinstance(network, Network) and has_head(network):
+        names = network.blueprint.names
+        first = _first_of_head(network)
+        head = nn.Sequential(*(network.rows[name] for name in names[first:]))
+        return Body(network, names[first - 1], head, precision)
+    name = network.blueprint.name if isinstance(network, Network) else type(network).__name__
+    what = f"{name} does not end in a linear layer on a vector of features"
+    raise SettingsError(what, fix="use the recipe frozen or finetune")
+
+
+def has_head(network: nn.Module) -> bool:
+    """Return whether a network can be cut: its last row is a linear layer on a vector of features."""
+    if not isinstance(network, Network) or network.blueprint.rows[-1].block != "linear":
+        return False
+    return len(network.shapes[network.blueprint.names[_first_of_head(network) - 1]]) == 1
+
+
+def _first_of_head(network: Network) -> int:
+    names = network.blueprint.names
+    return len(names) - (2 if HIDDEN in names else 1)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of one split: the rows of every view, one view after the other.
+
+    Args:
+        values: (V x N, D) float32.
+        truth: (V x N, ...) targets as a loader gives them; what belongs to a picture has moved with the view. Labels
+            are shares of classes (V x N, K) when a view is mixed.
+        index: (N,) of the dataset.
+    """
+
+    values: Tensor
+    truth: Tensor
+    index: Indices
+    target: str
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the first view in parts, in order, as a loader does pictures."""
+        for part in torch.arange(len(self.index)).split(PART)[start:]:
+            yield Batch(self.values[part], {self.target: self.truth[part]}, self.index[part.numpy()])
+
+
+def take(
+    body: Body, prepared: Prepared, split: str, *, views: int, progress: Progress, indices: Indices | None = None
+) -> Features:
+    """Return features of a split, from the cache or by running the body.
+
+    Args:
+        views: the first is the picture as it is evaluated; the others are augmented, each by its own draws.
+        indices: only these images of the split.
+    """
+    found, key = [], body.key()
+    for view in range(views):
+        pipeline = prepared.pipeline if view else Pipeline()
+        is_mixed = any(isinstance(op, Mixup | Cutmix) for op in pipeline.ops)
+        batch_size = max(MIXED, prepared.batch_size) if is_mixed else None
+        loader = prepared.loader(split, indices=indices, pipeline=pipeline, batch_size=batch_size)
+        path = cached("features", f"{_key(key, prepared, loader, view)}.safetensors")
+        if path.is_file():
+            touch(path)
+        else:
+            write_tensors(path, _run(body, loader, view, progress, f"features of {split}, view {view + 1}/{views}"))
+        found.append(read_tensors(path))
+    make_room(0)
+    return Features(
+        torch.cat([one["features"] for one in found]).float(),
+        torch.cat(_alike([one["truth"] for one in found])),
+        found[0]["index"].numpy(),
+        prepared.task.target,
+    )
+
+
+def _alike(truths: list[Tensor]) -> list[Tensor]:
+    """Class indices (N,) as shares (N, K), where another view has shares since its pictures are mixed."""
+    if len({truth.ndim for truth in truths}) == 1:
+        return truths
+    num = max(truth.shape[1] for truth in truths if truth.ndim > 1)
+    return [F.one_hot(truth, num).float() if truth.ndim == 1 else truth for truth in truths]
+
+
+def _run(body: Body, loader: Loader, view: int, progress: Progress, name: str) -> dict[str, Tensor]:
+    columns: list[tuple[Tensor, Tensor, Tensor]] = []
+    looking = replace(body, network=folded(body.network))
+    with progress.bar(name, len(loader), "batches") as bar:
+        for batch in loader.batches(view):
+            (truth,) = batch.targets.values()
+            features = looking.features(batch.images).to("cpu", torch.float16)
+            columns.append((features, truth.cpu(), torch.from_numpy(batch.index)))
+            bar.advance()
+    return {
+        name: torch.cat(parts)
+        for name, parts in zip(("features", "truth", "index"), zip(*columns, strict=True), strict=True)
+    }
+
+
+def _key(body: str, prepared: Prepared, loader: Loader, view: int) -> str:
+    geometry = prepared.geometry
+    views = f"{view} {loader.pipeline!r}" if loader.pipeline.ops else ""
+    if any(isinstance(op, Mixup | Cutmix) for op in loader.pipeline.ops):
+        views += f" {loader.batch_size}"  # who is mixed with whom is a matter of the batch
+    head = [body, prepared.store.key, repr(geometry), prepared.mean, prepared.std, views, prepared.task.target]
+    digest = hashlib.sha256(to_json(head).encode())
+    digest.update(loader.indices.tobytes())
+    digest.update(np.ascontiguousarray(prepared.dataset.target(prepared.task.target).values[loader.indices]).tobytes())
+    return digest.hexdigest()[:32]

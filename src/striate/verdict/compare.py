@@ -1,0 +1,287 @@
+"""Read the finished runs of a study into arrays: variants x runs x test images, aligned by image id.
+
+R runs of a variant (seeds, or seeds x folds), N test images.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.errors import ModelError
+from striate.base.rundir import RunDir, StudyDir
+from striate.evaluate.curves import generalisation_gap, is_overfit
+from striate.evaluate.influence import image_values, possible
+from striate.evaluate.interval import (
+    Difference,
+    Interval,
+    fold_difference,
+    fold_interval,
+    mean_interval,
+    paired_difference,
+)
+from striate.evaluate.table import Predictions, read_predictions
+from striate.metric.wording import Wording
+
+from .steps import rungs
+
+Floats = npt.NDArray[np.float64]
+Key = tuple[int, int | None]  # seed, fold
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished run of a variant: what the study needs of it.
+
+    `val` and `reported` are scores (NaN where not defined); `values` (N,) has their mean image by image, sorted by id.
+    """
+
+    key: Key
+    val: float
+    reported: float
+    values: Floats
+    gap: float | None
+    overfit_epoch: int | None
+    epochs: int
+    best_epoch: int
+    time_s: float
+    is_overfit: bool | None = None
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One variant: its finished runs in the order of the study, and what became of the others."""
+
+    name: str
+    text: str
+    trials: tuple[Trial, ...]
+    missing: tuple[str, ...]
+    parameters: int | None
+    macs: int | None
+
+    @property
+    def scored(self) -> dict[Key, Trial]:
+        """The trials that have a reported score."""
+        return {trial.key: trial for trial in self.trials if math.isfinite(trial.reported)}
+
+    def column(self, field: str) -> Floats:
+        """Return a field of every trial (R,), NaN where it is missing."""
+        found = (getattr(trial, field) for trial in self.trials)
+        return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
+
+    def mean(self, field: str) -> float | None:
+        """Return the mean of a field over the trials, None without trials or where one has none."""
+        found = self.column(field)
+        mean = float(found.mean()) if len(found) else math.nan
+        return mean if math.isfinite(mean) else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole study in arrays. `split` is the one that is reported: test, or val for a study without a test split.
+
+    `dropped` are the variants that were given up on the way, `rungs` those that build on each other from the baseline
+    on.
+    """
+
+    metric: str
+    mode: str
+    unit: str
+    split: str
+    num_images: int
+    num_seeds: int
+    folds: int | None
+    baseline: str
+    entrants: tuple[Entrant, ...]
+    dropped: tuple[str, ...] = ()
+    rungs: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Entrant:
+        return next(entrant for entrant in self.entrants if entrant.name == name)
+
+    def interval(self, name: str) -> Interval | None:
+        """Return the interval of a variant's reported mean; None without runs."""
+        trials = self[name].scored
+        if not trials:
+            return None
+        if self.folds:
+            scores = [trial.reported for trial in trials.values()]
+            return fold_interval(scores, self.folds, possible=possible(self.metric), num_images=self.num_images)
+        values = np.stack([trial.values for trial in trials.values()])
+        return mean_interval(values, possible=possible(self.metric))
+
+    def difference(self, a: str, b: str) -> Difference | None:
+        """Return variant A minus variant B over the runs both have finished; None when there are none."""
+        of_a, of_b = self[a].scored, self[b].scored
+        keys, ends = [key for key in of_a if key in of_b], possible(self.metric)
+        if not keys:
+            return None
+        if self.folds:
+            scores_a, scores_b = ([trials[key].reported for key in keys] for trials in (of_a, of_b))
+            return fold_difference(scores_a, scores_b, self.folds, possible=ends, num_images=self.num_images)
+        values_a, values_b = (np.stack([trials[key].values for key in keys]) for trials in (of_a, of_b))
+        return paired_difference(values_a, values_b, possible=ends)
+
+
+def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
+    """Read a study's finished runs.
+
+    Args:
+        dropped: the variants that were given up.
+
+    Raises:
+        ModelError: no run is finished, a run's files are broken, or runs were scored on different test images.
+    """
+    info = study.info()
+    runs = _runs(study, info)
+    finished = {name: [one for one in found if one[2] == "finished"] for name, found in runs.items()}
+    first = next((one[1] for found in finished.values() for one in found), None)
+    if first is None:
+        raise ModelError("no run of the study is finished", where=study.path, fix="continue it with `striate resume`")
+    task = first.info()["task"]
+    reader = _Reader(task, "test" if _has_test(finished) else "val")
+    entrants = tuple(
+        _entrant(variant, runs[variant["name"]], finished[variant["name"]], reader) for variant in info["variants"]
+    )
+    steps = [one for one in info["variants"] if finished[one["name"]] and one["name"] not in dropped]
+    return Comparison(
+        task["monitor"],
+        task["monitor_mode"],
+        task.get("unit", ""),
+        reader.split,
+        reader.num_images,
+        len(info["seeds"]),
+        info["folds"],
+        info["baseline"],
+        entrants,
+        tuple(dropped),
+        rungs(steps, info["baseline"]),
+    )
+
+
+Found = tuple[Key, RunDir, str]
+
+
+def _runs(study: StudyDir, info: Mapping[str, Any]) -> dict[str, list[Found]]:
+    """Return each variant's runs, planned by seed and fold, with their status ("missing" when there is none)."""
+    folds: Sequence[int | None] = range(info["folds"]) if info["folds"] else [None]
+    keys = [(seed, fold) for seed in info["seeds"] for fold in folds]
+    found: dict[str, list[Found]] = {}
+    for variant in info["variants"]:
+        runs = ((key, study.run(variant["name"], *key)) for key in keys)
+        found[variant["name"]] = [(key, run, _status(run)) for key, run in runs]
+    return found
+
+
+def _status(run: RunDir) -> str:
+    return str(run.info().get("status")) if (run.path / "run.json").exists() else "missing"
+
+
+def _has_test(finished: Mapping[str, list[Found]]) -> bool:
+    return all("test" in run.scores() for found in finished.values() for _, run, _ in found)
+
+
+def _entrant(
+    variant: Mapping[str, Any], runs: Sequence[Found], finished: Sequence[Found], reader: "_Reader"
+) -> Entrant:
+    model = finished[0][1].info()["model"] if finished else {}
+    return Entrant(
+        variant["name"],
+        variant.get("text", ""),
+        tuple(reader.trial(key, run) for key, run, _ in finished),
+        tuple(f"{run.path.name} ({status})" for _, run, status in runs if status != "finished"),
+        model.get("parameters"),
+        model.get("macs"),
+    )
+
+
+class _Reader:
+    """Reads run after run and refuses one that was scored on other images than those before it."""
+
+    def __init__(self, task: Mapping[str, Any], split: str) -> None:
+        self.task, self.split = task, split
+        self._known: dict[tuple[str, int | None], tuple[str, list[str], npt.NDArray[Any]]] = {}
+
+    @property
+    def num_images(self) -> int:
+        """Images of the reported split; over all folds, since each has its own."""
+        return sum(len(ids) for (split, _), (_, ids, _) in self._known.items() if split == self.split)
+
+    def trial(self, key: Key, run: RunDir) -> Trial:
+        """Return what a finished run tells."""
+        scores, history, result = run.scores(), run.history(), run.info()["result"]
+        metric, best = self.task["monitor"], result["best_epoch"]
+        val = _score(scores, "val", metric)
+        return Trial(
+            key,
+            val,
+            _score(scores, self.split, metric),
+            self._values(run, key),
+            gap := self._gap(scores, history, best, val),
+            None if _is_solved(run) else result["overfit_epoch"],
+            result["epochs"],
+            best,
+            result["time_s"],
+            self._is_overfit(scores, val, gap),
+        )
+
+    def _values(self, run: RunDir, key: Key) -> Floats:
+        tables = read_predictions(
+            run.predictions, self.task["kind"], self.task.get("unit", ""), only={"val", self.split}
+        )
+        if self.split not in tables:
+            raise ModelError(
+                f"no row of split {self.split}", where=run.predictions, fix="evaluate the run with `striate evaluate`"
+            )
+        for split in tables:
+            self._require_same(run, split, key[1], tables[split])
+        table = tables[self.split]
+        return image_values(self.task["monitor"], table)[_order(table)]
+
+    def _require_same(self, run: RunDir, split: str, fold: int | None, table: Predictions) -> None:
+        order = _order(table)
+        ids, truth = [table.ids[i] for i in order], table.truth[order]
+        name, known_ids, known_truth = self._known.setdefault((split, fold), (run.path.name, ids, truth))
+        if ids != known_ids or not np.array_equal(truth, known_truth):
+            raise ModelError(
+                f"scored on other {split} {'images' if ids != known_ids else 'labels'} than {name}",
+                where=run.path,
+                fix="delete this run's folder and continue the study",
+            )
+
+    def _gap(
+        self, scores: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best: int, val: float
+    ) -> float | None:
+        """Training minus validation score of the kept weights, on plain training images where those were scored."""
+        metric, mode = self.task["monitor"], self.task["monitor_mode"]
+        train = _score(scores, "train", metric)
+        if not math.isfinite(train - val):
+            return generalisation_gap(history, best, metric, mode)
+        return train - val if mode == "max" else val - train
+
+    def _is_overfit(self, scores: Mapping[str, Any], val: float, gap: float | None) -> bool | None:
+        """As the reading of the run alone has it."""
+        if gap is None:
+            return None
+        ends = ((scores.get("val") or {}).get("intervals") or {}).get(self.task["monitor"])
+        train = val + gap if self.task["monitor_mode"] == "max" else val - gap
+        is_share = Wording(self.task["monitor"]).is_share
+        return is_overfit(train, val, is_share=is_share, half_width=(ends[1] - ends[0]) / 2 if ends else 0.0)
+
+
+def _is_solved(run: RunDir) -> bool:
+    """Whether a head was solved: its history's rows are strengths of weight decay, of which none begins overfitting."""
+    recipe = run.info().get("recipe") or {}
+    return (recipe.get("transfer") or {}).get("head") == "only"
+
+
+def _order(table: Predictions) -> list[int]:
+    return sorted(range(len(table)), key=table.ids.__getitem__)
+
+
+def _score(scores: Mapping[str, Any], split: str, metric: str) -> float:
+    value = (scores.get(split) or {}).get(metric)
+    return math.nan if value is None else float(value)

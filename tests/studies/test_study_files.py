@@ -1,0 +1,49 @@
+"""The study files of the benchmarks are plans that can be carried out."""
+
+from pathlib import Path
+
+import pytest
+
+from striate.base.errors import SettingsError
+from striate.run.network import require
+from striate.studies.plan import Variant, read_plan
+
+FILES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_study_file_is_a_plan(path: Path) -> None:
+    table, variants = read_plan(path)
+    assert table.seeds >= 2 and variants
+    for variant in variants:
+        require(variant.model)
+        assert Variant.from_json(variant.to_json()) == variant
+
+
+def test_variants_differ_by_skips_alone_and_have_equal_epochs() -> None:
+    _, variants = read_plan(FILES[0].with_name("skips.toml"))
+    assert len({variant.recipe for variant in variants}) == 1
+    assert all(variant.recipe.train.patience == 0 for variant in variants)
+    models = {variant.name: variant.model for variant in variants}
+    assert models["plain20"] == "resnet20 without skip" and models["plain56"] == "resnet56 without skip"
+
+
+def test_a_variant_names_what_it_takes_out(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('[[variant]]\nname = "a"\nwithout = ["norm", "skip"]\npool = "avg"\nmodel = "resnet18"\n')
+    (variant,) = read_plan(path)[1]
+    assert variant.model == "resnet18 without skip and norm with avg pooling"
+    path.write_text('[[variant]]\nname = "a"\nwithout = ["skips"]\n')
+    with pytest.raises(SettingsError, match="without"):
+        read_plan(path)
+
+
+def test_a_variant_without_a_model_takes_its_recipes_network(tmp_path: Path) -> None:
+    rows = {"own": 'recipe = "fast-small"', "other": 'recipe = "fast-small"\nmodel = "mlp"', "plain": ""}
+    path = tmp_path / "plan.toml"
+    path.write_text("".join(f'[[variant]]\nname = "{name}"\n{row}\n' for name, row in rows.items()))
+    assert {one.name: one.model for one in read_plan(path)[1]} == {
+        "own": "airbench",
+        "other": "mlp",
+        "plain": "bipyramid",
+    }
