@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from striate.data.sample import Batch
 
 from .precision import autocast
-from .regularise import BatchNorm, batch_norms
+from .regularise import batch_norms
 
 
 class Average:

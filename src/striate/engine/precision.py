@@ -21,7 +21,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 def has_bf16(device: torch.device) -> bool:
     """Return whether the device computes in bf16 natively."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "AVX512" in torch.backends.cpu.get_cpu_capability()
 
 

@@ -147,7 +147,7 @@ def _try(part: nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
         for module in part.modules():  # quicker than `eval`; most of a deep network's time goes here
             module.training = False
         with torch.inference_mode(False), torch.no_grad(), ShapesOnly():
-            y = part(*inputs)
+            y: torch.Tensor = part(*inputs)
     except (TypeError, ValueError, RuntimeError, IndexError) as problem:
         raise DoesNotFit(_first_line(problem), fix="change the row's options or its input") from problem
     if 0 in y.shape:

@@ -70,7 +70,8 @@ class Axis:
         """Return the least or greatest value among the units `first[i]` .. `last[i]`."""
         steps = np.diff(values)
         if (steps >= 0).all() or (steps <= 0).all():  # then it is at one of the ends
-            return choose(self._at(values, first), self._at(values, last))
+            ends: Ints = choose(self._at(values, first), self._at(values, last))
+            return ends
         return np.array(
             [choose.reduce(self._at(values, np.arange(a, b + 1))) for a, b in zip(first, last, strict=True)]
         )
@@ -78,7 +79,8 @@ class Axis:
     def _at(self, values: Ints, index: Ints) -> Ints:
         inside = np.clip(index, 0, self.length - 1)
         step = 0.0 if self.is_global else self.jump
-        return values[inside] + np.rint((index - inside) * step).astype(np.int64)
+        places: Ints = values[inside] + np.rint((index - inside) * step).astype(np.int64)
+        return places
 
     def window(self, kernel: int, stride: int, padding: int, dilation: int, length: int) -> "Axis":
         """Return the view after a window that slides over this axis and gives `length` units."""

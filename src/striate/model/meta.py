@@ -23,6 +23,9 @@ FILLS |= {Tensor.uniform_, Tensor.normal_, Tensor.fill_, Tensor.zero_}
 class ShapesOnly(TorchDispatchMode):
     """Runs operations on the meta device."""
 
+    def __init__(self) -> None:
+        TorchDispatchMode.__init__(self)
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # the usual wrapper loads torch's compiler at the first operation, which takes a second

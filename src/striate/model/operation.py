@@ -22,7 +22,8 @@ def macs_of(func: Any, args: Sequence[Any], made: Sequence[Tensor]) -> int:
     name = func.overloadpacket.__name__
     if name == "convolution":
         x, weight, is_transposed = args[0], args[1], args[6]
-        return (x if is_transposed else made[0]).numel() * weight[0].numel()
+        num: int = (x if is_transposed else made[0]).numel() * weight[0].numel()
+        return num
     return made[0].numel() * args[MATRICES[name]][0].shape[-1] if name in MATRICES else 0
 
 

@@ -320,7 +320,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") ->
 
 def _state_bytes(network: nn.Module) -> int:
     """About what a checkpoint takes: the weights, the best ones, two moments of the optimiser."""
-    return 4 * sum(tensor.nbytes for tensor in network.state_dict().values())
+    weights: int = sum(tensor.nbytes for tensor in network.state_dict().values())
+    return 4 * weights
 
 
 def _describe(

@@ -20,10 +20,10 @@ from striate.base.text import plural
 from striate.data.augment import Pipeline
 from striate.data.augment.mix import refuse_unmixable
 from striate.data.geometry import Geometry
-from striate.data.loader import Indices, Loader, balanced
+from striate.data.loader import Loader, balanced
 from striate.data.open import absolute_path
 from striate.data.sample import Dataset
-from striate.data.store import Store, open_store, statistics
+from striate.data.store import Indices, Store, open_store, statistics
 from striate.task import Task, for_target
 
 from .geometry import choose_geometry

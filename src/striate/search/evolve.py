@@ -152,7 +152,8 @@ def _winner(history: Sequence[Candidate], rules: Rules, rng: Any) -> Candidate:
     """The best of a tournament; the oldest have died, so only the youngest take part."""
     alive = [one for one in history if one.genome is not None][-rules.population :]
     chosen = rng.choice(len(alive), size=min(rules.tournament, len(alive)), replace=False)
-    return max((alive[index] for index in sorted(chosen)), key=rules.rank)
+    parent: Candidate = max((alive[index] for index in sorted(chosen)), key=rules.rank)
+    return parent
 
 
 def _within(genome: Genome, rules: Rules, *, keeps_width: bool) -> Genome | None:

@@ -21,8 +21,9 @@ from striate.base.tensors import read_tensors, write_tensors
 from striate.data.augment import Cutmix, Mixup, Pipeline
 from striate.data.cache import cached
 from striate.data.eviction import make_room, touch
-from striate.data.loader import Indices, Loader
+from striate.data.loader import Loader
 from striate.data.sample import Batch
+from striate.data.store import Indices
 from striate.engine.precision import autocast
 from striate.model.network import Network
 from striate.run.network import HIDDEN

@@ -9,7 +9,8 @@ from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.base.text import plural, shown
 
-from ..decode import Probe, expected_format
+from ..decode import Probe
+from ..format import expected_format
 from ..sample import Dataset
 from ..subset import take
 from .duplicates import STRICT, Alike, exact_groups, join, look_alikes

@@ -10,7 +10,7 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..sample import SPLITS, Dataset
-from ..sources.folder import SPLIT_NAMES
+from ..sources.names import SPLIT_NAMES
 from .duplicates import exact_groups
 from .finding import MAX_DETAILS, Finding, Findings
 from .scan import Scan

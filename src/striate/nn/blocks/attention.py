@@ -19,7 +19,8 @@ class TokenNorm(nn.Module):
         self.by_token = isinstance(self.norm, nn.LayerNorm)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(x.transpose(1, 2)).transpose(1, 2) if self.by_token else self.norm(x)
+        out: Tensor = self.norm(x.transpose(1, 2)).transpose(1, 2) if self.by_token else self.norm(x)
+        return out
 
 
 class ClassToken(nn.Module):
@@ -74,7 +75,8 @@ class Tokens(nn.Module):
         y = x.flatten(2).transpose(1, 2)
         if token is not None:
             y = torch.cat((token.transpose(1, 2), y), 1)
-        return self.dropout(y + self.positions).transpose(1, 2)
+        out: Tensor = self.dropout(y + self.positions).transpose(1, 2)
+        return out
 
 
 class Transformer(nn.Module):
@@ -135,7 +137,8 @@ class Transformer(nn.Module):
         y = self.norm2(x.transpose(1, 2)).transpose(1, 2)
         y = self.down(self.dropout(self.activation(self.up(y))))
         y = self.drop_path(self.dropout(y))
-        return (x + y if self.skip else y).transpose(1, 2)
+        out: Tensor = (x + y if self.skip else y).transpose(1, 2)
+        return out
 
     def _attend(self, qkv: Tensor) -> Tensor:
         n, num_tokens, _ = qkv.shape
@@ -168,4 +171,5 @@ class Grid(nn.Module):
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         high, wide = like.shape[2:]
-        return x[:, :, -high * wide :].unflatten(2, (high, wide))
+        out: Tensor = x[:, :, -high * wide :].unflatten(2, (high, wide))
+        return out

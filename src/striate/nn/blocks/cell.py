@@ -111,7 +111,8 @@ class Shrink(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)
         odd = F.pad(x[:, :, 1::2, 1::2], (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        return self.norm(torch.cat((self.even(x[:, :, ::2, ::2]), self.odd(odd)), 1))
+        out: Tensor = self.norm(torch.cat((self.even(x[:, :, ::2, ::2]), self.odd(odd)), 1))
+        return out
 
 
 class Pool(nn.Module):

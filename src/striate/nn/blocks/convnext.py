@@ -67,4 +67,5 @@ class ConvNeXtBlock(nn.Module):
         y = self.scale * self.down(self.activation(self.up(y))).permute(0, 3, 1, 2)
         if self.drop_path is not None:
             y = self.drop_path(y)
-        return y.add_(x) if self.skip else y
+        out: Tensor = y.add_(x) if self.skip else y
+        return out

@@ -94,7 +94,8 @@ class InceptionResidual(nn.Module):
         y = self.mix(self.ways(x))
         if self.drop_path is not None:
             y = self.drop_path(y)
-        return self.activation(torch.add(x, y, alpha=self.scale) if self.skip else y)
+        out: Tensor = self.activation(torch.add(x, y, alpha=self.scale) if self.skip else y)
+        return out
 
 
 def auxiliary_pool(

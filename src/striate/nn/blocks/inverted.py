@@ -35,7 +35,8 @@ class SqueezeExcite(nn.Module):
         self.gate = make_activation(gate)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.gate(self.up(self.activation(self.down(self.mean(x)))))
+        out: Tensor = x * self.gate(self.up(self.activation(self.down(self.mean(x)))))
+        return out
 
 
 def squeeze_excite(c_in: int, *, reduction: int = 4, activation: str = "relu", gate: str = "sigmoid") -> SqueezeExcite:

@@ -23,8 +23,11 @@ class Add(nn.Module):
 
     def forward(self, *xs: Tensor) -> Tensor:
         if len(xs) == 1:
-            return self.activation(xs[0])
-        return self.activation(torch.stack(xs).sum(0) if len(xs) > 2 else xs[0] + xs[1])
+            total = xs[0]
+        else:
+            total = torch.stack(xs).sum(0) if len(xs) > 2 else xs[0] + xs[1]
+        out: Tensor = self.activation(total)
+        return out
 
 
 class Concat(nn.Module):

@@ -59,7 +59,8 @@ class PartialConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.cat([part(x[:, taken]) for part, taken in zip(self.parts, self.taken, strict=True)], 1)
-        return self.activation(y if self.norm is None else self.norm(y))
+        out: Tensor = self.activation(y if self.norm is None else self.norm(y))
+        return out
 
 
 class Subsample(nn.Module):
@@ -81,4 +82,5 @@ class Subsample(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.pool(x) * self.weight[:, None, None] + self.bias[:, None, None])
+        out: Tensor = self.activation(self.pool(x) * self.weight[:, None, None] + self.bias[:, None, None])
+        return out

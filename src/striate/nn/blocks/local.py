@@ -73,4 +73,5 @@ class LocalConv(nn.Module):
         if self.bias is not None:
             outputs = outputs + self.bias
         maps = outputs.permute(1, 2, 0).reshape(len(x), -1, *self.out_hw)
-        return self.activation(self.norm(maps) if self.norm is not None else maps)
+        out: Tensor = self.activation(self.norm(maps) if self.norm is not None else maps)
+        return out

@@ -99,7 +99,8 @@ def window(
 
 def adaptive_pool(c_in: int, *, size: Pair = 7, kind: str = "avg") -> nn.Module:
     """Return pooling to a map of `size`, whatever the size of the input."""
-    return choose("pooling", kind, WHOLE)(size)
+    pool: nn.Module = choose("pooling", kind, WHOLE)(size)
+    return pool
 
 
 class GlobalPool(nn.Module):
@@ -116,7 +117,8 @@ class GlobalPool(nn.Module):
         self.pool = choose("pooling", kind, WHOLE)(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pool(x).flatten(1)
+        out: Tensor = self.pool(x).flatten(1)
+        return out
 
 
 def flatten(c_in: int) -> nn.Module:

@@ -62,7 +62,8 @@ class Residual(nn.Module):
         y = self.branch(x)
         if self.drop_path is not None:
             y = self.drop_path(y)
-        return self.activation(y.add_(x if self.shortcut is None else self.shortcut(x)))
+        out: Tensor = self.activation(y.add_(x if self.shortcut is None else self.shortcut(x)))
+        return out
 
 
 def plain(drop_path: float, **parts: nn.Module) -> nn.Sequential:
@@ -156,7 +157,8 @@ class PreResidual(nn.Module):
         z = self.branch(y)
         if self.drop_path is not None:
             z = self.drop_path(z)
-        return z.add_(x if self.projection is None else self.projection(y))
+        out: Tensor = z.add_(x if self.projection is None else self.projection(y))
+        return out
 
 
 def pre_basic(

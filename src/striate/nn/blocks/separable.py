@@ -96,7 +96,7 @@ class XceptionUnit(nn.Module):
         self.drop_path = dropped(drop_path, skip)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.branch(x)
+        y: Tensor = self.branch(x)
         if self.drop_path is not None:
             y = self.drop_path(y)
         if not self.skip:
