@@ -248,7 +248,7 @@ def _write_labels(split: str, names: Any, skill: float, count: int, truth_rng: A
             logits[index, CONFUSABLE[label]] += skill * 0.9
     scaled = np.exp(1.6 * (logits - logits.max(1, keepdims=True)))
     p = scaled / scaled.sum(1, keepdims=True)
-    said, losses = p.argmax(1), -np.log(p[np.arange(count), truth] + 1e-12)
+    said, losses = p.argmax(1), np.abs(np.log(np.clip(p[np.arange(count), truth], 1e-12, 1)))
     ids = [f"{names[label]}/{split}_{index:05d}.jpg" for index, label in enumerate(truth)]
     rows = [
         [split, ids[i], names[truth[i]], names[said[i]], int(truth[i] == said[i]), f"{losses[i]:.6f}"]
@@ -345,7 +345,8 @@ def _write_values(split: str, names: Any, skill: float, count: int, truth_rng: A
     truth = truth_rng.uniform(0, 360, (count, len(names)))
     wild = rng.random(truth.shape) < 0.05
     said = (truth + rng.normal(0, 5, truth.shape) + np.where(wild, rng.normal(0, 70, truth.shape), 0)) % 360
-    errors = np.abs((said - truth + 180) % 360 - 180)
+    is_angle = len(names) == 1
+    errors = np.abs((said - truth + 180) % 360 - 180) if is_angle else np.abs(said - truth)
     error = errors.mean(1)
     scores = {
         "num_images": count,

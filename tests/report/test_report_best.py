@@ -11,9 +11,9 @@ from report_pages import Element, parse
 from report_runs import SHAPES, write_run
 from report_studies import VARIANTS, write_study
 
-from striate.base.rundir import StudyDir
-from striate.report import report_study
-from striate.report.pool import pool_bins
+from striate.base.rundir import RunDir, StudyDir
+from striate.report import report_run, report_study
+from striate.report.calibration import pool_bins
 
 
 def report(path: Path) -> Element:
@@ -95,16 +95,13 @@ def test_the_mistakes_are_the_surest_over_all_runs(study):
         assert words in shot.text
 
 
-def test_the_page_leads_to_each_of_these_sections(study):
-    page = study[1]
-    links = [one.attributes["href"] for one in page.all("nav", "toc")[0].all("a")]
-    assert [link for link in links if link in ("#confusion", "#mistakes", "#hard", "#classes", "#calibration")] == [
-        "#confusion",
-        "#mistakes",
-        "#hard",
-        "#classes",
-        "#calibration",
-    ]
+@pytest.mark.parametrize("kind", ["study", "label", "tags", "angle", "values"])
+def test_the_contents_list_the_sections_in_the_order_of_the_page(folder, kind):
+    path = folder(kind)
+    page = report(path) if kind == "study" else parse(report_run(RunDir(path)))
+    links = [one.attributes["href"][1:] for one in page.all("nav", "toc")[0].all("a")]
+    ids = [one.attributes["id"] for one in page.get("main").all("section")]
+    assert links == [id_ for id_ in ids if id_ != "result"]
 
 
 def test_the_best_epoch_of_every_run_is_ringed(study):

@@ -281,7 +281,7 @@ def test_pictures_stay_within_their_budget(tmp_path):
     run = write_run(tmp_path / "run", skill=0.3, images={"val": 10, "test": 900}, num_pictures=700)
     page = report(run.path)
     assert len(page.all("img")) == 300
-    assert "It holds 300 pictures, at most 300;" in page.text
+    assert "It holds 300 images, at most 300;" in page.text
     for panel in page.all("div", "panel"):
         assert len(panel.all("img")) <= 12
 

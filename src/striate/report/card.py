@@ -86,7 +86,7 @@ def _facts(run: Run) -> str:
     if (parameters := number(at(info, "model.parameters"))) is not None:
         told.append(f"{scaled(parameters)} parameters")
     epochs = number(at(info, "result.epochs")) or (run.epochs[-1] if run.epochs else None)
-    if epochs and not run.is_solved:
+    if epochs and not run.is_linear_probe:
         told.append(plural(int(epochs), "epoch") + (f", best {run.best_epoch}" if run.best_epoch else ""))
     if (time_s := number(at(info, "result.time_s"))) is not None:
         told.append(duration(time_s))
@@ -113,7 +113,7 @@ def _side_by_side(study: Study, marks: Mapping[str, str]) -> Html:
 
 def _curves(run: Run) -> Html:
     """Small charts of the loss and of the monitored score; empty below two epochs."""
-    if len(run.epochs) < 2 or run.is_solved:
+    if len(run.epochs) < 2 or run.is_linear_probe:
         return Html()
     keys = dict.fromkeys(("loss", run.metric.key))
     charts = [found for key in keys if (found := _chart(run, key))]

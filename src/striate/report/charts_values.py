@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 MAX_DOTS = 1500
 
 
-def circular(difference_deg: float) -> float:
-    """Return an angle difference in -180..180.
+def circular(difference_deg: Any) -> Any:
+    """Return an angle difference, or an array of them, in -180..180.
 
     Example:
         >>> circular(359 - 1), circular(10 - 355)

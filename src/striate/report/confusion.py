@@ -9,49 +9,56 @@ from typing import Any
 from striate.base.rundir import RunDir
 
 from .metrics import number
-from .pictures import Album, Picture
-from .rows import Row
+from .thumbnails import EmbeddedImage, ThumbnailStore
 
 MAX_CLASSES = 40  # beyond this a matrix cannot be read on a page
 MAX_PAIRS = 40
-MAX_PICTURES_A_CELL = 12
+MAX_IMAGES_A_CELL = 12
 MAX_NAMES_A_CELL = 24
 MAX_NAMES = 1500
 NUM_LEVELS = 10
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One image as one or several runs judged it."""
+class Sample:
+    """An image with one answer, and of `num_runs` runs how many gave it; `confidence` is their mean, NaN if unknown."""
 
     run: RunDir
-    row: Row
+    split: str
+    id: str
+    truth: str
+    prediction: str
+    confidence: float
     num_times: int = 1
     num_runs: int = 1
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer is the truth."""
+        return self.truth == self.prediction
+
 
 @dataclass(frozen=True)
-class Shot:
-    """A picture with what the network said of it, how sure it was and, of several runs, how many said so."""
+class Thumbnail:
+    """An image with what the network answered, how sure it was and, of several runs, how many answered so."""
 
-    picture: Picture | None
+    image: EmbeddedImage | None
     id: str
     truth: str
     prediction: str
     sure: str
-    is_right: bool
     runs: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The images behind one cell: pictures, then names, then how many more there are."""
+    """The images behind one cell: thumbnails, then names, then how many more there are."""
 
     anchor: str
     truth: str
     prediction: str
     count: int
-    shots: list[Shot]
+    thumbnails: list[Thumbnail]
     names: list[str]
     num_more: int
     is_right: bool
@@ -87,8 +94,8 @@ class Matrix:
 def build(
     counts: Sequence[Sequence[int]],
     names: Sequence[str],
-    seen: Iterable[Seen],
-    album: Album,
+    samples: Iterable[Sample],
+    store: ThumbnailStore,
     *,
     prefix: str = "",
     max_names: int = MAX_NAMES,
@@ -97,17 +104,17 @@ def build(
 
     Args:
         prefix: keeps the anchors of several matrices on a page apart.
-        max_names: how many images without a picture are named.
+        max_names: how many images without a thumbnail are named.
     """
     index = {name: k for k, name in enumerate(names)}
-    images: dict[tuple[int, int], list[Seen]] = defaultdict(list)
-    for one in seen:
-        if one.row.truth in index and one.row.prediction in index:
-            images[index[one.row.truth], index[one.row.prediction]].append(one)
+    images: dict[tuple[int, int], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.truth in index and sample.prediction in index:
+            images[index[sample.truth], index[sample.prediction]].append(sample)
     is_large = len(names) > MAX_CLASSES
     wrong = ranked(counts)
     shown = wrong[:MAX_PAIRS] if is_large else [*wrong, *((k, k) for k in range(len(names)) if counts[k][k])]
-    panels = _panels([cell for cell in shown if images[cell]], counts, names, images, album, prefix, max_names)
+    panels = _panels([cell for cell in shown if images[cell]], counts, names, images, store, prefix, max_names)
     anchors = {(panel.truth, panel.prediction): panel.anchor for panel in panels}
     cells = [_cell(truth, said, counts, names, anchors) for truth, said in wrong[:MAX_PAIRS]]
     every = range(0 if is_large else len(names))
@@ -149,63 +156,52 @@ def _panels(
     cells: Sequence[tuple[int, int]],
     counts: Sequence[Sequence[int]],
     names: Sequence[str],
-    images: Mapping[tuple[int, int], list[Seen]],
-    album: Album,
+    images: Mapping[tuple[int, int], list[Sample]],
+    store: ThumbnailStore,
     prefix: str,
     max_names: int,
 ) -> list[Panel]:
     panels, num_names = [], 0
     for truth, said in cells:
         ordered = sorted(images[truth, said], key=surest_first)
-        with_picture = [one for one in ordered if album.has(one.run, one.row.split, one.row.id)][:MAX_PICTURES_A_CELL]
-        shots = [shot for one in with_picture if (shot := take(one, album)).picture]
-        pictured = {shot.id for shot in shots}
+        kept = [one for one in ordered if store.has(one.run, one.split, one.id)][:MAX_IMAGES_A_CELL]
+        thumbnails = [thumbnail for one in kept if (thumbnail := take(one, store)).image]
+        shown = {thumbnail.id for thumbnail in thumbnails}
         room = max(0, min(MAX_NAMES_A_CELL, max_names - num_names))
-        others = [one.row.id for one in ordered if one.row.id not in pictured]
+        others = [one.id for one in ordered if one.id not in shown]
         num_names += len(others[:room])
         more = max(0, len(others) - room)
         anchor, is_right = f"{prefix}cell-{truth}-{said}", truth == said
-        panel = Panel(anchor, names[truth], names[said], counts[truth][said], shots, others[:room], more, is_right)
+        panel = Panel(anchor, names[truth], names[said], counts[truth][said], thumbnails, others[:room], more, is_right)
         panels.append(panel)
     return panels
 
 
-def surest_first(one: Seen) -> tuple[int, float, str]:
+def surest_first(sample: Sample) -> tuple[int, float, str]:
     """Sort key: the answer of most runs first, then by confidence, then by name."""
-    return -one.num_times, *most_confident(one)
+    return -sample.num_times, *most_confident(sample)
 
 
-def most_confident(one: Seen) -> tuple[float, str]:
+def most_confident(sample: Sample) -> tuple[float, str]:
     """Sort key: by confidence, then by name."""
-    confidence = one.row.confidence
-    return -(confidence if math.isfinite(confidence) else -1.0), one.row.id
+    return -(sample.confidence if math.isfinite(sample.confidence) else -1.0), sample.id
 
 
-def take(one: Seen, album: Album) -> Shot:
-    """Return an image with its picture, as far as the album's budget reaches."""
-    row = one.row
-    sure = f"{row.confidence:.1%}" if math.isfinite(row.confidence) else ""
-    runs = f"{one.num_times} of {one.num_runs} runs" if one.num_runs > 1 else ""
-    return Shot(album.take(one.run, row.split, row.id), row.id, row.truth, row.prediction, sure, row.is_right, runs)
+def take(sample: Sample, store: ThumbnailStore) -> Thumbnail:
+    """Return an image with its thumbnail, as far as the store's budget reaches."""
+    sure = f"{sample.confidence:.1%}" if math.isfinite(sample.confidence) else ""
+    runs = f"{sample.num_times} of {sample.num_runs} runs" if sample.num_runs > 1 else ""
+    image = store.take(sample.run, sample.split, sample.id)
+    return Thumbnail(image, sample.id, sample.truth, sample.prediction, sure, runs)
 
 
-def table(scores: Mapping[str, Any], names: Sequence[str], seen: Iterable[Seen]) -> list[list[int]] | None:
-    """Return the confusion counts of the scores when they fit the class list, else counted from the images."""
+def recorded(scores: Mapping[str, Any], num_classes: int) -> list[list[int]] | None:
+    """Return the confusion counts that the scores hold; None when they do not fit the number of classes."""
     given = scores.get("confusion")
-    if isinstance(given, list) and len(given) == len(names) > 0:
-        counts = [
-            [int(number(value) or 0) for value in row]
-            for row in given
-            if isinstance(row, list) and len(row) == len(names)
-        ]
-        if len(counts) == len(names):
-            return counts
-    index = {name: k for k, name in enumerate(names)}
-    counts = [[0] * len(names) for _ in names]
-    for one in seen:
-        if one.row.truth in index and one.row.prediction in index:
-            counts[index[one.row.truth]][index[one.row.prediction]] += 1
-    return counts if any(map(sum, counts)) else None
+    if not isinstance(given, list) or len(given) != num_classes or not given:
+        return None
+    rows = [row for row in given if isinstance(row, list) and len(row) == num_classes]
+    return [[int(number(value) or 0) for value in row] for row in rows] if len(rows) == num_classes else None
 
 
 def add(tables: Sequence[list[list[int]]]) -> list[list[int]] | None:

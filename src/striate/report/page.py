@@ -7,25 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from striate.base.files import sweep, write_text
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
-from striate.base.text import shown
 
-from .pictures import Album
+from .inside import best_sections, other_variants, run_sections
 from .read import Run, Study, at
-from .sections_best import best_images, other_variants
 from .sections_data import data
-from .sections_labels import labels
 from .sections_run import cost, facts, headline, remarks, training
 from .sections_settings import architecture, compare, groups, rerun
 from .sections_study import advice, curves, learning_curve, overview, runs_table, side_by_side, verdict
-from .sections_values import values
-
-FOLDER = Path(__file__).parent
+from .templates import FOLDER, fill
+from .thumbnails import ThumbnailStore
 
 
 def report_run(run: RunDir) -> Path:
@@ -38,22 +33,21 @@ def report_run(run: RunDir) -> Path:
         ModelError: this is no run folder, or a newer version of Striate wrote it.
         ResourceError: the file cannot be written.
     """
-    read, album = Run.read(run), Album()
+    read, store = Run.read(run), ThumbnailStore()
     head = headline(read)
     context = {
         "title": str(at(read.info, "name") or run.path.name),
-        "kind": read.kind,
         "headline": head,
         "facts": facts(read),
         "remarks": remarks(read),
         "data": data(read.info),
         "training": training(read),
-        "judged": values(read, album) if read.kind == "value" else labels(read, album),
+        "sections": run_sections(read, store),
         "cost": cost(read),
         "architecture": architecture(at(read.info, "model")),
         **_settings(read.info),
     }
-    return _write(run.report, "run.html", context, album, read.problems)
+    return _write(run.report, "run.html", context, store, read.problems)
 
 
 def report_study(study: StudyDir) -> Path:
@@ -63,10 +57,9 @@ def report_study(study: StudyDir) -> Path:
         ModelError: this is no study folder, or a newer version of Striate wrote it.
         ResourceError: the file cannot be written.
     """
-    read, album = Study.read(study), Album()
+    read, store = Study.read(study), ThumbnailStore()
     first = next((run.info for runs in read.runs.values() for run in runs), {})
-    judged = best_images(read, album)
-    others = other_variants(read, read.split, album)
+    sections = best_sections(read, store)
     context = {
         "title": str(at(read.info, "name") or study.path.name),
         "verdict": verdict(read),
@@ -75,9 +68,8 @@ def report_study(study: StudyDir) -> Path:
         "compared": side_by_side(read),
         "overview": overview(read),
         "curves": curves(read),
-        "judged": judged,
-        "others": others,
-        "kind": judged.get("kind", ""),
+        "sections": sections,
+        "others": other_variants(read, store),
         "variants": read.names,
         "recipe_differences": compare(_carried_out(read), str(read.info.get("baseline", ""))),
         "runs": runs_table(read),
@@ -89,7 +81,7 @@ def report_study(study: StudyDir) -> Path:
     for runs in read.runs.values():
         for run in runs:
             read.problems += [f"{run.folder.path.name}: {problem}" for problem in run.problems]
-    return _write(study.report, "study.html", context, album, read.problems)
+    return _write(study.report, "study.html", context, store, read.problems)
 
 
 def report_runs(study: StudyDir, progress: Progress | None = None) -> None:
@@ -128,52 +120,15 @@ def _settings(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, template: str, context: dict[str, Any], album: Album, problems: list[str]) -> Path:
+def _write(path: Path, template: str, context: dict[str, Any], store: ThumbnailStore, problems: list[str]) -> Path:
     style, script = _asset("report.css"), _asset("report.js")
     allowed = {"default-src": "'none'", "style-src": _hash(style), "script-src": _hash(script), "img-src": "data:"}
     allowed |= {"base-uri": "'none'", "form-action": "'none'"}
-    page = (
-        _environment()
-        .get_template(template)
-        .render(
-            **context,
-            problems=problems,
-            album=album,
-            style=Markup(style),
-            script=Markup(script),
-            policy="; ".join(f"{what} {source}" for what, source in allowed.items()),
-        )
-    )
+    shared = {"style": Markup(style), "script": Markup(script), "thumbnails": store, "problems": problems}
+    page = fill(template, **context, **shared, policy="; ".join(f"{what} {source}" for what, source in allowed.items()))
     sweep(path.parent)  # what a report killed before left; a run of a study is not locked for its report
     write_text(path, page)
     return path
-
-
-@cache
-def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    made.filters["soft"] = _soft
-    return made
-
-
-def _soft(value: Any) -> Markup:
-    """Return a text that may break after each underscore, where a long name would else break within a word."""
-    return escape(_visible(str(value))).replace("_", Markup("_<wbr>"))
-
-
-def _visible(value: Any) -> Any:
-    """Show control characters as escapes in every text that enters the page; markup made here passes unchanged."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return shown(value, max_chars=4000)
-    return value
 
 
 @cache

@@ -1,16 +1,15 @@
 """Read a run or study folder, whole or broken: what is missing becomes empty and is named in `problems`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir, StudyDir
+from striate.evaluate.table import Predictions, read_predictions
 
 from .metrics import Metric, metric, number
 from .privacy import without_folders
-from .rows import Row, read_rows
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -24,6 +23,7 @@ class Run:
     history: list[dict[str, Any]]
     scores: dict[str, dict[str, Any]]
     problems: list[str] = field(default_factory=list)
+    tables: dict[str, Predictions | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: RunDir) -> "Run":
@@ -39,15 +39,22 @@ class Run:
         epochs = [row for row in history if isinstance(row, dict) and number(row.get("epoch")) is not None]
         return cls(folder, info, epochs, {k: v for k, v in scores.items() if isinstance(v, dict)}, problems)
 
-    @cached_property
-    def rows(self) -> list[Row]:
-        """The rows of predictions.csv; empty, with a problem noted, when it cannot be read."""
-        return _tried(lambda: read_rows(self.folder.predictions, self.kind), "predictions.csv", [], self.problems)
+    def predictions(self, split: str, condense: Callable[[Predictions], Predictions]) -> Predictions | None:
+        """Return the table of predictions of a split, read once; None, with a problem noted, when there is none.
 
-    @property
-    def kind(self) -> str:
-        """The task's kind: label, tags or value."""
-        return str(at(self.info, "task.kind", "label"))
+        Args:
+            condense: what is kept of the table; with 1,000 classes and 50,000 images the whole of it takes 400 MB.
+        """
+        if split not in self.tables:
+            self.tables[split] = _tried(lambda: self._table(split, condense), "predictions.csv", None, self.problems)
+        return self.tables[split]
+
+    def _table(self, split: str, condense: Callable[[Predictions], Predictions]) -> Predictions | None:
+        if not self.folder.predictions.exists():
+            raise FileNotFoundError(self.folder.predictions)
+        kind = at(self.info, "task.kind")
+        tables = read_predictions(self.folder.predictions, kind, str(at(self.info, "task.unit", "")), {split})
+        return condense(tables[split]) if split in tables else None
 
     @property
     def names(self) -> list[str]:
@@ -58,13 +65,7 @@ class Run:
     @property
     def metric(self) -> Metric:
         """The metric the best epoch was chosen by."""
-        fallback = {"label": "accuracy", "tags": "f1"}.get(self.kind, "rmse")
-        return metric(str(at(self.info, "task.monitor") or fallback), str(at(self.info, "task.unit", "")))
-
-    @property
-    def is_angle(self) -> bool:
-        """Whether the predicted numbers are angles in degrees."""
-        return self.kind == "value" and at(self.info, "task.unit") == "deg"
+        return metric(str(at(self.info, "task.monitor", "loss")), str(at(self.info, "task.unit", "")))
 
     @property
     def reported_split(self) -> str | None:
@@ -92,8 +93,8 @@ class Run:
         return int(known) if known is not None else (int(marked[-1]) if marked else None)
 
     @property
-    def is_solved(self) -> bool:
-        """Whether the head was solved on features: then an "epoch" of the history is one strength of weight decay."""
+    def is_linear_probe(self) -> bool:
+        """Whether a linear probe was fitted: then an "epoch" of the history is one strength of weight decay."""
         return at(self.info, "recipe.transfer.head") == "only"
 
     @property
@@ -171,7 +172,7 @@ class Study:
     @property
     def metric(self) -> Metric:
         """The metric of the verdict."""
-        key = self.verdict.get("metric") or at(self.info, "task.monitor") or "accuracy"
+        key = self.verdict.get("metric") or at(self.info, "task.monitor") or "loss"
         return metric(str(key), str(at(self.info, "task.unit", "")))
 
     @property

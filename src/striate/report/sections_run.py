@@ -15,6 +15,7 @@ from .metrics import NA, Metric, bounds, count, metric, number, scaled, signific
 from .privacy import without_folders
 from .read import SPLIT_WORDS, Run, at
 from .svg import TRAIN, VAL
+from .tasks import sections_of
 
 MIN_EPOCHS = 6  # of `evaluate.curves`, which a report may not import: fewer never have a turn
 STATUS = {
@@ -75,12 +76,10 @@ def _what_was_done(run: Run) -> str:
     model, parameters = at(info, "model.name"), number(at(info, "model.parameters"))
     text = f"The network {model}" if model else "A network"
     text += f" ({scaled(parameters)} parameters)" if parameters else ""
-    numbers = f"to predict {', '.join(run.names[:3]) or 'numbers'}"
-    kinds = {"label": f"{len(run.names)} classes", "tags": f"{len(run.names)} tags"}
-    text += f" learned {kinds.get(run.kind, numbers)}"
+    text += f" learned {sections_of(run).learned(run)}"
     text += f" from {plural(int(trained), 'image')}" if trained is not None else ""
     text += f" with the recipe {at(info, 'recipe_name')}" if at(info, "recipe_name") else ""
-    if run.is_solved:
+    if run.is_linear_probe:
         text += ": a head solved on features of trained weights,"
     elif epochs:
         text += f", for {plural(int(epochs), 'epoch')}"
@@ -97,32 +96,14 @@ def _machine(info: dict[str, Any]) -> str:
 
 
 def _what_came_out(run: Run, scores: dict[str, Any], split: str | None) -> list[str]:
-    found = run.metric
-    said: list[str] = []
-    total, value = number(scores.get("num_images")), number(scores.get(found.key))
-    if split is None or total is None or value is None:
-        return said
-    where = f"{count(total)} {SPLIT_WORDS[split]} images"
-    if found.key == "accuracy":
-        said.append(f"Of {where} it named {count(round(value * total))} right.")
-    elif run.is_angle and (near := number(scores.get("within_10_deg"))) is not None:
-        said.append(f"On {where} the angle is off by {found.text(value)} on average; {near:.1%} are within 10 degrees.")
-    else:
-        said.append(f"The {found.label} on {where} is {found.text(value)}.")
-    chance = _chance(run, split)
-    if "guessing" in chance and found.key == "accuracy":
-        said.append(f"Guessing among {len(run.names)} classes would score {chance['guessing']:.1%}.")
-    other = number(at(run.scores, f"val.{found.key}"))
-    if split == "test" and other is not None:
-        said.append(f"On validation, which chose the epoch, it is {found.text(other)}.")
-    return said
-
-
-def _chance(run: Run, split: str | None) -> dict[str, float]:
-    """Return what needs no network: guessing, or for angles the mean error of a random direction."""
-    if run.metric.key == "accuracy" and len(run.names) > 1:
-        return {"guessing": 1 / len(run.names)}
-    return {"random": 90.0} if run.is_angle and run.metric.key == "mean_error_deg" else {}
+    total = number(scores.get("num_images"))
+    if split is None or total is None or number(scores.get(run.metric.key)) is None:
+        return []
+    result = sections_of(run).result(run, scores, f"{count(total)} {SPLIT_WORDS[split]} images")
+    val = number(at(run.scores, f"val.{run.metric.key}"))
+    if split == "test" and val is not None:
+        result.append(f"On validation, which chose the epoch, it is {run.metric.text(val)}.")
+    return result
 
 
 def splits_chart(run: Run) -> Markup | None:
@@ -141,7 +122,9 @@ def splits_chart(run: Run) -> Markup | None:
     split = run.reported_split or ""
     if split not in values:
         return None
-    return charts.splits(values, at(run.scores, f"{split}.intervals.{found.key}"), split, _chance(run, split), found)
+    return charts.splits(
+        values, at(run.scores, f"{split}.intervals.{found.key}"), split, sections_of(run).chance(run), found
+    )
 
 
 def remarks(run: Run) -> list[dict[str, str]]:
@@ -159,7 +142,7 @@ def training(run: Run) -> dict[str, Any]:
     if not run.history:
         return {"reason": "No epoch was recorded.", "charts": [], "sentences": [], "table": None}
     found = run.metric
-    decays = [_short(row.get("weight_decay")) for row in run.history] if run.is_solved else []
+    decays = [_short(row.get("weight_decay")) for row in run.history] if run.is_linear_probe else []
     made: list[tuple[str, Markup | None, str]] = []
     for wanted in dict.fromkeys(("loss", found.key)):
         lines = [
@@ -167,15 +150,15 @@ def training(run: Run) -> dict[str, Any]:
             charts.Line("validation", run.curve("val", wanted), VAL),
         ]
         one = metric(wanted, found.unit)
-        turn = None if run.is_solved else run.overfit_epoch
+        turn = None if run.is_linear_probe else run.overfit_epoch
         chart = charts.curves(
             run.epochs, lines, one, f"curve{len(made)}", best=run.best_epoch, overfit=turn, decays=decays
         )
         made.append((one.label.capitalize(), chart, charts.beyond(run.epochs, lines, one)))
     return {
         "charts": made,
-        "sentences": _solved_sentences(run) if run.is_solved else training_sentences(run),
-        "key": SOLVED_KEY if run.is_solved else _trained_key(run),
+        "sentences": _solved_sentences(run) if run.is_linear_probe else training_sentences(run),
+        "key": SOLVED_KEY if run.is_linear_probe else _trained_key(run),
         "reason": "",
         "gaps": any(not math.isfinite(value) for key in ("loss", found.key) for value in run.curve("val", key)),
         "table": _epoch_table(run),
@@ -235,9 +218,9 @@ def _epoch_table(run: Run) -> dict[str, Any]:
     found = run.metric
     keys = list(dict.fromkeys(("loss", found.key)))
     head = [
-        "number" if run.is_solved else "epoch",
+        "number" if run.is_linear_probe else "epoch",
         *(f"{SPLIT_WORDS[split]} {metric(key).label}" for key in keys for split in ("train", "val")),
-        "weight decay" if run.is_solved else "learning rate",
+        "weight decay" if run.is_linear_probe else "learning rate",
         "seconds",
     ]
     body = []
@@ -248,7 +231,7 @@ def _epoch_table(run: Run) -> dict[str, Any]:
                 [
                     str(int(row["epoch"])),
                     *cells,
-                    _short(row.get("weight_decay" if run.is_solved else "lr")),
+                    _short(row.get("weight_decay" if run.is_linear_probe else "lr")),
                     _short(row.get("time_s")),
                 ],
                 row["epoch"] == run.best_epoch,
@@ -265,14 +248,10 @@ def _short(value: Any) -> str:
 def facts(run: Run) -> list[tuple[str, str]]:
     """Return the further scores of the reported split, for the row of figures below the headline."""
     scores = run.scores.get(run.reported_split or "", {})
-    wanted = {
-        "label": ("balanced_accuracy", "macro_f1", "top5_accuracy", "auc", "loss", "ece"),
-        "tags": ("mean_average_precision", "macro_f1", "exact_match", "auc", "loss", "ece"),
-    }.get(run.kind, (*(("within_10_deg", "median_error_deg") if run.is_angle else ("mae",)), "rmse", "r2", "loss"))
     unit = str(at(run.info, "task.unit", ""))
     return [
         (metric(key).label, metric(key, unit).text(scores[key]))
-        for key in wanted
+        for key in sections_of(run).figures(run)
         if key in scores and key != run.metric.key
     ]
 

@@ -220,8 +220,8 @@ def curves(study: Study) -> dict[str, Any]:
         panels = []
         for index, (name, lines) in enumerate(seeds.items()):
             overfit = number(_summary(study, name).get("overfit_epoch"))
-            is_solved = any(run.is_solved for run in study.runs[name])
-            across = "the strengths of weight decay" if is_solved else "the epochs"
+            is_linear_probe = any(run.is_linear_probe for run in study.runs[name])
+            across = "the strengths of weight decay" if is_linear_probe else "the epochs"
             says = f"{one.label} of {name} over {across}, {plural(len(lines.val), 'seed')}."
             chart = charts.multiple(
                 lines,
@@ -230,10 +230,10 @@ def curves(study: Study) -> dict[str, Any]:
                 says,
                 ends=ends,
                 num_epochs=longest,
-                overfit=round(overfit) if overfit and not is_solved else None,
+                overfit=round(overfit) if overfit and not is_linear_probe else None,
             )
             note = "Across: strengths of weight decay, the strongest first; a solved head has no epochs."
-            notes = [note if is_solved else "", charts.beyond(lines, one, ends)]
+            notes = [note if is_linear_probe else "", charts.beyond(lines, one, ends)]
             panels.append((name, chart, " ".join(filter(None, notes))))
         groups.append((one.label.capitalize(), panels))
     return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}

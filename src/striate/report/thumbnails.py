@@ -1,4 +1,4 @@
-"""The pictures of a report: small JPEGs of the run folder as data URIs, without metadata, within a budget."""
+"""The thumbnails of a report: small JPEGs of the run folder as data URIs, without metadata, within a budget."""
 
 import base64
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from striate.base.documents import read_json
 from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir
 
-MAX_PICTURES = 300
+MAX_IMAGES = 300
 MAX_BYTES = 4_500_000  # base64 makes 6 MB of it; the page's cap is 8 MB
 MAX_FILE_BYTES = 200_000
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An embedded picture: its data URI and size in pixels."""
+class EmbeddedImage:
+    """An image in the page: its data URI and size in pixels."""
 
     uri: Markup
     width: int
@@ -30,25 +30,25 @@ class Picture:
         return max(self.width, self.height) <= 48
 
 
-class Album:
-    """Hands out pictures until the budget is spent; a picture shown twice counts twice."""
+class ThumbnailStore:
+    """Hands out thumbnails until the budget is spent; one that is shown twice counts twice."""
 
-    def __init__(self, max_pictures: int = MAX_PICTURES, max_bytes: int = MAX_BYTES) -> None:
-        self.max_pictures, self.max_bytes = max_pictures, max_bytes
+    def __init__(self, max_images: int = MAX_IMAGES, max_bytes: int = MAX_BYTES) -> None:
+        self.max_images, self.max_bytes = max_images, max_bytes
         self.num_used, self.num_bytes, self.num_refused = 0, 0, 0
         self.num_reserved = 0  # kept back for what comes later on the page
         self._index: dict[RunDir, dict[str, str]] = {}
 
     def has(self, run: RunDir, split: str, id_: str) -> bool:
-        """Return whether the run folder lists a picture of this image."""
+        """Return whether the run folder lists a thumbnail of this image."""
         return f"{split}/{id_}" in self._names(run)
 
-    def take(self, run: RunDir, split: str, id_: str) -> Picture | None:
-        """Return the picture of an image; None when there is none or the budget is spent."""
+    def take(self, run: RunDir, split: str, id_: str) -> EmbeddedImage | None:
+        """Return the thumbnail of an image; None when there is none or the budget is spent."""
         name = self._names(run).get(f"{split}/{id_}")
         if name is None:
             return None
-        if self.num_used >= self.max_pictures - self.num_reserved or self.num_bytes >= self.max_bytes:
+        if self.num_used >= self.max_images - self.num_reserved or self.num_bytes >= self.max_bytes:
             self.num_refused += 1
             return None
         content = _read(run, name)
@@ -56,22 +56,22 @@ class Album:
             return None
         self.num_used += 1
         self.num_bytes += len(content)
-        return Picture(_data_uri(content), *jpeg_size(content))
+        return EmbeddedImage(_data_uri(content), *jpeg_size(content))
 
     def _names(self, run: RunDir) -> dict[str, str]:
         if run not in self._index:
             try:
-                found: Any = read_json(run.checked("pictures/index.json"), "picture index", dict)
+                index: Any = read_json(run.checked("pictures/index.json"), "thumbnail index", dict)
             except DamagedError:
                 raise
             except UserError:
-                found = {}
-            self._index[run] = found
+                index = {}
+            self._index[run] = index
         return self._index[run]
 
 
 def _read(run: RunDir, name: object) -> bytes | None:
-    """Return a picture's bytes if it is a plain file name inside the folder and a JPEG of sane size."""
+    """Return a thumbnail's bytes if it is a plain file name inside the folder and a JPEG of sane size."""
     if not isinstance(name, str) or name in {"", ".", ".."} or any(sign in name for sign in "/\\:\0"):
         return None
     path = run.pictures / name
