@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from striate.model import zoo
+
 SOURCE = Path(__file__).parents[1] / "src" / "striate"
 GROUND = {"base"}
 MODELS = {"base", "data", "nn", "metric", "model", "task"}
 MEETING = MODELS | {"engine", "evaluate", "inside", "predict"}  # what one run is put together from
-FINISHED = {"base", "data", "metric", "task", "evaluate", "run"}  # what runs are planned and judged by
+FINISHED = {"base", "data", "metric", "model", "task", "evaluate", "run"}  # what runs are planned and judged by
 READERS = {"base", "metric", "task", "evaluate", "inside", "predict", "verdict", "diagnose"}
 MAY_IMPORT = {
     "base": set(),
@@ -133,3 +135,27 @@ def test_the_command_starts_without_torch(arguments):
 
 def test_the_base_import_table_has_no_unknown_area():
     assert {area_of(path) for path in FILES} <= MAY_IMPORT.keys() | EVERYTHING
+
+
+BLOCKS_OF_THAT_NAME = {  # blocks that have the name of the network they come from
+    "xception": {"model/blocks.py", "model/blueprint.py", "nn/blocks/__init__.py"},
+    "neocognitron": {"model/draw.py"},
+}
+
+
+def names_in(text: str) -> set[str]:
+    """Texts in a file's code that are the name of a network."""
+    tree = ast.parse(without_docstrings(text))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return texts & set(zoo.names())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_network_is_named_outside_the_zoo(path):
+    name = str(path.relative_to(SOURCE))
+    if not name.startswith("model/zoo/"):
+        assert {text for text in names_in(path.read_text()) if name not in BLOCKS_OF_THAT_NAME.get(text, ())} == set()
+
+
+def test_the_look_for_names_of_networks_sees_them():
+    assert names_in('"""mlp"""\nx = {"resnet18": 1}') == {"resnet18"}

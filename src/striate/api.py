@@ -14,6 +14,7 @@ from striate.base.text import duration, plural, shown
 from striate.data import open_dataset
 from striate.data.open import name_of
 from striate.data.sample import Dataset
+from striate.model import zoo
 from striate.model.blueprint import Blueprint
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def study_ladder(
     folds: int | None,
     is_full: bool = False,
     weights: str | None = None,
-    base: str = "mobilenet_v2",
+    base: str = zoo.PRETRAINED,
     has_curve: bool = False,
     **options: Any,
 ) -> "StudyDir | list[str]":

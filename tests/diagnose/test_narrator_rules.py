@@ -11,13 +11,14 @@ import pytest
 from striate.base.files import to_json
 from striate.base.rundir import RunDir
 from striate.diagnose import Remark, narrate
-from striate.diagnose.reading import SKIPPING, USUAL_RATE
+from striate.diagnose.reading import USUAL_RATE
 from striate.diagnose.remark import ordered
 from striate.diagnose.symptoms import late_fall
 from striate.engine.optim import DEFAULT_LR
 from striate.evaluate.scores import scores_of
 from striate.evaluate.table import Predictions, write_predictions
 from striate.model.ablate import ablate, parts_of
+from striate.model.blueprint import SKIPPING
 from striate.model.zoo import blueprint, names
 from striate.run.recipe import named
 

@@ -18,7 +18,7 @@ from striate.engine.optim import build
 from striate.engine.precision import autocast
 from striate.engine.probe import look
 from striate.engine.regularise import freeze, frozen_rows, noisy, penalise, statistics_kept
-from striate.engine.update import Update, side_rows, side_weight
+from striate.engine.update import Update, aux_weight_of, auxiliary_heads
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build as build_network
 from striate.task import for_target
@@ -164,11 +164,11 @@ SIDES = (
 def test_auxiliary_losses_join_with_their_weight_and_the_tally_does_not_see_them(precision):
     batch, task = one_batch()
     model, other, plain = network(0, *SIDES), network(0, *SIDES), network(0, *SIDES)
-    assert side_rows(model) == ("side",)
+    assert auxiliary_heads(model) == ("side",)
     with autocast(batch.images.device, precision):
-        outputs = other(batch.images, sides=True)
+        outputs = other(batch.images, auxiliary=True)
     losses = {name: F.cross_entropy(one.float(), batch.targets["t"]) for name, one in outputs.items()}
-    tally = update_for(model, side_weight=0.3, precision=precision)(batch, 0)
+    tally = update_for(model, aux_weight=0.3, precision=precision)(batch, 0)
     same(model.parameters(), stepped_by_hand(other, losses["outputs"] + 0.3 * losses["side"]))
     torch.testing.assert_close(tally, update_for(plain, precision=precision)(batch, 0))
     assert task.summarise(tally)["loss"] == pytest.approx(float(losses["outputs"].detach()), rel=1e-3)
@@ -183,10 +183,18 @@ def test_published_weights_of_auxiliary_losses():
 
     for name, published in (("googlenet", 0.3), ("inception_v3", 0.4)):
         model = zoo_build(name, classes=3, size=96, width=0.25)
-        assert side_weight(model) == published
-        assert side_weight(model, 0.1) == 0.1
-        assert side_weight(zoo_build(name, classes=3, size=96, width=0.25, aux=False), 0.1) == 0
-    assert side_weight(nn.Linear(2, 2), 0.5) == 0
+        assert aux_weight_of(model) == published
+        assert aux_weight_of(model, 0.1) == 0.1
+        assert aux_weight_of(zoo_build(name, classes=3, size=96, width=0.25, aux=False), 0.1) == 0
+    assert aux_weight_of(nn.Linear(2, 2), 0.5) == 0
+
+
+def test_a_network_with_a_part_taken_out_keeps_the_weight_of_its_auxiliary_losses():
+    from striate.model.ablate import ablate
+    from striate.model.zoo import blueprint
+
+    plan = ablate(blueprint("inception_v3", width=0.25), ("norm",))
+    assert aux_weight_of(build_network(plan, channels=3, outputs=3, size_hw=(96, 96))) == 0.4
 
 
 def test_the_mean_of_networks_is_their_mean_and_its_statistics_are_those_of_torch():

@@ -178,7 +178,7 @@ def test_without_aux_is_the_network_built_without(name: str) -> None:
         {key: value.shape for key, value in assemble(one, channels=3, outputs=7, size_hw=(96, 96)).state_dict().items()}
         for one in (plain, built)
     ]
-    assert plain.names == built.names and shapes[0] == shapes[1] and not plain.sides
+    assert plain.names == built.names and shapes[0] == shapes[1] and not plain.auxiliary_heads
 
 
 def test_an_add_row_keeps_the_branch_and_what_led_to_the_skip_alone_goes() -> None:
@@ -191,7 +191,7 @@ def test_an_add_row_keeps_the_branch_and_what_led_to_the_skip_alone_goes() -> No
         Row("linear"),
     )
     plan = ablate(Blueprint("x", rows), ["skip"])
-    assert plan.names == ("stem", "branch", "sum", "global_pool1", "linear1") and not plan.sides
+    assert plan.names == ("stem", "branch", "sum", "global_pool1", "linear1") and not plan.auxiliary_heads
     network = build(plan, channels=3, outputs=2, size_hw=(8, 8), seed=0)
     x = draw(1, 3, 8, 8)
     maps = {name: network.features(x, at=name)[name] for name in ("branch", "sum")}
@@ -278,7 +278,7 @@ def check_switches(name: str, options: dict, size: int) -> None:
         network = build(changed, channels=3, outputs=3, size_hw=(size, size), seed=0)
         kept = network.shapes.keys()
         assert {row: shape for row, shape in whole.shapes.items() if row in kept} == network.shapes, (without, pool)
-        outputs = network(draw(4, 3, size, size), sides=True).values()
+        outputs = network(draw(4, 3, size, size), auxiliary=True).values()
         sum(F.cross_entropy(y, torch.tensor([0, 1, 2, 0])) for y in outputs).backward()
         assert all(value.grad is not None and value.grad.isfinite().all() for value in network.parameters())
         assert set(without).isdisjoint(parts_of(changed))

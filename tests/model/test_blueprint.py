@@ -102,7 +102,7 @@ def test_sources_and_sides() -> None:
     )
     blueprint = Blueprint("x", rows)
     assert blueprint.sources == {"a": ("image",), "b": ("a",), "side": ("a",), "c": ("b",)}
-    assert blueprint.sides == ("side",)
+    assert blueprint.auxiliary_heads == ("side",)
 
 
 def test_listing_the_zoo_loads_no_torch() -> None:

@@ -171,7 +171,7 @@ def test_side_outputs_get_the_number_of_outputs_and_run_only_when_asked() -> Non
     network.rows["side"].register_forward_hook(lambda *_: ran.append(1))
     x = torch.zeros(2, 3, 16, 16)
     assert network(x).shape == (2, 5) and not ran
-    both = network(x, sides=True)
+    both = network(x, auxiliary=True)
     assert list(both) == ["side", "linear1"] and both["side"].shape == (2, 5) and ran
     assert network.stages == ("more",)
 

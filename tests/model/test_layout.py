@@ -29,7 +29,7 @@ def _threads() -> Iterator[None]:
 
 def gradients(network: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """The gradient of every parameter that has one, of a sum of the outputs in which each counts otherwise."""
-    options = {"sides": True} if isinstance(network, Network) else {}
+    options = {"auxiliary": True} if isinstance(network, Network) else {}
     found = network(x, **options).values()
     loss = sum((y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum() for y in found)
     names, values = zip(*((n, v) for n, v in network.named_parameters() if v.requires_grad), strict=True)

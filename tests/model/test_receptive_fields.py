@@ -70,7 +70,7 @@ def maps_of(network: Network, layers: list[Layer], x: torch.Tensor) -> list[torc
     for layer in layers:
         network.rows[layer.name].register_forward_hook(lambda _, args, out, name=layer.name: maps.setdefault(name, out))
     with Smooth():
-        network(x, sides=bool(network.blueprint.sides))
+        network(x, auxiliary=bool(network.blueprint.auxiliary_heads))
     found = [maps[layer.name] for layer in layers]
     return [y if y.dim() == 4 else y.unflatten(1, (-1, 1, 1)) if y.dim() == 2 else y[..., None] for y in found]
 

@@ -19,7 +19,7 @@ from striate.model.walk import walk
 
 def count_by_torch(network: nn.Module, size: int) -> int:
     counter = FlopCounterMode(display=False)
-    given = {"sides": True} if isinstance(network, Network) and network.blueprint.sides else {}
+    given = {"auxiliary": True} if isinstance(network, Network) and network.blueprint.auxiliary_heads else {}
     with torch.no_grad(), counter:
         network.eval()(torch.empty(1, 3, size, size, device="meta"), **given)
     return counter.get_total_flops() // 2

@@ -28,7 +28,7 @@ def test_every_network_trains_and_travels(name: str, tiny, tmp_path) -> None:
         optimiser = torch.optim.SGD(trained, lr=1e-3)
         x = torch.randn(4, channels, size, size, generator=torch.Generator().manual_seed(0))
         for _ in range(2):
-            outputs = network(x, sides=True).values()
+            outputs = network(x, auxiliary=True).values()
             loss = sum(F.cross_entropy(y, torch.tensor([0, 1, 2, 0])) for y in outputs)
             loss.backward()
             assert all(value.grad is not None and value.grad.isfinite().all() for value in trained)

@@ -132,7 +132,7 @@ def test_auxiliary_outputs_of_googlenet_equal_torchvision_s() -> None:
     copy_by_order(ours, theirs.state_dict())
     x = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        found = ours(x, sides=True)
+        found = ours(x, auxiliary=True)
         assert list(found) == ["aux1", "aux2", "outputs"]
         for aux, row in (("aux1", "inception4a"), ("aux2", "inception4d")):
             assert close(found[aux], getattr(theirs, aux)(ours.features(x, at=row)[row]))
@@ -153,7 +153,7 @@ def test_auxiliary_output_of_inception_v3_equals_torchvision_s() -> None:
 def test_auxiliary_heads_can_be_left_out(name: str) -> None:
     size = 96
     with_heads, without = (zoo.build(name, classes=5, size=size, width=0.1, seed=0, aux=aux) for aux in (True, False))
-    assert with_heads.blueprint.sides and not without.blueprint.sides
+    assert with_heads.blueprint.auxiliary_heads and not without.blueprint.auxiliary_heads
     copy_by_order(without, {key: value for key, value in with_heads.state_dict().items() if "rows.aux" not in key})
     x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(with_heads.eval()(x), without.eval()(x), rtol=0, atol=0)

@@ -74,7 +74,10 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "dense": (lambda _: 6, lambda old, new: new.shapes["dense"] == (6,) and "dense" not in old.rows),
     "size": (lambda size: size * 4, lambda old, new: deeper(old, new) and new.blueprint.size == 4 * old.blueprint.size),
     "shortcut": (lambda _: "projection", deeper),
-    "aux": (lambda _: False, lambda old, new: bool(old.blueprint.sides) and not new.blueprint.sides),
+    "aux": (
+        lambda _: False,
+        lambda old, new: bool(old.blueprint.auxiliary_heads) and not new.blueprint.auxiliary_heads,
+    ),
     "five": (lambda _: 5, lambda old, new: (5, 5) in kernels(new) and (5, 5) not in kernels(old)),
     "growth": (lambda growth: growth + 3, lambda old, new: inner_width(new, "block1") > inner_width(old, "block1")),
     "bottleneck": (lambda _: 0, lambda old, new: deeper(new, old)),

@@ -74,7 +74,7 @@ def test_every_genome_is_a_network_whose_stages_halve_the_map(pair):
         assert last.out_shape == (width, side, side)
     assert {"macs": found.macs, "parameters": found.parameters} == cost(genome, frame)
     assert Genome.from_json(genome.to_json()) == genome
-    assert not plan.sides
+    assert not plan.auxiliary_heads
 
 
 @given(framed_genomes(), st.sampled_from(["macs", "parameters"]), st.floats(0.3, 3))

@@ -2,6 +2,8 @@
 
 import typer
 
+from striate.model import zoo
+
 from . import options as o
 from .train import give_study
 
@@ -30,7 +32,7 @@ def demo(
     found = study_ladder(
         IMAGES,
         {},
-        model="bipyramid",
+        model=zoo.DEFAULT,
         changes=list(SETTINGS),
         seeds=seeds,
         folds=None,

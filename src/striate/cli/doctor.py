@@ -51,9 +51,9 @@ def _trial(device: Any) -> dict[str, Any]:
 
     from striate.base import device as devices
     from striate.engine.precision import choose_precision
-    from striate.model.zoo import build
+    from striate.model.zoo import DEFAULT, build
 
-    network = devices.place(build("bipyramid", classes=10, size=64, seed=0, norm="batch"), device)
+    network = devices.place(build(DEFAULT, classes=10, size=64, seed=0, norm="batch"), device)
     images = torch.zeros(32, 3, 64, 64, device=device).contiguous(memory_format=torch.channels_last)
     return choose_precision(network, images)
 

@@ -9,6 +9,7 @@ import typer
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes
+from striate.model import zoo
 
 from . import options as o
 
@@ -38,7 +39,7 @@ def search(
     ] = None,
     seed_model: Annotated[
         str, typer.Option(metavar="NAME", help="The network to beat, whose MACs are the limit by default.")
-    ] = "bipyramid",
+    ] = zoo.DEFAULT,
     max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of multiply-adds, e.g. 20M.")] = None,
     max_parameters: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of parameters, e.g. 500k.")] = None,
     epochs: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from striate.base.errors import SettingsError
+from striate.model import zoo
 
 from . import options as o
 from .train import give_study
@@ -37,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
 def study(
     context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
-    model: o.ModelName = "bipyramid",
+    model: o.ModelName = zoo.DEFAULT,
     ladder: Annotated[
         bool, typer.Option("--ladder", help="The whole ladder: also a small residual network, and transfer.")
     ] = False,
@@ -45,7 +46,7 @@ def study(
         bool, typer.Option("--learning-curve", help="Also train on 25 and 50 % of the images: would more of them help?")
     ] = False,
     weights: o.Weights = None,
-    base: Annotated[str, typer.Option(metavar="NAME", help="The network that --weights are of.")] = "mobilenet_v2",
+    base: Annotated[str, typer.Option(metavar="NAME", help="The network that --weights are of.")] = zoo.PRETRAINED,
     seeds: Annotated[int, typer.Option(help="Runs a variant.", min=1, max=1000)] = 3,
     folds: Annotated[int | None, typer.Option(help="Cross-validation over this many folds.", min=2, max=100)] = None,
     target: o.TargetName = None,

@@ -4,8 +4,9 @@ import shlex
 from pathlib import PurePath
 
 from striate.base.errors import UserError
+from striate.model import zoo
 from striate.run.assignment import assignment, from_named
-from striate.run.recipe import DEFAULT_NETWORK, OPTIONS, DataSettings
+from striate.run.recipe import OPTIONS, DataSettings
 
 from .opening import opening, typed, value_after
 from .reading import Reading, at
@@ -62,7 +63,7 @@ def model_of(found: Reading) -> str:
     if found.variant:
         return str(found.variant.get("model") or name)
     if words := _typed(found):
-        given = value_after(words, "--model", "-m") or str(found.setting("network") or DEFAULT_NETWORK)
+        given = value_after(words, "--model", "-m") or str(found.setting("network") or zoo.DEFAULT)
         stem = PurePath(given).name.removesuffix(".toml")  # what a run calls it, parts taken out behind it
         return given + name[len(stem) :] if name.startswith(stem) else given
     return name if _is_known(name) else ""

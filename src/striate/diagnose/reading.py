@@ -13,14 +13,14 @@ from striate.base.errors import UserError
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.table import Predictions, read_predictions
 from striate.metric.wording import Wording
+from striate.model import zoo
+from striate.model.ablate import split_name
+from striate.model.blueprint import Blueprint
 
 # The usual rate of each optimiser: what the training takes when none is set. A test holds the two equal; reading a
 # folder must not load torch.
 USUAL_RATE = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "lion": 1e-4, "muon": 1e-3}
 Rows = list[tuple[str, Mapping[str, float]]]
-# Blocks that carry their input past themselves; a test finds among them all that can do without it.
-SKIPPING = {"add", "concat", "basic", "bottleneck", "pre_basic", "pre_bottleneck", "inverted", "xception", "convnext"}
-SKIPPING |= {"dense", "transformer", "cell", "inception_residual"}
 SKIPPED = "skipped.csv"  # the list of files that were left out
 
 
@@ -147,13 +147,22 @@ class Reading:
             count = float(sum(per_class))
         return math.ceil(count / self.batch_size) if count > 0 and self.batch_size else 0
 
+    @cached_property
+    def blueprint(self) -> Blueprint | None:
+        """The network's rows; None for a network that is no table of rows, or that cannot be read."""
+        with suppress(UserError, TypeError):
+            return Blueprint.from_json({"name": str(at(self.info, "model.name")), **at(self.info, "model.blueprint")})
+        return None
+
+    def option(self, name: str) -> Any:
+        """Return an option of the network: the recipe's, else the network's own; None where it has no such option."""
+        given, network = self.setting(f"model.{name}"), split_name(str(at(self.info, "model.name")))[0]
+        return given if given is not None else zoo.options(network).get(name) if network in zoo.ZOO else None
+
     @property
     def norms(self) -> set[str]:
         """The normalisations of the network's rows; those of the recipe for a network that is no table of rows."""
-        rows = at(self.info, "model.blueprint.rows")
-        default = at(self.info, "model.blueprint.defaults.norm")
-        own = [at(row, "options.norm") for row in rows] if isinstance(rows, list) else [self.setting("model.norm")]
-        return {str(norm) for norm in (*own, default) if norm} - {"none"}
+        return self.blueprint.norms if self.blueprint else {str(self.setting("model.norm"))} - {"none", "None"}
 
     @property
     def has_norm(self) -> bool:
@@ -175,8 +184,7 @@ class Reading:
     @property
     def has_skips(self) -> bool:
         """Rows add their input to their output, or maps are joined."""
-        rows = at(self.info, "model.blueprint.rows") or []
-        return any(at(row, "block") in SKIPPING and at(row, "options.skip") is not False for row in rows)
+        return self.blueprint is not None and self.blueprint.has_skips
 
     @property
     def rows(self) -> list[Rows]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from striate.base.text import plural
 from striate.metric.wording import significant
+from striate.model import zoo
 
 from .experiment import again, other, with_model
 from .reading import Reading, at, number
@@ -144,7 +145,7 @@ def _let_through(found: Reading) -> tuple[str, str]:
         return "Take half the depth: its rows are normalised already.", again(found, f"model.depth={depth // 2:g}")
     if not found.has_skips:
         what = "Take a network with skips, past which the gradient need not go through every row."
-        return what, with_model(found, "xception_small")
+        return what, with_model(found, zoo.SMALL_RESIDUAL)
     return "Take a network of fewer rows, or another initialisation: it is normalised and has skips already.", ""
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from striate.evaluate.curves import WIDE_GAP, is_overfit
+from striate.model import zoo
 from striate.run.recipe import MANY
 
 from .experiment import again, as_study, on_weights, other
@@ -62,7 +63,7 @@ def _remedy(found: Reading) -> tuple[str, str]:
         return "Add weight decay.", again(found, "train.weight_decay=0.05")
     if not number(found.setting("train.label_smoothing")) > 0 and at(found.info, "task.kind") == "label":
         return "Add label smoothing.", again(found, "train.label_smoothing=0.1")
-    if not number(found.setting("model.dropout")) > 0 and at(found.info, "model.name") in {"bipyramid", "mlp"}:
+    if found.option("dropout") == 0:
         return "Add dropout before the last layer.", again(found, "model.dropout=0.3")
     if not found.setting("transfer.weights") and _only_moves(found):
         return "Strengthen the augmentation: so far it only moves the images.", again(found, "augment=medium")
@@ -78,7 +79,7 @@ def _remedy(found: Reading) -> tuple[str, str]:
     if is_transfer:
         return "Every usual remedy is in use: look for more training images.", ""
     what = "Every usual remedy is in use: start from published weights."
-    return what, other(found, "--model", "mobilenet_v2", "--weights", "imagenet", "--recipe", "finetune")
+    return what, other(found, "--model", zoo.PRETRAINED, "--weights", "imagenet", "--recipe", "finetune")
 
 
 def _longer(found: Reading) -> tuple[str, str]:

@@ -17,24 +17,22 @@ from .regularise import ascended, noisy, penalise, statistics_kept
 from .skip import MAX_IN_A_ROW, Skips, gradient_norm
 
 CHECK_EVERY = 10  # steps between looks at loss and gradient on a GPU, where each look waits for the device
-SIDE_WEIGHTS = {"googlenet": 0.3, "inception_v3": 0.4}  # arXiv:1409.4842, section 5; torchvision's reference training
-SIDE_WEIGHT = 0.3
 
 
-def side_rows(model: nn.Module) -> tuple[str, ...]:
+def auxiliary_heads(model: nn.Module) -> tuple[str, ...]:
     """Return the auxiliary outputs of a network: rows that nothing takes, shaped like the main output."""
     blueprint = getattr(model, "blueprint", None)
     shapes = getattr(model, "shapes", {})
     if blueprint is None:
         return ()
-    return tuple(name for name in blueprint.sides if shapes[name] == shapes[blueprint.names[-1]])
+    return tuple(name for name in blueprint.auxiliary_heads if shapes[name] == shapes[blueprint.names[-1]])
 
 
-def side_weight(model: nn.Module, wanted: float | None = None) -> float:
+def aux_weight_of(model: nn.Module, wanted: float | None = None) -> float:
     """Return the weight of each auxiliary loss: as wanted, else as published for the network, 0 where there is none."""
-    if not side_rows(model):
+    if not auxiliary_heads(model):
         return 0.0
-    return SIDE_WEIGHTS.get(getattr(model, "blueprint").name, SIDE_WEIGHT) if wanted is None else wanted  # noqa: B009
+    return float(getattr(model, "blueprint").aux_weight) if wanted is None else wanted  # noqa: B009
 
 
 class Update:
@@ -48,7 +46,7 @@ class Update:
         precision: "float32" or "bf16" (autocast; weights stay float32).
         average: moved after every step when given.
         name_of: dataset index -> sample id, for the message when the loss is not finite.
-        side_weight: of the loss of each auxiliary output, which counts beside the main one's; 0 leaves them out.
+        aux_weight: of the loss of each auxiliary head, which counts beside the main one's; 0 leaves them out.
         l1, l2: of the penalties on the weights.
         weight_noise: deviation of the noise on the weights, as a share of each tensor's root mean square.
         sam: radius of sharpness-aware minimisation; two passes a step, and dropout draws anew for the second.
@@ -66,7 +64,7 @@ class Update:
         precision: str = "float32",
         average: Average | None = None,
         name_of: Callable[[int], str] = str,
-        side_weight: float = 0.0,
+        aux_weight: float = 0.0,
         l1: float = 0.0,
         l2: float = 0.0,
         weight_noise: float = 0.0,
@@ -76,7 +74,7 @@ class Update:
         self.model, self.task, self.optimiser, self.rate_at = model, task, optimiser, rate_at
         self.clip, self.precision, self.average, self.name_of = clip, precision, average, name_of
         self.l1, self.l2, self.weight_noise, self.sam = l1, l2, weight_noise, sam
-        self.side_weight, self.sides = side_weight, side_rows(model) if side_weight else ()
+        self.aux_weight, self.heads = aux_weight, auxiliary_heads(model) if aux_weight else ()
         self.still = still or []
         self.parameters = optimiser.parameters
         self.skips = Skips(self.parameters[0].device)
@@ -130,11 +128,11 @@ class Update:
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, auxiliary ones included, and the main outputs."""
         with autocast(batch.images.device, self.precision):
-            found = self.model(batch.images, sides=True) if self.sides else self.model(batch.images)
-        outputs: Tensor = list(found.values())[-1] if self.sides else found
+            found = self.model(batch.images, auxiliary=True) if self.heads else self.model(batch.images)
+        outputs: Tensor = list(found.values())[-1] if self.heads else found
         loss = self._sum(outputs, batch)
-        for name in self.sides:
-            loss = loss + self.side_weight * self._sum(found[name], batch)
+        for name in self.heads:
+            loss = loss + self.aux_weight * self._sum(found[name], batch)
         return loss, outputs
 
     def _sum(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -14,6 +14,10 @@ from striate.base.settings import read_toml
 IMAGE = "image"  # the name by which a row takes the network's input
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_WIDTH, MAX_BLOCKS = 1 << 20, 4000  # far beyond any network that was ever trained
+# Blocks that carry their input past themselves; a test finds among them all that can do without it.
+SKIPPING = {"add", "concat", "basic", "bottleneck", "pre_basic", "pre_bottleneck", "inverted", "xception", "convnext"}
+SKIPPING |= {"dense", "transformer", "cell", "inception_residual"}
+AUX_WEIGHT = 0.3  # GoogLeNet, arXiv:1409.4842, section 5
 SMALL_PX = 64  # up to here networks were made for ten classes, above for ImageNet's thousand
 
 
@@ -83,6 +87,7 @@ class Blueprint:
         defaults: options for every row whose block takes them, `{"norm": "batch", "activation": "relu"}`.
         head: name of the first row that belongs to the head; empty = the first that yields a vector.
         init: how weights start, a name in `striate.model.init.SCHEMES`.
+        aux_weight: of the loss of each auxiliary head in training, as published; GoogLeNet's where nothing is.
 
     Example:
         >>> tiny = Blueprint("tiny", (Row("conv", 8), Row("max_pool", stride=2), Row("global_pool"), Row("linear")))
@@ -100,6 +105,7 @@ class Blueprint:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     head: str = ""
     init: str = "he"
+    aux_weight: float = AUX_WEIGHT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(self.rows))
@@ -137,10 +143,27 @@ class Blueprint:
         return {"size": self.size, "channels": self.channels, "outputs": 10 if self.size <= SMALL_PX else 1000}
 
     @property
-    def sides(self) -> tuple[str, ...]:
-        """Rows that nothing takes and that are not the last: auxiliary outputs."""
+    def auxiliary_heads(self) -> tuple[str, ...]:
+        """Rows that nothing takes and that are not the last: outputs that help training."""
         taken = {source for sources in self.sources.values() for source in sources}
         return tuple(name for name in self.names[:-1] if name not in taken)
+
+    @property
+    def has_skips(self) -> bool:
+        """Whether rows carry their input past themselves, or maps are joined."""
+        return any(row.block in SKIPPING and row.options.get("skip") is not False for row in self.rows)
+
+    @property
+    def norms(self) -> set[str]:
+        """The kinds of normalisation in its rows and defaults, "none" left out.
+
+        Example:
+            >>> Blueprint("tiny", (Row("conv", 8, options={"norm": {"kind": "batch", "eps": 0.001}}),)).norms
+            {'batch'}
+        """
+        given = [self.defaults.get("norm"), *(row.options.get("norm") for row in self.rows)]
+        kinds = [norm.get("kind", "batch") if isinstance(norm, Mapping) else norm for norm in given]
+        return {str(kind) for kind in kinds if kind} - {"none"}
 
     def __repr__(self) -> str:
         from .card import blueprint_text
@@ -215,7 +238,7 @@ def _thawed(value: Any) -> Any:
 
 def _plain(item: Row | Blueprint) -> dict[str, Any]:
     """Return the fields that differ from their defaults (empty mappings and texts are defaults)."""
-    usual = {"repeat": 1, "stride": 1, "size": 224, "channels": 3, "init": "he"}
+    usual = {"repeat": 1, "stride": 1, "size": 224, "channels": 3, "init": "he", "aux_weight": AUX_WEIGHT}
     values = {one.name: getattr(item, one.name) for one in fields(item)}
     return {key: _thawed(value) for key, value in values.items() if value != usual.get(key, type(value)())}
 
@@ -234,6 +257,7 @@ def _check_keys(table: Mapping[str, Any], kind: type, where: str) -> None:
 
 TYPES: Mapping[str, type] = {
     **dict.fromkeys(("block", "name", "paper", "head", "init"), str),
+    "aux_weight": float,
     **dict.fromkeys(("width", "repeat", "stride", "size", "channels"), int),
     **dict.fromkeys(("options", "each", "defaults"), Mapping),
     **dict.fromkeys(("inputs", "rows"), tuple),

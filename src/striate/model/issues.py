@@ -193,7 +193,7 @@ def _maps(args: Iterable[Any]) -> Iterator[Tensor]:
 
 def dead_ends(network: Network) -> tuple[str, ...]:
     """Return the rows that nothing takes and that give no outputs of the network's kind."""
-    return tuple(name for name in network.blueprint.sides if network.shapes[name] != (network.outputs,))
+    return tuple(name for name in network.blueprint.auxiliary_heads if network.shapes[name] != (network.outputs,))
 
 
 def _unused(network: nn.Module, shape: Sequence[int], ends: Sequence[str]) -> Iterator[Issue]:
@@ -202,7 +202,7 @@ def _unused(network: nn.Module, shape: Sequence[int], ends: Sequence[str]) -> It
     wanted = [key for key, value in network.named_parameters() if value.requires_grad]
     for key in wanted:
         state[key].requires_grad_()
-    options = {"sides": True} if isinstance(network, Network) and network.blueprint.sides else {}
+    options = {"auxiliary": True} if isinstance(network, Network) and network.blueprint.auxiliary_heads else {}
     training = [module for module in network.modules() if module.training]
     try:
         for module in training:

@@ -46,11 +46,11 @@ class Network(nn.Module):
         self._late = late_activations(blueprint, rows)
         self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
 
-    def forward(self, x: Tensor, sides: bool = False) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor, auxiliary: bool = False) -> Tensor | dict[str, Tensor]:
         """Return the outputs (N, outputs) of images (N, C, H, W).
 
         Args:
-            sides: whether to return the auxiliary outputs too: row name -> outputs, the main one last.
+            auxiliary: whether to return those of the auxiliary heads too: row name -> outputs, the main one last.
 
         Raises:
             ModelError: the images have another number of channels than the network.
@@ -62,7 +62,7 @@ class Network(nn.Module):
                 fix=f"build it with channels={x.shape[1]} or convert the images",
             )
         last = self.blueprint.names[-1]
-        return self._run(x, (*self.blueprint.sides, last)) if sides else self._run(x, (last,))[last]
+        return self._run(x, (*self.blueprint.auxiliary_heads, last)) if auxiliary else self._run(x, (last,))[last]
 
     def features(self, x: Tensor, at: str | None = None) -> dict[str, Tensor]:
         """Return maps of the body (head left out): row name -> (N, C, H, W), fine to coarse.

@@ -10,9 +10,10 @@ from striate.base import torchvision as tv
 from striate.base.errors import ModelError
 from striate.base.text import shown
 
+from .zoo import ZOO
+
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-ELSEWHERE = {"xception": "legacy_xception"}  # names that timm has changed
-RESCALED = {"googlenet", "inception_v3"}  # torchvision's bring their input from that scale to -1..1 themselves
+TO_ONE = ((0.5,) * 3, (0.5,) * 3)  # brings values to -1..1
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,12 @@ def find(name: str) -> Published:
     if name in models.list_models():
         weights = models.get_model_weights(name).DEFAULT
         how, metrics = weights.transforms(), weights.meta["_metrics"]["ImageNet-1K"]
-        mean, std = ((0.5,) * 3, (0.5,) * 3) if name in RESCALED else (tuple(how.mean), tuple(how.std))
+        is_rescaled = name in ZOO and ZOO[name].is_rescaled
+        mean, std = TO_ONE if is_rescaled else (tuple(how.mean), tuple(how.std))
         preset = Preset(mean, std, how.crop_size[0], how.resize_size[0])
         scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]}
         return Published(name, f"torchvision {weights}", weights.url, preset, classes(), scores)
-    settings = timm_module(name).get_pretrained_cfg(ELSEWHERE.get(name, name))
+    settings = timm_module(name).get_pretrained_cfg(timm_name(name))
     if settings is None or settings.num_classes != 1000 or not (settings.hf_hub_id or settings.url):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
     size = settings.input_size[1]
@@ -143,6 +145,11 @@ def _offline(found: Published, problem: Exception, fix: str) -> ModelError:
     return ModelError(f"cannot fetch the weights of {found.name} ({reason})", where=found.url, fix=fix)
 
 
+def timm_name(name: str) -> str:
+    """Return what the library timm calls a network."""
+    return (ZOO[name].timm if name in ZOO else "") or name
+
+
 def timm_module(name: str) -> Any:
     """Return the library timm, which has the network.
 
@@ -155,7 +162,7 @@ def timm_module(name: str) -> Any:
     except ImportError as problem:
         what = f"the published weights of {name!r} come with timm, which is missing"
         raise ModelError(what, fix='install it: pip install "striate[pretrained]"') from problem
-    if not timm.is_model(ELSEWHERE.get(name, name)):
+    if not timm.is_model(timm_name(name)):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
     return timm
 
@@ -173,4 +180,4 @@ def key_order(name: str) -> tuple[str, ...]:
         return ()
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some announce a slow start of weights, which there is none of here
-        return tuple(make(ELSEWHERE.get(name, name)).state_dict())
+        return tuple(make(timm_name(name)).state_dict())

@@ -19,7 +19,7 @@ from striate.base.errors import ModelError
 from .blueprint import Blueprint
 from .build import build
 from .network import Network
-from .published import ELSEWHERE, timm_module
+from .published import timm_module, timm_name
 
 ROUNDS, WARM_UP = 5, 2
 CLASSES = 1000
@@ -104,7 +104,7 @@ def reference(name: str) -> nn.Module | None:
             made: nn.Module = models.get_model(name, weights=None)
             return made
         try:
-            found: nn.Module = timm_module(name).create_model(ELSEWHERE.get(name, name), pretrained=False)
+            found: nn.Module = timm_module(name).create_model(timm_name(name), pretrained=False)
         except ModelError:
             return None
         return found
@@ -141,13 +141,13 @@ def _step(
     network = model.train(step == "training")
     targets = torch.arange(len(images)) % CLASSES
     optimiser = torch.optim.SGD(network.parameters(), lr=1e-4)
-    sides: dict[str, Any] = {}
-    if isinstance(network, Network) and network.blueprint.sides and step == "training":
-        sides = {"sides": True}  # the references' auxiliary heads run in training too
+    options: dict[str, Any] = {}
+    if isinstance(network, Network) and network.blueprint.auxiliary_heads and step == "training":
+        options = {"auxiliary": True}  # the references' auxiliary heads run in training too
 
     def forward() -> Any:
         with torch.autocast("cpu", torch.bfloat16) if is_bf16 else nullcontext():
-            return network(images, **sides)
+            return network(images, **options)
 
     def infer() -> object:
         with torch.inference_mode():

@@ -231,7 +231,7 @@ def _run(network: nn.Module, tracer: Tracer, image: Tensor) -> int:
     """Run the network on the meta device and give it back as it was; return the depth of its output."""
     state = dict((*network.named_parameters(), *network.named_buffers()))
     modes = [module for module in network.modules() if module.training]
-    options = {"sides": True} if isinstance(network, Network) and network.blueprint.sides else {}
+    options = {"auxiliary": True} if isinstance(network, Network) and network.blueprint.auxiliary_heads else {}
     tracer.views[image] = View(Axis.image(image.shape[2]), Axis.image(image.shape[3]), (2, 3))
     try:
         for module in modes:

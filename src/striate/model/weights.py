@@ -192,7 +192,7 @@ def _ordered(network: Network, given: Foreign, where: str) -> tuple[list[str], l
         order = _weights(published.key_order(network.blueprint.name))
         if set(order) == set(there) or given.ordered:
             names = order if set(order) == set(there) else there
-            return here, [name for name in names if network.blueprint.sides or not name.startswith(SIDES)]
+            return here, [name for name in names if network.blueprint.auxiliary_heads or not name.startswith(SIDES)]
     for trouble, odd in (("missing", wanted.keys() - theirs), ("unknown", theirs.keys() - wanted)):
         if odd:
             raise ModelError(f"{plural(len(odd), 'tensor')} {trouble}, one is {min(odd)!r}", where=where, fix=FIX)

@@ -202,7 +202,10 @@ def stored_blueprint(info: dict[str, Any], run: RunDir) -> Blueprint:
         raise ModelError(
             "the run's network was a module of the user's own", where=run.path, fix="use Python and hand the module in"
         )
-    return Blueprint.from_json(info["model"]["blueprint"])
+    plan, train = Blueprint.from_json(info["model"]["blueprint"]), info.get("resolved", {}).get("train", {})
+    if "aux_weight" in info["model"]["blueprint"] or not train.get("aux_weight"):
+        return plan
+    return replace(plan, aux_weight=float(train["aux_weight"]))  # older runs say it among their settings only
 
 
 def name_of(model: Model) -> str:

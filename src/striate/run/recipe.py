@@ -10,8 +10,8 @@ from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
 from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
+from striate.model import zoo
 
-DEFAULT_NETWORK = "bipyramid"
 MANY = 20_000  # training images that augmentation need not multiply
 SHORT = {  # what options and keyword arguments of their own set, beside `--set`
     "epochs": "train.epochs",
@@ -87,8 +87,7 @@ class TrainSettings(Settings):
     wrong (for numbers: deviation of the noise as a share of theirs); `sam`, radius of sharpness-aware minimisation,
     two passes a step (0.05 is usual).
 
-    Parts: `aux_weight` of the loss of auxiliary outputs (None: as published, 0.3 for GoogLeNet, 0.4 for Inception v3;
-    0 leaves them out); `frozen`, the last of the leading rows that do not train ("body": all before the head), whose
+    Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out); `frozen`, the last of the leading rows that do not train ("body": all before the head), whose
     batch norm and dropout are as at prediction; `freeze_norm` keeps every batch norm's statistics as they are.
     With `frozen_epochs` rows are frozen for so many epochs only; then those up to `then_frozen` are ("": none), with a
     new optimiser and the schedule from its start, up to the rate `then_lr` (0: `lr` again). Early stopping counts from
@@ -227,7 +226,7 @@ class Recipe(Settings):
             >>> named("fast-small").network_or(None), named("fast-small").network_or("mlp"), Recipe().network_or(None)
             ('airbench', 'mlp', 'bipyramid')
         """
-        return (self.network or DEFAULT_NETWORK) if model is None else model
+        return (self.network or zoo.DEFAULT) if model is None else model
 
     def strength(self) -> str:
         """Return the name of the augmentation: "auto", a strength, or "" where its operations have none.
@@ -281,7 +280,7 @@ def _fast_small() -> Recipe:
     )  # fmt: skip
     return Recipe(
         text="airbench on pictures of about 32 px: Muon, alternating flip, shifts, label smoothing",
-        network="airbench",
+        network=zoo.FAST,
         augment=(AlternatingFlip(), Shift(max_frac=1 / 16)),
         train=train,
     )

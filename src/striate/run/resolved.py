@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from striate.engine.update import side_weight
+from striate.engine.update import aux_weight_of
 from striate.model.ablate import split_name
 from striate.model.zoo import ZOO, options
 from striate.transfer.stages import patience_of, stages
@@ -30,7 +30,7 @@ def resolved(prepared: Prepared, network: nn.Module, model: Model, precision: st
         "batch_size": prepared.batch_size,
         "lr": course[0].lr,
         "patience": patience_of(settings, prepared.num_epochs),
-        "aux_weight": side_weight(network, settings.aux_weight),
+        "aux_weight": aux_weight_of(network, settings.aux_weight),
         "precision": precision,
     }
     if len(course) > 1:

@@ -26,7 +26,7 @@ from striate.engine.probe import Rows, look
 from striate.engine.regularise import freeze, still_modules, unfreeze
 from striate.engine.schedule import rate_at, then_constant
 from striate.engine.stop import Stop
-from striate.engine.update import Update, side_weight
+from striate.engine.update import Update, aux_weight_of
 from striate.evaluate.run import quick_scores
 from striate.model.state import load_state, state_of
 from striate.transfer.stages import Stage, first_averaged, patience_of, stages
@@ -74,7 +74,7 @@ def make_update(
         precision=precision,
         average=average,
         name_of=lambda index: prepared.dataset.ids[index],
-        side_weight=side_weight(network, settings.aux_weight),
+        aux_weight=aux_weight_of(network, settings.aux_weight),
         l1=settings.l1,
         l2=settings.l2,
         weight_noise=settings.weight_noise,

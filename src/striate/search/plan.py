@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.base.errors import SettingsError
+from striate.model import zoo
 from striate.run.recipe import Recipe
 
 
@@ -24,7 +25,7 @@ class Plan:
 
     recipe: Recipe
     recipe_name: str = "custom"
-    seed_model: str = "bipyramid"
+    seed_model: str = zoo.DEFAULT
     budget_s: float | None = None
     num_candidates: int | None = None
     max_macs: int | None = None

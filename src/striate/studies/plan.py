@@ -12,6 +12,7 @@ from striate.base.errors import SettingsError
 from striate.base.html import card, table
 from striate.base.settings import Settings, read_toml
 from striate.base.text import plural, shown
+from striate.model import zoo
 from striate.run.card import changes_table, differing
 from striate.run.recipe import RECIPES, Recipe, from_table, named
 
@@ -69,7 +70,7 @@ class Variant:
 REGULARIZED = "+ augmentation, dropout, batch norm, weight decay, label smoothing, and a learning rate of 0.01"
 
 
-def ladder(model: str = "bipyramid", changes: list[str] | None = None) -> list[Variant]:
+def ladder(model: str = zoo.DEFAULT, changes: list[str] | None = None) -> list[Variant]:
     """Return the classic exercise: an MLP to beat, then a network bare, with augmentation, and with every remedy.
 
     Args:
@@ -77,7 +78,7 @@ def ladder(model: str = "bipyramid", changes: list[str] | None = None) -> list[V
         changes: `field=value` settings applied to every rung.
     """
     rungs = [
-        ("mlp", "mlp", "baseline", "the thing to beat: a plain network on pixels"),
+        (zoo.PLAIN, zoo.PLAIN, "baseline", "the thing to beat: a plain network on pixels"),
         ("baseline", model, "baseline", "convolutions, no remedy against overfitting"),
         ("augmented", model, "augmented", "+ augmentation"),
         ("regularized", model, "regularized", REGULARIZED),
@@ -86,11 +87,11 @@ def ladder(model: str = "bipyramid", changes: list[str] | None = None) -> list[V
 
 
 def full_ladder(
-    model: str = "bipyramid",
+    model: str = zoo.DEFAULT,
     changes: list[str] | None = None,
     *,
     weights: str | None = None,
-    base: str = "mobilenet_v2",
+    base: str = zoo.PRETRAINED,
 ) -> list[Variant]:
     """Return the classic exercise, then a small residual network, then three ways of transfer when there are weights.
 
@@ -99,7 +100,9 @@ def full_ladder(
         base: the network these weights are of.
         changes: `field=value` settings applied to every rung.
     """
-    small = [("small-xception", "xception_small", "regularized", "a small residual network of separable convolutions")]
+    small = [
+        ("small-xception", zoo.SMALL_RESIDUAL, "regularized", "a small residual network of separable convolutions")
+    ]
     transfer = [
         ("features", base, "features", "a linear head on features of a trained network"),
         ("frozen", base, "frozen", "a new head on a trained network that stays as it is"),

@@ -57,7 +57,25 @@ ZOO: dict[str, Entry] = {
     **convnext.ENTRIES,
 }
 
-__all__ = ["ZOO", "Entry", "blueprint", "build", "names", "options"]
+DEFAULT = "bipyramid"  # trains in a minute on a CPU
+PLAIN = "mlp"  # the thing to beat: no sense of place
+SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost
+PRETRAINED = "mobilenet_v2"  # small, fast and published: what transfer starts from
+FAST = "airbench"  # made for speed on images of 32 px
+
+__all__ = [
+    "DEFAULT",
+    "FAST",
+    "PLAIN",
+    "PRETRAINED",
+    "SMALL_RESIDUAL",
+    "ZOO",
+    "Entry",
+    "blueprint",
+    "build",
+    "names",
+    "options",
+]
 
 
 def names() -> tuple[str, ...]:

@@ -93,4 +93,8 @@ def _auxiliary(name: str, source: str, width: float, dropout: float) -> list[Row
     ]
 
 
-ENTRIES = {"googlenet": Entry(partial(googlenet, "googlenet"), PAPER, 2014, "nine Inception modules, two side heads")}
+ENTRIES = {
+    "googlenet": Entry(
+        partial(googlenet, "googlenet"), PAPER, 2014, "nine Inception modules, two auxiliary heads", is_rescaled=True
+    )
+}

@@ -28,6 +28,7 @@ MODULES_V2 = {
     "inception5b": (352, 192, 320, 192, 224, "max", 128),
 }
 
+AUX_WEIGHT = 0.4  # of the auxiliary loss in torchvision's reference training
 Ways = tuple[tuple[Any, ...], ...]
 
 
@@ -107,7 +108,7 @@ def inception_v3(
         *_head(dropout),
     ]
     defaults = {"norm": norm_like(norm, eps=0.001), "activation": activation}
-    return Blueprint(name, tuple(rows), paper=PAPER_V3, size=299, defaults=defaults)
+    return Blueprint(name, tuple(rows), paper=PAPER_V3, size=299, defaults=defaults, aux_weight=AUX_WEIGHT)
 
 
 def _figure5(project: int) -> Ways:
@@ -256,7 +257,11 @@ ENTRIES = {
         partial(inception_v2, "inception_v2"), PAPER_V2, 2015, "GoogLeNet with batch normalisation and 3x3 kernels"
     ),
     "inception_v3": Entry(
-        partial(inception_v3, "inception_v3"), PAPER_V3, 2015, "large kernels taken apart, one side head"
+        partial(inception_v3, "inception_v3"),
+        PAPER_V3,
+        2015,
+        "large kernels taken apart, one auxiliary head",
+        is_rescaled=True,
     ),
     "inception_resnet_v2": Entry(
         partial(inception_resnet, "inception_resnet_v2"),

@@ -96,7 +96,13 @@ def _head(dropout: float) -> list[Row]:
 
 
 ENTRIES = {
-    "xception": Entry(partial(xception, "xception"), PAPER, 2016, "separable convolutions with shortcuts, 36 layers"),
+    "xception": Entry(
+        partial(xception, "xception"),
+        PAPER,
+        2016,
+        "separable convolutions with shortcuts, 36 layers",
+        timm="legacy_xception",
+    ),
     "xception_small": Entry(
         partial(small, "xception_small"), PAPER, 2016, "Xception for small data: no middle flow, few channels"
     ),
