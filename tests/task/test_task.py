@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from task_batches import batch_of
 
 from striate.base.errors import DataError
 from striate.data.sample import Target
@@ -31,8 +32,8 @@ KINDS = ("label", "tags", "value", "angle")
 def test_tallies_of_parts_add_up_to_the_whole(kind):
     task, target, outputs = make(kind)
     truth = torch.from_numpy(target.values)
-    whole = task.summarise(task.tally(outputs, {"t": truth}))
-    parts = sum(task.tally(outputs[part], {"t": truth[part]}) for part in (slice(0, 7), slice(7, 40)))
+    whole = task.summarise(task.tally(outputs, batch_of("t", truth)))
+    parts = sum(task.tally(outputs[part], batch_of("t", truth[part])) for part in (slice(0, 7), slice(7, 40)))
     assert task.summarise(parts) == pytest.approx(whole)
     assert {"loss", task.monitor} <= whole.keys()
 
@@ -53,8 +54,8 @@ def test_right_outputs_have_a_smaller_loss_than_others(kind):
         right = (truth.float() * 2 - 1) * 20
     else:
         right = task._encode(truth)
-    assert (task.losses(right, truth) < 1e-3).all()
-    assert task.losses(outputs, truth).mean() > 0.1
+    assert (task.losses(right, batch_of("t", truth)) < 1e-3).all()
+    assert task.losses(outputs, batch_of("t", truth)).mean() > 0.1
 
 
 def test_cross_entropy_with_smoothing_and_weights_is_its_formula():
@@ -67,7 +68,7 @@ def test_cross_entropy_with_smoothing_and_weights_is_its_formula():
     smooth[np.arange(40), target.values] += 0.9
     own = weights[target.values]  # an image weighs as its class does; what smoothing gives the others weighs the same
     expected = -(own * (smooth * log_p).sum(1)).sum() / own.sum()
-    found = task.loss(outputs, {"t": torch.from_numpy(target.values)})["cross_entropy"]
+    found = task.loss(outputs, batch_of("t", torch.from_numpy(target.values)))["cross_entropy"]
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -75,7 +76,7 @@ def test_tag_loss_is_its_formula():
     task, target, outputs = make("tags")
     p, t = 1 / (1 + np.exp(-outputs.double().numpy())), target.values
     expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
-    found = task.loss(outputs, {"t": torch.from_numpy(t)})["binary_cross_entropy"]
+    found = task.loss(outputs, batch_of("t", torch.from_numpy(t)))["binary_cross_entropy"]
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -87,7 +88,7 @@ def test_tag_loss_with_smoothing_and_weights_weighs_by_the_true_tag():
     p = 1 / (1 + np.exp(-outputs.double().numpy()))
     smooth, weight = values * 0.9 + 0.05, np.where(values == 1, [19, 1, 1], 1)
     expected = -(weight * (smooth * np.log(p) + (1 - smooth) * np.log(1 - p))).mean()
-    found = task.loss(outputs, {"t": torch.from_numpy(values)})["binary_cross_entropy"]
+    found = task.loss(outputs, batch_of("t", torch.from_numpy(values)))["binary_cross_entropy"]
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -102,14 +103,14 @@ def test_weights_do_not_move_what_an_image_alone_would_best_be_given(kind, share
     smooth = truth * 0.9 + 0.05
     best = smooth.log() if kind == "label" else (smooth / (1 - smooth)).log()
     best.requires_grad_()
-    (gradient,) = torch.autograd.grad(sum(task.loss(best, {"t": truth}).values()), best)
+    (gradient,) = torch.autograd.grad(sum(task.loss(best, batch_of("t", truth)).values()), best)
     torch.testing.assert_close(gradient, torch.zeros(1, 2), atol=1e-6, rtol=0)
 
 
 def test_angles_have_no_seam():
     task, _, _ = make("angle")
     near = task._encode(torch.tensor([[359.0]]))
-    scores = task.summarise(task.tally(near, {"t": torch.tensor([[1.0]])}))
+    scores = task.summarise(task.tally(near, batch_of("t", torch.tensor([[1.0]]))))
     assert scores["mean_error_deg"] == pytest.approx(2, abs=1e-3)
     assert task.decode(near).values.item() == pytest.approx(359, abs=1e-3)
 
@@ -136,16 +137,16 @@ def test_numbers_keep_their_digits_from_the_table_to_the_scores(shift: float) ->
     truth = shift + np.arange(64.0)[:, None]
     task = for_target("y", Target("value", truth, ("y",)), truth)
     right = torch.tensor((truth - truth.mean()) / truth.std(), dtype=torch.float32)
-    assert float(task.loss(right, {"y": torch.tensor(truth)})["squared_error"]) < 1e-6
+    assert float(task.loss(right, batch_of("y", torch.tensor(truth)))["squared_error"]) < 1e-6
     said = task.decode(right).values.numpy()
     assert np.abs(said - truth).max() < max(1e-4, abs(shift) * 1e-15)
-    scores = task.summarise(task.tally(right + 1, {"y": torch.tensor(truth)}))
+    scores = task.summarise(task.tally(right + 1, batch_of("y", torch.tensor(truth))))
     assert [scores["rmse"], scores["mae"]] == pytest.approx([truth.std()] * 2, rel=1e-5)
 
 
 def test_errors_of_any_size_stay_finite() -> None:
     truth = np.array([[1e20], [3e20], [-2e20], [5e25]])
     task = for_target("y", Target("value", truth, ("y",)), truth[:3])
-    scores = task.summarise(task.tally(torch.zeros(4, 1), {"y": torch.tensor(truth)}))
+    scores = task.summarise(task.tally(torch.zeros(4, 1), batch_of("y", torch.tensor(truth))))
     expected = np.sqrt(((truth - truth[:3].mean()) ** 2).mean())
     assert scores["rmse"] == pytest.approx(expected) and np.isfinite(scores["loss"])

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from striate.base.errors import DataError, Interrupted
@@ -27,9 +26,9 @@ class Position:
     sums: Tensor | None = None
     time_s: float = 0.0
 
-    def add(self, tally: Tensor) -> None:
-        """Count one more batch."""
-        self.sums = tally if self.sums is None else self.sums + tally
+    def add(self, sums: Tensor) -> None:
+        """Count one more batch; `sums` is the tally of the epoch with it."""
+        self.sums = sums
         self.batch += 1
         self.step += 1
 
@@ -87,7 +86,7 @@ def fit(
         try:
             with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
                 for batch in loader.batches(position.epoch, first_batch):
-                    position.add(update(batch, position.step))
+                    position.add(update.task.add(position.sums, update(batch, position.step)))
                     bar.advance()
                     if interrupt.signal_number is not None:
                         raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)
@@ -107,8 +106,7 @@ def fit(
 def _end_epoch(
     update: Update, position: Position, validate: Validate, stop: Stop, keep_best: Callable[[], None]
 ) -> dict[str, Any]:
-    sums = position.sums if position.sums is not None else torch.zeros(1)
-    train = update.task.summarise(sums)
+    train = update.task.summarise(position.sums)
     val = validate()
     position.end_epoch()
     is_best = stop.is_better(val[update.task.monitor], val["loss"], position.epoch)

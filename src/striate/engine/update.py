@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from striate.base.errors import DivergedError
 from striate.data.sample import Batch
-from striate.task import Task
+from striate.task import Outputs, Task
+from striate.task.views import each
 
 from .average import Average
 from .optim import Optimiser
@@ -103,9 +104,9 @@ class Update:
         if self.average is not None:
             self.average.update(self.model, step)
         with torch.no_grad():
-            return self.task.tally(outputs.detach(), batch.targets)
+            return self.task.tally(each(Tensor.detach, outputs), batch)
 
-    def _gradients(self, batch: Batch, step: int) -> Tensor:
+    def _gradients(self, batch: Batch, step: int) -> Outputs:
         """Fill the gradients, where noise and SAM want them taken; return the main outputs of the first pass."""
         with ExitStack() as moved:
             if self.weight_noise:
@@ -117,7 +118,7 @@ class Update:
                 self._backward(batch)  # what is not finite up there is so in the gradient too
         return outputs
 
-    def _backward(self, batch: Batch, step: int | None = None) -> Tensor:
+    def _backward(self, batch: Batch, step: int | None = None) -> Outputs:
         loss, outputs = self.loss(batch)
         if step is not None:
             self._check(loss, batch, step)
@@ -125,18 +126,19 @@ class Update:
         loss.backward()
         return outputs
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, auxiliary ones included, and the main outputs."""
+    def loss(self, batch: Batch) -> tuple[Tensor, Outputs]:
+        """Return the loss of a batch, auxiliary ones included, and the main outputs, in float32."""
         with autocast(batch.images.device, self.precision):
             found = self.model(batch.images, auxiliary=True) if self.heads else self.model(batch.images)
-        outputs: Tensor = list(found.values())[-1] if self.heads else found
+        found = each(Tensor.float, found)
+        outputs = list(found.values())[-1] if self.heads else found
         loss = self._sum(outputs, batch)
         for name in self.heads:
             loss = loss + self.aux_weight * self._sum(found[name], batch)
         return loss, outputs
 
-    def _sum(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return torch.stack(list(self.task.loss(outputs, batch.targets).values())).sum()
+    def _sum(self, outputs: Outputs, batch: Batch) -> Tensor:
+        return torch.stack(list(self.task.loss(outputs, batch).values())).sum()
 
     def _check(self, loss: Tensor, batch: Batch, step: int) -> None:
         if _is_due(loss, step) and not torch.isfinite(loss):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import DataError
+from striate.data.sample import Batch
 from striate.task import Task
 
 from .run import Batches
@@ -87,4 +88,5 @@ def reliability(task: Task, outputs: Tensor, truth: Tensor, temperature: float =
         bins = calibration(probabilities.ravel(), true.ravel())
     else:
         bins = calibration(probabilities.max(1), decoded.values.numpy() == true)
-    return {"loss": float(task.losses(outputs, truth).double().mean()), "ece": calibration_error(bins)}
+    batch = Batch(outputs, {task.target: truth}, np.arange(len(truth)))
+    return {"loss": float(task.losses(outputs, batch).double().mean()), "ece": calibration_error(bins)}

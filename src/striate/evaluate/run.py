@@ -11,6 +11,8 @@ from torch import nn
 
 from striate.data.sample import Batch
 from striate.task import Task
+from striate.task.protocol import answers_of
+from striate.task.views import each
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,9 @@ def evaluate(model: nn.Module, task: Task, loader: Batches) -> Evaluation:
     columns: list[tuple[npt.NDArray[np.generic], ...]] = []
     try:
         for batch in loader.batches(0):
-            outputs, truth = model(batch.images), batch.targets[task.target]
-            decoded, losses = task.decode(outputs), task.losses(outputs, truth)
-            probabilities = decoded.probabilities if decoded.probabilities is not None else torch.empty(len(batch), 0)
-            columns.append(
-                (batch.index, truth.cpu().numpy(), decoded.values.numpy(), probabilities.numpy(), losses.cpu().numpy())
-            )
+            found = answers_of(task, model(batch.images), batch)
+            probabilities = found.probabilities if found.probabilities is not None else np.empty((len(batch), 0))
+            columns.append((batch.index, found.truth, found.values, probabilities, found.losses))
     finally:
         model.train(was_training)
     index, truth_all, values, probabilities_all, losses_all = (
@@ -62,10 +61,7 @@ def quick_scores(model: nn.Module, task: Task, loader: Batches, autocast: object
         for batch in loader.batches(0):
             with autocast:  # type: ignore[attr-defined]
                 outputs = model(batch.images)
-            tally = task.tally(outputs, batch.targets)
-            sums = tally if sums is None else sums + tally
+            sums = task.add(sums, task.tally(each(torch.Tensor.float, outputs), batch))
     finally:
         model.train(was_training)
-    if sums is None:
-        return {"loss": float("nan"), task.monitor: float("nan")}
     return task.summarise(sums)

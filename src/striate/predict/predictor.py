@@ -30,8 +30,9 @@ from striate.data.sample import ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
-from striate.task import Task, from_json
+from striate.task import Outputs, Task, from_json
 from striate.task.outputs import outputs_of
+from striate.task.views import each
 
 from .card import prediction_card, prediction_text
 
@@ -184,14 +185,14 @@ class Predictor:
         return pixels
 
     @torch.inference_mode()
-    def outputs(self, squares: Sequence[ImageU8]) -> torch.Tensor:
-        """Return the network's outputs (N, outputs) for stored squares."""
+    def outputs(self, squares: Sequence[ImageU8]) -> Outputs:
+        """Return the network's outputs for stored squares."""
         plan = _plain_view(len(squares), self.geometry)
         pixels = apply_cpu(squares, plan, normal=self.normal)
         return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
-    def _read(self, outputs: torch.Tensor, ids: list[str]) -> list[Prediction]:
-        decoded, names = self.task.decode(outputs / self.temperature), self.task.names
+    def _read(self, outputs: Outputs, ids: list[str]) -> list[Prediction]:
+        decoded, names = self.task.decode(each(lambda values: values / self.temperature, outputs)), self.task.names
         if decoded.probabilities is None:
             return [Prediction(one, names, tuple(row)) for one, row in zip(ids, decoded.values.tolist(), strict=True)]
         given = decoded.values if decoded.values.ndim == 2 else nn.functional.one_hot(decoded.values, len(names))

@@ -180,8 +180,8 @@ def resume(
             info["dataset"] |= {"where": where, "path": absolute_path(where)}
         _refuse_changes(info, state, dataset, path)
         prepared = prepare(
-            dataset, recipe, target=info["task"]["target"], device=devices.pick(device), progress=progress,
-            model=info["model"]["name"] if recipe.transfer.weights else None,
+            dataset, recipe, target=info["task"]["target"], task=info["task"]["name"], device=devices.pick(device),
+            progress=progress, model=info["model"]["name"] if recipe.transfer.weights else None,
         )  # fmt: skip
         make = start_network if state is None else build_network
         network = model or make(stored_blueprint(info, run), prepared, info["seed"])

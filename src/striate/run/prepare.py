@@ -18,13 +18,14 @@ from striate.base.memory import keep_blocks
 from striate.base.progress import Progress
 from striate.base.text import plural
 from striate.data.augment import Pipeline
-from striate.data.augment.mix import refuse_unmixable
+from striate.data.augment.mix import Mixing, refuse_unmixable
+from striate.data.augment.operation import Operation
 from striate.data.geometry import Geometry
 from striate.data.loader import Loader, balanced
 from striate.data.open import absolute_path
 from striate.data.sample import Dataset
 from striate.data.store import Indices, Store, open_store, statistics
-from striate.task import Task, for_target
+from striate.task import Task, fit_task
 
 from .geometry import choose_geometry
 from .recipe import Recipe
@@ -88,7 +89,7 @@ class Prepared:
             self.store,
             self.dataset,
             chosen,
-            targets=(self.task.target,),
+            targets=self.task.targets,
             pipeline=self.pipeline if is_training else pipeline,
             mean=self.mean,
             std=self.std,
@@ -109,6 +110,7 @@ def prepare(
     device: torch.device,
     progress: Progress,
     model: object = None,
+    task: str | None = None,
 ) -> Prepared:
     """Return what a run of `recipe` on `dataset` trains with; builds the store when it is not there.
 
@@ -116,6 +118,7 @@ def prepare(
 
     Args:
         model: the network, which decides what published weights are and how they want their pictures.
+        task: its name in the table of tasks; by default the one that the data were opened for, else the target's.
 
     Raises:
         DataError: no training or validation images, an unusable file, a constant channel, an unknown target.
@@ -125,9 +128,10 @@ def prepare(
         if not len(dataset.splits.get(split, ())):
             raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images, or raise their limit")
     train = dataset.splits["train"]
-    name = target or next(iter(dataset.targets))
+    fitted = task_for(dataset, recipe, target, task)
+    name, ops = fitted.target, recipe.pipeline(len(train)).ops
     found = dataset.target(name)
-    refuse_unmixable(recipe.pipeline(len(train)).ops, name, found)
+    _refuse_mixing(fitted, dataset, ops)
     if recipe.data.balance != "none" and found.kind == "value":
         what = f"numbers have no classes to balance; {name} is a number"
         raise SettingsError(what, where="data.balance", fix="set data.balance=none")
@@ -136,22 +140,34 @@ def prepare(
     store = open_store(dataset, geometry, progress=progress)
     keep_blocks()  # now that pictures of any size are decoded: what was needed for a large one would be kept too
     mean, std = start.normal(geometry.channels) if start else statistics(store, train)
-    task = task_for(dataset, recipe, name)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
     _say_odd_batches(len(train), batch_size, progress)
-    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size, num_epochs, device, start)
+    return Prepared(dataset, recipe, fitted, geometry, store, mean, std, batch_size, num_epochs, device, start)
 
 
-def task_for(dataset: Dataset, recipe: Recipe, name: str) -> Task:
+def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | None = None) -> Task:
     """Return the task of a recipe for a target, with the weights and scales of its training images.
+
+    Args:
+        target: its name; by default the task's own, else the dataset's first.
+        name: of the task; by default the one that the data were opened for, else the target's usual one.
 
     Raises:
         DataError: no task predicts such targets, or these cannot be learnt.
     """
-    target, settings = dataset.target(name), recipe.train
-    is_balanced, train = recipe.data.balance == "weights", target.values[dataset.splits["train"]]
-    return for_target(name, target, train, label_smoothing=settings.label_smoothing, is_balanced=is_balanced)
+    name = name or dataset.options.get("task")
+    settings: dict[str, Any] = {"label_smoothing": recipe.train.label_smoothing}
+    settings["is_balanced"] = recipe.data.balance == "weights"
+    return fit_task(dataset.targets, dataset.splits["train"], name=name, target=target, **settings)
+
+
+def _refuse_mixing(task: Task, dataset: Dataset, ops: tuple[Operation, ...]) -> None:
+    for name in task.targets:
+        refuse_unmixable(ops, name, dataset.target(name))
+    if not task.is_mixable and (mixing := next((op for op in ops if isinstance(op, Mixing)), None)):
+        what = f"the task {task.name} has no loss for targets that {getattr(mixing, 'kind', '')} has mixed"
+        raise SettingsError(what, where=f"augment, target {task.target}", fix="leave the mixing operation out")
 
 
 def _say_odd_batches(num_train: int, batch_size: int, progress: Progress) -> None:

@@ -95,7 +95,7 @@ def training_data(prepared: Prepared, seed: int) -> Prepared:
         dataset.target(name), dataset.ids, dataset.splits["train"], recipe.train.label_noise, seed
     )
     noisy = replace(dataset, targets={**dataset.targets, name: target})
-    task = task_for(noisy, recipe, name) if recipe.data.balance == "weights" else prepared.task
+    task = task_for(noisy, recipe, name, prepared.task.name) if recipe.data.balance == "weights" else prepared.task
     return replace(prepared, dataset=noisy, task=task)
 
 

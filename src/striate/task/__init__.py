@@ -1,5 +1,30 @@
 """Tasks: what is predicted, how it is scored and how it is shown. The engine knows them only by the protocol."""
 
-from .task import TASKS, Decoded, Task, for_target, from_json
+from .defaults import Defaults
+from .head import Head, Image, Map, Parts, Pyramid, Vector
+from .protocol import Answers, Decoded, Outputs, Task
+from .table import TASKS, fit_task, for_target, from_json, register
+from .views import View, mean_outputs, mean_sigmoid, mean_softmax
 
-__all__ = ["TASKS", "Decoded", "Task", "for_target", "from_json"]
+__all__ = [
+    "TASKS",
+    "Answers",
+    "Decoded",
+    "Defaults",
+    "Head",
+    "Image",
+    "Map",
+    "Outputs",
+    "Parts",
+    "Pyramid",
+    "Task",
+    "Vector",
+    "View",
+    "fit_task",
+    "for_target",
+    "from_json",
+    "mean_outputs",
+    "mean_sigmoid",
+    "mean_softmax",
+    "register",
+]

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
-from striate.data.sample import Target
+from striate.data.sample import Batch, Target
 
-from .task import Decoded, Described, counted, mean_scores
+from .defaults import Defaults, Sums, mean_scores, with_count
+from .protocol import Decoded
+from .views import mean_softmax
 
 
 @dataclass(frozen=True)
-class Classify(Described):
+class Classify(Sums, Defaults):
     """Predict one of K classes; outputs are logits (N, K).
 
     Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7); when balanced each image weighs as its class.
@@ -22,40 +25,42 @@ class Classify(Described):
     prediction is right when it names the class with the largest share.
     """
 
-    target: str
-    names: tuple[str, ...]
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
     name: ClassVar[str] = "classify"
     kind: ClassVar[str] = "label"
-    unit: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ("label",)
     monitor: ClassVar[str] = "accuracy"
     monitor_mode: ClassVar[str] = "max"
+    views: ClassVar[Any] = mean_softmax
+    is_mixable: ClassVar[bool] = True
 
     @classmethod
     def fit(
-        cls, name: str, target: Target, train_values: Any, *, label_smoothing: float = 0.0, is_balanced: bool = False
+        cls,
+        targets: Mapping[str, Target],
+        train: npt.NDArray[np.intp],
+        *,
+        label_smoothing: float = 0.0,
+        is_balanced: bool = False,
+        **_: Any,
     ) -> Self:
         """Return the task; balanced class weights are N / (K x count), so their mean over images is 1."""
+        ((name, target),) = targets.items()
         weights = None
         if is_balanced:
-            counts = np.bincount(np.asarray(train_values), minlength=len(target.names))
+            counts = np.bincount(target.values[train].astype(np.intp), minlength=len(target.names))
             present = max(1, int((counts > 0).sum()))
             weights = tuple(float(counts.sum() / (present * count)) if count else 0.0 for count in counts)
         return cls(name, target.names, label_smoothing, weights)
 
-    @property
-    def num_outputs(self) -> int:
-        """One logit a class."""
-        return len(self.names)
-
-    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {"cross_entropy": scalar}, the mean over the batch, weighted by the images' true classes.
 
         A weight belongs to the image, not to the classes of its smoothed target as in `torch.nn.CrossEntropyLoss`:
         there the smoothed share of a rare class outweighs the true class of all other images.
         """
-        truth, outputs = targets[self.target], outputs.float()
+        truth, outputs = batch.targets[self.target], outputs.float()
         if not self.class_weights:
             return {"cross_entropy": F.cross_entropy(outputs, truth, label_smoothing=self.label_smoothing)}
         weights = outputs.new_tensor(self.class_weights)
@@ -63,21 +68,21 @@ class Classify(Described):
         losses = F.cross_entropy(outputs, truth, label_smoothing=self.label_smoothing, reduction="none")
         return {"cross_entropy": (losses * weight).sum() / weight.sum()}
 
-    def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the plain cross-entropy of each image (N,)."""
-        return F.cross_entropy(outputs.float(), truth, reduction="none")
+        return F.cross_entropy(outputs.float(), batch.targets[self.target], reduction="none")
 
-    def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+    def tally(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (sum of plain losses, number right, number of images)."""
-        truth = targets[self.target]
+        truth = batch.targets[self.target]
         right = (outputs.argmax(1) == (truth if truth.ndim == 1 else truth.argmax(1))).sum()
-        return counted(self.losses(outputs, truth).sum(), right, count=len(truth))
+        return with_count(self.losses(outputs, batch).sum(), right, count=len(truth))
 
-    def summarise(self, sums: Tensor) -> dict[str, float]:
+    def summarise(self, sums: Tensor | None) -> dict[str, float]:
         """Return {"loss", "accuracy"}."""
         return mean_scores(sums, ("loss", "accuracy"))
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return class indices (N,) and softmax probabilities (N, K)."""
-        probabilities = outputs.float().softmax(1).cpu()
+        probabilities = outputs.float().softmax(1)
         return Decoded(probabilities.argmax(1), probabilities)

@@ -1,22 +1,25 @@
 """One number an image, or a vector; an angle is two outputs, its sine and cosine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from striate.base.errors import DataError
-from striate.data.sample import Target
+from striate.data.sample import Batch, Target
 
-from .task import Decoded, Described, counted, mean_scores
+from .defaults import Defaults, Sums, mean_scores, with_count
+from .head import Vector
+from .protocol import Decoded, Outputs
 
 
 @dataclass(frozen=True)
-class Regress(Described):
+class Regress(Sums, Defaults):
     """Predict D numbers. Loss: mean squared error of standardised numbers, or of sine and cosine for angles.
 
     Numbers keep float64 from the table to the scores: float32 has seven digits, coordinates and dates need more.
@@ -24,23 +27,24 @@ class Regress(Described):
     sines before the cosines. The circle has no seam that way: 359 and 1 degree are two degrees apart.
     """
 
-    target: str
-    names: tuple[str, ...]
-    unit: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    unit: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     name: ClassVar[str] = "regress"
     kind: ClassVar[str] = "value"
+    kinds: ClassVar[tuple[str, ...]] = ("value",)
     monitor_mode: ClassVar[str] = "min"
+    is_mixable: ClassVar[bool] = True
 
     @classmethod
-    def fit(cls, name: str, target: Target, train_values: Any, **_: Any) -> Self:
+    def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **_: Any) -> Self:
         """Return the task with the scale of the training split.
 
         Raises:
             DataError: a value is not finite, or a field is constant on the training split.
         """
-        values = np.asarray(train_values, dtype=np.float64)
+        ((name, target),) = targets.items()
+        values = np.asarray(target.values[train], dtype=np.float64)
         if not np.isfinite(values).all():
             raise DataError("a value is not a finite number", where=name, fix="remove that row or fill in the number")
         std = values.std(0)
@@ -64,27 +68,28 @@ class Regress(Described):
         return "mean_error_deg" if self.is_angle else "rmse"
 
     @property
-    def num_outputs(self) -> int:
-        """D, or 2 D for angles."""
-        return len(self.names) * (2 if self.is_angle else 1)
+    def head(self) -> Vector:
+        """D numbers, or 2 D for angles."""
+        return Vector(len(self.names) * (2 if self.is_angle else 1))
 
-    def loss(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {"squared_error": scalar}."""
-        return {"squared_error": self.losses(outputs, targets[self.target]).mean()}
+        return {"squared_error": self.losses(outputs, batch).mean()}
 
-    def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error of each image (N,), on the scale of the outputs."""
+        truth = batch.targets[self.target]
         return F.mse_loss(outputs.float(), self._encode(truth).float(), reduction="none").mean(1)
 
-    def tally(self, outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
+    def tally(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (loss, squared error, absolute error, within 10 degrees, images) as sums."""
-        truth = targets[self.target]
+        truth = batch.targets[self.target]
         error = self._error(self._decode(outputs), truth)
         near = (error < 10).float().mean(1).sum()
-        sums = (self.losses(outputs, truth).sum(), error.square().mean(1).sum(), error.mean(1).sum(), near)
-        return counted(*sums, count=len(truth))
+        sums = (self.losses(outputs, batch).sum(), error.square().mean(1).sum(), error.mean(1).sum(), near)
+        return with_count(*sums, count=len(truth))
 
-    def summarise(self, sums: Tensor) -> dict[str, float]:
+    def summarise(self, sums: Tensor | None) -> dict[str, float]:
         """Return {"loss", "rmse", "mae"}, for angles {"loss", "rmse", "mean_error_deg", "within_10_deg"}."""
         means = mean_scores(sums, ("loss", "squared", "absolute", "near"))
         scores = {"loss": means["loss"], "rmse": means["squared"] ** 0.5}
@@ -94,7 +99,15 @@ class Regress(Described):
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return numbers (N, D) in the target's unit; angles in 0..360."""
-        return Decoded(self._decode(outputs).cpu())
+        return Decoded(self._decode(outputs))
+
+    def merge_views(self, outputs: Sequence[Outputs]) -> Outputs:
+        """Refuse several views.
+
+        Raises:
+            DataError: always.
+        """
+        raise self._no_views("a number may change when the image is mirrored or moved")
 
     def _encode(self, truth: Tensor) -> Tensor:
         if self.is_angle:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from striate.data.sample import Batch
 from striate.task import Task
 
 from .features import Features
@@ -42,15 +43,15 @@ def solve(
     first = next(part for part in head.modules() if isinstance(part, nn.Linear))
     deviation, mean = torch.std_mean(train.values, 0, correction=0)
     scale = torch.where(deviation > FLAT, 1 / deviation.clamp_min(FLAT), torch.zeros_like(deviation))
-    values, targets = (train.values - mean) * scale, {train.target: train.truth}
+    batch = Batch((train.values - mean) * scale, {train.target: train.truth}, train.index)
     weights = [parameter for parameter in head.parameters() if parameter.ndim > 1]
     head.train()
     with torch.no_grad():
         first.weight.zero_() if len(weights) == 1 else None
     for strength in strengths:
-        steps = _minimise(head, lambda: _loss(head, task, values, targets, weights, strength))  # noqa: B023
+        steps = _minimise(head, lambda: _loss(head, task, batch, weights, strength))  # noqa: B023
         with torch.no_grad():
-            loss = sum(task.loss(head(values), targets).values())
+            loss = sum(task.loss(head(batch.images), batch).values())
         yield Solution(strength, float(loss), steps, _folded(head, mean, scale))
 
 
@@ -67,13 +68,12 @@ def _folded(head: nn.Sequential, mean: Tensor, scale: Tensor) -> dict[str, Tenso
 def _loss(
     head: nn.Module,
     task: Task,
-    values: Tensor,
-    targets: dict[str, Tensor],
+    batch: Batch,
     weights: list[nn.Parameter],
     strength: float,
 ) -> Tensor:
-    penalty = sum((weight.square().sum() for weight in weights), values.new_zeros(()))
-    return sum(task.loss(head(values), targets).values(), strength / 2 * penalty)
+    penalty = sum((weight.square().sum() for weight in weights), batch.images.new_zeros(()))
+    return sum(task.loss(head(batch.images), batch).values(), strength / 2 * penalty)
 
 
 def _minimise(head: nn.Module, loss_of: Callable[[], Tensor]) -> int:

@@ -1,0 +1,219 @@
+"""What every task has unless it says otherwise: scores from its metrics, its description, views, a drawing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from striate.base.errors import DataError
+from striate.data.sample import Batch, Target
+
+from .head import Head, Map, Pyramid, Vector
+from .protocol import Answers, Decoded, Outputs, answers_of, part_of
+from .views import Merge, View, each, merged, undo
+
+SHARED = ("name", "kind", "unit", "monitor", "monitor_mode")  # in every description, whether field or not
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """A task that says only what is its own. A subclass gives `name`, `kinds` or `target_names`, `metrics`, a `loss`
+    or `losses`, and `decode`; a head of its own where it is not one number a name.
+
+    `kinds`: of targets it can predict, one at a time · `target_names`: those it predicts together, by name ·
+    `metrics`: see `striate.metric` · `views`: how the outputs of several views of an image are merged, see
+    `task.views`; None refuses them · `is_mixable`: whether `loss` takes shares of classes, as mixup makes them.
+    """
+
+    target: str
+    names: tuple[str, ...] = ()
+    name: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ()
+    target_names: ClassVar[tuple[str, ...]] = ()
+    metrics: ClassVar[Sequence[Any]] = ()
+    views: ClassVar[Merge | None] = None
+    is_mixable: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:
+        """Return the task for these targets.
+
+        Args:
+            targets: those to predict, by name.
+            train: the training images.
+            settings: `label_smoothing`, and `is_balanced` whether classes weigh by their frequency.
+        """
+        names = [name for target in targets.values() for name in target.names]
+        return cls(next(iter(targets)), tuple(names))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all targets that are predicted."""
+        return self.target_names or (self.target,)
+
+    @property
+    def kind(self) -> str:
+        """How an answer is laid out: "map" for a head of maps, else "value", numbers."""
+        return "map" if isinstance(self.head, Map | Pyramid) else "value"
+
+    @property
+    def unit(self) -> str:
+        """Of the numbers."""
+        return ""
+
+    @property
+    def monitor(self) -> str:
+        """The key of the metric that chooses the best epoch: the first."""
+        return str(self.metrics[0].key)
+
+    @property
+    def monitor_mode(self) -> str:
+        """Whether more of the monitored metric is better, "max", or less, "min"."""
+        return str(next(metric.direction for metric in self.metrics if metric.key == self.monitor))
+
+    @property
+    def head(self) -> Head:
+        """One number a name."""
+        return Vector(len(self.names))
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers an image, or channels of a map."""
+        return self.head.outputs
+
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Return the mean over the batch of `losses`."""
+        return {"loss": self.losses(outputs, batch).mean()}
+
+    def losses(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Return the loss of each image (N,): that of a batch of it alone. A loss over the batch makes this slow."""
+        alone = (
+            (each(lambda values: values[index : index + 1], outputs), part_of(batch, index))  # noqa: B023
+            for index in range(len(batch))
+        )
+        return torch.stack([torch.stack(list(self.loss(*one).values())).sum() for one in alone])
+
+    def decode(self, outputs: Outputs) -> Decoded:
+        """Return the outputs as they are."""
+        return Decoded(outputs.float())
+
+    def truth(self, batch: Batch) -> Tensor:
+        """Return the target; of several targets their numbers side by side (N, D)."""
+        if len(self.targets) == 1:
+            return batch.targets[self.target]
+        return torch.cat([batch.targets[name].reshape(len(batch), -1).double() for name in self.targets], 1)
+
+    def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Return a row an image: its loss, then for each metric how many numbers it records, and these.
+
+        On a GPU this waits for the batch; a task whose epochs are many and short does better with sums of its own.
+        """
+        answers = answers_of(self, outputs, batch)  # type: ignore[arg-type]
+        columns = [answers.losses[:, None]]
+        for metric in self.metrics:
+            records = np.asarray(metric.record(answers), dtype=np.float64).reshape(len(answers), -1)
+            columns += [np.full((len(answers), 1), records.shape[1]), records]
+        return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float64))
+
+    def add(self, before: Tensor | None, tally: Tensor) -> Tensor:
+        """Return the rows of both."""
+        return tally if before is None else torch.cat([before, tally])
+
+    def summarise(self, tally: Tensor | None) -> dict[str, float]:
+        """Return the mean loss and the value of each metric over all rows; nan where it is not defined."""
+        if tally is None:
+            return {"loss": math.nan, self.monitor: math.nan}
+        rows = tally.cpu().numpy()
+        scores, start = {"loss": float(rows[:, 0].mean())}, 1
+        for metric in self.metrics:
+            end = start + 1 + int(rows[0, start])
+            scores[metric.key] = float(metric.value(rows[:, start + 1 : end], np.ones((1, len(rows))))[0])
+            start = end
+        return scores
+
+    def details(self, answers: Answers) -> dict[str, Any]:
+        """Return nothing beside the metrics."""
+        return {}
+
+    def undo_view(self, outputs: Outputs, view: View) -> Outputs:
+        """Return maps moved and mirrored back; vectors as they are."""
+        is_map = isinstance(self.head, Map)
+        if isinstance(self.head, Pyramid) and (view.down_px or view.right_px):
+            raise self._no_views("maps of several strides cannot be moved back by a pixel")
+        return each(lambda maps: undo(maps, view), outputs) if is_map or isinstance(self.head, Pyramid) else outputs
+
+    def merge_views(self, outputs: Sequence[Outputs]) -> Outputs:
+        """Return the outputs of several views merged as `views` says.
+
+        Raises:
+            DataError: the task does not say how.
+        """
+        merge = type(self).views
+        if merge is None:
+            raise self._no_views(f"the task {self.name} does not say how several views of an image are merged")
+        return merged(outputs, merge) if outputs else None
+
+    def _no_views(self, what: str) -> DataError:
+        return DataError(what, where=self.target, fix="leave --views out")
+
+    def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
+        """Return the image as it is; of maps, with the edges of truth (green) and prediction (red) on it."""
+        rgb = np.repeat(image_u8, 3, axis=2) if image_u8.shape[2] == 1 else image_u8[:, :, :3].copy()
+        if np.ndim(values) == 2 and np.shape(values) == rgb.shape[:2]:
+            rgb[edges(np.asarray(truth))], rgb[edges(np.asarray(values))] = (0, 200, 0), (230, 0, 0)
+        return rgb
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain description."""
+        more = {"target_names": list(self.target_names)} if self.target_names else {}
+        return {name: getattr(self, name) for name in SHARED} | asdict(self) | more
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the task described by `to_json`; its lists are tuples again."""
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        tuples: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in known.items()
+        }
+        return cls(**tuples)
+
+
+class Sums:
+    """A tally of sums on the device that add up over batches; the last entry is the count of images."""
+
+    def add(self, before: Tensor | None, tally: Tensor) -> Tensor:
+        """Return the sum of both."""
+        return tally if before is None else before + tally
+
+
+def edges(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which pixels of a mask (H, W) have another value to the right or below.
+
+    Example:
+        >>> edges(np.array([[0, 0, 1], [0, 0, 1]])).astype(int).tolist()
+        [[0, 1, 0], [0, 1, 0]]
+    """
+    found = np.zeros(mask.shape, dtype=bool)
+    found[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+    found[:-1] |= mask[:-1] != mask[1:]
+    return found
+
+
+def mean_scores(sums: Tensor | None, names: tuple[str, ...]) -> dict[str, float]:
+    """Return each sum divided by the image count, which is the last entry; nan without images."""
+    if sums is None:
+        return dict.fromkeys(names, math.nan)
+    *totals, count = sums.double().cpu().tolist()
+    return {name: total / count if count else math.nan for name, total in zip(names, totals, strict=True)}
+
+
+def with_count(*sums: Tensor, count: int) -> Tensor:
+    """Return sums and the image count as one 1-D tensor."""
+    wide = torch.float64 if any(value.dtype == torch.float64 for value in sums) else torch.float32
+    stacked = torch.stack([value.detach().to(wide) for value in sums])
+    return torch.cat([stacked, stacked.new_full((1,), float(count))])

@@ -1,0 +1,152 @@
+"""The protocol of a task: all that the engine, the study, the report and the page know of what is predicted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from striate.data.sample import Batch
+
+from .head import Head
+from .views import View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Outputs = Any  # a tensor, or any nesting of lists and dicts of tensors, whose first dimension is the image
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Predictions of N images, on the outputs' device.
+
+    `probabilities` (N, K) for classes and tags, else None; `values` (N, D) for numbers in the target's unit, class
+    indices (N,) for labels, 0/1 (N, K) for tags, class indices (N, H, W) for maps.
+    """
+
+    values: Tensor
+    probabilities: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network said of N images beside the truth, as arrays: what a metric records from.
+
+    `truth` and `values` are laid out alike, `probabilities` (N, K) or None, `losses` (N,).
+    """
+
+    truth: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+    probabilities: npt.NDArray[Any] | None
+    losses: npt.NDArray[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+
+class Task(Protocol):
+    """What the engine, the study and the reports know of a task. `defaults.Defaults` gives most of it.
+
+    `target` is the name of the first target, `targets` are all of them; `kind` says how an answer is laid out, in
+    documents; `names` are the classes, tags or fields; `monitor` is the key of the metric that chooses the best epoch.
+    """
+
+    name: str
+    kind: str
+    monitor: str
+    monitor_mode: str
+
+    @property
+    def target(self) -> str: ...
+    @property
+    def targets(self) -> tuple[str, ...]: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def metrics(self) -> "Sequence[Any]": ...
+
+    @property
+    def head(self) -> Head:
+        """What the network must give: a vector, a map, several maps or an image."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers the head must give for an image, or for each pixel of a map."""
+
+    @property
+    def is_mixable(self) -> bool:
+        """Whether the loss takes targets that were mixed (shares of classes); else a recipe that mixes is refused."""
+
+    def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Return the named parts of the training loss (scalars); the engine minimises their sum."""
+
+    def losses(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Return the plain loss of each image (N,), without smoothing or weights."""
+
+    def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """Return what an epoch's scores need to know of a batch, as one tensor; `add` puts batches together."""
+
+    def add(self, before: Tensor | None, tally: Tensor) -> Tensor:
+        """Return the tally of an epoch so far with that of one more batch."""
+
+    def summarise(self, tally: Tensor | None) -> dict[str, float]:
+        """Return the scores of an epoch from its tally; `loss` and `monitor` are among them, nan without images."""
+
+    def decode(self, outputs: Outputs) -> Decoded:
+        """Return predictions from the outputs of the network."""
+
+    def truth(self, batch: Batch) -> Tensor:
+        """Return the truth of a batch, laid out like the values of `decode`."""
+
+    def details(self, answers: Answers) -> dict[str, Any]:
+        """Return what scores.json holds beside the metrics, such as a confusion matrix."""
+
+    def undo_view(self, outputs: Outputs, view: View) -> Outputs:
+        """Return outputs for images that were seen otherwise as they would be for the images themselves."""
+
+    def merge_views(self, outputs: "Sequence[Outputs]") -> Outputs:
+        """Return the outputs of several views, undone, as one.
+
+        Raises:
+            DataError: the task has no such way.
+        """
+
+    def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
+        """Return an image (H, W, 3) with its truth and its prediction on it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` needs to make this task again."""
+
+
+def require_views(task: Task, num_views: int) -> None:
+    """Refuse several views of an image for a task that cannot merge them.
+
+    Raises:
+        DataError: the task says why.
+    """
+    if num_views > 1:
+        task.merge_views([])
+
+
+def answers_of(task: Task, outputs: Outputs, batch: Batch) -> Answers:
+    """Return what the outputs say of a batch, on the host."""
+    decoded, losses = task.decode(outputs), task.losses(outputs, batch)
+    probabilities = decoded.probabilities
+    return Answers(
+        task.truth(batch).cpu().numpy(),
+        decoded.values.cpu().numpy(),
+        None if probabilities is None else probabilities.cpu().numpy(),
+        losses.cpu().numpy(),
+    )
+
+
+def part_of(batch: Batch, index: int) -> Batch:
+    """Return the batch of one image of a batch."""
+    one = slice(index, index + 1)
+    targets: Mapping[str, Any] = batch.targets
+    return Batch(batch.images[one], {name: target[one] for name, target in targets.items()}, batch.index[one])

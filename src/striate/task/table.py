@@ -1,0 +1,100 @@
+"""The table of tasks: by name, by the kind of target they are the usual ones for, and by what run.json says."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.choose import choose
+from striate.base.errors import DataError, ModelError, SettingsError
+from striate.data.open import TASK_KINDS
+from striate.data.sample import Target
+
+from .classify import Classify
+from .defaults import Defaults
+from .protocol import Task
+from .regress import Regress
+from .tag import Tag
+
+TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress}
+USUAL = {"label": "classify", "tags": "tag", "value": "regress"}  # kind of target -> its task where none is asked for
+
+
+def register(cls: Any) -> Any:
+    """Add a task to the table, under its name, and return it; a decorator. The same name again replaces it.
+
+    Raises:
+        SettingsError: the class has no name, no target, no metric or no loss.
+    """
+    lacks = {
+        "name": not cls.name,
+        "kinds (or target_names)": not (cls.kinds or cls.target_names),
+        "metrics": not cls.metrics,
+        "loss (or losses)": cls.loss is Defaults.loss and cls.losses is Defaults.losses,
+    }
+    for part, is_lacking in lacks.items():
+        if is_lacking:
+            raise SettingsError(f"a task without {part}", where=cls.__name__, fix=f"give the class {part}")
+    TASKS[cls.name] = cls
+    TASK_KINDS[cls.name] = cls.kinds
+    return cls
+
+
+def fit_task(
+    targets: Mapping[str, Target],
+    train: npt.NDArray[np.intp],
+    *,
+    name: str | None = None,
+    target: str | None = None,
+    **settings: Any,
+) -> Task:
+    """Return the task that predicts a target, or the targets that the named task declares.
+
+    Args:
+        targets: the dataset's.
+        train: the training images.
+        name: of a task in the table; where it does not predict such targets (`classify` for tags), and without a
+            name, the target's kind decides.
+        target: its name; by default the first.
+        settings: of the task, such as `label_smoothing` or `is_balanced`.
+
+    Raises:
+        DataError: no task predicts targets of this kind, or a target that the task declares is not there.
+        SettingsError: no task has that name.
+    """
+    cls = choose("task", name, TASKS, SettingsError) if name else None
+    if cls is not None and cls.target_names:
+        wanted = {one: choose("target", one, targets, DataError) for one in cls.target_names}
+        fit: Callable[..., Task] = cls.fit
+        return fit(wanted, train, **settings)
+    first = target or next(iter(targets))
+    kind = choose("target", first, targets, DataError).kind
+    if cls is None or kind not in cls.kinds:
+        if kind not in USUAL:
+            fix = f"choose a target of kind {', '.join(USUAL)}, or a task of your own with --task"
+            raise DataError(f"no task predicts targets of kind {kind!r}", where=first, fix=fix)
+        cls = TASKS[USUAL[kind]]
+    task: Task = cls.fit({first: targets[first]}, train, **settings)
+    return task
+
+
+def for_target(name: str, target: Target, train_values: Any, **settings: Any) -> Task:
+    """Return the usual task of a target; `train_values` are those of the training images."""
+    values = np.asarray(train_values)
+    return fit_task({name: Target(target.kind, values, target.names, target.unit)}, np.arange(len(values)), **settings)
+
+
+def from_json(values: Mapping[str, Any]) -> Task:
+    """Return the task that `to_json` described.
+
+    Raises:
+        ModelError: no task has that name here; it may need its plugin.
+    """
+    name = str(values.get("name"))
+    if name not in TASKS:
+        plugin = values.get("plugin")
+        fix = f"load its file: --plugin {plugin}" if plugin else "load the file that defines it with --plugin FILE.py"
+        raise ModelError(f"no task {name!r} is known here", where="task", fix=fix)
+    task: Task = TASKS[name].from_json(values)
+    return task
