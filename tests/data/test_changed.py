@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from striate.data import open_dataset
-from striate.data.check.check import check, prescan
 from striate.data.check import scan as scanning
+from striate.data.check.check import check, prescan
 from striate.data.decode import decode_bytes, examine
 from striate.data.geometry import Geometry
 from striate.data.sample import Dataset

@@ -14,8 +14,8 @@ from PIL import Image
 from striate.base.errors import DataError
 from striate.base.files import to_json
 from striate.data import open_dataset
-from striate.data.check.check import check, exclude_bad, prescan
 from striate.data.check import scan as scanning
+from striate.data.check.check import check, exclude_bad, prescan
 from striate.data.check.finding import Findings
 from striate.data.check.labels import class_counts
 from striate.data.sample import Dataset
