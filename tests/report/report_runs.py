@@ -18,7 +18,7 @@ SHAPES = ("arrow", "circle", "cross", "diamond", "heart", "hexagon", "moon", "ri
 CONFUSABLE = {1: 7, 7: 1, 3: 8, 8: 3, 5: 1, 9: 2}
 COUNTS = {"train": 1400, "val": 300, "test": 300}
 RECIPE: dict[str, Any] = {
-    "text": "no remedy against overfitting",
+    "text": "no regularization",
     "data": {"size": 64, "fit": "crop", "margin": 1.15, "balance": "none"},
     "augment": [],
     "model": {"norm": "none", "dropout": None},

@@ -9,17 +9,23 @@ from report_runs import RECIPE, SHAPES, describe, write_json, write_run
 from striate.base.rundir import StudyDir
 
 MEDIUM = [{"kind": "flip", "horizontal": 0.5}, {"kind": "shift", "max_frac": 0.1}]
-REMEDIES = {"model": {"norm": "batch", "dropout": 0.3}, "train": {"weight_decay": 0.05, "label_smoothing": 0.1}}
+REGULARIZATION = {"model": {"norm": "batch", "dropout": 0.3}, "train": {"weight_decay": 0.05, "label_smoothing": 0.1}}
 VARIANTS: dict[str, tuple[float, str, str, dict[str, Any], int | None]] = {
     "mlp": (0.9, "mlp", "the thing to beat: a plain network on pixels", {}, 9),
-    "baseline": (2.2, "bipyramid", "convolutions, no remedy against overfitting", {}, 13),
+    "baseline": (2.2, "bipyramid", "convolutions, no regularization", {}, 13),
     "augmented": (3.3, "bipyramid", "+ augmentation", {"augment": MEDIUM}, None),
-    "regularized": (3.5, "bipyramid", "+ dropout, batch norm, weight decay", {"augment": MEDIUM} | REMEDIES, None),
+    "regularized": (
+        3.5,
+        "bipyramid",
+        "+ dropout, batch norm, weight decay",
+        {"augment": MEDIUM} | REGULARIZATION,
+        None,
+    ),
 }
 SENTENCES = (
     "regularized has the best validation score: test accuracy 84.1%, mean of 3 runs, 95% interval 81.1% to 87.1%.",
     "It beats baseline (56.4%) by 27.7 points (95% interval 24.6 to 31.1 points).",
-    "The data cannot tell it from augmented.",
+    "It is not significantly different from augmented.",
     "mlp and baseline overfit: validation loss rose after epochs 9 and 13.",
 )
 
@@ -35,9 +41,9 @@ def write_study(
 ) -> StudyDir:
     """Write a finished study of four variants; `changes` replaces parts of study.json."""
     study, planned, rows = StudyDir(path), [], []
-    for number, (name, (skill, model, text, remedies, overfit)) in enumerate(VARIANTS.items()):
+    for number, (name, (skill, model, text, changes_of_recipe, overfit)) in enumerate(VARIANTS.items()):
         recipe = RECIPE | {
-            key: {**RECIPE[key], **value} if key != "augment" else value for key, value in remedies.items()
+            key: {**RECIPE[key], **value} if key != "augment" else value for key, value in changes_of_recipe.items()
         }
         planned.append({"name": name, "text": text, "model": model, "recipe_name": name, "recipe": recipe})
         parameters = 3_200_000 if model == "mlp" else 1_214_602
@@ -53,7 +59,7 @@ def write_study(
             }
             write_run(study.run(name, seed).path, skill=skill, seed=100 * number + seed, overfit=overfit, **options)
         rows.append(_summary(study, name, seeds) | {"text": text, "overfit_epoch": overfit, "parameters": parameters})
-    info = describe("the three rungs", SHAPES, "label")
+    info = describe("the ablation series", SHAPES, "label")
     kept = ("schema", "name", "created", "dataset", "task")
     info = {key: info[key] for key in kept} | {"command": "striate study /home/teacher/data/shapes --seeds 3"}
     info |= {"kind": "study", "seeds": list(seeds), "folds": None, "baseline": "baseline", "variants": planned}

@@ -19,11 +19,11 @@ def test_a_run_shows_its_state_with_the_command_without_folders(folder: Callable
     assert "--set augment=medium" in state and "/home/teacher" not in state
 
 
-def test_a_run_whose_table_is_broken_is_reported_without_a_state(folder: Callable[[str], Path]) -> None:
+def test_a_run_whose_table_is_broken_is_reported_without_a_diagnosis(folder: Callable[[str], Path]) -> None:
     path = folder("label")
     (path / "predictions.csv").write_text("nonsense\n")
     page = report_run(RunDir(path)).read_text()
-    assert "What this run shows" not in page and "state was not judged" in page
+    assert "What this run shows" not in page and "no diagnosis" in page
 
 
 def test_a_study_shows_its_advice_and_its_learning_curve(folder: Callable[[str], Path]) -> None:

@@ -72,7 +72,7 @@ def test_the_calibration_is_that_of_all_answers(study):
     error = sum((bins == k).sum() * abs(sure[bins == k].mean() - right[bins == k].mean()) for k in set(bins))
     section = page.get("calibration")
     assert section.all("p", "figure")[0].text == f"{error / len(rows):.1%}"
-    assert f"claims {sure.mean():.1%} and is right {right.mean():.1%}" in section.text
+    assert f"Mean confidence {sure.mean():.1%}, accuracy {right.mean():.1%}" in section.text
     assert len(section.all("svg", "plot")) == 1
     eces = sorted(StudyDir(path).run("regularized", seed).scores()["test"]["ece"] for seed in (0, 1, 2))
     assert f"each run on its own: {eces[0]:.1%} to {eces[-1]:.1%}" in section.text
@@ -91,7 +91,7 @@ def test_the_mistakes_are_the_surest_over_all_runs(study):
     assert [shot.all("span", "id")[0].text for shot in shots] == [one[0] for one in ranked[:24]]
     for shot, one in zip(shots, ranked, strict=False):
         times = given[one]
-        words = f"is {one[1]} said {one[2]} {np.mean(times):.1%} sure {len(times)} of 3 runs"
+        words = f"is {one[1]} predicted {one[2]} confidence {np.mean(times):.1%} {len(times)} of 3 runs"
         assert words in shot.text
 
 

@@ -132,8 +132,8 @@ def test_a_class_without_images_in_a_split(tmp_path):
 
 def test_one_class_and_no_mistakes(tmp_path):
     page = report(write_run(tmp_path / "run", names=("only",), images={"val": 5, "test": 5}).path)
-    assert "None: every image was named right" in page.get("mistakes").text
-    assert "Every image was named right" in page.get("confusion").text
+    assert "None: every image was classified correctly" in page.get("mistakes").text
+    assert "Every image was classified correctly" in page.get("confusion").text
 
 
 def test_file_names_that_are_not_text_still_find_their_picture(tmp_path):

@@ -36,7 +36,7 @@ def test_tiles_tables_and_panels_break_after_underscores(page, name):
     assert f'<th scope="row">{BROKEN[name]}</th>' in section(page, "classes")
     assert f'<th scope="row">{BROKEN[name]}</th>' in section(page, "data")
     assert f"<b>{BROKEN[name]}</b>" in section(page, "mistakes")
-    assert f"<b>{BROKEN[name]}</b> taken for <b>" in section(page, "confusion")
+    assert f"<b>{BROKEN[name]}</b> predicted as <b>" in section(page, "confusion")
 
 
 def test_the_names_read_as_before_and_attributes_are_plain(page):
@@ -51,12 +51,12 @@ def test_the_names_read_as_before_and_attributes_are_plain(page):
 
 
 def test_names_of_variants_break_too(tmp_path):
-    path = write_study(tmp_path / "study", seeds=(0,), num_pictures=0, num_images=30, name="the_three_rungs").path
+    path = write_study(tmp_path / "study", seeds=(0,), num_pictures=0, num_images=30, name="the_ablation_series").path
     for document in ("study.json", "verdict.json"):
         text = (path / document).read_text().replace('"mlp"', '"a_long_perceptron"')
         (path / document).write_text(text)
     written = report_study(StudyDir(path)).read_text(encoding="utf-8")
-    assert "<h1>the_<wbr>three_<wbr>rungs</h1>" in written
+    assert "<h1>the_<wbr>ablation_<wbr>series</h1>" in written
     assert '<th scope="row">a_<wbr>long_<wbr>perceptron' in written
     assert '<th scope="col">a_<wbr>long_<wbr>perceptron</th>' in written
 

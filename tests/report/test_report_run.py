@@ -13,9 +13,7 @@ from report_pages import Element, parse
 from report_runs import RECIPE, SHAPES, write_json, write_run
 
 from striate.base.rundir import RunDir
-from striate.evaluate import curves
 from striate.report import report_run
-from striate.report.sections_run import MIN_EPOCHS
 
 
 def report(path: Path) -> Element:
@@ -45,7 +43,9 @@ def test_the_headline_is_the_test_score_with_its_interval(label):
     assert f"95% interval {100 * low:.1f}% to {100 * high:.1f}% , n = 300 images" in text
     assert "accuracy on the test split" in text
     rows = test_rows(path)
-    assert f"Of 300 test images it named {sum(row['truth'] == row['prediction'] for row in rows)} right" in text
+    assert (
+        f"Of 300 test images {sum(row['truth'] == row['prediction'] for row in rows)} are classified correctly." in text
+    )
     assert "Guessing among 10 classes would score 10.0%" in text
 
 
@@ -113,7 +113,8 @@ def test_the_mistakes_are_the_most_confident_ones(label):
     assert [shot.all("span", "id")[0].text for shot in shots] == [row["id"] for row in wrong[:24]]
     for shot, row in zip(shots, wrong, strict=False):
         assert (
-            f"is {row['truth']} said {row['prediction']} {float(row['p:' + row['prediction']]):.1%} sure" in shot.text
+            f"is {row['truth']} predicted {row['prediction']} confidence {float(row['p:' + row['prediction']]):.1%}"
+            in shot.text
         )
 
 
@@ -165,7 +166,6 @@ def test_no_overfitting_is_said_too(tmp_path):
 
 def test_a_few_epochs_are_not_said_to_be_without_overfitting(tmp_path):
     run = write_run(tmp_path / "run", overfit=None, num_pictures=2)
-    assert MIN_EPOCHS == curves.MIN_EPOCHS
     history = run.path / "history.jsonl"
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
     said = report(run.path).get("training").text
@@ -177,15 +177,15 @@ def test_calibration_says_which_way_it_errs(folder):
     path = folder("label")
     scores = RunDir(path).scores()
     for confidence, accuracy, verdict in (
-        (0.9, 0.7, "too sure"),
-        (0.7, 0.9, "less sure"),
-        (0.8, 0.81, "about as sure"),
+        (0.9, 0.7, "overconfident"),
+        (0.7, 0.9, "underconfident"),
+        (0.8, 0.81, "well calibrated"),
     ):
         one = {"lower": 0.5, "upper": 1.0, "confidence": confidence, "accuracy": accuracy, "count": 300}
         scores["test"]["calibration"] = [one]
         write_json(path / "scores.json", scores)
         text = report(path).get("calibration").text
-        assert f"claims {confidence:.1%} and is right {accuracy:.1%}" in text
+        assert f"Mean confidence {confidence:.1%}, accuracy {accuracy:.1%}: it is " in text
         assert verdict in text
 
 
@@ -311,7 +311,7 @@ def test_images_are_called_augmented_only_where_they_were(tmp_path, augment, say
     assert ("images are augmented" in report(run.path).get("training").text) == says
 
 
-def test_a_solved_heads_axis_is_weight_decay_not_epochs(tmp_path):
+def test_a_linear_probes_axis_is_weight_decay_not_epochs(tmp_path):
     run = write_run(tmp_path / "run", overfit=4, num_pictures=0, recipe={**RECIPE, "transfer": {"head": "only"}})
     rows = [row | {"weight_decay": 10.0 ** (2 - row["epoch"])} for row in run.history()[:6]]
     info = run.info()
@@ -325,3 +325,20 @@ def test_a_solved_heads_axis_is_weight_decay_not_epochs(tmp_path):
         assert "strengths of weight decay" in plot.attributes["aria-label"]
         assert "epoch" not in plot.attributes["aria-label"]
     assert "the strengths of weight decay that were tried" in section.text
+
+
+def test_options_of_the_dataset_are_written_as_they_are_typed(folder):
+    path = folder("label")
+    info = RunDir(path).info()
+    info["dataset"]["options"] = {
+        "limit": {"train": 400, "test": 50},
+        "split": [0.8, 0.1, 0.1],
+        "per_class": 7,
+        "allow_empty": False,
+        "root": None,
+    }
+    write_json(path / "run.json", info)
+    said = report(path).get("data").all("dl")[0]
+    pairs = dict(zip((one.text for one in said.all("dt")), (one.text for one in said.all("dd")), strict=True))
+    assert pairs.items() >= {"limit": "train=400,test=50", "split": "0.8,0.1,0.1", "per class": "7"}.items()
+    assert not {"allow empty", "root"} & pairs.keys()

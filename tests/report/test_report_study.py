@@ -313,3 +313,29 @@ def test_each_run_has_its_report_and_a_link(folder):
     links = report(path).get("variants").all("details")[0].all("a")
     assert len(links) == 12 and all((path / link.attributes["href"]).is_file() for link in links)
     assert {link.text for link in links} == {one.name for one in (path / "runs").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "says"),
+    [(0.001, "; significant not"), (0.2, "; significant by itself, not after Holm's correction not")],
+)
+def test_the_headline_says_what_holms_correction_leaves(folder, p_holm, says):
+    path = folder("study")
+
+    def correct(verdict):
+        for row in verdict["differences"]:
+            row["p_holm"] = p_holm
+
+    edit(path / "verdict.json", correct)
+    assert says in report(path).get("result").text
+
+
+@pytest.mark.parametrize(("epochs", "says"), [(2, "n/a"), (6, "never")])
+def test_too_few_epochs_cannot_show_that_loss_rises(folder, epochs, says):
+    path = folder("study")
+    for history in path.glob("runs/augmented-seed*/history.jsonl"):
+        history.write_text("".join(history.read_text().splitlines(keepends=True)[:epochs]))
+    table = report(path).get("variants").all("table", "compare")[0]
+    place = [head.text for head in table.all("th")[:10]].index("loss rises after") - 1
+    rows = {row.all("th")[0].text.split()[0]: row.all("td")[place].text for row in table.all("tbody")[0].all("tr")}
+    assert rows == {"mlp": "9", "baseline": "13", "augmented": says, "regularized": "never"}

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: the reliability diagram of one run, or of several together."""
+"""Calibration: the reliability diagram of one run, or of several together."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from . import charts
 from .metrics import NA, number
 
 Bins = Sequence[Mapping[str, Any]]
-HONEST = 0.02  # a smaller gap between claim and truth is not spoken of
+CALIBRATED = 0.02  # so small a gap between confidence and accuracy is called none
 
 
 def calibration(scores: Sequence[Mapping[str, Any]], claim: str) -> dict[str, Any] | None:
@@ -64,9 +64,9 @@ def _error(bins: Bins, total: float) -> float:
 
 
 def _verdict(gap: float) -> str:
-    if abs(gap) < HONEST:
-        return "about as sure as it should be"
-    return "too sure of itself" if gap > 0 else "less sure than it could be"
+    if abs(gap) < CALIBRATED:
+        return "well calibrated"
+    return "overconfident" if gap > 0 else "underconfident"
 
 
 def _range(shares: Sequence[float | None]) -> str:

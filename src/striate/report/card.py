@@ -22,7 +22,7 @@ LEFT, RIGHT, UP, DOWN = 44, 8, 24, 20  # its margins
 
 
 def run_card(folder: RunDir) -> Html:
-    """Return a run: scores with their intervals, best epoch, time, curves, and the first thing the narrator says."""
+    """Return a run: scores with their intervals, best epoch, time, curves, and the first remark of the diagnosis."""
     try:
         return _run(Run.read(folder))
     except Exception as problem:  # whatever a broken document holds, what is shown is no traceback
@@ -46,67 +46,67 @@ def _unreadable(folder: RunDir | StudyDir, problem: Exception) -> Html:
 def _run(run: Run) -> Html:
     status = str(at(run.info, "status", ""))
     title = f"{at(run.info, 'name', 'run')} on {at(run.info, 'dataset.name', 'a dataset')}"
-    said = [f"{one['title']}: {one['evidence']} Next: {one['next']} {one['command']}" for one in remarks(run)[:1]]
-    body = (_scores(run), line(_facts(run)), _curves(run), *map(line, said))
+    sentences = [f"{one['title']}: {one['evidence']} Next: {one['next']} {one['command']}" for one in remarks(run)[:1]]
+    body = (_scores(run), line(_facts(run)), _curves(run), *map(line, sentences))
     return card(title, status, line(STATUS.get(status, "")), *body, line(quiet(run.folder.path)))
 
 
 def _study(study: Study) -> Html:
     seeds = plural(len(study.info.get("seeds") or [0]), "seed")
     about = f"{plural(len(study.names), 'variant')}, {seeds}, {study.metric.label}"
-    told = verdict(study)
-    marks = {one["name"]: mark_of(one["name"], study.verdict) for one in study.variants} if told["best"] else {}
-    notes = line(quiet("; ".join(note for mark, note in MARKS.items() if mark in marks.values())) or told["reason"])
-    said = [*told["sentences"], *(f"{one['text']} {one['command']}" for one in advice(study))]
-    body = (_side_by_side(study, marks), notes, *map(line, said))
+    result = verdict(study)
+    marks = {one["name"]: mark_of(one["name"], study.verdict) for one in study.variants} if result["best"] else {}
+    notes = line(quiet("; ".join(note for mark, note in MARKS.items() if mark in marks.values())) or result["reason"])
+    sentences = [*result["sentences"], *(f"{one['text']} {one['command']}" for one in advice(study))]
+    body = (_side_by_side(study, marks), notes, *map(line, sentences))
     return card(at(study.info, "name", "study"), about, *body, line(quiet(study.folder.path)))
 
 
 def _scores(run: Run) -> Html:
     """The monitored score of each evaluated split with its interval, or that of an epoch before the evaluation."""
-    found = run.metric
+    monitor = run.metric
     rows = []
     for split in ("test", "val"):
         if one := run.scores.get(split):
-            span = found.span(at(one, f"intervals.{found.key}"))
-            rows.append((SPLIT_WORDS[split], found.text(one.get(found.key)), span, count(one.get("num_images"))))
+            span = monitor.span(at(one, f"intervals.{monitor.key}"))
+            rows.append((SPLIT_WORDS[split], monitor.text(one.get(monitor.key)), span, count(one.get("num_images"))))
     if rows:
-        return table(rows, ("split", found.label, "95% interval", "images"), right={1, 2, 3})
+        return table(rows, ("split", monitor.label, "95% interval", "images"), right={1, 2, 3})
     if not run.history:
         return line("No epoch is done yet.")
     epoch = run.best_epoch if run.best_epoch in run.epochs else run.epochs[-1]
-    value = found.text(run.curve("val", found.key)[run.epochs.index(epoch)])
-    return line(f"Not evaluated yet; {found.label} on validation after epoch {epoch}: {value}.")
+    value = monitor.text(run.curve("val", monitor.key)[run.epochs.index(epoch)])
+    return line(f"Not evaluated yet; {monitor.label} on validation after epoch {epoch}: {value}.")
 
 
 def _facts(run: Run) -> str:
     """Size, epochs, time, recipe and seed on one line."""
     info: dict[str, Any] = run.info
-    told: list[str] = []
+    facts: list[str] = []
     if (parameters := number(at(info, "model.parameters"))) is not None:
-        told.append(f"{scaled(parameters)} parameters")
+        facts.append(f"{scaled(parameters)} parameters")
     epochs = number(at(info, "result.epochs")) or (run.epochs[-1] if run.epochs else None)
     if epochs and not run.is_linear_probe:
-        told.append(plural(int(epochs), "epoch") + (f", best {run.best_epoch}" if run.best_epoch else ""))
+        facts.append(plural(int(epochs), "epoch") + (f", best {run.best_epoch}" if run.best_epoch else ""))
     if (time_s := number(at(info, "result.time_s"))) is not None:
-        told.append(duration(time_s))
+        facts.append(duration(time_s))
     for word, key in (("recipe", "recipe_name"), ("seed", "seed")):
         if (given := at(info, key, "")) != "":
-            told.append(f"{word} {given}")
-    return "; ".join(told)
+            facts.append(f"{word} {given}")
+    return "; ".join(facts)
 
 
 def _side_by_side(study: Study, marks: Mapping[str, str]) -> Html:
     """The table of the variants, the best first where there is one."""
-    seen = overview(study)
+    variants = overview(study)
     intervals = {row.get("name"): at(row, "test.interval") for row in at(study.verdict, "variants", [])}
     rows = []
-    for row in sorted(seen["body"], key=lambda row: not row["is_best"]):
+    for row in sorted(variants["body"], key=lambda row: not row["is_best"]):
         name = Html(f"<b>{text(row['name'])}</b>") if row["is_best"] else text(row["name"])
-        scores = [" ".join(row[key]).strip() for _, key in seen["splits"]]
+        scores = [" ".join(row[key]).strip() for _, key in variants["splits"]]
         costs = (row["gap"], row["best_epoch"], row["time"], row["parameters"], row["n"])
         rows.append((marks.get(row["name"], ""), name, *scores, study.metric.span(intervals.get(row["name"])), *costs))
-    splits = [name for name, _ in seen["splits"]]
+    splits = [name for name, _ in variants["splits"]]
     head = ("", "variant", *splits, "95% interval", "gap", "best epoch", "time a run", "parameters", "runs")
     return table(rows, head, right=range(2, len(head)))
 
@@ -116,7 +116,7 @@ def _curves(run: Run) -> Html:
     if len(run.epochs) < 2 or run.is_linear_probe:
         return Html()
     keys = dict.fromkeys(("loss", run.metric.key))
-    charts = [found for key in keys if (found := _chart(run, key))]
+    charts = [monitor for key in keys if (monitor := _chart(run, key))]
     legend = line(quiet("solid: validation; dashed: training; ring: the epoch whose weights were kept"))
     return join((*charts, legend)) if charts else Html()
 

@@ -108,7 +108,7 @@ def curves(
     """Return the chart of one score over the epochs; None when no value is finite.
 
     Args:
-        decays: the weight decay of each point, for a head that was solved: what stands across is not epochs then.
+        decays: the weight decay of each point, of a linear probe: what stands across is not epochs then.
     """
     lines = [line for line in lines if any(math.isfinite(value) for value in line.values)]
     ends = limits([value for line in lines for value in line.values], metric)
@@ -323,7 +323,7 @@ def calibration(bins: Sequence[dict[str, Any]], name: str = "calibration") -> Ma
         axes.bar((low + high) / 2, right, high - low - 0.012, color=VAL, alpha=0.22 * clear)
         axes.plot([low + 0.006, high - 0.006], [right, right], color=VAL, linewidth=2.4, alpha=clear)
         axes.plot([said, said], [said, right], color=BAD if said > right else GOOD, linewidth=2.2, alpha=clear)
-    axes.text(0.035, 0.075, "honest", color=MUTED, fontsize=SMALL, rotation=34)
+    axes.text(0.035, 0.075, "calibrated", color=MUTED, fontsize=SMALL, rotation=34)
     below = new_axes(figure, (46, 30, 16, 252))
     most = max(float(row["count"]) for row in rows)
     for row in rows:

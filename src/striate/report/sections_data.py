@@ -41,12 +41,26 @@ def data(info: Mapping[str, Any]) -> dict[str, Any]:
         "findings": _findings(dataset),
         "notes": [str(note) for note in at(dataset, "notes", [])],
         "options": [
-            (str(key), str(value))
+            (str(key).replace("_", " "), _typed(value))
             for key, value in at(dataset, "options", {}).items()
-            if value not in (None, "", [], {})
+            if value not in (None, "", [], {}) and value is not False
         ],
         "input": _input(info),
     }
+
+
+def _typed(value: Any) -> str:
+    """Write an option's value as it is typed on a command line.
+
+    Example:
+        >>> _typed({"train": 400, "val": 100}), _typed([0.7, 0.15, 0.15]), _typed(True), _typed("csv")
+        ('train=400,val=100', '0.7,0.15,0.15', 'yes', 'csv')
+    """
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={item}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return "yes" if value is True else str(value)
 
 
 def _class_counts(dataset: Mapping[str, Any], classes: list[str]) -> list[ClassCount]:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from striate.base.errors import UserError
 from striate.base.text import duration, plural
 from striate.diagnose import narrate
+from striate.evaluate.curves import MIN_EPOCHS
 
 from . import charts
 from .metrics import NA, Metric, bounds, count, metric, number, scaled, significant
@@ -17,7 +18,6 @@ from .read import SPLIT_WORDS, Run, at
 from .svg import TRAIN, VAL
 from .tasks import sections_of
 
-MIN_EPOCHS = 6  # of `evaluate.curves`, which a report may not import: fewer never have a turn
 STATUS = {
     "interrupted": "This run was interrupted. It shows what was reached until then; `striate resume` continues it.",
     "diverged": "This run diverged: the loss stopped being a finite number. It shows the last good state.",
@@ -27,18 +27,18 @@ STATUS = {
 
 def headline(run: Run) -> dict[str, Any]:
     """Return the result in one number, its interval and split, and sentences that say what was done."""
-    split, found = run.reported_split, run.metric
+    split, monitor = run.reported_split, run.metric
     scores = run.scores.get(split or "", {})
-    value, span = scores.get(found.key), at(scores, f"intervals.{found.key}")
+    value, span = scores.get(monitor.key), at(scores, f"intervals.{monitor.key}")
     is_known = number(value) is not None
     return {
-        "metric": found.label,
+        "metric": monitor.label,
         "split": SPLIT_WORDS[split] if split else "test",
-        "value": found.text(value),
+        "value": monitor.text(value),
         "is_known": is_known,
-        "interval": found.span(span) if bounds(span) else "",
+        "interval": monitor.span(span) if bounds(span) else "",
         "num_images": count(scores.get("num_images")),
-        "reason": "" if is_known else _why_unknown(run, split, found),
+        "reason": "" if is_known else _why_unknown(run, split, monitor),
         "fallback": f"The test split has no scores ({run.why_missing}); this is validation." if split == "val" else "",
         "status": STATUS.get(str(at(run.info, "status")), ""),
         "done": _what_was_done(run),
@@ -47,15 +47,15 @@ def headline(run: Run) -> dict[str, Any]:
     }
 
 
-def _why_unknown(run: Run, split: str | None, found: Metric) -> str:
+def _why_unknown(run: Run, split: str | None, monitor: Metric) -> str:
     if split is None:
         return f"No result: {run.why_missing}."
-    return f"The {found.label} is not a number: it is not defined here, or the network's outputs are not finite."
+    return f"The {monitor.label} is not a number: it is not defined here, or the network's outputs are not finite."
 
 
-SOLVED_KEY = (
+PROBE_KEY = (
     "Across: the strengths of weight decay that were tried, the strongest first. Dashed: training. Solid: validation. "
-    "Ring: the head that was kept."
+    "Ring: the probe that was kept."
 )
 
 
@@ -80,7 +80,7 @@ def _what_was_done(run: Run) -> str:
     text += f" from {plural(int(trained), 'image')}" if trained is not None else ""
     text += f" with the recipe {at(info, 'recipe_name')}" if at(info, "recipe_name") else ""
     if run.is_linear_probe:
-        text += ": a head solved on features of trained weights,"
+        text += ": a linear probe (L-BFGS) on features of trained weights,"
     elif epochs:
         text += f", for {plural(int(epochs), 'epoch')}"
     text += f" in {duration(time_s)}" if (time_s := number(at(info, "result.time_s"))) else ""
@@ -108,69 +108,69 @@ def _what_came_out(run: Run, scores: dict[str, Any], split: str | None) -> list[
 
 def splits_chart(run: Run) -> Markup | None:
     """Return the strip chart of the metric on each split."""
-    found = run.metric
+    monitor = run.metric
     values = {
         split: value
         for split in ("val", "test")
-        if (value := number(at(run.scores, f"{split}.{found.key}"))) is not None
+        if (value := number(at(run.scores, f"{split}.{monitor.key}"))) is not None
     }
-    train = number(at(run.scores, f"train.{found.key}"))
+    train = number(at(run.scores, f"train.{monitor.key}"))
     if train is None and run.best_epoch in run.epochs:
-        train = number(run.curve("train", found.key)[run.epochs.index(run.best_epoch)])
+        train = number(run.curve("train", monitor.key)[run.epochs.index(run.best_epoch)])
     if train is not None:
         values = {"train": train, **values}
     split = run.reported_split or ""
     if split not in values:
         return None
     return charts.splits(
-        values, at(run.scores, f"{split}.intervals.{found.key}"), split, sections_of(run).chance(run), found
+        values, at(run.scores, f"{split}.intervals.{monitor.key}"), split, sections_of(run).chance(run), monitor
     )
 
 
 def remarks(run: Run) -> list[dict[str, str]]:
-    """Return what the narrator makes of the run: state, evidence and the next experiment; empty when it cannot tell."""
+    """Return the diagnosis of the run: state, evidence and the next experiment; empty when there is none."""
     try:
-        said = narrate(run.folder)
+        diagnosis = narrate(run.folder)
     except (UserError, OSError, ValueError) as problem:
-        run.problems.append(f"The run's state was not judged: {getattr(problem, 'what', type(problem).__name__)}.")
+        run.problems.append(f"The run has no diagnosis: {getattr(problem, 'what', type(problem).__name__)}.")
         return []
-    return [{"title": one.title, **one.to_json(), "command": without_folders(one.command)} for one in said]
+    return [{"title": one.title, **one.to_json(), "command": without_folders(one.command)} for one in diagnosis]
 
 
 def training(run: Run) -> dict[str, Any]:
     """Return the curves and the sentences that read them."""
     if not run.history:
         return {"reason": "No epoch was recorded.", "charts": [], "sentences": [], "table": None}
-    found = run.metric
+    monitor = run.metric
     decays = [_short(row.get("weight_decay")) for row in run.history] if run.is_linear_probe else []
-    made: list[tuple[str, Markup | None, str]] = []
-    for wanted in dict.fromkeys(("loss", found.key)):
+    drawn: list[tuple[str, Markup | None, str]] = []
+    for wanted in dict.fromkeys(("loss", monitor.key)):
         lines = [
             charts.Line("train", run.curve("train", wanted), TRAIN, "--"),
             charts.Line("validation", run.curve("val", wanted), VAL),
         ]
-        one = metric(wanted, found.unit)
+        one = metric(wanted, monitor.unit)
         turn = None if run.is_linear_probe else run.overfit_epoch
         chart = charts.curves(
-            run.epochs, lines, one, f"curve{len(made)}", best=run.best_epoch, overfit=turn, decays=decays
+            run.epochs, lines, one, f"curve{len(drawn)}", best=run.best_epoch, overfit=turn, decays=decays
         )
-        made.append((one.label.capitalize(), chart, charts.beyond(run.epochs, lines, one)))
+        drawn.append((one.label.capitalize(), chart, charts.beyond(run.epochs, lines, one)))
     return {
-        "charts": made,
-        "sentences": _solved_sentences(run) if run.is_linear_probe else training_sentences(run),
-        "key": SOLVED_KEY if run.is_linear_probe else _trained_key(run),
+        "charts": drawn,
+        "sentences": _probe_sentences(run) if run.is_linear_probe else training_sentences(run),
+        "key": PROBE_KEY if run.is_linear_probe else _trained_key(run),
         "reason": "",
-        "gaps": any(not math.isfinite(value) for key in ("loss", found.key) for value in run.curve("val", key)),
+        "gaps": any(not math.isfinite(value) for key in ("loss", monitor.key) for value in run.curve("val", key)),
         "table": _epoch_table(run),
     }
 
 
-def _solved_sentences(run: Run) -> list[str]:
+def _probe_sentences(run: Run) -> list[str]:
     row = next((row for row in run.history if row["epoch"] == run.best_epoch), {})
     value = run.metric.text(at(row, f"val.{run.metric.key}"))
-    said = f"The head was solved for {plural(len(run.epochs), 'strength')} of weight decay, strongest first."
+    tried = plural(len(run.epochs), "strength")
     return [
-        said,
+        f"A linear probe was fitted with L-BFGS for {tried} of weight decay, the strongest first.",
         f"{_short(row.get('weight_decay'))} was best on validation ({run.metric.label} {value}) and was kept.",
     ]
 
@@ -192,31 +192,35 @@ def _no_turn(num_epochs: int) -> str:
 
 def training_sentences(run: Run) -> list[str]:
     """Return what the curves say, in words."""
-    said, found, best = [], run.metric, run.best_epoch
+    sentences, monitor, best = [], run.metric, run.best_epoch
     if frozen := at(run.info, "recipe.train.frozen"):
-        said.append(_frozen_sentence(str(frozen), at(run.info, "recipe.train") or {}))
+        sentences.append(_frozen_sentence(str(frozen), at(run.info, "recipe.train") or {}))
     if best in run.epochs:
-        value = run.curve("val", found.key)[run.epochs.index(best)]
-        said.append(
-            f"Validation {found.label} was best at epoch {best} ({found.text(value)}); those weights were kept."
+        value = run.curve("val", monitor.key)[run.epochs.index(best)]
+        sentences.append(
+            f"Validation {monitor.label} was best at epoch {best} ({monitor.text(value)}); those weights were kept."
         )
     if (epoch := run.overfit_epoch) is not None:
-        said.append(f"After epoch {epoch} validation loss rises while training loss falls.")
+        sentences.append(f"After epoch {epoch} validation loss rises while training loss falls.")
     elif at(run.info, "result.epochs"):
-        said.append(_no_turn(len(run.epochs)))
+        sentences.append(_no_turn(len(run.epochs)))
     if at(run.info, "result.stopped") == "early":
-        said.append(f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while.")
+        sentences.append(
+            f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while."
+        )
     if skipped := number(at(run.info, "result.skipped")):
-        said.append(f"{plural(int(skipped), 'image')} went bad while training and were left out.")
+        sentences.append(f"{plural(int(skipped), 'image')} could not be read during training and were left out.")
     if steps := number(at(run.info, "result.skipped_steps")):
-        said.append(f"{plural(int(steps), 'step')} left out: the gradient was not finite.")
+        sentences.append(f"{plural(int(steps), 'step')} left out: the gradient was not finite.")
     notes = at(run.info, "notes")
-    return said + [f"{str(note)[:1].upper()}{str(note)[1:]}." for note in (notes if isinstance(notes, list) else [])]
+    return sentences + [
+        f"{str(note)[:1].upper()}{str(note)[1:]}." for note in (notes if isinstance(notes, list) else [])
+    ]
 
 
 def _epoch_table(run: Run) -> dict[str, Any]:
-    found = run.metric
-    keys = list(dict.fromkeys(("loss", found.key)))
+    monitor = run.metric
+    keys = list(dict.fromkeys(("loss", monitor.key)))
     head = [
         "number" if run.is_linear_probe else "epoch",
         *(f"{SPLIT_WORDS[split]} {metric(key).label}" for key in keys for split in ("train", "val")),
@@ -225,7 +229,9 @@ def _epoch_table(run: Run) -> dict[str, Any]:
     ]
     body = []
     for row in run.history[:1000]:
-        cells = [metric(key, found.unit).text(at(row, f"{split}.{key}")) for key in keys for split in ("train", "val")]
+        cells = [
+            metric(key, monitor.unit).text(at(row, f"{split}.{key}")) for key in keys for split in ("train", "val")
+        ]
         body.append(
             (
                 [
@@ -241,8 +247,8 @@ def _epoch_table(run: Run) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    found = number(value)
-    return NA if found is None else significant(found)
+    known = number(value)
+    return NA if known is None else significant(known)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:

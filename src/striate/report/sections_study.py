@@ -1,12 +1,14 @@
 """The sections of a study: the verdict, the variants side by side, their curves, its runs."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from statistics import mean, median, stdev
 from typing import Any
 from urllib.parse import quote
 
 from striate.base.text import duration, plural
-from striate.verdict.facts import Conclusion, conclude
+from striate.evaluate.curves import MIN_EPOCHS
+from striate.verdict.facts import Conclusion, conclude, surely
 
 from . import charts_study as charts
 from .metrics import NA, bounds, count, metric, number, scaled
@@ -35,11 +37,19 @@ def verdict(study: Study) -> dict[str, Any]:
         "other": other,
         "ahead": found.change(ahead.mean) if ahead else "",
         "ahead_interval": found.span(ahead.interval, is_change=True) if ahead and ahead.interval else "",
-        "is_separable": bool(ahead and ahead.is_separable),
+        "certainty": _certainty(end, other, ahead),
         "ties": list(end.ties) if end else [],
         "sentences": [str(text) for text in study.verdict.get("sentences") or []],
         "reason": "" if best else _why_no_verdict(study),
     }
+
+
+def _certainty(end: Conclusion | None, other: str, ahead: charts.Difference | None) -> str:
+    """Say whether the difference from the other variant is significant, by itself and after Holm's correction."""
+    gain = next((gain for gain in end.gains if gain.other == other), None) if end else None
+    if gain is not None:
+        return surely(gain)
+    return "significant" if ahead and ahead.is_separable else "not significant"
 
 
 def _conclusion(study: Study) -> Conclusion | None:
@@ -187,13 +197,21 @@ def _overview_row(study: Study, planned: dict[str, Any]) -> dict[str, Any]:
         "val": _with_spread(found, at(row, "val", {})),
         "test": _with_spread(found, at(row, "test", {})),
         "gap": found.change(plain["gap"]).removesuffix(" points"),
-        "overfit": _epoch(row.get("overfit_epoch"), "never" if n else NA),
+        "overfit": _epoch(row.get("overfit_epoch"), "never" if n and _can_turn(study, planned) else NA),
         "best_epoch": _epoch(row.get("best_epoch"), NA),
         "time": NA if plain["time"] is None else duration(plain["time"]),
         "parameters": scaled(plain["parameters"]),
         "macs": scaled(plain["macs"]),
         "sort": plain,
     }
+
+
+def _can_turn(study: Study, planned: Mapping[str, Any]) -> bool:
+    """Whether a variant trained for enough epochs that a rise of its validation loss would be seen."""
+    runs = study.runs.get(str(planned["name"]), [])
+    is_linear_probe = at(planned, "recipe.transfer.head") == "only"
+    epochs = max((len(run.epochs) for run in runs), default=int(number(at(planned, "recipe.train.epochs")) or 0))
+    return epochs >= MIN_EPOCHS and not is_linear_probe
 
 
 def _with_spread(found: Any, values: Any) -> tuple[str, str]:
@@ -232,7 +250,7 @@ def curves(study: Study) -> dict[str, Any]:
                 num_epochs=longest,
                 overfit=round(overfit) if overfit and not is_linear_probe else None,
             )
-            note = "Across: strengths of weight decay, the strongest first; a solved head has no epochs."
+            note = "Across: strengths of weight decay, the strongest first; a linear probe has no epochs."
             notes = [note if is_linear_probe else "", charts.beyond(lines, one, ends)]
             panels.append((name, chart, " ".join(filter(None, notes))))
         groups.append((one.label.capitalize(), panels))
@@ -247,7 +265,7 @@ def _seeds(runs: list[Run], key: str) -> charts.Seeds:
 
 def runs_table(study: Study) -> list[dict[str, str]]:
     """Return one line a run."""
-    found = study.metric
+    monitor = study.metric
     return [
         {
             "folder": run.folder.path.name,
@@ -255,8 +273,8 @@ def runs_table(study: Study) -> list[dict[str, str]]:
             "status": str(at(run.info, "status", NA)),
             "epochs": count(at(run.info, "result.epochs")),
             "best": count(run.best_epoch),
-            "val": found.text(at(run.scores, f"val.{found.key}")),
-            "test": found.text(at(run.scores, f"test.{found.key}")),
+            "val": monitor.text(at(run.scores, f"val.{monitor.key}")),
+            "test": monitor.text(at(run.scores, f"test.{monitor.key}")),
             "time": duration(time_s) if (time_s := number(at(run.info, "result.time_s"))) is not None else NA,
         }
         for runs in study.runs.values()

@@ -56,7 +56,7 @@ class ClassifySections(Sections):
         chance = "".join(
             f"Guessing among {len(run.names)} classes would score {p:.1%}." for p in self.chance(run).values()
         )
-        return [f"Of {where} it named {count(round(accuracy * total))} right.", *filter(None, [chance])]
+        return [f"Of {where} {count(round(accuracy * total))} are classified correctly.", *filter(None, [chance])]
 
     def chance(self, run: Run) -> dict[str, float]:
         """Return the accuracy of guessing."""
@@ -71,22 +71,20 @@ class ClassifySections(Sections):
         """Return confusions, mistakes, classes and calibration."""
         counts = _counts(subject)
         mistakes = _mistakes(subject, counts, subject.thumbnails, NUM_MISTAKES)
-        claim = "On average it claims {sure} and is right {right} of the time"
+        claim = "Mean confidence {sure}, accuracy {right}"
         unit, is_pooled = ("answers", True) if subject.num_runs > 1 else ("images", False)
         reliability = calibration(subject.scores, claim)
         bodies = {
             "confusion": piece(TEMPLATE, "confused", subject, mistakes),
             "mistakes": piece(TEMPLATE, "mistakes", subject, mistakes),
             "classes": piece(TEMPLATE, "classes", subject, _classes(subject, counts if is_pooled else None), unit),
-            "calibration": piece(
-                "calibration.html", "calibration", reliability, "Right answers against confidence", unit
-            ),
+            "calibration": piece("calibration.html", "calibration", reliability, "Accuracy against confidence", unit),
         }
         heads = {
             "confusion": ("Confusions", f"What {subject.who} confuses"),
-            "mistakes": ("Mistakes", f"Mistakes {subject.who} is sure of"),
+            "mistakes": ("Mistakes", f"Most confident mistakes{subject.of_whom}"),
             "classes": ("Classes", "Class by class"),
-            "calibration": ("Calibration", f"Can {subject.whose} probabilities be believed?"),
+            "calibration": ("Calibration", f"Calibration{subject.of_whom}"),
         }
         return [Section(id_, *heads[id_], body) for id_, body in bodies.items()]
 
@@ -157,13 +155,13 @@ def _confidence(same: Sequence[Given]) -> float:
 
 
 def _sentence(counts: Counts, names: Sequence[str]) -> str:
-    """Say which classes are taken for each other most often."""
+    """Say which classes are confused most often."""
     cells = ranked(counts)
     if not cells:
-        return "Every image was named right."
+        return "Every image was classified correctly."
     (a, b), total = cells[0], sum(counts[a][b] for a, b in cells)
     forth, back = counts[a][b], counts[b][a]
-    ways = f"{names[a]} taken for {names[b]} {_times(forth)}, the other way {_times(back)}"
+    ways = f"{names[a]} predicted as {names[b]} {_times(forth)}, the other way {_times(back)}"
     text = f"Most often confused: {names[a]} and {names[b]} ({ways})"
     share = (forth + back) / total
     return text + (f", {share:.0%} of all {count(total)} mistakes." if share >= 0.01 else f"; {count(total)} mistakes.")

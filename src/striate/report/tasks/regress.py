@@ -60,9 +60,8 @@ class RegressSections(Sections):
 
     def inside(self, subject: Subject) -> list[Section]:
         """Return the predictions against the truth and the images furthest off."""
-        of_whom = f" of {subject.name}" if subject.name else ""
         body = piece(TEMPLATE, "predictions", subject, _predictions(subject))
-        return [Section("predictions", "Predictions", f"Predictions{of_whom} against truth", body)]
+        return [Section("predictions", "Predictions", f"Predictions{subject.of_whom} against truth", body)]
 
     def brief(self, subject: Subject, room: Room) -> Markup:
         """Return the images furthest off."""
@@ -129,7 +128,7 @@ def _bias_sentence(finite: list[float]) -> str:
     middle = fmean(finite)
     bias = f"on average it answers too {'high' if middle > 0 else 'low'}"
     if abs(middle) < 2 * error:
-        bias = "no bias can be told from chance"
+        bias = "the mean difference is not significant"
     low, _, high = (significant(value).replace("-", "−") for value in quantiles(finite, n=4))
     return f"With a standard error of {significant(error)}, {bias}. Half of the errors lie between {low} and {high}."
 

@@ -101,9 +101,9 @@ class Subject:
         return self.name or "it"
 
     @property
-    def whose(self) -> str:
-        """The same with its possessive."""
-        return f"{self.name}'s" if self.name else "its"
+    def of_whom(self) -> str:
+        """The variant in a heading: " of NAME", "" in the report of a run."""
+        return f" of {self.name}" if self.name else ""
 
     @property
     def opening(self) -> str:

@@ -62,14 +62,18 @@ class TagSections(Sections):
         """Return the images with the worst tags, the tags and calibration."""
         rows = mean_rows(subject.scores, "per_class", (*FIGURES, "support"))
         keys = [key for key in FIGURES if key != "ap" or any("ap" in row for row in rows)]
-        reliability = calibration(subject.scores, "It gives a tag {sure} on average, and {right} of them are there")
+        reliability = calibration(
+            subject.scores, "Mean probability of a tag {sure}, share of tags that are present {right}"
+        )
         images = piece(TEMPLATE, "mistakes", subject, _worst(subject, NUM_MISTAKES))
         tags = piece(TEMPLATE, "tags", subject, class_table(rows, keys))
-        drawn = piece("calibration.html", "calibration", reliability, "Tags that are there against probability", "tags")
+        drawn = piece(
+            "calibration.html", "calibration", reliability, "Tags that are present against probability", "tags"
+        )
         return [
             Section("mistakes", "Mistakes", "Images with the worst tags", images),
             Section("classes", "Tags", "Tag by tag", tags),
-            Section("calibration", "Calibration", f"Can {subject.whose} probabilities be believed?", drawn),
+            Section("calibration", "Calibration", f"Calibration{subject.of_whom}", drawn),
         ]
 
     def brief(self, subject: Subject, room: Room) -> Markup:
