@@ -15,8 +15,9 @@ from striate.diagnose.reading import USUAL_RATE
 from striate.diagnose.remark import ordered
 from striate.diagnose.symptoms import late_fall
 from striate.engine.optim import DEFAULT_LR
+from striate.evaluate.layout import Labels
+from striate.evaluate.predictions import Predictions, write
 from striate.evaluate.scores import scores_of
-from striate.evaluate.table import Predictions, write_predictions
 from striate.model.ablate import ablate, parts_of
 from striate.model.blueprint import SKIPPING
 from striate.model.zoo import blueprint, names
@@ -41,7 +42,7 @@ def table(accuracy: float, num: int = 400, sure: tuple[float, float] = (0.9, 0.5
     p[np.arange(num), said] = confidence
     names, ids = ("a", "b", "c", "d"), tuple(f"{i}.png" for i in range(num))
     losses = -np.log(p[np.arange(num), truth])
-    return Predictions("label", names, ids, truth, said, losses.astype(np.float32), p.astype(np.float32))
+    return Predictions(Labels(names), ids, truth, said, losses.astype(np.float32), p.astype(np.float32))
 
 
 def tell(
@@ -69,7 +70,7 @@ def tell(
     documents = {"train": {"accuracy": scores[0], "loss": train[-1] if clean is None else clean, "num_images": 400}}
     documents["val"] = scores_of("label", found, found.names) | {"accuracy": scores[1]}
     (run.path / "scores.json").write_text(to_json(documents))
-    write_predictions(run.predictions, {"val": found})
+    write(run.predictions, {"val": found})
     task = {"kind": "label", "names": list(found.names), "monitor": "accuracy", "monitor_mode": "max"}
     task |= {"target": "label", "unit": ""}
     data = {"where": "birds/", "options": {}, "class_counts": {"train": [100, 100, 100, 100]}}

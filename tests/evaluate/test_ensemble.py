@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from striate.evaluate.ensemble import combined, how
-from striate.evaluate.table import Predictions
+from striate.evaluate.ensemble import combined
+from striate.evaluate.layout import Labels, Numbers, Tags
+from striate.evaluate.predictions import Predictions
 
 IDS = tuple(f"{i}.png" for i in range(200))
 
@@ -23,7 +24,7 @@ def label_tables(rng: np.random.Generator, num: int = 3) -> list[Predictions]:
         p[np.arange(len(IDS)), truth] += 0.2
         p /= p.sum(1, keepdims=True)
         losses = -np.log(p[np.arange(len(IDS)), truth])
-        tables.append(Predictions("label", ("a", "b", "c"), IDS, truth, p.argmax(1), losses, p))
+        tables.append(Predictions(Labels(("a", "b", "c")), IDS, truth, p.argmax(1), losses, p))
     return tables
 
 
@@ -53,7 +54,7 @@ def test_tags_by_the_mean_probability(rng):
     truth = rng.integers(0, 2, (len(IDS), 2))
     probabilities = rng.random((3, len(IDS), 2))
     tables = [
-        Predictions("tags", ("a", "b"), IDS, truth, (p > 0.5).astype(int), np.zeros(len(IDS)), p) for p in probabilities
+        Predictions(Tags(("a", "b")), IDS, truth, (p > 0.5).astype(int), np.zeros(len(IDS)), p) for p in probabilities
     ]
     whole = combined(tables)
     mean = probabilities.mean(0)
@@ -64,7 +65,7 @@ def test_tags_by_the_mean_probability(rng):
 
 def test_numbers_by_their_mean_and_losses_on_the_scale_of_the_task(rng):
     truth, said = rng.normal(size=(len(IDS), 2)), rng.normal(size=(3, len(IDS), 2))
-    tables = [Predictions("value", ("x", "y"), IDS, truth, one, np.zeros(len(IDS))) for one in said]
+    tables = [Predictions(Numbers(("x", "y")), IDS, truth, one, np.zeros(len(IDS))) for one in said]
     whole = combined(tables, std=(2.0, 4.0))
     mean = said.mean(0)
     np.testing.assert_allclose(whole.values, mean)
@@ -75,7 +76,7 @@ def test_numbers_by_their_mean_and_losses_on_the_scale_of_the_task(rng):
 def test_angles_by_their_mean_direction():
     truth = np.array([[0.0], [90.0]])
     tables = [
-        Predictions("value", ("angle",), ("a", "b"), truth, np.array(said), np.zeros(2), unit="deg")
+        Predictions(Numbers(("angle",), "deg"), ("a", "b"), truth, np.array(said), np.zeros(2))
         for said in ([[350.0], [80.0]], [[20.0], [100.0]])
     ]
     whole = combined(tables)
@@ -86,7 +87,8 @@ def test_angles_by_their_mean_direction():
 
 
 def test_it_says_what_is_averaged():
-    assert [how("label"), how("tags"), how("value"), how("value", "deg")] == [
+    layouts = Labels(("a",)), Tags(("a",)), Numbers(("x",)), Numbers(("x",), "deg")
+    assert [layout.combination for layout in layouts] == [
         "mean probability",
         "mean probability",
         "mean value",

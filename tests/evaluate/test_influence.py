@@ -7,8 +7,9 @@ import pytest
 
 from striate.base.errors import SettingsError
 from striate.evaluate.influence import METRICS, image_values
+from striate.evaluate.layout import Labels, Numbers, Tags
+from striate.evaluate.predictions import Predictions
 from striate.evaluate.scores import scores_of
-from striate.evaluate.table import Predictions
 
 
 def table(kind: str, num_classes: int = 7, num: int = 60, seed: int = 0) -> Predictions:
@@ -19,25 +20,23 @@ def table(kind: str, num_classes: int = 7, num: int = 60, seed: int = 0) -> Pred
     if kind == "value":
         truth = rng.uniform(0, 360, (num, 2))
         said = truth + rng.normal(0, 12, (num, 2))
-        errors = np.abs(said - truth).mean(1)
-        return Predictions(kind, ("a", "b"), ids, truth, said % 360, losses, None, errors, "deg")
+        return Predictions(Numbers(("a", "b"), "deg"), ids, truth, said % 360, losses)
     if kind == "tags":
         on = (rng.random((num, num_classes)) < 0.4).astype(np.uint8)
         p = np.clip(np.round(0.5 * on + 0.6 * rng.random(on.shape), 1), 0, 1)
-        return Predictions(kind, names, ids, on, (p > 0.5).astype(np.uint8), losses, p)
+        return Predictions(Tags(names), ids, on, (p > 0.5).astype(np.uint8), losses, p)
     labels = rng.integers(0, num_classes, num)
     p = rng.dirichlet(np.ones(num_classes), num)
     p[np.arange(num), labels] += 0.3
     p /= p.sum(1, keepdims=True)
-    return Predictions(kind, names, ids, labels, p.argmax(1), losses, p)
+    return Predictions(Labels(names), ids, labels, p.argmax(1), losses, p)
 
 
 def repeated(found: Predictions, rows: np.ndarray) -> Predictions:
     """Return the table of these rows, with repetition."""
     changes = {name: getattr(found, name)[rows] for name in ("truth", "values", "losses")}
-    for name in ("probabilities", "errors"):
-        if getattr(found, name) is not None:
-            changes[name] = getattr(found, name)[rows]
+    if found.probabilities is not None:
+        changes["probabilities"] = found.probabilities[rows]
     return replace(found, ids=tuple(map(str, range(len(rows)))), **changes)
 
 

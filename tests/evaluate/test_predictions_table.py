@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from striate.base.cells import guarded, unguarded
 from striate.base.errors import ModelError, ResourceError
 from striate.base.files import faults
-from striate.evaluate.table import Predictions, read_predictions, write_predictions
+from striate.evaluate.layout import Labels, Numbers, Tags
+from striate.evaluate.predictions import Predictions, read, write
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=8)
 ODD_NAMES = (
@@ -26,22 +27,23 @@ def labels(names: tuple[str, ...], ids: tuple[str, ...], seed: int = 0) -> Predi
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.ones(len(names)), len(ids)).astype(np.float32)
     truth = rng.integers(0, len(names), len(ids))
-    return Predictions("label", names, ids, truth, p.argmax(1), rng.random(len(ids)).astype(np.float32), p)
+    return Predictions(Labels(names), ids, truth, p.argmax(1), rng.random(len(ids)).astype(np.float32), p)
 
 
 def tags(names: tuple[str, ...], ids: tuple[str, ...], seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
     p = rng.random((len(ids), len(names)))
     truth = (rng.random(p.shape) < 0.4).astype(np.uint8)
-    return Predictions("tags", names, ids, truth, (p > 0.5).astype(np.uint8), rng.random(len(ids)), p)
+    return Predictions(Tags(names), ids, truth, (p > 0.5).astype(np.uint8), rng.random(len(ids)), p)
 
 
 def numbers(names: tuple[str, ...], ids: tuple[str, ...], seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
-    truth, said = (rng.normal(0, 1000, (len(ids), len(names))).astype(np.float32) for _ in range(2))
-    return Predictions("value", names, ids, truth, said, rng.random(len(ids)), None, np.abs(said - truth).mean(1))
+    truth, said = (rng.normal(0, 1000, (len(ids), len(names))) for _ in range(2))
+    return Predictions(Numbers(names), ids, truth, said, rng.random(len(ids)))
 
 
+LABEL = {"kind": "label"}
 MAKERS = {"label": labels, "tags": tags, "value": numbers}
 
 
@@ -59,8 +61,8 @@ def assert_same(found: Predictions, given: Predictions) -> None:
 def test_odd_names_come_back_exactly(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "predictions.csv"
     tables = {split: MAKERS[kind](ODD_NAMES, ODD_NAMES, seed) for seed, split in enumerate(("val", "test"))}
-    write_predictions(path, tables)
-    found = read_predictions(path, kind)
+    write(path, tables)
+    found = read(path, {"kind": kind})
     assert list(found) == ["val", "test"]
     for split, table in tables.items():
         assert_same(found[split], table)
@@ -71,8 +73,8 @@ def test_odd_names_come_back_exactly(tmp_path: Path, kind: str) -> None:
 @given(names=st.lists(ANY_TEXT, min_size=1, max_size=4, unique=True), ids=st.lists(ANY_TEXT, min_size=1, max_size=5))
 def test_any_names_come_back_exactly(tmp_path: Path, kind: str, names: list[str], ids: list[str]) -> None:
     path, table = tmp_path / "predictions.csv", MAKERS[kind](tuple(names), tuple(ids))
-    write_predictions(path, {"test": table})
-    assert_same(read_predictions(path, kind)["test"], table)
+    write(path, {"test": table})
+    assert_same(read(path, {"kind": kind})["test"], table)
 
 
 @given(ANY_TEXT)
@@ -85,9 +87,9 @@ def test_a_spreadsheet_sees_the_promised_columns(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     p = np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32)
     table = Predictions(
-        "label", ("cat", "=dog"), ("cat/1.jpg", "=2.jpg"), np.array([0, 1]), np.array([0, 0]), np.array([0.25, 0.5]), p
+        Labels(("cat", "=dog")), ("cat/1.jpg", "=2.jpg"), np.array([0, 1]), np.array([0, 0]), np.array([0.25, 0.5]), p
     )
-    write_predictions(path, {"test": table})
+    write(path, {"test": table})
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows == [
@@ -99,17 +101,8 @@ def test_a_spreadsheet_sees_the_promised_columns(tmp_path: Path) -> None:
 
 def test_numbers_have_their_fields_and_error(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    table = Predictions(
-        "value",
-        ("x", "y"),
-        ("a",),
-        np.array([[-1.5, 2.0]]),
-        np.array([[1, 2]]),
-        np.array([0.5]),
-        None,
-        np.array([1.25]),
-    )
-    write_predictions(path, {"test": table})
+    table = Predictions(Numbers(("x", "y")), ("a",), np.array([[-1.5, 2.0]]), np.array([[1, 2]]), np.array([0.5]))
+    write(path, {"test": table})
     assert path.read_text().splitlines() == [
         "split,id,truth:x,truth:y,prediction:x,prediction:y,error,loss",
         "test,a,-1.5,2,1,2,1.25,0.5",
@@ -118,37 +111,29 @@ def test_numbers_have_their_fields_and_error(tmp_path: Path) -> None:
 
 def test_file_names_that_are_not_utf8_keep_their_bytes(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    write_predictions(path, {"test": labels(("cat", "dog"), ("caf\udce9.jpg",))})
+    write(path, {"test": labels(("cat", "dog"), ("caf\udce9.jpg",))})
     assert b"caf\xe9.jpg" in path.read_bytes()
-
-
-def test_the_kind_is_known_without_being_told_when_a_row_shows_it(tmp_path: Path) -> None:
-    path, names = tmp_path / "predictions.csv", ("a", "b", "c")
-    for kind, make in MAKERS.items():
-        write_predictions(path, {"test": make(names, tuple(map(str, range(20))))})
-        assert read_predictions(path)["test"].kind == kind
 
 
 def test_what_is_read_and_written_again_is_the_same_file(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    for make in MAKERS.values():
-        write_predictions(path, {"val": make(ODD_NAMES, ODD_NAMES)})
+    for kind, make in MAKERS.items():
+        write(path, {"val": make(ODD_NAMES, ODD_NAMES)})
         before = path.read_bytes()
-        write_predictions(path, read_predictions(path))
+        write(path, read(path, {"kind": kind}))
         assert path.read_bytes() == before
 
 
 def test_infinite_and_undefined_losses_come_back(tmp_path: Path) -> None:
     table = labels(("a", "b"), ("1", "2"))
     table.losses[:] = [np.inf, np.nan]
-    write_predictions(tmp_path / "p.csv", {"test": table})
-    assert np.array_equal(read_predictions(tmp_path / "p.csv")["test"].losses, [np.inf, np.nan], equal_nan=True)
+    write(tmp_path / "p.csv", {"test": table})
+    assert np.array_equal(read(tmp_path / "p.csv", LABEL)["test"].losses, [np.inf, np.nan], equal_nan=True)
 
 
 def test_correct_wants_all_tags_right() -> None:
     table = Predictions(
-        "tags",
-        ("a", "b"),
+        Tags(("a", "b")),
         ("1", "2"),
         np.array([[1, 0], [1, 1]]),
         np.array([[1, 0], [1, 0]]),
@@ -159,9 +144,9 @@ def test_correct_wants_all_tags_right() -> None:
 
 
 def test_no_splits_make_an_empty_file_that_reads_as_none(tmp_path: Path) -> None:
-    write_predictions(tmp_path / "p.csv", {})
+    write(tmp_path / "p.csv", {})
     with pytest.raises(ModelError, match="header"):
-        read_predictions(tmp_path / "p.csv")
+        read(tmp_path / "p.csv", LABEL)
 
 
 @pytest.mark.parametrize("damage", [b"", b"a,b\n1,2\n", b"split,id,truth,prediction,correct,loss,p:a\ntest,1,a,a,1\n",
@@ -170,18 +155,18 @@ def test_a_damaged_table_is_refused_with_its_name(tmp_path: Path, damage: bytes)
     path = tmp_path / "predictions.csv"
     path.write_bytes(damage)
     with pytest.raises(ModelError) as problem:
-        read_predictions(path, "label")
+        read(path, LABEL)
     assert problem.value.where == str(path) and problem.value.fix
 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="missing"):
-        read_predictions(tmp_path / "none.csv")
+        read(tmp_path / "none.csv", LABEL)
 
 
 def test_a_failed_write_keeps_the_old_table(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    write_predictions(path, {"test": labels(("a", "b"), ("1",))})
+    write(path, {"test": labels(("a", "b"), ("1",))})
     before = path.read_bytes()
 
     def fail(step: str, _: Path) -> None:
@@ -189,18 +174,18 @@ def test_a_failed_write_keeps_the_old_table(tmp_path: Path) -> None:
             raise OSError(28, "No space left on device")
 
     with faults(fail), pytest.raises(ResourceError):
-        write_predictions(path, {"test": labels(("a", "b"), ("1", "2"))})
+        write(path, {"test": labels(("a", "b"), ("1", "2"))})
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]
 
 
 def test_reading_takes_the_memory_of_its_numbers_and_writing_that_of_its_file(tmp_path: Path) -> None:
     table = labels(tuple(map(str, range(200))), tuple(map(str, range(1000))))
     peaks = []
-    for act in (write_predictions, lambda path, _: read_predictions(path, "label", only=("test",))):
+    for act in (write, lambda path, _: read(path, LABEL, only=("test",))):
         tracemalloc.start()
         act(tmp_path / "p.csv", {"val": table, "test": table})
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[0] < 2 * (tmp_path / "p.csv").stat().st_size
     assert peaks[1] < 2 * 8 * 200 * 1000
-    assert read_predictions(tmp_path / "p.csv", "label", only=("test",)).keys() == {"test"}
+    assert read(tmp_path / "p.csv", LABEL, only=("test",)).keys() == {"test"}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from striate.evaluate.layout import Labels, Numbers, Tags
+from striate.evaluate.predictions import Predictions, read, write
 from striate.evaluate.scores import classification_scores, in_top, scores_of
-from striate.evaluate.table import Predictions, read_predictions, write_predictions
 
 RNG = np.random.default_rng(0)
 
@@ -19,21 +20,20 @@ def label_table(num_classes, sharpness):
     truth = RNG.integers(0, num_classes, 200)
     losses = -np.log(np.maximum(p[np.arange(200), truth], 1e-30)).astype(np.float32)
     names = tuple(f"class {index}" for index in range(num_classes))
-    return Predictions("label", names, tuple(map(str, range(200))), truth, p.argmax(1), losses, p)
+    return Predictions(Labels(names), tuple(map(str, range(200))), truth, p.argmax(1), losses, p)
 
 
 def tag_table():
     p = RNG.beta(0.05, 0.05, (200, 4)).astype(np.float32)
     truth = (RNG.random((200, 4)) < p).astype(np.uint8)
     losses = RNG.exponential(size=200).astype(np.float32)
-    return Predictions("tags", tuple("abcd"), tuple(map(str, range(200))), truth, (p > 0.5).astype(np.uint8), losses, p)
+    return Predictions(Tags(tuple("abcd")), tuple(map(str, range(200))), truth, (p > 0.5).astype(np.uint8), losses, p)
 
 
 def value_table():
     truth = 4_000_000 + RNG.normal(size=(200, 2)) / 3
     said = truth + RNG.normal(size=(200, 2)) / 7
-    errors = np.abs(said - truth).mean(1)
-    return Predictions("value", ("x", "y"), tuple(map(str, range(200))), truth, said, errors**2, None, errors)
+    return Predictions(Numbers(("x", "y")), tuple(map(str, range(200))), truth, said, np.abs(said - truth).mean(1) ** 2)
 
 
 TABLES = {
@@ -56,8 +56,8 @@ def flat(scores, path=""):
 @pytest.mark.parametrize("name", TABLES)
 def test_all_scores_of_a_table_come_back_from_its_file(tmp_path, name):
     given = TABLES[name]
-    write_predictions(tmp_path / "predictions.csv", {"test": given})
-    found = read_predictions(tmp_path / "predictions.csv", given.kind)["test"]
+    write(tmp_path / "predictions.csv", {"test": given})
+    found = read(tmp_path / "predictions.csv", {"kind": given.kind})["test"]
     before, after = (flat(scores_of(one.kind, one, one.names)) for one in (given, found))
     assert after.keys() == before.keys()
     for place, value in before.items():
@@ -68,7 +68,7 @@ def test_all_scores_of_a_table_come_back_from_its_file(tmp_path, name):
 @pytest.mark.parametrize("name", [name for name in TABLES if TABLES[name].kind == "label"])
 def test_log_loss_and_auc_of_the_file_are_those_of_the_network(tmp_path, name):
     given = TABLES[name]
-    write_predictions(tmp_path / "predictions.csv", {"test": given})
+    write(tmp_path / "predictions.csv", {"test": given})
     rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
     p = np.array([[float(row[f"p:{name}"]) for name in given.names] for row in rows])
     assert np.array_equal(p.astype(np.float32), given.probabilities)

@@ -16,7 +16,7 @@ from striate.base.rundir import RunDir
 from striate.cli.app import run as striate
 from striate.data import open_dataset
 from striate.data.evaluation import open_to_evaluate
-from striate.evaluate.table import read_predictions
+from striate.evaluate.predictions import read
 from striate.predict import Predictor
 from striate.run.evaluate import calibrate_run, evaluate_run
 from striate.run.execute import train
@@ -59,7 +59,7 @@ def run(kept: Path, tmp_path: Path) -> Path:
 def scored(run: Path, where: Path | str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what came of an evaluation and its scores by scikit-learn, from the predictor and the files alone."""
     found = evaluate_run(run, str(where), progress=QUIET, **options)
-    table = read_predictions(Path(found["predictions"]), "label")[found["split"]]
+    table = read(Path(found["predictions"]), {"kind": "label"})[found["split"]]
     paths = [next(path for path in Path(where).parent.rglob("*.png") if str(path).endswith(name)) for name in table.ids]
     said = [one.names[0] for one in Predictor.load(RunDir(run))(paths)]
     truth = [path.parent.name for path in paths]

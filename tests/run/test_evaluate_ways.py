@@ -15,7 +15,7 @@ from striate.base.files import faults, write_json
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.data import open_dataset
-from striate.evaluate.table import read_predictions
+from striate.evaluate.predictions import read
 from striate.predict import Predictor
 from striate.run.evaluate import calibrate_run, evaluate_run
 from striate.run.execute import reopen, train
@@ -68,7 +68,7 @@ def test_two_views_are_the_mean_of_a_picture_and_its_mirror_image(run):
     p = (
         softmax(logits(predictor, pictures), 1) + softmax(logits(predictor, [one[:, ::-1] for one in pictures]), 1)
     ) / 2
-    table = read_predictions(next(run.path.glob("evaluations/*-test-2-views/predictions.csv")), "label")["test"]
+    table = read(next(run.path.glob("evaluations/*-test-2-views/predictions.csv")), {"kind": "label"})["test"]
     assert list(table.ids) == ids
     np.testing.assert_allclose(table.probabilities, p, atol=2e-6)
     assert found["scores"]["accuracy"] == (p.argmax(1) == truth).mean()

@@ -14,7 +14,7 @@ from striate.base.lock import locked
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.engine.update import Update
-from striate.evaluate.table import read_predictions
+from striate.evaluate.predictions import read
 from striate.model import zoo
 from striate.predict import Predictor
 from striate.run.execute import resume, train
@@ -48,7 +48,7 @@ def test_a_run_folder_holds_everything(tiny, recipe, quiet, tmp_path):
     assert info["status"] == "finished"
     assert len(run.history()) == info["result"]["epochs"] == 4
     assert run.splits() == {name: [tiny.ids[i] for i in found] for name, found in tiny.splits.items()}
-    tables = read_predictions(run.predictions)
+    tables = read(run.predictions, run.info()["task"])
     assert list(tables) == ["val", "test"]
     for split, table in tables.items():
         assert sorted(table.ids) == sorted(run.splits()[split])
@@ -141,7 +141,7 @@ def test_a_moved_folder_resumes_and_predicts(tiny, recipe, quiet, tmp_path, monk
             train(tiny, "bipyramid", recipe, out=tmp_path / "here", progress=quiet)
     (tmp_path / "here").rename(tmp_path / "there")
     run = resume(tmp_path / "there", dataset=tiny, progress=quiet)
-    table = read_predictions(run.predictions)["test"]
+    table = read(run.predictions, run.info()["task"])["test"]
     pictures = [tiny.images.read(tiny.ids.index(one)) for one in table.ids]
     found = Predictor.load(run)(pictures)
     shares = np.array([[one.probabilities[name] for name in ("top", "middle", "bottom")] for one in found])
@@ -198,7 +198,7 @@ def test_numbers_and_tags_run_through_the_same_engine(tiny, recipe, quiet, tmp_p
     run = train(tiny, "bipyramid", recipe, target=target, out=tmp_path / "run", progress=quiet)
     scores, info = run.scores()["test"], run.info()
     assert scores[info["task"]["monitor"]] is not None
-    assert list(read_predictions(run.predictions, info["task"]["kind"])) == ["val", "test"]
+    assert list(read(run.predictions, info["task"])) == ["val", "test"]
     assert Predictor.load(run)([tiny.images.read(0)])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from striate.evaluate.interval import mean_interval
-from striate.evaluate.table import read_predictions
+from striate.evaluate.predictions import read
 from striate.studies.prune import hopeless
 
 
@@ -13,7 +13,7 @@ def test_a_variant_far_below_the_best_is_given_up_and_a_close_one_is_not(plant):
     assert found.keys() == {"far"}
     row = found["far"]
     assert row["best"] in {"baseline", "close"} and row["seeds"] == 2
-    right = [read_predictions(study.run("far", seed).predictions, "label")["val"].correct for seed in (0, 1)]
+    right = [read(study.run("far", seed).predictions, {"kind": "label"})["val"].correct for seed in (0, 1)]
     np.testing.assert_allclose(row["interval"], mean_interval(np.stack(right)))
     assert row["interval"][1] < row["best_interval"][0]
     assert row["text"].startswith("far was given up after 2 seeds, as asked: its validation accuracy (")

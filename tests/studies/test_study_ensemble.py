@@ -7,12 +7,12 @@ from sklearn.metrics import accuracy_score
 
 from striate.base.errors import DataError, ModelError, UserError
 from striate.evaluate.ensemble import EVERYTHING, ensembles
-from striate.evaluate.table import Predictions, read_predictions
+from striate.evaluate.predictions import Predictions, read
 from striate.run.evaluate import ensemble_study
 
 
 def tables_of(study, name, split):
-    return [read_predictions(study.run(name, seed).predictions, "label")[split] for seed in (0, 1, 2)]
+    return [read(study.run(name, seed).predictions, {"kind": "label"})[split] for seed in (0, 1, 2)]
 
 
 def test_every_variant_has_its_ensemble_and_they_have_one_together(plant):
@@ -74,7 +74,7 @@ def test_scores_and_rows_are_written(plant):
     study = plant({"baseline": 0.6, "better": 0.75})
     found = ensemble_study(study, variant="better")
     (row,) = found["rows"]
-    table = read_predictions(study.path / "evaluations" / "ensemble-variant-better-test" / "predictions.csv", "label")
+    table = read(study.path / "evaluations" / "ensemble-variant-better-test" / "predictions.csv", {"kind": "label"})
     assert isinstance(table["test"], Predictions) and len(table["test"]) == 400
     assert table["test"].correct.mean() == row["scores"]["accuracy"]
     assert "table" not in row

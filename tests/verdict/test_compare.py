@@ -10,7 +10,7 @@ import pytest
 from striate.base.errors import ModelError
 from striate.base.files import to_json
 from striate.base.rundir import StudyDir
-from striate.evaluate.table import read_predictions, write_predictions
+from striate.evaluate.predictions import read, write
 from striate.verdict.compare import compare
 
 
@@ -18,7 +18,7 @@ def test_values_are_aligned_by_image_id(plant: Callable[..., StudyDir]) -> None:
     study = plant({"baseline": 0.7, "other": 0.8})
     run = study.run("other", 1)
     before = compare(study)["other"].trials[1].values
-    tables = read_predictions(run.predictions)
+    tables = read(run.predictions, run.info()["task"])
     order = np.random.default_rng(0).permutation(len(tables["test"]))
     test = tables["test"]
     shuffled = replace(
@@ -26,7 +26,7 @@ def test_values_are_aligned_by_image_id(plant: Callable[..., StudyDir]) -> None:
         ids=tuple(test.ids[i] for i in order),
         **{name: getattr(test, name)[order] for name in ("truth", "values", "losses", "probabilities")},
     )
-    write_predictions(run.predictions, {**tables, "test": shuffled})
+    write(run.predictions, {**tables, "test": shuffled})
     assert np.array_equal(compare(study)["other"].trials[1].values, before)
 
 
@@ -74,9 +74,9 @@ def test_a_study_without_a_finished_run_is_refused(write_study: Callable[..., ob
 
 def change_test(study: StudyDir, **changes: object) -> Path:
     run = study.run("other", 1)
-    tables = read_predictions(run.predictions)
+    tables = read(run.predictions, run.info()["task"])
     made = {name: change(tables["test"]) for name, change in changes.items()}  # type: ignore[operator]
-    write_predictions(run.predictions, {**tables, "test": replace(tables["test"], **made)})
+    write(run.predictions, {**tables, "test": replace(tables["test"], **made)})
     return run.path
 
 
@@ -98,6 +98,6 @@ def test_runs_scored_with_other_labels_are_refused(plant: Callable[..., StudyDir
 def test_a_table_without_the_split_is_refused(plant: Callable[..., StudyDir]) -> None:
     study = plant({"baseline": 0.7})
     run = study.run("baseline", 0)
-    write_predictions(run.predictions, {"val": read_predictions(run.predictions)["val"]})
+    write(run.predictions, {"val": read(run.predictions, run.info()["task"])["val"]})
     with pytest.raises(ModelError, match="split test"):
         compare(study)

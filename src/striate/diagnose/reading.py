@@ -11,7 +11,7 @@ import numpy as np
 
 from striate.base.errors import UserError
 from striate.base.rundir import RunDir, StudyDir
-from striate.evaluate.table import Predictions, read_predictions
+from striate.evaluate.predictions import Predictions, read
 from striate.metric.wording import Wording
 from striate.model import zoo
 from striate.model.ablate import split_name
@@ -43,9 +43,8 @@ class Reading:
     def of(cls, run: RunDir) -> "Reading":
         """Read a folder."""
         info, history = run.info(), run.history() if (run.path / "history.jsonl").exists() else []
-        kind = at(info, "task.kind")
-        unit, has_tables = at(info, "task.unit") or "", run.predictions.exists()
-        tables = read_predictions(run.predictions, kind, unit, only=("val",)) if has_tables else {}
+        has_tables = run.predictions.exists()
+        tables = read(run.predictions, at(info, "task") or {}, only=("val",)) if has_tables else {}
         study, variant = _study_of(run, info)
         has_skipped = any(
             (folder / SKIPPED).exists() for folder in (run.path, run.path.parent.parent if variant else run.path)

@@ -10,7 +10,7 @@ scalable predictive uncertainty estimation using deep ensembles", NeurIPS 2017.
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,11 @@ from striate.base.text import plural
 
 from .influence import image_values, possible
 from .interval import paired_difference
-from .scores import absolute_errors, scores_of
-from .table import Predictions, read_predictions
+from .predictions import Predictions, read
+from .scores import scores_of
 
 Floats = npt.NDArray[np.float64]
 EVERYTHING = "all variants"
-SMALLEST = 5e-7  # half of the last decimal that a table has
 
 
 @dataclass(frozen=True)
@@ -48,37 +47,7 @@ def combined(tables: Sequence[Predictions], std: Sequence[float] = ()) -> Predic
         std: the scale of each number that losses are in; without it they are in the target's unit.
     """
     first = tables[0]
-    if first.kind == "value":
-        return _combined_values(first, np.stack([table.values for table in tables]), std)
-    mean = np.stack([np.asarray(table.probabilities, dtype=np.float64) for table in tables]).mean(0)
-    values = mean.argmax(1) if first.kind == "label" else (mean > 0.5).astype(np.int64)
-    return replace(first, values=values, probabilities=mean, losses=_class_losses(first, mean))
-
-
-def _class_losses(table: Predictions, probabilities: Floats) -> Floats:
-    p = np.clip(probabilities, SMALLEST, None)
-    if table.kind == "label":
-        return -np.log(p[np.arange(len(p)), table.truth])
-    rest = np.clip(1 - probabilities, SMALLEST, None)
-    return -np.where(table.truth == 1, np.log(p), np.log(rest)).mean(1)
-
-
-def _combined_values(table: Predictions, values: Floats, std: Sequence[float]) -> Predictions:
-    if table.unit == "deg":
-        radians, truth = np.deg2rad(values), np.deg2rad(table.truth)
-        mean = np.rad2deg(np.arctan2(np.sin(radians).mean(0), np.cos(radians).mean(0))) % 360
-        said = np.deg2rad(mean)
-        losses = ((np.sin(said) - np.sin(truth)) ** 2 + (np.cos(said) - np.cos(truth)) ** 2).mean(1) / 2
-    else:
-        mean = values.mean(0)
-        losses = (((mean - table.truth) / (np.asarray(std) if len(std) else 1)) ** 2).mean(1)
-    errors = absolute_errors(table.truth, mean, table.unit).mean(1)
-    return replace(table, values=mean, losses=losses, errors=errors)
-
-
-def how(kind: str, unit: str = "") -> str:
-    """Return what an ensemble of this kind of target averages."""
-    return "mean probability" if kind != "value" else "mean direction" if unit == "deg" else "mean value"
+    return Predictions.of(first.layout, first.ids, first.layout.combined([table.answers for table in tables], std))
 
 
 def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test") -> dict[str, Any]:
@@ -111,14 +80,15 @@ def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test
     _require_same(study, [member for group in groups.values() for member in group], split)
     if len(groups) > 1:
         groups[EVERYTHING] = [member for group in groups.values() for member in group]
-    task = next(iter(groups.values()))[0].task
+    first = next(iter(groups.values()))[0]
+    task = first.task
     rows = [_row(name, group, split) for name, group in groups.items() if len(group) > 1]
     known = [row for row in rows if row["val"] is not None]
     pick = max if task["monitor_mode"] == "max" else min
     return {
         "metric": task["monitor"],
         "mode": task["monitor_mode"],
-        "combined": how(task["kind"], task.get("unit", "")),
+        "combined": next(iter(first.tables.values())).layout.combination,
         "split": split,
         "chosen_on": "val",
         "best": pick(known, key=lambda row: row["val"])["name"] if known else None,
@@ -142,7 +112,7 @@ def _members(study: StudyDir, variant: str, seeds: Sequence[int], split: str) ->
 
 def _member(run: RunDir, split: str) -> Member:
     task = run.info()["task"]
-    tables = read_predictions(run.predictions, task["kind"], task.get("unit", ""), only={"val", split})
+    tables = read(run.predictions, task, only={"val", split})
     return Member(run.path.name, task, tables)
 
 

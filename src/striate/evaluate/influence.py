@@ -17,8 +17,8 @@ from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
 from .interval import SHARE, Interval
+from .predictions import Predictions
 from .scores import absolute_errors, in_top
-from .table import Predictions
 
 Floats = npt.NDArray[np.float64]
 ERRORS = {"loss", "mae", "rmse", "mean_error_deg"}
@@ -127,8 +127,7 @@ def _share_below(scores: npt.NDArray[np.floating], others: npt.NDArray[np.floati
 
 
 def _absolute(table: Predictions) -> Floats:
-    assert table.errors is not None
-    return np.asarray(table.errors, dtype=np.float64)
+    return _errors(table).mean(1)
 
 
 def _within_10(table: Predictions) -> Floats:

@@ -14,16 +14,14 @@ from striate.task import Task
 from striate.task.protocol import answers_of
 from striate.task.views import each
 
+from .layout import Answers
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One row an image: dataset `index`, `truth` and `values` as the target lays them out, plain `losses` (N,)."""
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Answers):
+    """One row an image: dataset `index` (N,), and the answers with plain losses."""
 
     index: npt.NDArray[np.intp]
-    truth: npt.NDArray[np.generic]
-    values: npt.NDArray[np.generic]
-    probabilities: npt.NDArray[np.float32] | None
-    losses: npt.NDArray[np.float32]
 
 
 class Batches(Protocol):
@@ -48,7 +46,9 @@ def evaluate(model: nn.Module, task: Task, loader: Batches) -> Evaluation:
     index, truth_all, values, probabilities_all, losses_all = (
         np.concatenate(column) for column in zip(*columns, strict=True)
     )
-    return Evaluation(index, truth_all, values, probabilities_all if probabilities_all.shape[1] else None, losses_all)
+    return Evaluation(
+        truth_all, values, losses_all, probabilities_all if probabilities_all.shape[1] else None, index=index
+    )
 
 
 @torch.inference_mode()

@@ -23,9 +23,9 @@ from striate.data.sample import SPLITS, Dataset
 from striate.data.store import open_store
 from striate.evaluate.calibrate import fit_temperature, outputs_of, reliability
 from striate.evaluate.ensemble import EVERYTHING, ensembles
+from striate.evaluate.predictions import write
 from striate.evaluate.run import evaluate
 from striate.evaluate.scores import scores_of
-from striate.evaluate.table import write_predictions
 from striate.evaluate.views import Averaged
 from striate.task import from_json
 
@@ -78,7 +78,7 @@ def evaluate_run(
     scores = scores_of(prepared.task.kind, found, prepared.task.names, prepared.task.unit)
     about = {"data": _describe(prepared.dataset), "split": split, "views": views}
     folder = _folder_of(path / "evaluations", about)
-    write_predictions(folder / "predictions.csv", rows_of(prepared, found, split))
+    write(folder / "predictions.csv", rows_of(prepared, found, split))
     write_json(folder / "scores.json", {**about, **scores})
     return {"task": info["task"], **about, "scores": scores, "predictions": str(folder / "predictions.csv")}
 
@@ -167,7 +167,7 @@ def ensemble_study(study: StudyDir, *, variant: str | None = None, split: str = 
     for row in found["rows"]:
         name = "all-variants" if row["name"] == EVERYTHING else f"variant-{row['name']}"
         folder = study.path / "evaluations" / f"ensemble-{name}-{split}"
-        write_predictions(folder / "predictions.csv", {split: row.pop("table")})
+        write(folder / "predictions.csv", {split: row.pop("table")})
         write_json(folder / "scores.json", row["scores"])
         row["predictions"] = str(folder / "predictions.csv")
     return found

@@ -22,9 +22,10 @@ from striate.base.tensors import write_tensors
 from striate.base.text import plural
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
+from striate.evaluate.layout import layout_of
+from striate.evaluate.predictions import Predictions, read, write
 from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
-from striate.evaluate.table import Predictions, read_predictions, write_predictions
 from striate.model.state import load_state, state_of
 from striate.task import Task
 from striate.transfer.features import Features, cut, take
@@ -98,7 +99,7 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
     """Evaluate splits and merge them into scores.json, predictions.csv and pictures/."""
     task = prepared.task
     scores = run.scores()
-    tables = read_predictions(run.predictions, task.kind, task.unit) if run.predictions.exists() else {}
+    tables = read(run.predictions, task.to_json()) if run.predictions.exists() else {}
     for split in splits:
         indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
         if not len(indices):
@@ -108,7 +109,7 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
         if split != "train":
             tables[split] = rows_of(prepared, found, split)[split]
             keep_pictures(run, prepared, found, split)
-    write_predictions(run.predictions, tables)
+    write(run.predictions, tables)
     write_json(run.path / "scores.json", scores)
 
 
@@ -131,9 +132,9 @@ def _plain_loader(prepared: Prepared, split: str) -> Loader:
 
 def rows_of(prepared: Prepared, found: Evaluation, split: str) -> dict[str, Predictions]:
     """Return the per-image table of an evaluated split."""
-    task = prepared.task
-    ids = tuple(prepared.dataset.ids[index] for index in found.index)
-    return {split: Predictions.of(task.kind, found, task.names, task.unit, ids)}
+    task = prepared.task.to_json()
+    ids = [prepared.dataset.ids[index] for index in found.index]
+    return {split: Predictions.of(layout_of(task).of(task), ids, found)}
 
 
 def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from striate.base.rundir import StudyDir
 from striate.evaluate.influence import image_values, possible
 from striate.evaluate.interval import mean_interval
-from striate.evaluate.table import read_predictions
+from striate.evaluate.predictions import read
 from striate.metric.wording import Wording
 
 FEWEST_SEEDS = 2  # one seed says nothing about the luck of training
@@ -55,7 +55,6 @@ def _values(study: StudyDir, name: str, seeds: Sequence[int], task: dict[str, An
     rows = []
     for seed in seeds:
         path = study.run(name, seed).predictions
-        table = read_predictions(path, task["kind"], task.get("unit", ""), only=("val",))["val"]
-        order = sorted(range(len(table)), key=table.ids.__getitem__)
-        rows.append(image_values(task["monitor"], table)[order])
+        table = read(path, task, only=("val",))["val"]
+        rows.append(image_values(task["monitor"], table)[table.order])
     return np.stack(rows)

@@ -23,7 +23,7 @@ from striate.evaluate.interval import (
     mean_interval,
     paired_difference,
 )
-from striate.evaluate.table import Predictions, read_predictions
+from striate.evaluate.predictions import Predictions, read
 from striate.metric.wording import Wording
 
 from .steps import rungs
@@ -229,9 +229,7 @@ class _Reader:
         )
 
     def _values(self, run: RunDir, key: Key) -> Floats:
-        tables = read_predictions(
-            run.predictions, self.task["kind"], self.task.get("unit", ""), only={"val", self.split}
-        )
+        tables = read(run.predictions, self.task, only={"val", self.split})
         if self.split not in tables:
             raise ModelError(
                 f"no row of split {self.split}", where=run.predictions, fix="evaluate the run with `striate evaluate`"
@@ -239,10 +237,10 @@ class _Reader:
         for split in tables:
             self._require_same(run, split, key[1], tables[split])
         table = tables[self.split]
-        return image_values(self.task["monitor"], table)[_order(table)]
+        return image_values(self.task["monitor"], table)[table.order]
 
     def _require_same(self, run: RunDir, split: str, fold: int | None, table: Predictions) -> None:
-        order = _order(table)
+        order = table.order
         ids, truth = [table.ids[i] for i in order], table.truth[order]
         name, known_ids, known_truth = self._known.setdefault((split, fold), (run.path.name, ids, truth))
         if ids != known_ids or not np.array_equal(truth, known_truth):
@@ -276,10 +274,6 @@ def _is_solved(run: RunDir) -> bool:
     """Whether a head was solved: its history's rows are strengths of weight decay, of which none begins overfitting."""
     recipe = run.info().get("recipe") or {}
     return (recipe.get("transfer") or {}).get("head") == "only"
-
-
-def _order(table: Predictions) -> list[int]:
-    return sorted(range(len(table)), key=table.ids.__getitem__)
 
 
 def _score(scores: Mapping[str, Any], split: str, metric: str) -> float:

@@ -1,0 +1,28 @@
+"""How the answers of a task lie in a table: one layout a kind of answer. A task names its own, a file's header fits it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from striate.base.choose import choose
+from striate.base.errors import ModelError
+
+from .classes import Labels, Tags, correct
+from .layout import Answers, Cells, Layout
+from .numbers import Numbers
+
+__all__ = ["LAYOUTS", "Answers", "Cells", "Labels", "Layout", "Numbers", "Tags", "correct", "layout_of"]
+
+LAYOUTS: dict[str, type[Layout]] = {"label": Labels, "tags": Tags, "value": Numbers}
+
+
+def layout_of(task: Mapping[str, Any]) -> type[Layout]:
+    """Return the kind of layout that a task's document names: its `layout`, else the kind of its target.
+
+    Raises:
+        ModelError: there is no such layout.
+
+    Example:
+        >>> layout_of({"kind": "tags"}).__name__
+        'Tags'
+    """
+    return choose("layout of predictions", str(task.get("layout") or task.get("kind")), LAYOUTS, ModelError)

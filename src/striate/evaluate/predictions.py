@@ -1,0 +1,142 @@
+"""The per-image table: predictions.csv, a row an image, which any spreadsheet opens.
+
+`split,id` and then what the task's layout has, see `striate.evaluate.layout`. A text cell that a spreadsheet would
+take for a formula (it begins with = + - @, tab or carriage return) has a `'` before it; reading takes that away. The
+file is UTF-8; a file name that is not keeps its bytes.
+"""
+
+import csv
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.cells import cell, encoding_errors, opened, unguarded
+from striate.base.errors import ModelError
+from striate.base.files import write_bytes
+
+from .layout import Answers, Cells, Layout, Numbers, correct, layout_of
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to N images of one split, see `layout.Answers`, with their layout and the images' ids."""
+
+    layout: Layout
+    ids: tuple[str, ...]
+    truth: npt.NDArray[Any]
+    values: npt.NDArray[Any]
+    losses: npt.NDArray[np.floating]
+    probabilities: npt.NDArray[np.floating] | None = None
+    records: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of(cls, layout: Layout, ids: Sequence[str], answers: Answers) -> Self:
+        """Return the table of answers to images; `ids[i]` belongs to row i."""
+        return cls(layout, tuple(ids), *(getattr(answers, item.name) for item in fields(Answers)))
+
+    @property
+    def answers(self) -> Answers:
+        """The table without its images."""
+        return Answers(*(getattr(self, item.name) for item in fields(Answers)))
+
+    @property
+    def kind(self) -> str:
+        """The layout's kind."""
+        return self.layout.kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes, tags or fields."""
+        return self.layout.names
+
+    @property
+    def unit(self) -> str:
+        """The unit of the numbers."""
+        return self.layout.unit
+
+    @property
+    def errors(self) -> npt.NDArray[np.float64] | None:
+        """The mean absolute error of each image (N,); None where the answers are no numbers."""
+        return self.layout.errors(self.truth, self.values) if isinstance(self.layout, Numbers) else None
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Which images are right (N,); for tags all of an image's tags must be."""
+        return correct(self.answers)
+
+    @property
+    def order(self) -> list[int]:
+        """The rows in the order of their ids, in which tables of several runs are compared."""
+        return sorted(range(len(self)), key=self.ids.__getitem__)
+
+    def difference(self, other: Self) -> str | None:
+        """Return what keeps two tables from being compared row by row, "images" or "labels"; None if nothing does."""
+        mine, others = self.order, other.order
+        if [self.ids[i] for i in mine] != [other.ids[i] for i in others]:
+            return "images"
+        return None if np.array_equal(self.truth[mine], other.truth[others]) else "labels"
+
+
+def write(path: Path, splits: Mapping[str, Predictions]) -> None:
+    """Write the tables of several splits as one file, atomically.
+
+    Raises:
+        ResourceError: the disk is full or the folder cannot be written.
+    """
+    errors = encoding_errors("\n".join(text for table in splits.values() for text in (*table.names, *table.ids)))
+    content = io.BytesIO()  # line by line: as one text, the table of 50,000 images and 1,000 classes takes 2 GB
+    for split, table in splits.items():
+        if not content.tell():
+            content.write(",".join(map(cell, ("split", "id", *table.layout.columns))).encode("utf-8", errors) + b"\n")
+        for name, row in zip(table.ids, table.layout.rows(table.answers), strict=True):
+            content.write(",".join((cell(split), cell(name), *row)).encode("utf-8", errors) + b"\n")
+    write_bytes(path, content.getvalue())
+
+
+def read(path: Path, task: Document, only: Collection[str] = ()) -> dict[str, Predictions]:
+    """Return the table of each split in predictions.csv; exactly what was written.
+
+    Args:
+        task: the task's document, as run.json has it.
+        only: these splits; the others take no memory.
+
+    Raises:
+        ModelError: the file is missing, was damaged or is no such table; the message names the line.
+    """
+    try:
+        with opened(path) as rows:
+            header = [unguarded(name) for name in next(rows, [])]
+            if header[:2] != ["split", "id"]:
+                raise ValueError("its header does not begin with split,id")
+            layout = layout_of(task).of_columns(header[2:], task)
+            splits = _cells(header, filter(None, rows), layout, only)
+        return {split: Predictions.of(layout, cells.ids, layout.read(cells)) for split, cells in splits.items()}
+    except OSError as problem:
+        raise ModelError("the table of predictions is missing", where=path, fix="evaluate the run again") from problem
+    except (csv.Error, ValueError, KeyError, IndexError) as problem:
+        raise ModelError(
+            f"not a table of predictions ({problem})", where=path, fix="restore this file, or evaluate the run again"
+        ) from problem
+
+
+def _cells(header: list[str], rows: Iterable[list[str]], layout: Layout, only: Collection[str]) -> dict[str, Cells]:
+    splits: dict[str, Cells] = {}
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise ValueError(f"row {number} has {len(row)} cells, the header has {len(header)}")
+        split = unguarded(row[0])
+        if not only or split in only:
+            if split not in splits:
+                splits[split] = Cells(tuple(header[2:]), layout.text_columns)
+            splits[split].add(row[1], row[2:])
+    return splits
