@@ -15,7 +15,7 @@ from test_report_best import study_of
 
 import striate.report
 from striate.base.rundir import RunDir, StudyDir
-from striate.evaluate.table import Predictions
+from striate.evaluate.predictions import Predictions
 from striate.report import report_run, report_study
 from striate.report.answers import Answers
 from striate.report.read import Run
@@ -155,8 +155,8 @@ def test_only_what_the_sections_need_is_kept_of_a_table(folder, kind, columns):
 
 def test_the_contents_of_a_study_are_read_once(tmp_path, monkeypatch):
     reads = []
-    read = striate.report.read.read_predictions
-    monkeypatch.setattr(striate.report.read, "read_predictions", lambda path, *a: reads.append(path) or read(path, *a))
+    read = striate.report.read.read
+    monkeypatch.setattr(striate.report.read, "read", lambda path, *a: reads.append(path) or read(path, *a))
     report_study(write_study(tmp_path / "study", seeds=(0, 1), num_pictures=2, num_images=20))
     assert len(reads) == len(set(reads)) == 8
 

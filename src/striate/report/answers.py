@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from striate.evaluate.table import Predictions
+from striate.evaluate.predictions import Predictions
 
 from .read import Run
 from .thumbnails import ThumbnailStore

@@ -6,7 +6,7 @@ from typing import Any
 
 from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir, StudyDir
-from striate.evaluate.table import Predictions, read_predictions
+from striate.evaluate.predictions import Predictions, read
 
 from .metrics import Metric, metric, number
 from .privacy import without_folders
@@ -52,8 +52,7 @@ class Run:
     def _table(self, split: str, condense: Callable[[Predictions], Predictions]) -> Predictions | None:
         if not self.folder.predictions.exists():
             raise FileNotFoundError(self.folder.predictions)
-        kind = at(self.info, "task.kind")
-        tables = read_predictions(self.folder.predictions, kind, str(at(self.info, "task.unit", "")), {split})
+        tables = read(self.folder.predictions, at(self.info, "task", {}), {split})
         return condense(tables[split]) if split in tables else None
 
     @property

@@ -1,4 +1,4 @@
-"""How the answers of a task lie in a table: one layout a kind of answer. A task names its own, a file's header fits it."""
+"""How the answers of a task lie in a table: one layout a kind of answer; a task names its own."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -61,15 +61,19 @@ class Layout(Protocol):
 
     Attributes:
         kind: its name in a task's document.
-        names: of the classes, tags or fields.
-        unit: of the numbers; "" where there is none.
         text_columns: the columns that hold no number.
     """
 
     kind: ClassVar[str]
     text_columns: ClassVar[frozenset[str]]
-    names: tuple[str, ...]
-    unit: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes, tags or fields."""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the numbers; "" where there is none."""
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> Self:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from striate.evaluate.table import Predictions
+from striate.evaluate.predictions import Predictions
 from striate.report.answers import Answers, ByImage, Given, condensed, illustrated
 from striate.report.calibration import calibration
 from striate.report.class_table import class_table

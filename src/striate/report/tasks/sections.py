@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from striate.base.text import shown
-from striate.evaluate.table import Predictions
+from striate.evaluate.predictions import Predictions
 from striate.report.answers import (
     Answers,
     ByImage,
