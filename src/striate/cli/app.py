@@ -15,6 +15,7 @@ import typer
 from striate import __version__
 from striate.base.errors import DataError, ResourceError, SettingsError, Terminated, UserError
 from striate.base.memory import is_out_of_memory, no_memory
+from striate.base.plugin import load_all, take_options
 from striate.base.progress import say
 from striate.base.text import shown
 
@@ -53,6 +54,14 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py",
+            help="Load your own tasks, networks, blocks, augmentations or formats; also behind any command, "
+            "or in the variable STRIATE_PLUGINS. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -86,6 +95,8 @@ def run(arguments: list[str]) -> int:
     is_debug = "--debug" in arguments
     try:
         _refuse_empty(arguments)
+        arguments, files = take_options(arguments)
+        load_all(files)
         _invoke(arguments)
         sys.stdout.flush()
         return 0

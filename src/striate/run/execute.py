@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from striate.base import device as devices
+from striate.base import plugin
 from striate.base.errors import DataError, DivergedError, ModelError
 from striate.base.files import require_room, to_json, write_json
 from striate.base.folder import named_folder, new_folder
@@ -172,6 +173,8 @@ def resume(
         if epochs is not None:
             info = lengthened(run, info, state, epochs)
             progress.line(info["notes"][-1])
+        for change in plugin.changes(info.get("plugins", [])):
+            say(f"warning: {change} since the run began; the result may differ")
         recipe = Recipe.parse(info["recipe"], path / "run.json")
         if state is None and recipe.transfer.head != "only" and (lost := len(run.history())):
             say(f"warning: no checkpoint is left of {plural(lost, 'epoch')}; training starts from the beginning")
@@ -364,4 +367,5 @@ def _describe(
         "versions": devices.versions(),
         "device": devices.describe(prepared.device),
         "precision": precision,
+        **({"plugins": plugins} if (plugins := plugin.described()) else {}),
     }

@@ -87,8 +87,9 @@ class TrainSettings(Settings):
     wrong (for numbers: deviation of the noise as a share of theirs); `sam`, radius of sharpness-aware minimisation,
     two passes a step (0.05 is usual).
 
-    Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out); `frozen`, the
-    last of the leading rows that do not train ("body": all before the head), whose batch norm and dropout are as at prediction; `freeze_norm` keeps every batch norm's statistics as they are.
+    Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out); `frozen`,
+    the last of the leading rows that do not train ("body": all before the head), whose batch norm and dropout are as
+    at prediction; `freeze_norm` keeps every batch norm's statistics as they are.
     With `frozen_epochs` rows are frozen for so many epochs only; then those up to `then_frozen` are ("": none), with a
     new optimiser and the schedule from its start, up to the rate `then_lr` (0: `lr` again). Early stopping counts from
     there on.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import striate
-from striate.base import errors
+from striate.base import errors, plugin
 from striate.base.device import num_cpus
 from striate.base.errors import Interrupted, ResourceError, SettingsError, UserError
 from striate.base.progress import Progress
@@ -223,7 +223,13 @@ def _spawn(study: Path, device: str) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(places), "PYTHONIOENCODING": "utf-8"},
+        env={
+            **os.environ,
+            **plugin.environment(),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(places),
+            "PYTHONIOENCODING": "utf-8",
+        },
         start_new_session=True,
         **own,
     )

@@ -19,6 +19,7 @@ import torch
 from striate.base.errors import Interrupted, Terminated, UserError
 from striate.base.files import to_json
 from striate.base.memory import is_out_of_memory, no_memory
+from striate.base.plugin import load_all
 from striate.base.progress import Progress
 from striate.base.rundir import StudyDir
 from striate.run.finish import open_test
@@ -86,6 +87,7 @@ def main() -> int:
     torch.set_num_threads(1)
     threading.Thread(target=listen, args=(jobs,), daemon=True).start()
     try:
+        load_all(())
         worker = Worker(Path(folder), device)
         while (job := jobs.get()) is not None:
             said = to_json(answer(worker, job)).encode()

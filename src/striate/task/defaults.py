@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from striate.base.errors import DataError
+from striate.base.plugin import Plugin
 from striate.data.sample import Batch, Target
 
 from .head import Head, Map, Pyramid, Vector
@@ -38,6 +39,7 @@ class Defaults:
     metrics: ClassVar[Sequence[Any]] = ()
     views: ClassVar[Merge | None] = None
     is_mixable: ClassVar[bool] = False
+    plugin: ClassVar[Plugin | None] = None
 
     @classmethod
     def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:
@@ -170,7 +172,8 @@ class Defaults:
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain description."""
-        more = {"target_names": list(self.target_names)} if self.target_names else {}
+        more: dict[str, Any] = {"target_names": list(self.target_names)} if self.target_names else {}
+        more |= {"plugin": self.plugin.path.name} if self.plugin else {}
         return {name: getattr(self, name) for name in SHARED} | asdict(self) | more
 
     @classmethod

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import DataError, ModelError, SettingsError
+from striate.base.plugin import being_loaded
 from striate.data.open import TASK_KINDS
 from striate.data.sample import Target
 
@@ -36,6 +37,7 @@ def register(cls: Any) -> Any:
     for part, is_lacking in lacks.items():
         if is_lacking:
             raise SettingsError(f"a task without {part}", where=cls.__name__, fix=f"give the class {part}")
+    cls.plugin = being_loaded()
     TASKS[cls.name] = cls
     TASK_KINDS[cls.name] = cls.kinds
     return cls
