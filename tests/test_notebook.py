@@ -14,7 +14,8 @@ from striate.base.files import to_json
 from striate.base.html import Html, bar, table, text
 from striate.base.rundir import StudyDir
 from striate.data.check.finding import Finding, Findings
-from striate.data.sample import Dataset, Target
+from striate.data.sample import Dataset
+from striate.data.target import Angle, Label, Tags, Target
 from striate.model.blueprint import Blueprint, Row
 from striate.predict.predictor import Prediction
 
@@ -84,7 +85,7 @@ class Closed:
 def dataset(names: tuple[str, ...] = ("cat", "dog"), **targets: Target) -> Dataset:
     labels = np.array([0, 0, 1, 1, 1, 0]) % len(names)
     splits = {"train": np.array([0, 1, 2]), "val": np.array([3]), "test": np.array([4])}
-    found = targets or {"label": Target("label", labels, names)}
+    found = targets or {"label": Label(labels, names)}
     return Dataset("pets", "pets/", Closed(), tuple("abcdef"), found, splits, 3, notes=("a note",))
 
 
@@ -98,8 +99,8 @@ def test_a_dataset_is_counted_by_class_and_split_without_reading_pictures() -> N
 
 def test_tags_numbers_and_many_classes_have_tables_too() -> None:
     tags = np.array([[1, 1], [0, 1], [1, 0], [0, 0], [1, 1], [0, 0]], np.uint8)
-    assert "wet 2 0 1 3 cold 2 0 1 3" in shown_page(dataset(tags=Target("tags", tags, ("wet", "cold")))).words
-    angle = Target("value", np.zeros((6, 1), np.float32), ("angle",), "deg")
+    assert "wet 2 0 1 3 cold 2 0 1 3" in shown_page(dataset(tags=Tags(tags, ("wet", "cold")))).words
+    angle = Angle(np.zeros((6, 1), np.float32), ("angle",))
     words = shown_page(dataset(angle=angle)).words
     assert "all images 3 1 1 5" in words and "angle, value in deg (regress)" in words
     many = shown_page(dataset(tuple(f"c{i}" for i in range(300))))

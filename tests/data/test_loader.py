@@ -13,14 +13,24 @@ from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.data.augment import STRENGTHS, Flip, Pipeline
 from striate.data.geometry import Geometry
-from striate.data.loader import Loader, balanced
-from striate.data.sample import Dataset, Target
+from striate.data.loader import Loader
+from striate.data.sample import Dataset
 from striate.data.sources.images import ArrayImages, FileImages
 from striate.data.store import open_store
+from striate.data.target import Angle, Boxes, Label, Mask, Number, Ragged, Tags
 
 QUIET = Progress("quiet")
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 COUNT = 65
+
+
+def values(batch: torch.Tensor | Ragged) -> torch.Tensor:
+    return batch.values if isinstance(batch, Ragged) else batch
+
+
+def same(one: torch.Tensor | Ragged, other: torch.Tensor | Ragged) -> bool:
+    is_alike = not isinstance(one, Ragged) or one.lengths == other.lengths
+    return is_alike and torch.equal(values(one), values(other))
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +41,12 @@ def cache(tmp_path, monkeypatch):
 def make_dataset(count: int = COUNT, side: int = 24) -> Dataset:
     rng = np.random.default_rng(0)
     targets = {
-        "label": Target("label", rng.integers(0, 3, count), ("a", "b", "c")),
-        "tags": Target("tags", rng.integers(0, 2, (count, 4)).astype(np.uint8), tuple("wxyz")),
-        "weight": Target("value", rng.random((count, 2)).astype(np.float32), ("kg", "cm")),
-        "angle": Target("value", rng.uniform(0, 360, (count, 1)).astype(np.float32), ("angle",), unit="deg"),
-        "mask": Target("mask", rng.integers(0, 3, (count, side, side)).astype(np.uint8), ("sky", "cat", "dog")),
-        "box": Target("box", np.tile(np.array([2, 4, 12, 20], np.float32), (count, 1))),
+        "label": Label(rng.integers(0, 3, count), ("a", "b", "c")),
+        "tags": Tags(rng.integers(0, 2, (count, 4)).astype(np.uint8), tuple("wxyz")),
+        "weight": Number(rng.random((count, 2)).astype(np.float32), ("kg", "cm")),
+        "angle": Angle(rng.uniform(0, 360, (count, 1)).astype(np.float32), ("angle",)),
+        "mask": Mask.of(rng.integers(0, 3, (count, side, side)), ("sky", "cat", "dog")),
+        "box": Boxes.of([[[2, 4, 12, 20]]] * count),
     }
     images = ArrayImages(rng.integers(0, 256, (count, side, side, 3), np.uint8))
     splits = {"train": np.arange(count), "val": np.arange(0, count, 3), "test": np.empty(0, np.intp)}
@@ -69,7 +79,9 @@ def test_a_batch_holds_normalised_pictures_and_every_target_in_its_type():
     assert first.images.is_contiguous(memory_format=torch.channels_last)
     expected = (dataset.images.array[:16] / 255 - MEAN) / STD
     np.testing.assert_allclose(first.images.permute(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-5)
-    kinds = {name: (tensor.dtype, tuple(tensor.shape[1:])) for name, tensor in first.targets.items()}
+    assert first.targets["box"].lengths == (1,) * 16
+    received = {name: values(batch) for name, batch in first.targets.items()}
+    kinds = {name: (tensor.dtype, tuple(tensor.shape[1:])) for name, tensor in received.items()}
     assert kinds == {
         "label": (torch.int64, ()),
         "tags": (torch.float32, (4,)),
@@ -78,8 +90,10 @@ def test_a_batch_holds_normalised_pictures_and_every_target_in_its_type():
         "mask": (torch.int64, (24, 24)),
         "box": (torch.float32, (4,)),
     }
-    for name, tensor in first.targets.items():
-        np.testing.assert_allclose(tensor, dataset.targets[name].values[first.index], rtol=1e-4)
+    for name in ("label", "tags", "weight", "angle"):
+        np.testing.assert_allclose(first.targets[name], dataset.targets[name].values[first.index], rtol=1e-4)
+    np.testing.assert_array_equal(first.targets["mask"], [dataset.targets["mask"].read(index) for index in range(16)])
+    np.testing.assert_array_equal(first.targets["box"].values, [[2, 4, 12, 20]] * 16)
 
 
 def test_only_the_named_targets_come():
@@ -91,8 +105,10 @@ def test_targets_move_with_a_flip():
     dataset = make_dataset()
     loader = make_loader(dataset, pipeline=Pipeline([Flip(horizontal=1, vertical=0)]))
     batch = next(loader.batches(0))
-    np.testing.assert_array_equal(batch.targets["mask"], dataset.targets["mask"].values[:16, :, ::-1])
-    np.testing.assert_allclose(batch.targets["box"], np.tile([12, 4, 22, 20], (16, 1)), atol=1e-4)
+    np.testing.assert_array_equal(
+        batch.targets["mask"], [dataset.targets["mask"].read(index)[:, ::-1] for index in range(16)]
+    )
+    np.testing.assert_allclose(batch.targets["box"].values, np.tile([12, 4, 22, 20], (16, 1)), atol=1e-4)
     expected = (180 - dataset.targets["angle"].values[:16]) % 360
     np.testing.assert_allclose(batch.targets["angle"], expected, atol=1e-2)
     np.testing.assert_array_equal(batch.targets["weight"], dataset.targets["weight"].values[:16])
@@ -101,7 +117,7 @@ def test_targets_move_with_a_flip():
 def test_boxes_and_masks_follow_the_geometry():
     loader = make_loader(size_px=12)
     batch = next(loader.batches(0))
-    np.testing.assert_allclose(batch.targets["box"], np.tile([1, 2, 6, 10], (16, 1)), atol=1e-4)
+    np.testing.assert_allclose(batch.targets["box"].values, np.tile([1, 2, 6, 10], (16, 1)), atol=1e-4)
     assert batch.targets["mask"].shape == (16, 12, 12)
 
 
@@ -113,7 +129,7 @@ def test_threads_and_prefetch_do_not_change_a_bit(threads, ahead):
     for one, other in zip(reference, got, strict=True):
         np.testing.assert_array_equal(one.index, other.index)
         assert torch.equal(one.images, other.images)
-        assert all(torch.equal(one.targets[name], other.targets[name]) for name in one.targets)
+        assert all(same(one.targets[name], other.targets[name]) for name in one.targets)
 
 
 def test_batch_size_order_and_split_do_not_change_what_a_sample_gets():
@@ -180,9 +196,9 @@ def test_batch_norm_trains_on_every_batch_of_65_pictures():
 def test_balanced_sampling_draws_every_class_equally_often():
     dataset = make_dataset(600)
     labels = np.repeat([0, 1, 2], [540, 45, 15])
-    dataset.targets["label"] = target = Target("label", labels, ("a", "b", "c"))
+    dataset.targets["label"] = target = Label(labels, ("a", "b", "c"))
     indices = dataset.splits["train"]
-    loader = make_loader(dataset, weights=balanced(target, indices), pipeline=Pipeline(STRENGTHS["strong"]))
+    loader = make_loader(dataset, weights=target.weights(indices), pipeline=Pipeline(STRENGTHS["strong"]))
     orders = [loader.order(epoch) for epoch in range(10)]
     shares = np.bincount(labels[np.concatenate(orders)]) / 6000
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
@@ -197,7 +213,7 @@ def test_balanced_sampling_draws_every_class_equally_often():
 
 def test_rare_tags_weigh_more():
     tags = np.array([[1, 0], [1, 0], [1, 1], [0, 0]], np.uint8)
-    np.testing.assert_allclose(balanced(Target("tags", tags), np.arange(4)), [1 / 3, 1 / 3, 1, 1 / 3])
+    np.testing.assert_allclose(Tags(tags, ("a", "b")).weights(np.arange(4)), [1 / 3, 1 / 3, 1, 1 / 3])
 
 
 def test_an_empty_split_is_refused():
@@ -227,7 +243,7 @@ def streamed(tmp_path: Path, count: int) -> tuple[Dataset, Loader]:
     for number in range(count):
         Image.new("RGB", (16, 16), (number % 256, 0, 0)).save(tmp_path / f"{number}.bmp")
     names = tuple(f"{number}.bmp" for number in range(count))
-    targets = {"label": Target("label", np.arange(count), names)}
+    targets = {"label": Label(np.arange(count), names)}
     dataset = Dataset("test", "x", FileImages(tmp_path, names, 3), names, targets, {"train": np.arange(count)}, 3)
     store = open_store(dataset, Geometry(16), QUIET, max_bytes=0)
     return dataset, make_loader(dataset, store=store, batch_size=50, pipeline=Pipeline(STRENGTHS["light"]))
@@ -296,4 +312,5 @@ def test_a_gpu_loader_delivers_what_the_cpu_loader_does():
         assert other.images.device.type == "cuda" and other.images.is_contiguous(memory_format=torch.channels_last)
         difference = (one.images - other.images.cpu()).abs() * 255 * torch.tensor(STD)[:, None, None]
         assert difference.max() <= 2
-        assert all(torch.allclose(one.targets[name].float(), other.targets[name].cpu().float()) for name in one.targets)
+        for name in one.targets:
+            assert torch.allclose(values(one.targets[name]).float(), values(other.targets[name]).cpu().float())

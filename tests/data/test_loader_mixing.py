@@ -10,9 +10,10 @@ from striate.data.augment import Cutmix, Jpeg, Mixup, Noise, Perspective, Pipeli
 from striate.data.augment.device import apply_torch
 from striate.data.geometry import Geometry
 from striate.data.loader import Loader
-from striate.data.sample import Dataset, Target
+from striate.data.sample import Dataset
 from striate.data.sources.images import ArrayImages
 from striate.data.store import open_store
+from striate.data.target import Angle, Label, Number, Tags
 
 COUNT, MIXED = 50, Pipeline([RandAugment(), Perspective(), Noise(), Jpeg(), Mixup(alpha=0.4, p=0.5), Cutmix()])
 
@@ -25,10 +26,10 @@ def cache(tmp_path, monkeypatch):
 def make_dataset() -> Dataset:
     rng = np.random.default_rng(0)
     targets = {
-        "label": Target("label", rng.integers(0, 3, COUNT), ("a", "b", "c")),
-        "tags": Target("tags", rng.integers(0, 2, (COUNT, 4)).astype(np.uint8), tuple("wxyz")),
-        "weight": Target("value", rng.random((COUNT, 2)).astype(np.float32), ("kg", "cm")),
-        "angle": Target("value", rng.uniform(0, 360, (COUNT, 1)).astype(np.float32), ("angle",), unit="deg"),
+        "label": Label(rng.integers(0, 3, COUNT), ("a", "b", "c")),
+        "tags": Tags(rng.integers(0, 2, (COUNT, 4)).astype(np.uint8), tuple("wxyz")),
+        "weight": Number(rng.random((COUNT, 2)).astype(np.float32), ("kg", "cm")),
+        "angle": Angle(rng.uniform(0, 360, (COUNT, 1)).astype(np.float32), ("angle",)),
     }
     images = ArrayImages(rng.integers(0, 256, (COUNT, 24, 24, 3), np.uint8))
     return Dataset("test", "x", images, tuple(map(str, range(COUNT))), targets, {"train": np.arange(COUNT)}, 3)
@@ -106,6 +107,4 @@ def test_the_code_for_gpus_makes_the_same_batches():
         other = apply_torch(torch.from_numpy(squares), plan, *loader._levels)
         levels = (batch.images - other).abs() * 255 * 0.25
         assert levels.mean() < 1.5  # white noise, sharpened, through JPEG: the worst case of rounding
-        np.testing.assert_array_equal(
-            batch.targets["label"], loader._target(loader.targets["label"], batch.index, plan)
-        )
+        np.testing.assert_array_equal(batch.targets["label"], loader._target("label", batch.index, plan))

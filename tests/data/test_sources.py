@@ -189,13 +189,13 @@ def test_the_toy_is_a_function_of_its_name() -> None:
     assert np.array_equal(first.images.array, second.images.array)
     longer = toy.read("toy:shapes?n=400&seed=3")
     assert np.array_equal(longer.images.array[:60], first.images.array)
-    assert np.array_equal(longer.target("box").values[:60], first.target("box").values)
+    assert np.array_equal(longer.target("box").xyxy[:60], first.target("box").xyxy)
     assert not np.array_equal(toy.read("toy:shapes?n=60&seed=4").images.array, first.images.array)
 
 
 def test_the_targets_of_the_toy_fit_its_pictures() -> None:
     dataset = toy.read("toy:shapes?n=300&noise=0&clutter=0")
-    masks, boxes = dataset.target("mask").values, dataset.target("box").values
+    masks, boxes = [dataset.target("mask").read(index) for index in range(300)], dataset.target("box").xyxy
     labels, angles = dataset.target("label").values, dataset.target("angle").values[:, 0]
     assert np.bincount(labels).min() > 40 and angles.min() >= 0 and angles.max() < 360
     shape_light = []
@@ -212,7 +212,7 @@ def test_the_bite_points_where_the_angle_says() -> None:
     dataset = toy.read("toy:shapes?n=100&size=96")
     circles = np.flatnonzero(dataset.target("label").values == dataset.classes.index("circle"))
     for index in circles[:4]:
-        rows, columns = np.nonzero(dataset.target("mask").values[index])
+        rows, columns = np.nonzero(dataset.target("mask").read(index))
         left, top, right, bottom = columns.min(), rows.min(), columns.max(), rows.max()
         radius = max(right - left, bottom - top) / 2
         middle = best_circle(rows, columns, radius)

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.data.sample import Target
-from striate.data.split import allocate, assign, assign_tags, choose_some, strata
+from striate.data.split import allocate, assign, assign_tags, choose_some
+from striate.data.target import Mask, Number, Tags
 
 SHARES = (0.7, 0.15, 0.15)
 
@@ -76,7 +76,7 @@ def test_strata_of_other_targets(kind: str) -> None:
         "tags": np.array([[1, 1], [1, 0], [0, 0], [1, 0]], dtype=np.uint8),
         "mask": np.zeros((3, 2, 2), dtype=np.uint8),
     }[kind]
-    found = strata(Target(kind, values), len(values))
+    found = {"value": Number, "tags": Tags, "mask": Mask.of}[kind](values).strata()
     wanted = {"value": np.arange(100) // 10, "tags": [1, 0, 2, 0], "mask": [0, 0, 0]}[kind]
     assert np.array_equal(found, wanted)
 

@@ -13,9 +13,10 @@ from striate.base import files
 from striate.base.errors import DataError, ResourceError
 from striate.base.progress import Progress
 from striate.data.geometry import Geometry
-from striate.data.sample import Dataset, Target
+from striate.data.sample import Dataset
 from striate.data.sources.images import ArrayImages, FileImages
 from striate.data.store import open_store, statistics
+from striate.data.target import Boxes, Label
 
 QUIET = Progress("quiet")
 
@@ -28,7 +29,7 @@ def cache(tmp_path, monkeypatch):
 
 def dataset_of(images, splits=None, targets=None, channels=3) -> Dataset:
     count = len(images)
-    targets = targets or {"label": Target("label", np.arange(count) % 2, ("a", "b"))}
+    targets = targets or {"label": Label(np.arange(count) % 2, ("a", "b"))}
     splits = splits or {"train": np.arange(count)}
     return Dataset("test", "nowhere", images, tuple(f"{i}.png" for i in range(count)), targets, splits, channels)
 
@@ -178,7 +179,7 @@ def test_a_constant_channel_is_named():
 def test_boxes_ask_for_full_size_pictures(tmp_path):
     Image.new("RGB", (640, 480)).save(tmp_path / "0.jpg")
     images = FileImages(tmp_path, ("0.jpg",), 3)
-    boxes = {"box": Target("box", np.zeros((1, 4), np.float32))}
+    boxes = {"box": Boxes.of(np.zeros((1, 1, 4)))}
     assert open_store(dataset_of(images, targets=boxes), Geometry(32), QUIET).size_hw(0) == (480, 640)
 
 

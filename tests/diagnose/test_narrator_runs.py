@@ -13,8 +13,9 @@ from torch import nn
 from striate.base.errors import DivergedError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
-from striate.data.sample import Dataset, Target
+from striate.data.sample import Dataset
 from striate.data.sources.arrays import ArrayImages
+from striate.data.target import Label
 from striate.diagnose import Remark, narrate
 from striate.run.execute import train
 from striate.run.recipe import named
@@ -32,7 +33,7 @@ def bands(num_train: int = 150, num_val: int = 150, *, bright: int = 60, wrong: 
         images[index, 5 * label : 5 * label + 5] += np.uint8(bright)
     is_wrong = rng.random(num) < wrong
     said = np.where(is_wrong, (labels + rng.integers(1, 3, num)) % 3, labels).astype(np.int64)
-    target = {"label": Target("label", said, ("top", "middle", "bottom"))}
+    target = {"label": Label(said, ("top", "middle", "bottom"))}
     splits = {"train": np.arange(num_train), "val": np.arange(num_train, num)}
     return Dataset("bands", "", ArrayImages(images), tuple(f"{i}.png" for i in range(num)), target, splits, 3)
 

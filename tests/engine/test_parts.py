@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from striate.base.errors import DivergedError, SettingsError
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Label
 from striate.engine.average import Average
 from striate.engine.optim import OPTIMISERS, build, groups
 from striate.engine.precision import PRECISIONS, choose_precision, has_bf16
@@ -102,7 +103,7 @@ def test_every_optimiser_lowers_a_bowl(name):
 def one_batch(num=8):
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.normal(size=(num, 3, 8, 8)).astype(np.float32))
-    target = Target("label", rng.integers(0, 3, num), ("a", "b", "c"))
+    target = Label(rng.integers(0, 3, num), ("a", "b", "c"))
     return Batch(images, {"t": torch.from_numpy(target.values)}, np.arange(num)), for_target("t", target, target.values)
 
 

@@ -8,7 +8,8 @@ from torch import nn
 from striate.base.errors import SettingsError
 from striate.base.progress import Progress
 from striate.data import open_dataset
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Label
 from striate.engine.optim import build
 from striate.engine.rate import judge, range_test, smooth
 from striate.engine.update import Update
@@ -24,7 +25,7 @@ class Endless:
         rng = np.random.default_rng(0)
         labels = rng.integers(0, 3, 64)
         images = (rng.normal(size=(64, 3, 4, 4)) + labels[:, None, None, None]).astype(np.float32)
-        self.task = for_target("t", Target("label", labels, ("a", "b", "c")), labels)
+        self.task = for_target("t", Label(labels, ("a", "b", "c")), labels)
         self.all = [
             Batch(torch.from_numpy(images[part]), {"t": torch.from_numpy(labels[part])}, part)
             for part in np.split(np.arange(64), 4)

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from striate.base.errors import SettingsError
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Label, Mask, Number, Tags
 from striate.engine.average import Average, EqualAverage, refresh_norms
-from striate.engine.label_noise import with_wrong_labels
 from striate.engine.optim import build
 from striate.engine.precision import autocast
 from striate.engine.probe import look
@@ -30,7 +30,7 @@ LR = 0.1
 def one_batch(num=12, seed=0):
     rng = np.random.default_rng(seed)
     images = torch.from_numpy(rng.normal(size=(num, 3, 8, 8)).astype(np.float32))
-    target = Target("label", rng.integers(0, 3, num), ("a", "b", "c"))
+    target = Label(rng.integers(0, 3, num), ("a", "b", "c"))
     return Batch(images, {"t": torch.from_numpy(target.values)}, np.arange(num)), for_target("t", target, target.values)
 
 
@@ -284,10 +284,10 @@ def test_fixed_norms_train_their_scale_and_keep_their_statistics():
 
 def test_wrong_labels_are_a_share_depend_on_the_id_alone_and_spare_other_splits():
     values = np.arange(3000) % 5
-    target = Target("label", values, tuple("abcde"))
+    target = Label(values, tuple("abcde"))
     ids = tuple(f"{i}.png" for i in range(3000))
     train = np.arange(2000)
-    wrong = with_wrong_labels(target, ids, train, 0.3, 7).values
+    wrong = target.with_noise(ids, train, 0.3, 7).values
     is_hit = wrong != values
     assert is_hit[:2000].mean() == pytest.approx(0.3, abs=0.03)
     assert not is_hit[2000:].any()
@@ -295,28 +295,28 @@ def test_wrong_labels_are_a_share_depend_on_the_id_alone_and_spare_other_splits(
     assert shifts[0] == 0
     assert shifts[1:].min() > 100, "each other class is as likely"
     order = np.random.default_rng(0).permutation(3000)
-    moved = with_wrong_labels(
-        Target("label", values[order], target.names), tuple(ids[i] for i in order), np.flatnonzero(order < 2000), 0.3, 7
+    moved = Label(values[order], target.names).with_noise(
+        tuple(ids[i] for i in order), np.flatnonzero(order < 2000), 0.3, 7
     )
     assert np.array_equal(moved.values, wrong[order])
-    assert not np.array_equal(with_wrong_labels(target, ids, train, 0.3, 8).values, wrong)
-    tags = Target("tags", np.zeros((2000, 3), np.uint8), tuple("abc"))
-    assert with_wrong_labels(tags, ids, train, 0.1, 0).values.mean() == pytest.approx(0.1, abs=0.02)
+    assert not np.array_equal(target.with_noise(ids, train, 0.3, 8).values, wrong)
+    tags = Tags(np.zeros((2000, 3), np.uint8), tuple("abc"))
+    assert tags.with_noise(ids, train, 0.1, 0).values.mean() == pytest.approx(0.1, abs=0.02)
     with pytest.raises(SettingsError, match="label noise needs classes"):
-        with_wrong_labels(Target("mask", np.zeros((9, 1), np.uint8)), ids, np.arange(9), 0.1, 0)
+        Mask.of(np.zeros((9, 1, 1))).with_noise(ids, np.arange(9), 0.1, 0)
 
 
 def test_noise_on_numbers_is_a_share_of_their_own_deviation_and_of_the_training_images_only():
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(3000, 2)) * [2, 50] + [5, -300]).astype(np.float32)
     ids, train = tuple(map(str, range(3000))), np.arange(2500)
-    target = Target("value", values, ("a", "b"))
-    noise = with_wrong_labels(target, ids, train, 0.2, 7).values - values
+    target = Number(values, ("a", "b"))
+    noise = target.with_noise(ids, train, 0.2, 7).values - values
     assert noise.dtype == np.float32
     assert not noise[2500:].any()
     np.testing.assert_allclose(noise[:2500].std(axis=0), [0.4, 10], rtol=0.06)
     assert np.abs(np.corrcoef(noise[:2500].T)[0, 1]) < 0.06, "each number has noise of its own"
-    np.testing.assert_array_equal(with_wrong_labels(target, ids, train, 0.2, 7).values - values, noise)
+    np.testing.assert_array_equal(target.with_noise(ids, train, 0.2, 7).values - values, noise)
 
 
 def test_the_look_at_rows_agrees_with_autograd_and_changes_nothing():

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from striate.base.errors import DivergedError
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Label
 from striate.engine.average import Average
 from striate.engine.optim import OPTIMISERS, build
 from striate.engine.skip import MAX_IN_A_ROW, Skips, gradient_norm
@@ -34,7 +35,7 @@ class Odd(nn.Module):
 def one_batch(seed):
     rng = np.random.default_rng(seed)
     images = torch.from_numpy(rng.normal(size=(9, 3, 8, 8)).astype(np.float32))
-    target = Target("label", rng.integers(0, 3, 9), ("a", "b", "c"))
+    target = Label(rng.integers(0, 3, 9), ("a", "b", "c"))
     return Batch(images, {"t": torch.from_numpy(target.values)}, np.arange(9)), for_target("t", target, target.values)
 
 

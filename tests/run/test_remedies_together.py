@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from striate.data.sample import Dataset, Target
+from striate.data.sample import Dataset
 from striate.data.sources.arrays import ArrayImages
+from striate.data.target import Label, Tags
 from striate.engine.precision import autocast
 from striate.evaluate.run import quick_scores
 from striate.run.prepare import prepare
@@ -43,7 +44,7 @@ def imbalanced() -> Dataset:
     images[labels == 0, :4, :4] += 130
     images[labels == 1, 4:, 4:] += 130
     tags = np.stack([labels == 0, labels == 1], 1).astype(np.uint8)
-    targets = {"label": Target("label", labels, ("common", "rare")), "tags": Target("tags", tags, ("common", "rare"))}
+    targets = {"label": Label(labels, ("common", "rare")), "tags": Tags(tags, ("common", "rare"))}
     order = np.arange(2 * NUM)
     splits = {"train": order[:NUM], "val": order[NUM:]}
     ids = tuple(f"{index}.png" for index in order)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from striate.data.sample import Target
+from striate.data.target import Tags
 from striate.engine.stop import Stop
 from striate.predict import Predictor
 from striate.run.execute import train
@@ -64,6 +64,6 @@ def tiny_tags(tiny):
     return replace(
         tiny,
         images=type(tiny.images)(images.astype(np.uint8)),
-        targets={"tags": Target("tags", tags, ("bright",))},
+        targets={"tags": Tags(tags, ("bright",))},
         splits={"train": rest[:60], "val": val, "test": rest[60:]},
     )

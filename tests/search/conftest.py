@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from striate.base.progress import Progress
-from striate.data.sample import Dataset, Target
+from striate.data.sample import Dataset
 from striate.data.sources.arrays import ArrayImages
+from striate.data.target import Label
 from striate.run.recipe import Recipe, named
 from striate.search.execute import SearchDir, search
 from striate.search.plan import Plan
@@ -29,7 +30,7 @@ def tiny() -> Dataset:
     images = rng.integers(0, 120, (96, 12, 12, 1), dtype=np.uint8)
     for index, label in enumerate(labels):
         images[index, 4 * label : 4 * label + 4] += 100
-    targets = {"label": Target("label", labels.astype(np.int64), ("top", "middle", "bottom"))}
+    targets = {"label": Label(labels.astype(np.int64), ("top", "middle", "bottom"))}
     order = rng.permutation(96)
     splits = {"train": np.sort(order[:60]), "val": np.sort(order[60:78]), "test": np.sort(order[78:])}
     return Dataset("tiny", "", ArrayImages(images), tuple(f"{i}.png" for i in range(96)), targets, splits, 1)

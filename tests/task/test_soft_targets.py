@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from task_batches import batch_of
 
-from striate.data.sample import Target
+from striate.data.target import Label, Tags
 from striate.task import for_target
 
 RNG = np.random.default_rng(3)
-LABELS = Target("label", RNG.choice(4, 40, p=[0.4, 0.3, 0.2, 0.1]), ("a", "b", "c", "d"))
+LABELS = Label(RNG.choice(4, 40, p=[0.4, 0.3, 0.2, 0.1]), ("a", "b", "c", "d"))
 OUTPUTS = torch.from_numpy(RNG.normal(size=(40, 4)).astype(np.float32))
 SHARES = torch.from_numpy(RNG.dirichlet([0.5] * 4, 40).astype(np.float32))
 HARD = torch.from_numpy(LABELS.values)
@@ -63,7 +63,7 @@ def test_a_prediction_is_right_when_it_names_the_largest_share():
 
 
 def test_mixed_tags_have_a_loss_by_their_shares_and_count_from_a_half_on():
-    tags = Target("tags", RNG.integers(0, 2, (40, 4)).astype(np.uint8), ("a", "b", "c", "d"))
+    tags = Tags(RNG.integers(0, 2, (40, 4)).astype(np.uint8), ("a", "b", "c", "d"))
     task, shares = for_target("t", tags, tags.values), torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
     p = OUTPUTS.double().sigmoid()
     expected = -(shares * p.log() + (1 - shares) * (1 - p).log()).mean().item()

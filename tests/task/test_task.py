@@ -6,20 +6,21 @@ import torch
 from task_batches import batch_of
 
 from striate.base.errors import DataError
-from striate.data.sample import Target
+from striate.data.target import Angle, Label, Number, Tags
 from striate.task import for_target, from_json
 
 
 def make(kind: str, num: int = 40):
     rng = np.random.default_rng(3)
     if kind == "label":
-        target = Target("label", rng.integers(0, 4, num), ("a", "b", "c", "d"))
+        target = Label(rng.integers(0, 4, num), ("a", "b", "c", "d"))
     elif kind == "tags":
-        target = Target("tags", rng.integers(0, 2, (num, 3)).astype(np.uint8), ("a", "b", "c"))
+        target = Tags(rng.integers(0, 2, (num, 3)).astype(np.uint8), ("a", "b", "c"))
     else:
         unit = "deg" if kind == "angle" else ""
         values = rng.uniform(0, 360, (num, 1)) if unit else rng.normal(5, 3, (num, 2))
-        target = Target("value", values.astype(np.float32), ("x",) if unit else ("x", "y"), unit)
+        values = values.astype(np.float32)
+        target = Angle(values, ("x",)) if unit else Number(values, ("x", "y"))
     task = for_target("t", target, target.values)
     outputs = torch.from_numpy(rng.normal(size=(num, task.num_outputs)).astype(np.float32))
     return task, target, outputs
@@ -83,7 +84,7 @@ def test_tag_loss_is_its_formula():
 def test_tag_loss_with_smoothing_and_weights_weighs_by_the_true_tag():
     values = np.zeros((40, 3), np.uint8)
     values[:2, 0], values[:30, 1], values[5:25, 2] = 1, 1, 1
-    target, outputs = Target("tags", values, ("rare", "common", "half")), make("tags")[2]
+    target, outputs = Tags(values, ("rare", "common", "half")), make("tags")[2]
     task = for_target("t", target, values, label_smoothing=0.1, is_balanced=True)
     p = 1 / (1 + np.exp(-outputs.double().numpy()))
     smooth, weight = values * 0.9 + 0.05, np.where(values == 1, [19, 1, 1], 1)
@@ -98,7 +99,13 @@ def test_weights_do_not_move_what_an_image_alone_would_best_be_given(kind, share
     """The loss of one (mixed, smoothed) image is smallest at its own smoothed shares, whatever the classes weigh."""
     rare = np.eye(2, dtype=np.int64)[np.r_[np.zeros(60, int), 1]]
     values = rare.argmax(1) if kind == "label" else rare.astype(np.uint8)
-    task = for_target("t", Target(kind, values, ("common", "rare")), values, label_smoothing=0.1, is_balanced=True)
+    task = for_target(
+        "t",
+        (Label if kind == "label" else Tags)(values, ("common", "rare")),
+        values,
+        label_smoothing=0.1,
+        is_balanced=True,
+    )
     truth = torch.tensor([[1 - share, share]])
     smooth = truth * 0.9 + 0.05
     best = smooth.log() if kind == "label" else (smooth / (1 - smooth)).log()
@@ -123,10 +130,10 @@ def test_numbers_are_decoded_in_their_unit():
 
 
 def test_what_cannot_be_learnt_is_refused():
-    constant = Target("value", np.ones((5, 1), np.float32), ("x",))
+    constant = Number(np.ones((5, 1), np.float32), ("x",))
     with pytest.raises(DataError, match="the same for every"):
         for_target("t", constant, constant.values)
-    hole = Target("value", np.array([[1.0], [np.nan]], np.float32), ("x",))
+    hole = Number(np.array([[1.0], [np.nan]], np.float32), ("x",))
     with pytest.raises(DataError, match="not a finite number"):
         for_target("t", hole, hole.values)
 
@@ -135,7 +142,7 @@ def test_what_cannot_be_learnt_is_refused():
 def test_numbers_keep_their_digits_from_the_table_to_the_scores(shift: float) -> None:
     """Northings, Unix seconds, milliseconds: what matters are the digits that float32 does not have."""
     truth = shift + np.arange(64.0)[:, None]
-    task = for_target("y", Target("value", truth, ("y",)), truth)
+    task = for_target("y", Number(truth, ("y",)), truth)
     right = torch.tensor((truth - truth.mean()) / truth.std(), dtype=torch.float32)
     assert float(task.loss(right, batch_of("y", torch.tensor(truth)))["squared_error"]) < 1e-6
     said = task.decode(right).values.numpy()
@@ -146,7 +153,7 @@ def test_numbers_keep_their_digits_from_the_table_to_the_scores(shift: float) ->
 
 def test_errors_of_any_size_stay_finite() -> None:
     truth = np.array([[1e20], [3e20], [-2e20], [5e25]])
-    task = for_target("y", Target("value", truth, ("y",)), truth[:3])
+    task = for_target("y", Number(truth, ("y",)), truth[:3])
     scores = task.summarise(task.tally(torch.zeros(4, 1), batch_of("y", torch.tensor(truth))))
     expected = np.sqrt(((truth - truth[:3].mean()) ** 2).mean())
     assert scores["rmse"] == pytest.approx(expected) and np.isfinite(scores["loss"])

@@ -137,13 +137,14 @@ def _sizes() -> str:
     from striate.data.augment import STRENGTHS, Pipeline
     from striate.data.geometry import Geometry
     from striate.data.loader import Loader
-    from striate.data.sample import Dataset, Target
+    from striate.data.sample import Dataset
     from striate.data.sources.images import ArrayImages
     from striate.data.store import open_store
+    from striate.data.target import Label
 
     array = np.random.default_rng(0).integers(0, 256, (NUM_NAMES, 4, 4, 3), np.uint8)
     names = tuple(f"images/{number:06d}.png" for number in range(NUM_NAMES))
-    targets = {"label": Target("label", np.arange(NUM_NAMES) % 2, ("a", "b"))}
+    targets = {"label": Label(np.arange(NUM_NAMES) % 2, ("a", "b"))}
     splits = {"train": np.arange(0, NUM_NAMES, NUM_NAMES // NUM_USED)}
     dataset = Dataset("many", "nowhere", ArrayImages(array), names, targets, splits, 3)
     store = open_store(dataset, Geometry(4), Progress("quiet"))

@@ -175,17 +175,9 @@ def _next(dataset: "Dataset", findings: "Findings") -> str:
 
 def _numbers(dataset: "Dataset") -> list[str]:
     """What a target of numbers looks like, a line a field and split; which other targets there are."""
-    import numpy as np
-
     name, found = next(iter(dataset.targets.items()))
-    if found.kind != "value":
+    lines = found.summary(name, dataset.splits)
+    if not lines:
         return []
-    lines = [f"target {shown(name, 40)}: numbers{' in degrees' if found.unit == 'deg' else ''}"]
-    for column, field in enumerate(found.names or (name,)):
-        for split, rows in dataset.splits.items():
-            values = np.asarray(found.values)[rows, column]
-            if len(values):
-                middle = f"{values.min():.4g} to {values.max():.4g}, median {np.median(values):.4g}"
-                lines.append(f"  {shown(field, 40)}, {split}: {middle}")
     others = [shown(other, 40) for other in dataset.targets if other != name]
     return [*lines, f"  other targets (--target): {', '.join(others)}"] if others else lines

@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from striate.base.html import Html, card, line, quiet, table, text
 from striate.base.text import plural, shown
 
-from .sample import Dataset, Target
+from .sample import Dataset
 
 if TYPE_CHECKING:
     from .check.finding import Finding, Findings
+    from .target import Target
 
 MOST_CLASSES, MOST_NOTES, MOST_FINDINGS, MOST_FILES = 20, 8, 30, 5
 CHANNELS = {1: "grey", 3: "RGB"}
@@ -34,11 +32,11 @@ def dataset_card(dataset: Dataset) -> Html:
 
 def _counts(dataset: Dataset) -> Iterator[Sequence[object]]:
     """Yield a row a class, as far as they are shown, and one of all images."""
-    target = next((found for found in dataset.targets.values() if found.kind in {"label", "tags"}), None)
+    target = dataset.class_target
     if target is not None:
-        columns = [_of_classes(target.take(indices)) for indices in dataset.splits.values()]
+        columns = [target.counts(indices).tolist() for indices in dataset.splits.values()]
         rows = list(zip(*columns, strict=True))
-        for name, row in zip(target.names[:MOST_CLASSES], rows, strict=False):
+        for name, row in zip(target.classes[:MOST_CLASSES], rows, strict=False):
             yield name, *_with_sum(row)
         if rest := rows[MOST_CLASSES:]:
             name = quiet(f"{plural(len(rest), 'more class', 'more classes')}")
@@ -46,26 +44,14 @@ def _counts(dataset: Dataset) -> Iterator[Sequence[object]]:
     yield Html("<b>all images</b>"), *_with_sum([len(indices) for indices in dataset.splits.values()])
 
 
-def _of_classes(target: Target) -> list[int]:
-    """How many images each class has; one with several tags counts in each."""
-    values: npt.NDArray[np.int64] = target.values.astype(np.int64)
-    if target.kind == "tags":
-        return [int(count) for count in values.sum(axis=0)]
-    return [int(count) for count in np.bincount(values[values >= 0], minlength=len(target.names))]
-
-
 def _with_sum(counts: Sequence[int]) -> list[str]:
     return [f"{count:,}" for count in (*counts, sum(counts))]
 
 
-def _said(name: str, target: Target) -> str:
+def _said(name: str, target: "Target") -> str:
     """One target in words: `angle, value in deg (regress)`."""
-    from .open import TASK_KINDS
-
-    task = next((task for task, kinds in TASK_KINDS.items() if target.kind in kinds), "")
-    kind = target.kind if target.kind != name else ""
-    words = [shown(name), kind + (f" in {target.unit}" if target.unit else "")]
-    return ", ".join(filter(None, words)) + (f" ({task})" if task else "")
+    words = [shown(name), target.describe() if target.describe() != name else ""]
+    return ", ".join(filter(None, words)) + (f" ({target.tasks[0]})" if target.tasks else "")
 
 
 def findings_card(findings: "Findings", tally: str) -> Html:

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from striate.base.choose import nearest
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from .check.finding import listed
 from .open import find, first_target, levelled, levels_asked
-from .sample import Dataset, Target
+from .sample import Dataset
+from .target import Target
 
 CELLS = ("target", "task", "separator", "blank", "levels")  # options that say what cells and pixels mean
 
@@ -45,43 +45,14 @@ def open_to_evaluate(where: str, name: str, kind: str, names: Sequence[str], opt
     if found.kind != kind:
         raise DataError(f"target {name!r} is of kind {found.kind!r}; the run predicts {kind!r}", where=where,
                         fix="choose other data")  # fmt: skip
-    if kind in {"label", "tags"}:
-        is_complete = kind == "label" or bool(options.get("separator"))
-        target = _as_known(found, tuple(names), where, is_complete)
-        dataset = replace(dataset, targets={**dataset.targets, name: target}, notes=(*dataset.notes, *_absent(target)))
-    return dataset
-
-
-def _as_known(found: Target, names: tuple[str, ...], where: str, is_complete: bool) -> Target:
-    """Return a target with the run's classes, in their order.
-
-    Args:
-        is_complete: whether a class that is not named has no images, rather than images nobody was asked about.
-    """
-    counts = np.bincount(found.values, minlength=len(found.names)) if found.kind == "label" else found.values.sum(0)
-    strange = [name for name, count in zip(found.names, counts, strict=True) if count and name not in names]
-    if strange:
-        close = nearest(strange[0], names)
-        what = f"{plural(len(strange), 'class', 'classes')} that the run does not know: {listed(strange, 3)}"
-        fix = f"rename it to {shown(close, 30)!r}" if close else "take them out, or name them as in training"
-        raise DataError(f"{what}; it knows {listed(names, 3)}", where=where, fix=fix)
-    missing = [name for name in names if name not in found.names]
-    if missing and not is_complete:
-        what = f"{plural(len(missing), 'column')} of the run missing: {listed(missing, 3)}"
-        raise DataError(what, where=where, fix=f"add a column {shown(missing[0], 30)!r} of 0 and 1")
-    place = np.array([names.index(name) if name in names else 0 for name in found.names], dtype=np.int64)
-    if found.kind == "label":
-        return replace(found, values=place[found.values.astype(np.intp)], names=names)
-    values = np.zeros((len(found.values), len(names)), dtype=np.uint8)
-    kept = [column for column, name in enumerate(found.names) if name in names]
-    values[:, place[kept]] = found.values[:, kept]
-    return replace(found, values=values, names=names)
+    target = found.as_known(tuple(names), where, is_complete=bool(options.get("separator")))
+    return replace(dataset, targets={**dataset.targets, name: target}, notes=(*dataset.notes, *_absent(target)))
 
 
 def _absent(target: Target) -> tuple[str, ...]:
     """Say which of the run's classes have no images."""
-    present = set(target.values.tolist()) if target.kind == "label" else set(np.flatnonzero(target.values.any(axis=0)))
-    absent = [name for index, name in enumerate(target.names) if index not in present]
+    counts = target.counts(np.arange(len(target)))
+    absent = [name for name, count in zip(target.classes, counts, strict=True) if not count]
     if not absent:
         return ()
     return (f"{plural(len(absent), 'class', 'classes')} without images, whose scores are n/a: {listed(absent)}",)

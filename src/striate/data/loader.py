@@ -7,7 +7,7 @@ is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +18,16 @@ from striate.base.progress import say
 from striate.base.seeds import rng_for
 
 from .augment.apply import Normal, Recycler, apply_cpu
-from .augment.mix import mix_target, refuse_unmixable
-from .augment.move import move_angles, move_boxes, move_masks
+from .augment.mix import refuse_unmixable
 from .augment.pipeline import Pipeline, Plan
-from .sample import Batch, Dataset, ImageU8, Target
+from .sample import Batch, Dataset, ImageU8
 from .store import Indices, Store, in_order
+from .target import Place, Ragged, Target
 
 if TYPE_CHECKING:
     import torch
 
+Sent = TypeVar("Sent", bound="torch.Tensor | Ragged")
 RELEASE_BYTES = 256 << 20  # mapped pages read before they are given back
 MAX_LOST_FRAC = 0.01
 
@@ -34,10 +35,9 @@ MAX_LOST_FRAC = 0.01
 class Loader:
     """Batches of one split.
 
-    Images come as (B, C, S, S) float32, normalised, with channels-last strides, on `device`; labels as int64, tags
-    as float32 (B, K), values as float64 (B, D), masks as int64 (B, S, S), boxes as float32 (B, 4) in output pixels.
-    What belongs to a picture moves with it. A pipeline that mixes makes labels float32 (B, K), the share of each class;
-    partners come from the same batch, so there the batch size matters too. A last batch of one joins the batch before
+    Images come as (B, C, S, S) float32, normalised, with channels-last strides, on `device`; targets as their `batch`
+    says, see `data.target`. What belongs to a picture moves with it. Where pictures are mixed, partners come from the
+    same batch, so there the batch size matters too. A last batch of one joins the batch before
     it, because batch normalisation cannot train on a single picture.
 
     On a GPU the whole store lies in its memory as uint8 when it fits, and augmentation runs there.
@@ -82,6 +82,7 @@ class Loader:
         self.targets = {name: dataset.target(name) for name in (dataset.targets if targets is None else targets)}
         for name, target in self.targets.items():
             refuse_unmixable(self.pipeline.ops, name, target)
+        self._places = {name: self._place(target) for name, target in self.targets.items()}
         self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
@@ -159,7 +160,7 @@ class Loader:
             pixels = self._on_cpu(images, plan)
         else:
             pixels = self._on_device(np.stack(images) if resident is None else resident, indices, plan)
-        targets = {name: self._target(target, indices, plan) for name, target in self.targets.items()}
+        targets = {name: self._target(name, indices, plan) for name in self.targets}
         return Batch(pixels, targets, indices)
 
     def _read(self, indices: Indices) -> tuple[list[ImageU8], npt.NDArray[np.bool_]]:
@@ -209,48 +210,22 @@ class Loader:
             images = self._sent(torch.from_numpy(source))
         return apply_torch(images, plan, *self._levels)
 
-    def _target(self, target: Target, indices: Indices, plan: Plan) -> "torch.Tensor":
-        import torch
+    def _place(self, target: Target) -> Place:
+        def squares(indices: Indices) -> list[ImageU8]:
+            return [target.square(int(index), self.store.geometry) for index in indices]
 
-        geometry, values = self.store.geometry, target.values[indices]
-        if target.kind == "mask":
-            moved = move_masks(np.stack([geometry.mask_to_store(mask) for mask in values]), plan)
-            return self._sent(torch.from_numpy(moved).long())
-        if target.kind == "box":
-            placed = [
-                _placed(box, geometry.matrix(*self.store.size_hw(i))) for box, i in zip(values, indices, strict=True)
-            ]
-            values = move_boxes(np.stack(placed), plan)
-        elif target.kind == "value" and target.unit == "deg":
-            values = move_angles(values.astype(np.float64), plan)
-        if plan.mix is not None:
-            values = mix_target(target, values, plan.mix)
-        wide = torch.float64 if target.kind == "value" else torch.float32
-        kind = torch.long if target.kind == "label" and plan.mix is None else wide
-        return self._sent(torch.from_numpy(np.ascontiguousarray(values)).to(kind))
+        return Place(self.store.geometry, self.store.size_hw, squares if target.has_plane else None)
 
-    def _sent(self, tensor: "torch.Tensor") -> "torch.Tensor":
+    def _target(self, name: str, indices: Indices, plan: Plan) -> "torch.Tensor | Ragged":
+        return self._sent(self.targets[name].batch(indices, plan, self._places[name]))
+
+    def _sent(self, tensor: Sent) -> Sent:
         """On the device; pinned, so that the copy to a GPU does not wait."""
         if self.device.type == "cpu":
             return tensor
-        pinned = tensor.pin_memory() if self.device.type == "cuda" else tensor
-        return pinned.to(self.device, non_blocking=True)
-
-
-def balanced(target: Target, indices: Indices) -> npt.NDArray[np.float64]:
-    """Return a weight for each of `indices` with which every class is drawn equally often.
-
-    A label weighs 1 / its class's count; several tags weigh as the rarest of them, no tag as the commonest.
-
-    Example:
-        >>> balanced(Target("label", np.array([0, 0, 0, 1])), np.arange(4)).round(2).tolist()
-        [0.33, 0.33, 0.33, 1.0]
-    """
-    values = target.values[indices]
-    if target.kind == "label":
-        return 1 / np.bincount(values)[values]
-    rarity = 1 / np.maximum(values.sum(0), 1)
-    return np.where(values.any(1), (values * rarity).max(1), rarity.min())
+        pinned: Any = tensor.pin_memory() if self.device.type == "cuda" else tensor
+        sent: Sent = pinned.to(self.device, non_blocking=True)
+        return sent
 
 
 def _bounds(num: int, batch_size: int, drop_last: bool) -> list[tuple[int, int]]:
@@ -259,8 +234,3 @@ def _bounds(num: int, batch_size: int, drop_last: bool) -> list[tuple[int, int]]
     if len(edges) > 2 and (last == 1 or (drop_last and last < batch_size)):
         del edges[-1 if drop_last else -2]
     return list(pairwise(edges))
-
-
-def _placed(box_xyxy: npt.NDArray[np.float32], matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    corners = box_xyxy.reshape(2, 2) @ matrix[:, :2].T + matrix[:, 2]
-    return corners.reshape(4).astype(np.float32)

@@ -20,17 +20,11 @@ from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
-from .split import Indices, assign, assign_tags, strata
+from .split import Indices, assign
+from .target import TASK_KINDS
 
 CELLS = ("target", "task", "separator", "blank", "split_column")  # options that tables are read by
 SHARES = (0.7, 0.15, 0.15)  # of train, val and test
-TASK_KINDS = {
-    "classify": ("label", "tags"),
-    "tag": ("tags",),
-    "regress": ("value",),
-    "segment": ("mask",),
-    "detect": ("box",),
-}
 
 
 def open_dataset(
@@ -309,12 +303,13 @@ def _narrow(
 def _parts(dataset: Dataset, members: Indices, shares: Sequence[float], seed: int) -> list[Indices]:
     """Divide some images into parts of these shares; `members` and the parts are sorted."""
     target = dataset.target() if dataset.targets else None
-    if target is not None and target.kind == "tags" and dataset.groups is None:
-        part = assign_tags([dataset.ids[index] for index in members], target.values[members], shares, seed)
-        return [members[part == index] for index in range(len(shares))]
-    stratum = strata(target, len(dataset))[members]
-    groups = [dataset.groups[index] for index in members] if dataset.groups is not None else None
-    part = assign([dataset.ids[index] for index in members], stratum, shares, seed, groups)
+    ids = [dataset.ids[index] for index in members]
+    if target is not None and dataset.groups is None:
+        part = target.divide(ids, members, shares, seed)
+    else:
+        stratum = np.zeros(len(dataset), np.int64) if target is None else target.strata()
+        groups = [dataset.groups[index] for index in members] if dataset.groups is not None else None
+        part = assign(ids, stratum[members], shares, seed, groups)
     return [members[part == index] for index in range(len(shares))]
 
 

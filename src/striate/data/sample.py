@@ -15,6 +15,8 @@ from striate.base.text import shown
 if TYPE_CHECKING:
     import torch
 
+    from .target.target import Target
+
 ImageU8 = npt.NDArray[np.uint8]
 SPLITS = ("train", "val", "test")
 NUM_NAMED = 4  # files in a sentence on what was left out
@@ -46,25 +48,8 @@ class Images(Protocol):
     def num_bytes(self) -> int:
         """Return the size of all pictures together, as they are kept."""
 
-
-@dataclass(frozen=True)
-class Target:
-    """What is known of every image under one name.
-
-    `kind` decides which tasks can use it and how `values` is laid out (N images):
-    "label" (N,) int64 class indices · "tags" (N, K) uint8 several labels an image · "value" (N, D) float64 numbers
-    · "mask" (N, H, W) uint8, 255 = ignore · "box" (N, 4) float32 xyxy pixels, with `labels` under "label".
-    `names` are the class names (label, tags, mask) or the field names (value). `unit` is "deg" for angles.
-    """
-
-    kind: str
-    values: npt.NDArray[np.generic]
-    names: tuple[str, ...] = ()
-    unit: str = ""
-
-    def take(self, indices: npt.NDArray[np.intp]) -> "Target":
-        """Return the target of some images, in the order of `indices`."""
-        return replace(self, values=self.values[indices])
+    def take(self, indices: "Sequence[int] | npt.NDArray[np.intp]") -> "Images":
+        """Return some of the pictures, in the order of `indices`."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +101,7 @@ class Dataset:
     where: str
     images: Images
     ids: tuple[str, ...]
-    targets: dict[str, Target]
+    targets: "dict[str, Target]"
     splits: dict[str, npt.NDArray[np.intp]]
     channels: int
     groups: tuple[str, ...] | None = None
@@ -143,12 +128,15 @@ class Dataset:
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names of the first label or tags target; empty for a dataset without classes."""
-        for target in self.targets.values():
-            if target.kind in {"label", "tags"}:
-                return target.names
-        return ()
+        target = self.class_target
+        return () if target is None else target.classes
 
-    def target(self, name: str | None = None) -> Target:
+    @property
+    def class_target(self) -> "Target | None":
+        """The first target that divides the images into classes; None without one."""
+        return next((target for target in self.targets.values() if target.classes), None)
+
+    def target(self, name: str | None = None) -> "Target":
         """Return the target called `name`, by default the first one.
 
         Raises:
@@ -173,12 +161,12 @@ class Dataset:
 class Batch:
     """What a model and a task receive.
 
-    `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; `targets` one tensor a target
-    name; `index` (N,) positions in the dataset, on the CPU.
+    `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; `targets` what each target's
+    `batch` makes of it, a tensor or a ragged batch, on the device; `index` (N,) positions in the dataset, on the CPU.
     """
 
     images: "torch.Tensor"
-    targets: dict[str, "torch.Tensor"]
+    targets: dict[str, Any]  # tensors or ragged batches: a task knows which it asked for
     index: npt.NDArray[np.intp]
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from striate.base.own import SOFTWARE
 from striate.base.seeds import rng_for
 from striate.base.text import shown
 
+from .geometry import coloured
 from .sample import Dataset, ImageU8
 
 PAPER, INK, QUIET = (255, 255, 255), (32, 32, 32), (128, 128, 128)
@@ -63,16 +64,15 @@ def contact_sheet(
 def _rows(dataset: Dataset, per_row: int, seed: int, skip: set[int]) -> list[tuple[str, list[int]]]:
     used = np.concatenate(list(dataset.splits.values())) if dataset.splits else np.arange(len(dataset))
     order = [int(index) for index in rng_for(seed, "sheet").permutation(np.sort(used)) if int(index) not in skip]
-    target = next((found for found in dataset.targets.values() if found.kind in {"label", "tags"}), None)
+    target = dataset.class_target
     if target is None:
         cuts = range(0, min(len(order), 4 * per_row), per_row)
         return [
             (f"{dataset.name}: {len(order):,} images" if not cut else "", order[cut : cut + per_row]) for cut in cuts
         ]
     rows, shuffled = [], np.array(order, dtype=np.intp)
-    values = target.values[shuffled]
-    for index, name in enumerate(target.names[:MAX_ROWS]):
-        members = shuffled[values == index if target.kind == "label" else values[:, index] == 1].tolist()
+    for index, name in enumerate(target.classes[:MAX_ROWS]):
+        members = target.members(index, shuffled).tolist()
         rows.append((_printable(f"{shown(name, 60)}  ({len(members):,})"), members[:per_row]))
     return rows
 
@@ -84,12 +84,20 @@ def _printable(text: str) -> str:
 
 def _tile(dataset: Dataset, index: int, tile_px: int) -> Image.Image:
     try:
-        pixels: ImageU8 = dataset.images.read(index, tile_px)
+        pixels = _drawn(dataset, index, tile_px)
     except DataError:
         tile = Image.new("RGB", (tile_px, tile_px), PAPER)
         ImageDraw.Draw(tile).rectangle((0, 0, tile_px - 1, tile_px - 1), outline=QUIET)
         return tile
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+    picture = Image.fromarray(pixels)
     small = max(picture.size) < tile_px
     way = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
     return ImageOps.pad(picture, (tile_px, tile_px), method=way, color=(235, 235, 235))
+
+
+def _drawn(dataset: Dataset, index: int, tile_px: int) -> ImageU8:
+    """An image (H, W, 3) with the first target drawn on it; places need the image at its own size."""
+    target = next(iter(dataset.targets.values()), None)
+    pixels = dataset.images.read(index, None if target is not None and target.has_places else tile_px)
+    pixels = coloured(pixels, 3)
+    return pixels if target is None else target.draw(pixels, index)

@@ -7,8 +7,6 @@ import numpy.typing as npt
 
 from striate.base.seeds import seed_for
 
-from .sample import Target
-
 Indices = npt.NDArray[np.intp]
 
 
@@ -16,26 +14,6 @@ def shuffled(ids: Sequence[str], seed: int) -> Indices:
     """Return positions of `ids` in an order that depends on the seed and the ids alone."""
     keys = np.array([seed_for(seed, "split", name) for name in ids], dtype=np.uint64)
     return np.argsort(keys, kind="stable")
-
-
-def strata(target: Target | None, count: int) -> npt.NDArray[np.int64]:
-    """Return one stratum an image (N,): its class, its rarest tag, or the tenth in which its first number lies.
-
-    Targets without classes or numbers (masks, boxes) give one stratum.
-    """
-    if target is None or count == 0:
-        return np.zeros(count, dtype=np.int64)
-    if target.kind == "label":
-        return target.values.astype(np.int64)
-    if target.kind == "tags":
-        tags = target.values.astype(bool)
-        rarity = np.where(tags, tags.sum(axis=0, dtype=np.int64), np.iinfo(np.int64).max)
-        return np.where(tags.any(axis=1), rarity.argmin(axis=1), tags.shape[1])
-    if target.kind == "value":
-        first = target.values[:, 0].astype(np.float64)
-        edges = np.linspace(0, 1, max(1, min(10, count // 10)) + 1)[1:-1]
-        return np.searchsorted(np.quantile(first, edges), first).astype(np.int64)
-    return np.zeros(count, dtype=np.int64)
 
 
 def allocate(counts: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:

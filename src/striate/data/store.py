@@ -144,7 +144,7 @@ def open_store(
         Store(25,000 x 147 x 147 x 3, mapped)
     """
     used = np.unique(np.concatenate([*dataset.splits.values(), np.empty(0, np.intp)])).astype(np.intp)
-    full_size = any(target.kind == "box" for target in dataset.targets.values())  # boxes are in full-size pixels
+    full_size = any(target.has_places for target in dataset.targets.values())  # in full-size pixels
     if isinstance(dataset.images, ArrayImages) and _fits(dataset.images.array, geometry):
         return _in_memory(dataset.images, geometry, threads)
     key = _key(dataset, used, geometry, full_size)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,9 @@ from striate.base.choose import choose
 from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
-from .sample import SPLITS, Dataset, Images, Target
-from .split import choose_some, strata
+from .sample import SPLITS, Dataset
+from .split import choose_some
+from .target import Label, Target
 
 
 def take(dataset: Dataset, indices: Sequence[int] | npt.NDArray[np.intp]) -> Dataset:
@@ -25,17 +25,12 @@ def take(dataset: Dataset, indices: Sequence[int] | npt.NDArray[np.intp]) -> Dat
     }
     return replace(
         dataset,
-        images=take_images(dataset.images, chosen),
+        images=dataset.images.take(chosen),
         ids=tuple(dataset.ids[index] for index in chosen),
         targets={name: target.take(chosen) for name, target in dataset.targets.items()},
         splits=splits,
         groups=tuple(dataset.groups[index] for index in chosen) if dataset.groups is not None else None,
     )
-
-
-def take_images(images: Images, indices: npt.NDArray[np.intp]) -> Images:
-    """Return some of the pictures, in the order of `indices`."""
-    return cast(Images, cast(Any, images).take(indices))
 
 
 def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
@@ -52,9 +47,9 @@ def keep_classes(dataset: Dataset, names: Sequence[str]) -> Dataset:
                         where=dataset.where, fix="name at least two classes")  # fmt: skip
     new_label = np.full(len(label.names), -1, dtype=np.int64)
     new_label[kept] = np.arange(len(kept))
-    smaller = take(dataset, np.flatnonzero(new_label[label.values.astype(np.intp)] >= 0))
-    values = new_label[smaller.targets[label_name].values.astype(np.intp)]
-    target = Target("label", values, tuple(label.names[index] for index in kept))
+    smaller = take(dataset, np.flatnonzero(new_label[label.strata()] >= 0))
+    values = new_label[smaller.targets[label_name].strata()]
+    target = Label(values, tuple(label.names[index] for index in kept))
     note = f"{len(kept)} of {len(label.names)} classes chosen"
     return replace(smaller, targets={**smaller.targets, label_name: target}, notes=(*dataset.notes, note))
 
@@ -93,7 +88,7 @@ def class_names(typed: str, known: Sequence[str]) -> list[str]:
 def top_classes(dataset: Dataset, count: int) -> Dataset:
     """Return the images of the `count` classes with most images (ties by class order)."""
     _, label = _label(dataset, "top_classes")
-    counts = np.bincount(label.values.astype(np.intp), minlength=len(label.names))
+    counts = label.counts(np.arange(len(dataset)))
     chosen = np.argsort(-counts, kind="stable")[:count]
     return keep_classes(dataset, [label.names[index] for index in chosen])
 
@@ -106,7 +101,7 @@ def limit_classes(dataset: Dataset, count: int, seed: int) -> Dataset:
     chosen = []
     for part in parts:
         for index in range(len(label.names)):
-            members = part[label.values[part] == index]
+            members = label.members(index, part)
             picks = choose_some(list(ids[members]), np.zeros(len(members), dtype=np.int64), count, seed)
             chosen.append(members[picks])
     smaller = take(dataset, np.sort(np.concatenate(chosen)))
@@ -119,7 +114,7 @@ def limit_splits(dataset: Dataset, limits: Mapping[str, int], seed: int) -> Data
     Raises:
         DataError: a split is unknown, or a limit is not a positive number.
     """
-    stratum = strata(dataset.target() if dataset.targets else None, len(dataset))
+    stratum = dataset.target().strata() if dataset.targets else np.zeros(len(dataset), np.int64)
     ids = np.array(dataset.ids, dtype=object)
     kept = dict(dataset.splits)
     for name, limit in limits.items():
@@ -136,6 +131,6 @@ def limit_splits(dataset: Dataset, limits: Mapping[str, int], seed: int) -> Data
 
 def _label(dataset: Dataset, option: str) -> tuple[str, Target]:
     for name, target in dataset.targets.items():
-        if target.kind == "label":
+        if target.is_exclusive:
             return name, target
     raise DataError(f"{option} needs one class an image", where=dataset.where, fix=f"leave {option} out")

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from striate.base.device import num_cpus
-from striate.base.errors import DataError, ModelError, SettingsError
-from striate.base.files import to_json
+from striate.base.errors import DataError, ModelError
 from striate.base.memory import keep_blocks
 from striate.base.progress import Progress
 from striate.base.text import plural
@@ -21,7 +20,7 @@ from striate.data.augment import Pipeline
 from striate.data.augment.mix import Mixing, refuse_unmixable
 from striate.data.augment.operation import Operation
 from striate.data.geometry import Geometry
-from striate.data.loader import Loader, balanced
+from striate.data.loader import Loader
 from striate.data.open import absolute_path
 from striate.data.sample import Dataset
 from striate.data.store import Indices, Store, open_store, statistics
@@ -97,7 +96,7 @@ class Prepared:
             seed=seed,
             device=self.device,
             shuffle=is_training,
-            weights=balanced(self.dataset.target(self.task.target), chosen) if is_balanced else None,
+            weights=self.dataset.target(self.task.target).weights(chosen) if is_balanced else None,
             lost=self.lost,
         )
 
@@ -130,11 +129,9 @@ def prepare(
     train = dataset.splits["train"]
     fitted = task_for(dataset, recipe, target, task)
     name, ops = fitted.target, recipe.pipeline(len(train)).ops
-    found = dataset.target(name)
     _refuse_mixing(fitted, dataset, ops)
-    if recipe.data.balance != "none" and found.kind == "value":
-        what = f"numbers have no classes to balance; {name} is a number"
-        raise SettingsError(what, where="data.balance", fix="set data.balance=none")
+    if recipe.data.balance != "none":
+        dataset.target(name).refuse_balance(name)
     start = start_of(recipe, model)
     geometry = choose_geometry(dataset, recipe, size_px=start.size_px if start else None)
     store = open_store(dataset, geometry, progress=progress)
@@ -236,8 +233,8 @@ def _digest_of(dataset: Dataset, content: Callable[[Indices], bytes]) -> str:
         digest.update(names.encode("utf-8", "surrogatepass") + b"\x00\x00")
         digest.update(content(found))
         for name, target in dataset.targets.items():
-            digest.update(to_json([name, target.kind, target.names]).encode())
-            digest.update(np.ascontiguousarray(target.values[found]).tobytes())
+            for part in target.digest(name, found):
+                digest.update(part)
     return digest.hexdigest()
 
 
@@ -257,19 +254,13 @@ def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
         "fingerprint": fingerprint(dataset),
         "outline": outline(dataset),
         "counts": {name: len(indices) for name, indices in dataset.splits.items()},
-        "classes": list(found.names) if found.kind in {"label", "tags"} else [],
+        "classes": list(found.classes),
         "channels": dataset.channels,
         "notes": list(dataset.notes),
         "findings": list(dataset.findings),
     }
-    if found.kind == "label":
-        count = {
-            name: np.bincount(found.values[indices], minlength=len(found.names))
-            for name, indices in dataset.splits.items()
-        }
-        description["class_counts"] = count
-    if found.kind == "tags":
-        description["class_counts"] = {name: found.values[indices].sum(0) for name, indices in dataset.splits.items()}
+    if found.classes:
+        description["class_counts"] = {name: found.counts(indices) for name, indices in dataset.splits.items()}
     return description
 
 

@@ -18,7 +18,6 @@ from striate.data.loader import Loader
 from striate.engine import checkpoint
 from striate.engine.average import Average, EqualAverage
 from striate.engine.interrupt import Interrupt
-from striate.engine.label_noise import with_wrong_labels
 from striate.engine.loop import Position, fit
 from striate.engine.optim import build
 from striate.engine.precision import autocast
@@ -91,9 +90,7 @@ def training_data(prepared: Prepared, seed: int) -> Prepared:
     recipe, dataset, name = prepared.recipe, prepared.dataset, prepared.task.target
     if not recipe.train.label_noise:
         return prepared
-    target = with_wrong_labels(
-        dataset.target(name), dataset.ids, dataset.splits["train"], recipe.train.label_noise, seed
-    )
+    target = dataset.target(name).with_noise(dataset.ids, dataset.splits["train"], recipe.train.label_noise, seed)
     noisy = replace(dataset, targets={**dataset.targets, name: target})
     task = task_for(noisy, recipe, name, prepared.task.name) if recipe.data.balance == "weights" else prepared.task
     return replace(prepared, dataset=noisy, task=task)

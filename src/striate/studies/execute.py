@@ -389,8 +389,8 @@ def limit_training(dataset: Dataset, num_train: int | None, target: str | None) 
         return dataset
     order = rng_for(outline(dataset), "num_train").permutation(len(train))
     found = dataset.target(target)
-    if found.kind == "label":  # every class gets its share: take the k-th image of each class before the k+1-th
-        labels = np.asarray(found.values[train])[order]
+    if found.is_exclusive:  # every class gets its share: take the k-th image of each class before the k+1-th
+        labels = found.strata()[train][order]
         turn = np.empty(len(labels))
         for label in np.unique(labels):
             where = np.flatnonzero(labels == label)

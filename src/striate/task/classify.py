@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor
 
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Target
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from striate.base.errors import DataError
 from striate.base.plugin import Plugin
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Target
 
 from .head import Head, Map, Pyramid, Vector
 from .protocol import Answers, Decoded, Outputs, answers_of, part_of

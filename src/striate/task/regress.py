@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from striate.base.errors import DataError
-from striate.data.sample import Batch, Target
+from striate.data.sample import Batch
+from striate.data.target import Target
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .head import Vector

@@ -1,6 +1,7 @@
 """The table of tasks: by name, by the kind of target they are the usual ones for, and by what run.json says."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,7 @@ import numpy.typing as npt
 from striate.base.choose import choose
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.plugin import being_loaded
-from striate.data.open import TASK_KINDS
-from striate.data.sample import Target
+from striate.data.target import TASK_KINDS, Target, Values
 
 from .classify import Classify
 from .defaults import Defaults
@@ -81,10 +81,10 @@ def fit_task(
     return task
 
 
-def for_target(name: str, target: Target, train_values: Any, **settings: Any) -> Task:
+def for_target(name: str, target: Values, train_values: Any, **settings: Any) -> Task:
     """Return the usual task of a target; `train_values` are those of the training images."""
     values = np.asarray(train_values)
-    return fit_task({name: Target(target.kind, values, target.names, target.unit)}, np.arange(len(values)), **settings)
+    return fit_task({name: replace(target, values=values)}, np.arange(len(values)), **settings)
 
 
 def from_json(values: Mapping[str, Any]) -> Task:

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -194,5 +193,6 @@ def _key(body: str, prepared: Prepared, loader: Loader, view: int) -> str:
     head = [body, prepared.store.key, repr(geometry), prepared.mean, prepared.std, views, prepared.task.target]
     digest = hashlib.sha256(to_json(head).encode())
     digest.update(loader.indices.tobytes())
-    digest.update(np.ascontiguousarray(prepared.dataset.target(prepared.task.target).values[loader.indices]).tobytes())
+    for part in prepared.dataset.target(prepared.task.target).content(loader.indices):
+        digest.update(part)
     return digest.hexdigest()[:32]

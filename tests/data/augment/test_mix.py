@@ -11,12 +11,12 @@ from striate.base.errors import SettingsError
 from striate.data.augment import Cutmix, Flip, Mixup, Pipeline, refuse_unmixable
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.augment.device import apply_torch
-from striate.data.augment.mix import Mix, boxes_of, draw_mix, mix_cpu, mix_target
-from striate.data.sample import Target
+from striate.data.augment.mix import Mix, boxes_of, draw_mix, mix_cpu
+from striate.data.target import Angle, Boxes, Label, Mask, Number, Tags
 
 v2 = tv.load("torchvision.transforms.v2")
 BOTH = (Mixup(alpha=0.4, p=0.5), Cutmix())
-LABELS = Target("label", np.arange(10) % 4, ("a", "b", "c", "d"))
+LABELS = Label(np.arange(10) % 4, ("a", "b", "c", "d"))
 
 
 def mix_for(ops, count: int, side: int = 20, seed: int = 0, epoch: int = 0) -> Mix:
@@ -45,24 +45,24 @@ def test_pixels_and_labels_equal_torchvision(weight, box):
     parameters |= {"labels": labels, "batch_size": 10}
     np.testing.assert_allclose(ours, theirs.transform(chw, parameters).permute(0, 2, 3, 1), atol=1e-6)
     expected = theirs.transform(labels, parameters)
-    np.testing.assert_allclose(mix_target(LABELS, LABELS.values, mix), expected, atol=1e-6)
+    np.testing.assert_allclose(LABELS.mix(LABELS.values, mix), expected, atol=1e-6)
 
 
 def test_targets_have_the_shares_of_the_pixels():
     """Pictures whose level is their label: the mean of what is seen is the mean of the mixed labels."""
     labels = np.arange(12)
-    target = Target("label", labels, tuple(map(str, labels)))
+    target = Label(labels, tuple(map(str, labels)))
     pixels = np.repeat(labels.astype(np.float32), 30 * 30).reshape(12, 30, 30, 1)
     mix = mix_for(BOTH, 12, 30)
     assert (mix.weight < 1).any() and (mix.boxes[:, 2] > mix.boxes[:, 0]).any()
     mix_cpu(pixels, mix, None, 1)
-    shares = mix_target(target, labels, mix)
+    shares = target.mix(labels, mix)
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-6)
     np.testing.assert_allclose(pixels.mean((1, 2, 3)), shares @ labels, atol=1e-4)
-    numbers = Target("value", labels[:, None].astype(np.float32), ("x",))
-    np.testing.assert_allclose(mix_target(numbers, numbers.values, mix)[:, 0], shares @ labels, atol=1e-4)
-    tags = Target("tags", np.eye(12, dtype=np.uint8), tuple(map(str, labels)))
-    np.testing.assert_allclose(mix_target(tags, tags.values, mix), shares, atol=1e-6)
+    numbers = Number(labels[:, None].astype(np.float32), ("x",))
+    np.testing.assert_allclose(numbers.mix(numbers.values, mix)[:, 0], shares @ labels, atol=1e-4)
+    tags = Tags(np.eye(12, dtype=np.uint8), tuple(map(str, labels)))
+    np.testing.assert_allclose(tags.mix(tags.values, mix), shares, atol=1e-6)
 
 
 def test_everybody_has_another_partner_and_the_order_of_the_batch_does_not_matter():
@@ -139,16 +139,16 @@ def test_cpu_and_gpu_code_agree(channels):
 @pytest.mark.parametrize(
     ("op", "target"),
     [
-        (Cutmix(), Target("value", np.ones((3, 1)), ("x",))),
-        (Cutmix(), Target("value", np.ones((3, 1)), ("x",), "deg")),
-        (Mixup(), Target("value", np.ones((3, 1)), ("x",), "deg")),
-        (Mixup(), Target("mask", np.ones((3, 4, 4)), ("x",))),
-        (Cutmix(), Target("box", np.ones((3, 4)))),
+        (Cutmix(), Number(np.ones((3, 1)), ("x",))),
+        (Cutmix(), Angle(np.ones((3, 1)), ("x",))),
+        (Mixup(), Angle(np.ones((3, 1)), ("x",))),
+        (Mixup(), Mask.of(np.ones((3, 4, 4)), ("x",))),
+        (Cutmix(), Boxes.of(np.ones((3, 1, 4)))),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(op, target):
     with pytest.raises(SettingsError, match=f"{op.kind} cannot mix"):
         refuse_unmixable((Flip(), op), "t", target)
     refuse_unmixable((Flip(),), "t", target)
-    refuse_unmixable((Mixup(),), "t", Target("value", np.ones((3, 1)), ("x",)))
+    refuse_unmixable((Mixup(),), "t", Number(np.ones((3, 1)), ("x",)))
     refuse_unmixable(BOTH, "t", LABELS)

@@ -13,12 +13,13 @@ from pydantic import Field
 from striate.base.errors import SettingsError
 from striate.base.seeds import rng_for
 
-from ..sample import Target
 from .effect import on, sent
 from .operation import Draws, Numbers, Operation, Probability
 
 if TYPE_CHECKING:
     import torch
+
+    from ..target import Target
 
 Boxes = npt.NDArray[np.int32]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -30,7 +31,7 @@ class Mixing(Operation):
     alpha: float = Field(1.0, gt=0, le=100)
     p: Probability = 1.0
     num_draws: ClassVar[int] = 5
-    mixes: ClassVar[frozenset[str]]  # kinds of targets whose values may be mixed
+    way: ClassVar[str]  # "blend" or "paste": a target says in which ways it can be mixed
 
     def draw(self, num_samples: int, seed: int, epoch: int, place: int) -> Draws:
         """Return (num_samples, 5); the third column is Beta(alpha, alpha), the others are uniform."""
@@ -50,7 +51,7 @@ class Mixup(Mixing):
 
     kind: Literal["mixup"] = "mixup"
     alpha: float = Field(0.2, gt=0, le=100)
-    mixes: ClassVar[frozenset[str]] = frozenset({"label", "tags", "value"})
+    way: ClassVar[str] = "blend"
 
 
 class Cutmix(Mixing):
@@ -63,7 +64,7 @@ class Cutmix(Mixing):
     """
 
     kind: Literal["cutmix"] = "cutmix"
-    mixes: ClassVar[frozenset[str]] = frozenset({"label", "tags"})
+    way: ClassVar[str] = "paste"
 
 
 @dataclass(frozen=True)
@@ -161,30 +162,16 @@ def mix_torch(pixels: "torch.Tensor", mix: Mix, is_pasted: "torch.Tensor") -> "t
     return torch.lerp(other, pixels, weight)
 
 
-def mix_target(target: Target, values: npt.NDArray[np.generic], mix: Mix) -> npt.NDArray[np.floating]:
-    """Return mixed values of a target: (B, K) shares of classes for labels, (B, K) for tags, (B, D) for numbers.
-
-    Numbers are mixed in float64, as they came; the others are float32.
-    """
-    share = mix.share[:, None]
-    if target.kind == "value":
-        numbers = values.astype(np.float64)
-        return share * numbers + (1 - share) * numbers[mix.partner]
-    known = np.eye(len(target.names), dtype=np.float32)[values] if target.kind == "label" else values.astype(np.float32)
-    return share * known + (1 - share) * known[mix.partner]
-
-
-def refuse_unmixable(ops: tuple[Operation, ...], name: str, target: Target) -> None:
+def refuse_unmixable(ops: tuple[Operation, ...], name: str, target: "Target") -> None:
     """Raise if an operation of a pipeline mixes pictures whose target cannot be mixed.
 
     Raises:
         SettingsError: boxes, masks and angles cannot be mixed, numbers not by cutmix.
     """
     for op in ops:
-        if isinstance(op, Mixing) and (target.kind not in op.mixes or target.unit == "deg"):
-            kind = "angle" if target.unit == "deg" else target.kind
+        if isinstance(op, Mixing) and op.way not in target.mixes:
             raise SettingsError(
-                f"{getattr(op, 'kind', '')} cannot mix a target of kind {kind}",
+                f"{getattr(op, 'kind', '')} cannot mix a target of kind {target.form}",
                 where=f"augment, target {name}",
-                fix="use mixup" if target.kind == "value" and kind != "angle" else "leave the mixing operation out",
+                fix="use mixup" if Mixup.way in target.mixes else "leave the mixing operation out",
             )

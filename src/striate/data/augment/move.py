@@ -3,18 +3,22 @@
 Points and boxes are in pixels from the outer corner: the left edge of the first pixel is 0, its centre 0.5.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..sample import ImageU8
 from .apply import warp_by
 from .operation import Matrices
 from .pipeline import Plan
 
 Numbers = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
 
 
-def move_masks(masks_u8: npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.uint8]:
+def move_masks(masks_u8: Sequence[ImageU8] | npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.uint8]:
     """Return (B, out, out) class masks for (B, in_px, in_px) ones: nearest pixel, mirrored like the picture."""
     size, flags = (plan.out_px, plan.out_px), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     return np.stack(
@@ -22,19 +26,37 @@ def move_masks(masks_u8: npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.ui
     )
 
 
-def move_points(points: Numbers, plan: Plan) -> Numbers:
-    """Return where (B, ..., 2) xy points of the stored squares come to lie; it may be outside the output."""
-    matrix = forward(plan).reshape(len(plan), *(1,) * (points.ndim - 2), -1, 3)
+def move_points(points: Numbers, plan: Plan, rows: Rows | None = None) -> Numbers:
+    """Return where (T, ..., 2) xy points of the stored squares come to lie; it may be outside the output.
+
+    Args:
+        rows: (T,) the row of the plan that each item belongs to; by default item i is of row i.
+    """
+    found = forward(plan) if rows is None else forward(plan)[rows]
+    matrix = found.reshape(len(found), *(1,) * (points.ndim - 2), -1, 3)
     moved = (matrix[..., :2] @ points[..., None].astype(np.float64))[..., 0] + matrix[..., 2]
     return (moved if matrix.shape[-2] == 2 else moved[..., :2] / moved[..., 2:]).astype(np.float32)
 
 
 def move_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
     """Return the upright hull of each moved (B, ..., 4) box, clipped to the output; one that left it has no area."""
+    return clip_boxes(move_hulls(boxes_xyxy, plan), plan)
+
+
+def clip_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
+    """Return the part of each (..., 4) box that lies in the output."""
+    return np.clip(boxes_xyxy, 0, plan.out_px)
+
+
+def move_hulls(boxes_xyxy: Numbers, plan: Plan, rows: Rows | None = None) -> Numbers:
+    """Return the upright hull of each moved (T, ..., 4) box, beyond the output too.
+
+    Args:
+        rows: see `move_points`.
+    """
     corners = boxes_xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]]  # (B, ..., 4, 2)
-    moved = move_points(corners, plan)
-    hull = np.concatenate([moved.min(-2), moved.max(-2)], axis=-1)
-    return np.clip(hull, 0, plan.out_px)
+    moved = move_points(corners, plan, rows)
+    return np.concatenate([moved.min(-2), moved.max(-2)], axis=-1)
 
 
 def move_angles(angles_deg: npt.NDArray[np.floating], plan: Plan) -> npt.NDArray[np.float64]:

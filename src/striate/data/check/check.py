@@ -41,6 +41,7 @@ def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = 
             *_file_findings(dataset, seen),
             *leak_findings(dataset, seen),
             *class_findings(dataset),
+            *_target_findings(dataset, seen),
         ],
         dataset.ids,
     )
@@ -62,6 +63,7 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
         *(leak for leak in leak_findings(dataset, seen) if leak.severity == "error"),  # each copy is named below
         *_copy_findings(dataset, seen, full or len(dataset) <= MAX_TURNED, progress or Progress("quiet")),
         *class_findings(dataset),
+        *_target_findings(dataset, seen),
         *group_findings(dataset),
         *shortcut_findings(dataset, seen),
         *_left_out_findings(dataset),
@@ -109,10 +111,10 @@ def skipped_finding(dataset: Dataset, kept: Dataset, findings: Findings) -> Find
 def _lost_class(dataset: Dataset, kept: Dataset, split: str) -> str:
     """Return the first class of which only `dataset` has images in a split, or an empty text."""
     target = dataset.target() if dataset.targets else None
-    if target is None or target.kind != "label":
+    if target is None or not target.is_exclusive:
         return ""
-    before, after = target.values[dataset.splits[split]], kept.target().values[kept.splits[split]]
-    lost = np.setdiff1d(before, after)
+    before, after = target.counts(dataset.splits[split]), kept.target().counts(kept.splits[split])
+    lost = np.flatnonzero((before > 0) & (after == 0))
     return target.names[int(lost[0])] if len(lost) else ""
 
 
@@ -162,6 +164,13 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     if unseen > 0:
         text = f"{plural(unseen, 'file')} looked at by header only"
         yield Finding("unchecked", "note", (), text, "use check --full to decode them all")
+
+
+def _target_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
+    """Yield what is wrong with the target that is learnt, whatever the images show."""
+    if dataset.targets:
+        sizes_hw = np.array([probe.size_hw for probe in seen.probes], dtype=np.int64).reshape(-1, 2)
+        yield from dataset.target().findings(dataset.ids, sizes_hw)
 
 
 def _complaints(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
@@ -277,12 +286,7 @@ def _copies(
 
 def _labels(dataset: Dataset, group: list[int]) -> list[str]:
     target = dataset.target() if dataset.targets else None
-    if target is None or target.kind not in {"label", "tags"}:
-        return []
-    if target.kind == "label":
-        return [shown(target.names[int(target.values[index])], 40) for index in group]
-    rows = [np.flatnonzero(target.values[index]) for index in group]
-    return [shown(" + ".join(target.names[tag] for tag in row) or "none", 40) for row in rows]
+    return [] if target is None else [text for index in group if (text := target.text(index))]
 
 
 def _split_names(dataset: Dataset) -> list[str]:

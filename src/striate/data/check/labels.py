@@ -8,7 +8,7 @@ import numpy.typing as npt
 from striate.base.seeds import rng_for
 from striate.base.text import plural, shown
 
-from ..sample import Dataset, Target
+from ..sample import Dataset
 from .finding import Finding, listed
 from .scan import STATISTICS, Scan
 
@@ -26,17 +26,8 @@ TELLTALES = {  # columns of STATISTICS, and the file format behind them
 
 def class_counts(dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
     """Return the number of images of each class (K,) by split; empty for a dataset without classes."""
-    target = _classes(dataset)
-    if target is None:
-        return {}
-    counts = {}
-    for split, members in dataset.splits.items():
-        values = target.values[members]
-        if target.kind == "tags":
-            counts[split] = values.sum(axis=0, dtype=np.int64)
-        else:
-            counts[split] = np.bincount(values.astype(np.intp), minlength=len(target.names)).astype(np.int64)
-    return counts
+    target = dataset.class_target
+    return {} if target is None else {split: target.counts(members) for split, members in dataset.splits.items()}
 
 
 def class_findings(dataset: Dataset) -> Iterator[Finding]:
@@ -90,12 +81,12 @@ def shortcut_findings(dataset: Dataset, scan: Scan) -> Iterator[Finding]:
     A network can learn such a number instead of the subject. Reported: the balanced accuracy on one half of the
     training images of the rule found on the other half, mean of both ways.
     """
-    target = _classes(dataset)
+    target = dataset.class_target
     members = dataset.splits.get("train", np.arange(len(dataset), dtype=np.intp))
     members = members[scan.is_decoded[members] & (scan.statistics[members, 0] > 0)]
-    if target is None or target.kind != "label" or len(members) < 2 * MIN_MEMBERS:
+    if target is None or not target.is_exclusive or len(members) < 2 * MIN_MEMBERS:
         return
-    labels = target.values[members].astype(np.intp)
+    labels = target.strata()[members].astype(np.intp)
     formats = np.unique([scan.probes[index].format for index in members], return_inverse=True)[1]
     numbers = np.column_stack([scan.statistics[members], formats])
     half = rng_for(0, "shortcut").permutation(len(members)) % 2 == 0
@@ -135,7 +126,3 @@ def _rates(table: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt
     """Return the share (bins, K) of each class, and of the rest, that falls into each bin."""
     rest = table.sum(axis=1, keepdims=True) - table
     return table / np.maximum(table.sum(axis=0), 1), rest / np.maximum(rest.sum(axis=0), 1)
-
-
-def _classes(dataset: Dataset) -> Target | None:
-    return next((target for target in dataset.targets.values() if target.kind in {"label", "tags"}), None)

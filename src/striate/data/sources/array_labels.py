@@ -8,7 +8,7 @@ import numpy.typing as npt
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
-from ..sample import Target
+from ..target import Label, Number, Tags, Target
 from .kinds import MAX_CLASSES, MIN_PER_CLASS, NEARLY_ALL
 from .names import class_list
 
@@ -47,13 +47,13 @@ def of_ids(ids: Array, where: object, names: Sequence[str] | None = None) -> Tar
     """
     found, index = np.unique(ids, return_inverse=True)
     if names is None:
-        return Target("label", index.astype(np.int64).reshape(-1), tuple(str(int(one)) for one in found))
+        return Label(index.astype(np.int64).reshape(-1), tuple(str(int(one)) for one in found))
     if len(found) == len(names) and int(found[-1]) >= len(names):  # numbered from 1, or with gaps
-        return Target("label", index.astype(np.int64).reshape(-1), tuple(names))
+        return Label(index.astype(np.int64).reshape(-1), tuple(names))
     if int(found[-1]) >= len(names):
         what = f"{plural(len(names), 'class name')}, but a label is {int(found[-1])} (the first class is 0)"
         raise DataError(what, where=where, fix="name every class")
-    return Target("label", ids.astype(np.int64), tuple(names))
+    return Label(ids.astype(np.int64), tuple(names))
 
 
 def refuse_untrained(target: Target, splits: Splits, where: object) -> None:
@@ -62,13 +62,13 @@ def refuse_untrained(target: Target, splits: Splits, where: object) -> None:
     Raises:
         DataError: one is, or there is none.
     """
-    if target.kind == "label" and len(target.names) < 2:
+    if target.is_exclusive and len(target.names) < 2:
         raise DataError(f"only one class, {shown(target.names[0], 40)!r}", where=where, fix="add a second class")
-    if target.kind != "label" or "train" not in splits:
+    if not target.is_exclusive or "train" not in splits:
         return
-    trained = np.unique(target.values[splits["train"]])
+    trained = target.counts(splits["train"])
     for split, rows in splits.items():
-        extra = np.setdiff1d(target.values[rows], trained)
+        extra = np.flatnonzero((target.counts(rows) > 0) & (trained == 0))
         if len(extra):
             name = shown(target.names[int(extra[0])], 40)
             what = f"class {name!r} is in {split} but not in train"
@@ -111,7 +111,7 @@ def _of_text(labels: Array, where: object) -> Target:
         raise DataError(f"the label of image {row} (the first is 0) is empty", where=where, fix="name its class")
     found = class_list(words, where)
     index = {name: position for position, name in enumerate(found)}
-    return Target("label", np.array([index[word] for word in words], dtype=np.int64), found)
+    return Label(np.array([index[word] for word in words], dtype=np.int64), found)
 
 
 def _refuse_unknown(labels: Array, where: object) -> None:
@@ -132,7 +132,7 @@ def _refuse_slip(labels: Array, is_odd: npt.NDArray[np.bool_], among: str, where
 
 def _numbers(labels: Array) -> Target:
     values = labels.astype(np.float64).reshape(len(labels), -1)
-    return Target("value", values, tuple(f"value{index}" for index in range(values.shape[1])))
+    return Number(values, tuple(f"value{index}" for index in range(values.shape[1])))
 
 
 def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, where: object) -> tuple[Target, str]:
@@ -150,7 +150,7 @@ def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, 
     names = tuple(classes) if classes is not None else tuple(str(index) for index in range(count))
     if task != "tag" and (on.sum(axis=1) == 1).all():
         said = f"every row of the labels has exactly one 1 in {count} columns: read as classes"
-        return Target("label", on.argmax(axis=1).astype(np.int64), names), said
+        return Label(on.argmax(axis=1).astype(np.int64), names), said
     odd_rows = np.flatnonzero(on.sum(axis=1) != 1)
     if task == "classify" and len(odd_rows) <= (1 - NEARLY_ALL) * len(labels):
         what = f"the label of image {int(odd_rows[0])} (the first is 0) has {int(on[odd_rows[0]].sum())} columns of 1"
@@ -158,7 +158,7 @@ def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, 
     said = f"the 0/1 of {count} label columns are read as tags"
     if len(odd_rows) <= (1 - NEARLY_ALL) * len(labels) and task != "tag" and count > 1:
         said += f"; all but {plural(len(odd_rows), 'image')} have exactly one 1, image {int(odd_rows[0])} has not"
-    return Target("tags", on.astype(np.uint8), names), said
+    return Tags(on.astype(np.uint8), names), said
 
 
 def _of_ids(labels: Array, classes: Sequence[str] | None, task: str | None, where: object) -> tuple[Target, str]:

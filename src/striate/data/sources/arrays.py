@@ -81,15 +81,15 @@ def from_arrays(
     """
     pixels = to_uint8(images, where)
     target, said = target_of(np.asarray(labels), classes, task, where)
-    if len(target.values) != len(pixels):
-        what = f"{len(pixels):,} images but {len(target.values):,} labels"
+    if len(target) != len(pixels):
+        what = f"{len(pixels):,} images but {len(target):,} labels"
         raise DataError(what, where=where, fix="give one label an image")
     return Dataset(
         name=name,
         where=where,
         images=ArrayImages(pixels),
         ids=tuple(str(index) for index in range(len(pixels))),
-        targets={"value" if target.kind == "value" else "label": target},
+        targets={"label" if target.classes else "value": target},
         splits={},
         channels=pixels.shape[3],
         notes=("layout: arrays in memory",),

@@ -10,7 +10,8 @@ from striate.base.errors import DataError
 from striate.base.text import NotUtf8, shown, text_of
 
 from ..channels import sampled_channels
-from ..sample import Dataset, Target
+from ..sample import Dataset
+from ..target import Label
 from .images import FileImages
 from .names import folder_name
 
@@ -61,7 +62,7 @@ def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
         where=where,
         images=FileImages(root / "images", ids, channels),
         ids=ids,
-        targets={"label": Target("label", labels, names)},
+        targets={"label": Label(labels, names)},
         splits=splits,
         channels=channels,
         notes=("layout: lists of a CUB set", said),

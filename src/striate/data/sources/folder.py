@@ -10,7 +10,8 @@ from striate.base.own import is_own_folder
 from striate.base.text import plural, shown
 
 from ..channels import sampled_channels
-from ..sample import SPLITS, Dataset, Target
+from ..sample import SPLITS, Dataset
+from ..target import Label
 from . import annotated
 from .images import FileImages
 from .names import SPLIT_NAMES, class_list, folder_name, natural_key
@@ -72,7 +73,7 @@ def read(root: Path, where: str, *, allow_empty: bool = False, known: tuple[str,
         where=where,
         images=FileImages(root, tuple(names), channels),
         ids=tuple(names),
-        targets={"label": Target("label", np.array(labels, dtype=np.int64), classes)},
+        targets={"label": Label(np.array(labels, dtype=np.int64), classes)},
         splits={name: np.array(found, dtype=np.intp) for name, found in splits.items()} if parts[0].split else {},
         channels=channels,
         notes=(*_layout(parts), said, *_missing(parts, classes), *(one.text for one in left_out)),

@@ -10,7 +10,8 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..channels import sampled_channels
-from ..sample import Dataset, Reading, Target
+from ..sample import Dataset, Reading
+from ..target import Tags, Target
 from .cells import Table, read_cells
 from .images import FileImages
 from .table_doubts import doubts
@@ -57,14 +58,14 @@ def read(
     table, ruled = without_blanks(table, chosen, blank)
     first, guess = build(table, chosen, task, separator)
     others, spoilt = numeric(table, [name for name in free if name not in chosen.columns])
-    name = "label" if chosen.kind == "flags" and first.kind == "label" and target is None else chosen.name
+    name = "label" if chosen.form == "flags" and first.is_exclusive and target is None else chosen.name
     targets = {name: first, **{other: numbers(table, [other]) for other in others}}
     splits = splits_of(table, split)
     if known is None:
         _check_learnable(table, targets, splits)
     base = root if root is not None else path.parent
     names, found = find_files(table, files, base)
-    channels, said = sampled_channels(base, names, first.values.tolist() if first.kind == "label" else None)
+    channels, said = sampled_channels(base, names, first.strata().tolist() if first.is_exclusive else None)
     readings = [Reading(text) for text in (guess, ruled, *table.notes, *found) if text]
     if split and split.lower() != "split":
         readings.append(Reading(f"column {shown(split, 40)!r} divides the images: {counts_text(splits)}"))
@@ -105,14 +106,14 @@ def _unused(
 
 
 def _unlabelled(target: Target) -> Iterator[str]:
-    empty = int((~target.values.any(axis=1)).sum()) if target.kind == "tags" else 0
+    empty = int((~target.values.any(axis=1)).sum()) if isinstance(target, Tags) else 0
     if empty:
         yield f"{plural(empty, 'image')} without any label"
 
 
 def _check_learnable(table: Table, targets: Mapping[str, Target], splits: Mapping[str, npt.NDArray[np.intp]]) -> None:
     """Refuse what nothing can be learnt from, though a run can be evaluated on it."""
-    single = next((found for found in targets.values() if found.kind == "label" and len(found.names) < 2), None)
+    single = next((found for found in targets.values() if found.is_exclusive and len(found.names) < 2), None)
     if single:
         raise DataError(f"only one class, {shown(single.names[0], 40)!r}", where=table.path, fix="add a second class")
     if splits and "train" not in splits:
@@ -128,12 +129,12 @@ def _untrained(
 ) -> Iterator[tuple[int, str, str]]:
     """Yield row, class and split of images whose class has no image in train."""
     for target in targets.values():
-        if target.kind != "label" or not splits:
+        if not target.is_exclusive or not splits:
             continue
-        trained = np.unique(target.values[splits["train"]])
+        is_trained = target.counts(splits["train"]) > 0
         for split, rows in splits.items():
-            for row in rows[~np.isin(target.values[rows], trained)]:
-                yield int(row), target.names[int(target.values[row])], split
+            for row in rows[~is_trained[target.strata()[rows]]]:
+                yield int(row), target.names[int(target.strata()[row])], split
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 
 from striate.base.text import plural, shown
 
-from ..sample import Reading, Target
+from ..sample import Reading
+from ..target import Tags, Target
 from .cells import Table
 from .kinds import NEARLY_ALL, is_missing
 from .table_targets import Plan
@@ -17,14 +18,14 @@ SEPARATORS, PLURALS = "|;,", ("labels", "tags", "classes")  # in columns of thes
 
 def doubts(table: Table, chosen: Plan, target: Target, task: str | None) -> Iterator[Reading]:
     """Yield how the cells of what is learnt were read where they may mean something else."""
-    if chosen.kind == "flags" and target.kind == "tags" and len(target.names) > 1 and task != "tag":
+    if chosen.form == "flags" and isinstance(target, Tags) and len(target.names) > 1 and task != "tag":
         yield from _nearly_one(table, target)
-    if chosen.kind == "label":
+    if chosen.form == "label":
         yield from _missing(table, chosen.columns[0])
         yield from _several(chosen.columns[0], table.columns[chosen.columns[0]])
 
 
-def _nearly_one(table: Table, target: Target) -> Iterator[Reading]:
+def _nearly_one(table: Table, target: Tags) -> Iterator[Reading]:
     odd = np.flatnonzero(target.values.sum(axis=1) != 1)
     if len(odd) <= (1 - NEARLY_ALL) * len(table):
         line = table.lines[int(odd[0])]

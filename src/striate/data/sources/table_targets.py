@@ -9,7 +9,7 @@ from striate.base.choose import choose
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
-from ..sample import Target
+from ..target import Angle, Label, Number, Tags, Target
 from . import kinds
 from .cells import Table
 from .names import class_list
@@ -22,13 +22,13 @@ NUMBER = "write a number"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is learnt first: the target's name, its kind, its columns, and how that was decided where it was guessed.
+    """What is learnt first: the target's name, how its columns hold it, and how that was decided where it was guessed.
 
-    `kind` is "label", "flags" (a column of 0/1 for each class), "separated" (several labels in a cell) or "value".
+    `form` is "label", "flags" (a column of 0/1 for each class), "separated" (several labels in a cell) or "value".
     """
 
     name: str
-    kind: str
+    form: str
     columns: tuple[str, ...]
     guess: str = ""
 
@@ -73,11 +73,11 @@ def build(table: Table, chosen: Plan, task: str | None, separator: str | None) -
     Raises:
         DataError: the message has the line: a cell that is empty or does not fit the others.
     """
-    if chosen.kind == "value":
+    if chosen.form == "value":
         return numbers(table, chosen.columns), chosen.guess
-    if chosen.kind == "flags":
+    if chosen.form == "flags":
         return _flags(table, chosen, task)
-    if chosen.kind == "separated":
+    if chosen.form == "separated":
         return _separated(table, chosen.columns[0], str(separator)), chosen.guess
     return _labels(table, chosen.columns[0]), chosen.guess
 
@@ -96,7 +96,7 @@ def numbers(table: Table, columns: Sequence[str]) -> Target:
                 raise _no_number(table, name, row)
             values[row, at] = value
     is_angle = all(name.lower().rstrip("])").endswith("deg") for name in columns)
-    return Target("value", values, tuple(columns), "deg" if is_angle else "")
+    return Angle(values, tuple(columns)) if is_angle else Number(values, tuple(columns))
 
 
 def without_blanks(table: Table, chosen: Plan, blank: str | None) -> tuple[Table, str]:
@@ -120,7 +120,7 @@ def without_blanks(table: Table, chosen: Plan, blank: str | None) -> tuple[Table
     columns = dict(table.columns)
     for name in chosen.columns:
         no = next((cell for cell in columns[name] if kinds.flag(cell) == 0), "0")
-        if chosen.kind == "flags" or kinds.misfits(columns[name], kinds.is_flag) is not None:
+        if chosen.form == "flags" or kinds.misfits(columns[name], kinds.is_flag) is not None:
             columns[name] = [no if is_unknown(cell) else cell for cell in columns[name]]
     said = f"blank cells of {plural(len(rows), 'image')} read as negative" if rows else ""
     return Table(table.path, columns, table.lines, table.notes), said
@@ -244,7 +244,7 @@ def _labels(table: Table, column: str) -> Target:
     names = kinds.as_classes(cells)
     classes = class_list(names, where=table.path)
     index = {name: position for position, name in enumerate(classes)}
-    return Target("label", np.array([index[name] for name in names], dtype=np.int64), classes)
+    return Label(np.array([index[name] for name in names], dtype=np.int64), classes)
 
 
 def _separated(table: Table, column: str, separator: str) -> Target:
@@ -256,7 +256,7 @@ def _separated(table: Table, column: str, separator: str) -> Target:
     values = np.zeros((len(rows), len(classes)), dtype=np.uint8)
     for at, row in enumerate(rows):
         values[at, [index[tag] for tag in row]] = 1
-    return Target("tags", values, classes)
+    return Tags(values, classes)
 
 
 def _flags(table: Table, chosen: Plan, task: str | None) -> tuple[Target, str]:
@@ -267,13 +267,13 @@ def _flags(table: Table, chosen: Plan, task: str | None) -> tuple[Target, str]:
     counts, listed = values.sum(axis=1), f"{plural(len(classes), 'column')} ({_listed(classes)})"
     if task != "tag" and len(classes) > 1 and (counts == 1).all():
         said = f"every line has exactly one 1 in {listed}: read as classes; --task tag makes them tags"
-        return Target("label", values.argmax(axis=1).astype(np.int64), classes), said
+        return Label(values.argmax(axis=1).astype(np.int64), classes), said
     said = f"the 0/1 of {listed} are read as tags, several an image"
     odd = np.flatnonzero(counts != 1)
     if task == "classify" and len(odd) <= (1 - kinds.NEARLY_ALL) * len(table):
         count = int(counts[odd[0]])
         raise table.error(int(odd[0]), f"{count} cells of {listed} are 1", "write exactly one 1, or use --task tag")
-    return Target("tags", np.ascontiguousarray(values), classes), said
+    return Tags(np.ascontiguousarray(values), classes), said
 
 
 def _check_flags(table: Table, chosen: Plan) -> None:
@@ -293,7 +293,7 @@ def _check_flags(table: Table, chosen: Plan) -> None:
 def _unknown(table: Table, chosen: Plan) -> kinds.Test:
     """Return the test for cells that say nothing. -1 does so where there are 0 as well; alone it is the other of 1."""
     cells = (cell for name in chosen.columns for cell in table.columns[name])
-    has_zero = chosen.kind == "flags" and any(kinds.flag(cell) == 0 for cell in cells)
+    has_zero = chosen.form == "flags" and any(kinds.flag(cell) == 0 for cell in cells)
     return lambda cell: kinds.is_missing(cell) or (has_zero and kinds.flag(cell) == -1)
 
 

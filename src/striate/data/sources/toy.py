@@ -15,7 +15,8 @@ from striate.base.choose import choose
 from striate.base.errors import DataError
 from striate.base.seeds import rng_for
 
-from ..sample import Dataset, Target
+from ..sample import Dataset
+from ..target import Angle, Boxes, Label, Mask
 from .images import ArrayImages
 
 Floats = npt.NDArray[np.float32]
@@ -77,10 +78,10 @@ def _dataset(name: str, images: npt.NDArray[np.uint8], masks: npt.NDArray[np.boo
         images=ArrayImages(images),
         ids=tuple(f"{index:06d}" for index in range(len(images))),
         targets={
-            "label": Target("label", labels, classes),
-            "angle": Target("value", angles[:, None].astype(np.float32), ("angle",), "deg"),
-            "box": Target("box", boxes_of(masks), classes),
-            "mask": Target("mask", mask, ("background", *classes)),
+            "label": Label(labels, classes),
+            "angle": Angle(angles[:, None].astype(np.float32), ("angle",)),
+            "box": Boxes.of(boxes_of(masks)[:, None], labels, classes, shares_labels=True),
+            "mask": Mask(ArrayImages(mask[..., None]), ("background", *classes)),
         },
         splits={},
         channels=3,

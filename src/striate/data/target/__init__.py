@@ -1,0 +1,33 @@
+"""What is known of each image, one kind a file. A target knows itself: nobody asks for its kind."""
+
+from .angle import Angle
+from .boxes import Boxes
+from .label import Label
+from .mask import Mask
+from .number import Number
+from .place import Place
+from .ragged import Ragged
+from .tags import Tags
+from .target import Target, Values
+
+KINDS: tuple[type[Target], ...] = (Label, Tags, Number, Mask, Boxes)
+
+TASK_KINDS: dict[str, tuple[str, ...]] = {  # the tasks that `--task` takes, and the targets they predict; a task of
+    task: tuple(cls.kind for cls in KINDS if task in cls.tasks)  # a user's own adds a line
+    for task in dict.fromkeys(task for cls in KINDS for task in cls.tasks)
+}
+
+__all__ = [
+    "KINDS",
+    "TASK_KINDS",
+    "Angle",
+    "Boxes",
+    "Label",
+    "Mask",
+    "Number",
+    "Place",
+    "Ragged",
+    "Tags",
+    "Target",
+    "Values",
+]

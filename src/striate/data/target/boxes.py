@@ -1,0 +1,164 @@
+"""Boxes around things: any number an image."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.text import plural
+
+from ..check.finding import Finding, listed
+from ..sample import ImageU8
+from .palette import colour_of, line_px
+from .ragged import Ragged
+from .rows import Starts, refuse_uneven, rows_of, starts_of
+from .target import Indices, Target
+
+if TYPE_CHECKING:
+    from ..augment.pipeline import Plan
+    from .place import Place
+
+MIN_SIDE_PX, MIN_SEEN = 1.0, 0.1  # of a box in a batch: its sides in output pixels, and the share of it that is seen
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Boxes(Target):
+    """Any number of boxes an image: the rows of image i are `starts[i]` to `starts[i + 1]`.
+
+    A batch is a `Ragged` of (B_i, 4) float32 xyxy in output pixels from the outer corner, clipped to the output, with
+    the fields "labels" (int64), "crowd", "difficult" (bool) and "row" (int64, the row of this target). Left out of it
+    is a box of which less than a tenth is seen or with a side under one pixel: there is nothing of it to learn from.
+    Scores take the boxes from here, so what a crop cuts away counts there.
+
+    Args:
+        xyxy: (T, 4) float32, pixels of the original from its outer corner.
+        starts: (N + 1,) int64.
+        labels: (T,) int64 indices into `names`.
+        crowd: (T,) whether a box stands for many things at once (COCO).
+        difficult: (T,) whether finding it or not is not counted (VOC).
+        names: the classes of the boxes.
+        shares_labels: the classes are those of the images, one box each: a fingerprint has them from the label.
+    """
+
+    xyxy: npt.NDArray[np.float32]
+    starts: Starts
+    labels: npt.NDArray[np.int64]
+    crowd: Flags
+    difficult: Flags
+    names: tuple[str, ...] = ()
+    shares_labels: bool = False
+    kind: ClassVar[str] = "box"
+    noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
+    tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    has_places: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        columns = {"labels": self.labels, "crowd flags": self.crowd, "difficult flags": self.difficult}
+        refuse_uneven("boxes", len(self.xyxy), **columns)
+        assert int(self.starts[-1]) == len(self.xyxy), "the last image's boxes end elsewhere"
+
+    @classmethod
+    def of(
+        cls, boxes: Iterable[Any], labels: Iterable[Any] | None = None, names: Sequence[str] = (),
+        *, crowd: Iterable[Any] | None = None, difficult: Iterable[Any] | None = None,
+        shares_labels: bool = False,
+    ) -> Self:  # fmt: skip
+        """Return the boxes of a list with one (B_i, 4) xyxy an image, and (B_i,) of everything else; 0 by default.
+
+        Example:
+            >>> boxes = Boxes.of([[[0, 0, 4, 4], [2, 2, 8, 6]], []], [[1, 0], []], ("cat", "dog"))
+            >>> len(boxes), boxes.starts.tolist(), boxes.labels.tolist()
+            (2, [0, 2, 2], [1, 0])
+        """
+        parts = [np.asarray(part, dtype=np.float32).reshape(-1, 4) for part in boxes]
+        starts = starts_of([len(part) for part in parts])
+        columns = (_joined(column, int(starts[-1])) for column in (labels, crowd, difficult))
+        label, many, hard = columns
+        xyxy = np.concatenate([*parts, np.empty((0, 4), np.float32)])
+        return cls(xyxy, starts, label, many.astype(bool), hard.astype(bool), tuple(names), shares_labels)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, indices: Indices) -> Self:
+        """Return the boxes of some images, in the order of `indices`."""
+        rows, lengths = rows_of(self.starts, indices)
+        parts = {name: getattr(self, name)[rows] for name in ("xyxy", "labels", "crowd", "difficult")}
+        return replace(self, starts=starts_of(lengths), **parts)
+
+    def content(self, indices: Indices) -> Iterator[bytes]:
+        """Yield the boxes, and where they are not one an image of its own class, how many there are and their rest."""
+        rows, lengths = rows_of(self.starts, indices)
+        yield self.xyxy[rows].tobytes()
+        if not self.shares_labels:
+            yield lengths.tobytes()
+            for column in (self.labels, self.crowd, self.difficult):
+                yield column[rows].tobytes()
+
+    def batch(self, indices: Indices, plan: "Plan", place: "Place") -> Ragged:
+        """Return the boxes that are seen, in output pixels; see the class."""
+        import torch
+
+        from ..augment.move import clip_boxes, move_hulls
+
+        rows, lengths = rows_of(self.starts, indices)
+        row = np.repeat(np.arange(len(indices)), lengths)
+        whole = move_hulls(_stored(self.xyxy[rows], place.matrices(indices)[row]), plan, row)
+        seen = clip_boxes(whole, plan)
+        is_kept = (_sides(seen) >= MIN_SIDE_PX).all(1)
+        is_kept &= _sides(seen).prod(1) >= MIN_SEEN * _sides(whole).prod(1)
+        columns = {"labels": self.labels, "crowd": self.crowd, "difficult": self.difficult}
+        fields = {name: torch.from_numpy(column[rows[is_kept]]) for name, column in columns.items()}
+        fields["row"] = torch.from_numpy(rows[is_kept].astype(np.int64))
+        counts = np.bincount(row[is_kept], minlength=len(indices))
+        return Ragged(torch.from_numpy(np.ascontiguousarray(seen[is_kept])), tuple(counts.tolist()), fields)
+
+    def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
+        """Yield boxes without area, beyond the border of their image and of no class; images without any are a note."""
+        image = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        height, width = sizes_hw[image].T if len(image) else (image, image)
+        is_beyond = (self.xyxy.min(1, initial=0) < 0) | (self.xyxy[:, 2] > width) | (self.xyxy[:, 3] > height)
+        is_flat = ~(_sides(self.xyxy) > 0).all(1)  # so that a side that is no number is found too
+        is_strange = (self.labels < 0) | (self.labels >= max(1, len(self.names)))
+        for name, is_bad, what, fix in (
+            ("flat_box", is_flat, "without area", "remove them"),
+            ("box_beyond", is_beyond & ~is_flat & (width > 0), "beyond the border of their image", "cut them"),
+            ("strange_box", is_strange, "of no known class", "mend their class, or name it"),
+        ):
+            bad = tuple(dict.fromkeys(ids[index] for index in image[is_bad].tolist()))
+            if bad:
+                text = f"{plural(int(is_bad.sum()), 'box', 'boxes')} {what}: {listed(bad)}"
+                yield Finding(name, "warning", bad, text, fix)
+        empty = tuple(ids[index] for index in np.flatnonzero(np.diff(self.starts) == 0).tolist())
+        if empty:
+            yield Finding("no_box", "note", empty, f"{plural(len(empty), 'image')} without boxes: {listed(empty)}")
+
+    def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
+        """Return the image (H, W, 3), at its own size, with its boxes in the colours of their classes."""
+        drawn, width = image_u8.copy(), line_px(image_u8)
+        for row in range(int(self.starts[index]), int(self.starts[index + 1])):
+            left, top, right, bottom = np.rint(self.xyxy[row]).astype(int).tolist()
+            colour = colour_of(int(self.labels[row]))
+            cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour, width)
+        return drawn
+
+
+def _joined(column: Iterable[Any] | None, count: int) -> npt.NDArray[Any]:
+    if column is None:
+        return np.zeros(count, np.int64)
+    return np.concatenate([*(np.asarray(part, dtype=np.int64).reshape(-1) for part in column), np.zeros(0, np.int64)])
+
+
+def _stored(xyxy: npt.NDArray[np.float32], matrices: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Boxes (T, 4) brought by (T, 2, 3) matrices that scale and shift from their image to the store."""
+    corners = xyxy.reshape(-1, 2, 2).astype(np.float64)
+    moved = corners @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    return moved.reshape(-1, 4).astype(np.float32)
+
+
+def _sides(xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return xyxy[:, 2:] - xyxy[:, :2]
