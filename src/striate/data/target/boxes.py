@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -139,6 +138,8 @@ class Boxes(Target):
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3), at its own size, with its boxes in the colours of their classes."""
+        import cv2
+
         drawn, width = image_u8.copy(), line_px(image_u8)
         for row in range(int(self.starts[index]), int(self.starts[index + 1])):
             left, top, right, bottom = np.rint(self.xyxy[row]).astype(int).tolist()

@@ -4,14 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from striate.base.text import plural
 
 from ..check.finding import Finding, listed
-from ..geometry import IGNORE, Geometry
 from ..sample import Images, ImageU8
 from .arrays import ListImages
 from .palette import colour_of
@@ -21,8 +19,10 @@ if TYPE_CHECKING:
     import torch
 
     from ..augment.pipeline import Plan
+    from ..geometry import Geometry
     from .place import Place
 
+IGNORE = 255  # the class of pixels that nobody knows, and of padding: no loss counts it
 SHOWN = 0.5  # how much of a drawn mask covers the image
 
 
@@ -74,7 +74,7 @@ class Mask(Target):
             is_file = self.images.path(index) is not None
             yield self.images.digest(index, 1 << 62).encode() if is_file else self.read(index).tobytes()
 
-    def square(self, index: int, geometry: Geometry) -> ImageU8:
+    def square(self, index: int, geometry: "Geometry") -> ImageU8:
         """Return a mask as a store keeps it: resized like its image, by the nearest pixel."""
         return geometry.mask_to_store(self.read(index))[..., None]
 
@@ -106,6 +106,8 @@ class Mask(Target):
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3) half covered with the colours of the classes; a background stays clear."""
+        import cv2
+
         height, width = image_u8.shape[:2]
         mask = cv2.resize(self.read(index), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         table = np.array([colour_of(label) for label in range(256)], np.float32)

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from ..geometry import Geometry
 from ..sample import ImageU8
+
+if TYPE_CHECKING:
+    from ..geometry import Geometry
 
 Indices = npt.NDArray[np.intp]
 
@@ -22,7 +25,7 @@ class Place:
         squares: of images of the dataset, their squares of the target's own plane, for targets that have one.
     """
 
-    geometry: Geometry
+    geometry: "Geometry"
     size_hw: Callable[[int], tuple[int, int]]
     squares: Callable[[Indices], Sequence[ImageU8]] | None = None
 
