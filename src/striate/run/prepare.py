@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from striate.base.device import num_cpus
-from striate.base.errors import DataError, ModelError
+from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.memory import keep_blocks
 from striate.base.progress import Progress
 from striate.base.text import plural

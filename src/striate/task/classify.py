@@ -50,7 +50,7 @@ class Classify(Sums, Defaults):
         ((name, target),) = targets.items()
         weights = None
         if is_balanced:
-            counts = np.bincount(target.values[train].astype(np.intp), minlength=len(target.names))
+            counts = target.counts(train)
             present = max(1, int((counts > 0).sum()))
             weights = tuple(float(counts.sum() / (present * count)) if count else 0.0 for count in counts)
         return cls(name, target.names, label_smoothing, weights)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from striate.base.errors import DataError
 from striate.data.sample import Batch
-from striate.data.target import Target
+from striate.data.target import Number, Target
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .head import Vector
@@ -45,7 +45,7 @@ class Regress(Sums, Defaults):
             DataError: a value is not finite, or a field is constant on the training split.
         """
         ((name, target),) = targets.items()
-        values = np.asarray(target.values[train], dtype=np.float64)
+        values = np.asarray(cast(Number, target).values[train], dtype=np.float64)
         if not np.isfinite(values).all():
             raise DataError("a value is not a finite number", where=name, fix="remove that row or fill in the number")
         std = values.std(0)

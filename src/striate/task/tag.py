@@ -49,7 +49,7 @@ class Tag(Sums, Defaults):
         ((name, target),) = targets.items()
         weights = None
         if is_balanced:
-            share = np.asarray(target.values[train], dtype=np.float64).mean(0)
+            share = target.counts(train) / len(train)
             weights = tuple(np.clip((1 - share) / np.maximum(share, 1e-9), 1, 100).tolist())
         return cls(name, target.names, label_smoothing, weights)
 
