@@ -1,6 +1,8 @@
 """A task that the report does not know is shown all the same; one with sections of its own shows them."""
 
+import base64
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -9,17 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from markupsafe import Markup
+from PIL import Image
 from report_pages import Element, parse
 from report_studies import VARIANTS, write_study
 from test_report_best import study_of
 
 import striate.report
+from striate import task
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.predictions import Predictions
 from striate.report import report_run, report_study
 from striate.report.answers import Answers
 from striate.report.read import Run
 from striate.report.tasks import SECTIONS, Room, Section, Sections, Subject, register, sections_of
+from striate.task.regress import Regress
 
 SOURCE = Path(striate.report.__file__).parent
 
@@ -165,3 +170,26 @@ def test_the_contents_of_a_study_are_read_once(tmp_path, monkeypatch):
 def test_no_part_of_the_page_asks_for_the_task(path):
     text = path.read_text()
     assert not re.search(r"\bkind\s*(==|!=|in\b)|\bif kind\b|task\.(kind|name)\"?\)?\s*(==|!=|in\b)", text)
+
+
+def test_an_unknown_task_draws_its_own_images(folder, monkeypatch):
+    class Ordinal(Regress):
+        name = "ordinal"
+
+        def draw(self, image_u8, truth, values):
+            assert image_u8.shape == (96, 96, 3) and len(truth) == len(values) == 2
+            return np.full_like(image_u8, (255, 0, 0))
+
+    monkeypatch.setitem(task.TASKS, "ordinal", Ordinal)
+    path = as_task(folder("values"), "ordinal")
+    info = json.loads((path / "run.json").read_text())
+    info["task"] |= {"mean": [0.0, 0.0], "std": [1.0, 1.0]}
+    (path / "run.json").write_text(json.dumps(info))
+    shots = parse(report_run(RunDir(path))).get("hardest").all("img")
+    with Image.open(io.BytesIO(base64.b64decode(shots[0].attributes["src"].split(",")[1]))) as image:
+        assert np.abs(np.asarray(image, dtype=int) - (255, 0, 0)).max() < 5
+
+
+def test_a_task_whose_file_is_not_loaded_is_named(folder):
+    page = parse(report_run(RunDir(as_task(folder("values"), "ordinal"))))
+    assert "no task 'ordinal' is known here" in page.all("footer", "foot")[0].text

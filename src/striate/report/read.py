@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir, StudyDir
@@ -10,6 +11,9 @@ from striate.evaluate.predictions import Predictions, read
 
 from .metrics import Metric, metric, number
 from .privacy import without_folders
+
+if TYPE_CHECKING:
+    from striate.task import Task
 
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -54,6 +58,13 @@ class Run:
             raise FileNotFoundError(self.folder.predictions)
         tables = read(self.folder.predictions, at(self.info, "task", {}), {split})
         return condense(tables[split]) if split in tables else None
+
+    @cached_property
+    def task(self) -> "Task | None":
+        """The run's task; None, with a problem noted, where the file that defines it is not loaded."""
+        from striate.task import from_json  # loads torch: only a task without sections of its own is asked to draw
+
+        return _tried(lambda: from_json(at(self.info, "task", {})), "The task", None, self.problems)
 
     @property
     def names(self) -> list[str]:

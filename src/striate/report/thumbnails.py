@@ -1,16 +1,20 @@
 """The thumbnails of a report: small JPEGs of the run folder as data URIs, without metadata, within a budget."""
 
 import base64
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from striate.base.documents import read_json
 from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir
 
+Draw = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 MAX_IMAGES = 300
 MAX_BYTES = 4_500_000  # base64 makes 6 MB of it; the page's cap is 8 MB
 MAX_FILE_BYTES = 200_000
@@ -43,8 +47,12 @@ class ThumbnailStore:
         """Return whether the run folder lists a thumbnail of this image."""
         return f"{split}/{id_}" in self._names(run)
 
-    def take(self, run: RunDir, split: str, id_: str) -> EmbeddedImage | None:
-        """Return the thumbnail of an image; None when there is none or the budget is spent."""
+    def take(self, run: RunDir, split: str, id_: str, draw: Draw | None = None) -> EmbeddedImage | None:
+        """Return the thumbnail of an image; None when there is none or the budget is spent.
+
+        Args:
+            draw: makes what is shown of the thumbnail's pixels (H, W, 3).
+        """
         name = self._names(run).get(f"{split}/{id_}")
         if name is None:
             return None
@@ -54,6 +62,8 @@ class ThumbnailStore:
         content = _read(run, name)
         if content is None:
             return None
+        if draw:
+            content = _drawn(content, draw)
         self.num_used += 1
         self.num_bytes += len(content)
         return EmbeddedImage(_data_uri(content), *jpeg_size(content))
@@ -83,6 +93,16 @@ def _read(run: RunDir, name: object) -> bytes | None:
         return content
     except (OSError, ValueError):
         return None
+
+
+def _drawn(jpeg: bytes, draw: Draw) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(jpeg)) as image:
+        pixels = draw(np.asarray(image.convert("RGB")))
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def _data_uri(jpeg: bytes) -> Markup:

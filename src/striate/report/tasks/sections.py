@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from striate.base.text import shown
@@ -174,12 +175,18 @@ class Sections:
         """Return what a run answered for an image and what is true, as text."""
         return f"is {_written(answers.table.truth[row])}, predicted {_written(answers.table.values[row])}"
 
+    def draw(self, answers: Answers, row: int, image_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return an image (H, W, 3) with what is true and what a run answered on it, as its task draws them."""
+        task = answers.run.task
+        return image_u8 if task is None else task.draw(image_u8, answers.table.truth[row], answers.table.values[row])
+
     def _examples(self, ranked: Sequence[Sequence[Given]], subject: Subject, most: int) -> list[ExampleImage]:
         examples = []
         for given in with_thumbnails_first(ranked, subject.thumbnails)[:most]:
             answers, row = illustrated(given, subject.thumbnails)
             id_ = answers.table.ids[row]
-            image = subject.thumbnails.take(answers.run.folder, answers.split, id_)
+            draw = partial(self.draw, answers, row)
+            image = subject.thumbnails.take(answers.run.folder, answers.split, id_, draw)
             loss = metric("loss").text(mean_loss(given))
             examples.append(ExampleImage(image, id_, self.caption(answers, row), loss))
         return examples
