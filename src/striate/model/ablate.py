@@ -161,7 +161,7 @@ def _without_skip(blueprint: Blueprint) -> Blueprint:
         elif row.block == "add" and len(sources[row.name]) > 1:
             row = replace(row, inputs=(max(sources[row.name], key=(*blueprint.names,).index),))
         rows.append(row)
-    return _only(replace(changed, rows=tuple(rows)), (*blueprint.auxiliary_heads, blueprint.names[-1]))
+    return _only(replace(changed, rows=tuple(rows)), (*blueprint.auxiliary_heads, *blueprint.ends, blueprint.names[-1]))
 
 
 def _without_norm(blueprint: Blueprint) -> Blueprint:

@@ -87,6 +87,7 @@ class Blueprint:
         defaults: options for every row whose block takes them, `{"norm": "batch", "activation": "relu"}`.
         head: name of the first row that belongs to the head; empty = the first that yields a vector.
         init: how weights start, a name in `striate.model.init.SCHEMES`.
+        ends: names of the rows whose outputs, as a list, are the network's; empty = the last row alone, no list.
         aux_weight: of the loss of each auxiliary head in training, as published; GoogLeNet's where nothing is.
 
     Example:
@@ -105,11 +106,13 @@ class Blueprint:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     head: str = ""
     init: str = "he"
+    ends: tuple[str, ...] = ()
     aux_weight: float = AUX_WEIGHT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(self.rows))
         object.__setattr__(self, "defaults", _frozen(self.defaults))
+        object.__setattr__(self, "ends", _frozen(self.ends))
         _check_types(self, f"blueprint {self.name}")
         if not self.rows:
             raise SettingsError("a blueprint needs at least one row", where=self.name, fix="add a row")
@@ -144,9 +147,9 @@ class Blueprint:
 
     @property
     def auxiliary_heads(self) -> tuple[str, ...]:
-        """Rows that nothing takes and that are not the last: outputs that help training."""
+        """Rows that nothing takes and that are no end: outputs that help training."""
         taken = {source for sources in self.sources.values() for source in sources}
-        return tuple(name for name in self.names[:-1] if name not in taken)
+        return tuple(name for name in self.names[:-1] if name not in taken and name not in self.ends)
 
     @property
     def has_skips(self) -> bool:
@@ -260,7 +263,7 @@ TYPES: Mapping[str, type] = {
     "aux_weight": float,
     **dict.fromkeys(("width", "repeat", "stride", "size", "channels"), int),
     **dict.fromkeys(("options", "each", "defaults"), Mapping),
-    **dict.fromkeys(("inputs", "rows"), tuple),
+    **dict.fromkeys(("inputs", "rows", "ends"), tuple),
 }
 
 
@@ -307,10 +310,11 @@ def _check_inputs(blueprint: Blueprint) -> None:
                     fix=f"did you mean {close!r}?" if close and not late else f"choose among {', '.join(before[-8:])}",
                 )
         before.append(row.name)
-    if blueprint.head and blueprint.head not in blueprint.names:
-        close = nearest(blueprint.head, blueprint.names)
-        raise SettingsError(
-            f"head {blueprint.head!r} is no row",
-            where=blueprint.name,
-            fix=f"did you mean {close!r}?" if close else f"choose among {', '.join(blueprint.names[-8:])}",
-        )
+    for part, name in (("head", blueprint.head), *(("end", name) for name in blueprint.ends)):
+        if name and name not in blueprint.names:
+            close = nearest(name, blueprint.names)
+            raise SettingsError(
+                f"{part} {name!r} is no row",
+                where=blueprint.name,
+                fix=f"did you mean {close!r}?" if close else f"choose among {', '.join(blueprint.names[-8:])}",
+            )

@@ -193,7 +193,7 @@ def _widths(blueprint: Blueprint, outputs: int) -> dict[str, int]:
         block = BLOCKS.get(rows[name].block)
         return block is not None and "width" in parameters(block)
 
-    for name in (blueprint.names[-1], *blueprint.auxiliary_heads):
+    for name in (blueprint.names[-1], *blueprint.ends, *blueprint.auxiliary_heads):
         while name != IMAGE and not has_width(name):
             name = blueprint.sources[name][0]
         if name != IMAGE and not rows[name].width:

@@ -137,7 +137,7 @@ def _loop_watch(loops: set[str], read: set[tuple[str, int]]) -> Any:
 
 def _boxes(blueprint: Blueprint, found: Walk, loops: set[str]) -> list[Box]:
     """Return the image and one box for each run of equal rows."""
-    main = {name for name, _, _ in plan(blueprint, (blueprint.names[-1],))}
+    main = {name for name, _, _ in plan(blueprint, blueprint.ends or (blueprint.names[-1],))}
     shapes = {layer.name: layer.out_shape for layer in found.layers}
     names = (IMAGE, *blueprint.names)
     at = {name: index for index, name in enumerate(names)}

@@ -22,7 +22,7 @@ class Network(nn.Module):
         rows: row name -> module, in the table's order.
         shapes: row name -> shape of its output without N, for the size it was built for.
         channels: of the input.
-        outputs: how many numbers it gives for an image.
+        outputs: how many numbers it gives for an image, or for each place of a map.
         size_hw: height and width in pixels it was built for; others work unless a row is tied to the size (flatten).
     """
 
@@ -42,12 +42,12 @@ class Network(nn.Module):
         self.channels, self.outputs, self.size_hw = channels, outputs, size_hw
         self.rows = nn.ModuleDict(dict(rows))
         self.stages = find_stages(blueprint, shapes)
-        self._grids = find_grids(blueprint, shapes)
+        self.grids = find_grids(blueprint, shapes)
         self._late = late_activations(blueprint, rows)
         self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
 
-    def forward(self, x: Tensor, auxiliary: bool = False) -> Tensor | dict[str, Tensor]:
-        """Return the outputs (N, outputs) of images (N, C, H, W).
+    def forward(self, x: Tensor, auxiliary: bool = False) -> Tensor | list[Tensor] | dict[str, Tensor]:
+        """Return the outputs (N, outputs) of images (N, C, H, W); those of all ends as a list, where it has several.
 
         Args:
             auxiliary: whether to return those of the auxiliary heads too: row name -> outputs, the main one last.
@@ -61,6 +61,8 @@ class Network(nn.Module):
                 where=self.blueprint.name,
                 fix=f"build it with channels={x.shape[1]} or convert the images",
             )
+        if self.blueprint.ends:
+            return list(self._run(x, self.blueprint.ends).values())
         last = self.blueprint.names[-1]
         return self._run(x, (*self.blueprint.auxiliary_heads, last)) if auxiliary else self._run(x, (last,))[last]
 
@@ -88,8 +90,8 @@ class Network(nn.Module):
 
     def _maps(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
         found = self._run(x, wanted)
-        for name in self._grids.keys() & found.keys():
-            high, wide = self._grids[name]
+        for name in self.grids.keys() & found.keys():
+            high, wide = self.grids[name]
             found[name] = found[name][:, :, -high * wide :].unflatten(2, (high, wide))
         return found
 
@@ -134,7 +136,7 @@ def find_stages(blueprint: Blueprint, shapes: Mapping[str, Shape]) -> tuple[str,
     A stage lasts until the map has two thirds of its size or less: convolutions without padding take a rim off, which
     is no new stride. Tokens count as the map they were cut from.
     """
-    path = {name for name, _, _ in plan(blueprint, (blueprint.names[-1],))}
+    path = {name for name, _, _ in plan(blueprint, blueprint.ends or (blueprint.names[-1],))}
     grids = find_grids(blueprint, shapes)
     stages: list[str] = []
     start = 0

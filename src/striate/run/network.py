@@ -21,6 +21,7 @@ from striate.model.weights import Loaded
 from striate.model.zoo import blueprint, options
 from striate.nn.blocks.whiten import Whiten
 from striate.predict.predictor import load_weights
+from striate.task import Vector
 
 from .prepare import Prepared
 
@@ -59,10 +60,13 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     wanted = prepared.recipe.model.options() | (dict(prepared.start.options) if prepared.start else {})
     plan = model if isinstance(model, Blueprint) else _plan(model, wanted, size, progress)
     plan = with_hidden(plan, hidden) if hidden and HIDDEN not in plan.names else plan
-    channels, outputs = prepared.geometry.channels, prepared.task.num_outputs
+    shape: dict[str, Any] = {"channels": prepared.geometry.channels, "size_hw": (size, size)}
+    head = prepared.task.head
     try:
-        network = build(plan, channels=channels, outputs=outputs, size_hw=(size, size), seed=seed_for(seed, "init"))
-        _require_vector(network, outputs)
+        plan = head.extended(plan, **shape)
+        network = build(plan, outputs=head.outputs, seed=seed_for(seed, "init"), **shape)
+        if isinstance(head, Vector):
+            _require_vector(network, head.outputs)
         return network
     except DoesNotFit as problem:
         is_own = isinstance(model, Blueprint) or is_file(model)
@@ -104,19 +108,33 @@ def begin_network(
         return network, None
     if not isinstance(network, Network):
         raise ModelError("weights go into networks of rows", fix="load them into the module before it is trained")
-    bare, knows_hidden = network, start.blueprint is not None and HIDDEN in start.blueprint.names
-    if HIDDEN in network.blueprint.names and not knows_hidden:
-        rows = tuple(row for row in network.blueprint.rows if row.name != HIDDEN)
-        options: dict[str, Any] = {"channels": network.channels, "outputs": network.outputs}
-        bare = build(replace(network.blueprint, rows=rows), **options, size_hw=network.size_hw)
-    loaded = start.fill(bare, prepared.task, "" if bare is network else "the head is new: a hidden layer feeds it")
+    plan, reason = _plan_of_weights(network, model, prepared)
+    bare = (
+        build(plan, channels=network.channels, outputs=network.outputs, size_hw=network.size_hw) if reason else network
+    )
+    loaded = start.fill(bare, prepared.task, reason)
     if bare is not network:
-        last = f"rows.{network.blueprint.names[-1]}."
+        last = f"rows.{bare.blueprint.names[-1]}."
         state = {name: value for name, value in bare.state_dict().items() if not name.startswith(last)}
-        network.load_state_dict(state, strict=False)
+        network.load_state_dict({name: state[name] for name in network.state_dict() if name in state}, strict=False)
     if progress is not None:
         progress.line(f"weights from {loaded.source}: {loaded.summary}")
     return network, loaded
+
+
+def _plan_of_weights(network: Network, model: Model, prepared: Prepared) -> tuple[Blueprint, str]:
+    """The network that the weights are of, and why its head is new where the task's network has another one."""
+    start = prepared.start.blueprint if prepared.start else None
+    ours = network.blueprint
+    if HIDDEN in ours.names and not (start is not None and HIDDEN in start.names):
+        rows = tuple(row for row in ours.rows if row.name != HIDDEN)
+        return replace(ours, rows=rows), "the head is new: a hidden layer feeds it"
+    if isinstance(prepared.task.head, Vector):
+        return ours, ""
+    wanted = prepared.recipe.model.options() | (dict(prepared.start.options) if prepared.start else {})
+    assert not isinstance(model, nn.Module)
+    plan = model if isinstance(model, Blueprint) else _plan(model, wanted, network.size_hw[0], None)
+    return (ours, "") if plan == ours else (plan, "the head is new: a decoder takes its place")
 
 
 def refuse_single(network: nn.Module, prepared: Prepared) -> None:

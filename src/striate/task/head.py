@@ -7,7 +7,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from striate.base.errors import SettingsError
 from striate.base.text import plural, shown
+from striate.model.blueprint import Blueprint
+from striate.model.build import assemble
+from striate.model.decoder import with_map, with_pyramid
 
 MAX_ITEMS = 4  # of a tuple or dict that are described
 
@@ -25,6 +29,13 @@ class Head(Protocol):
     def wanted(self, images: Tensor) -> str:
         """Return in words what the outputs must be, such as "8x10"."""
 
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+        """Return the blueprint with the rows that such outputs need; as it is where it has them.
+
+        Raises:
+            SettingsError: they cannot be made of this network.
+        """
+
 
 @dataclass(frozen=True)
 class Vector:
@@ -40,6 +51,10 @@ class Vector:
         """Return in words what the outputs must be."""
         return f"{len(images)}x{self.outputs}"
 
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+        """Return the blueprint as it is."""
+        return blueprint
+
 
 @dataclass(frozen=True)
 class Map:
@@ -54,6 +69,13 @@ class Map:
     def wanted(self, images: Tensor) -> str:
         """Return in words what the outputs must be."""
         return "x".join(map(str, (len(images), self.outputs, *images.shape[2:])))
+
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+        """Return the blueprint with a decoder, where its last row is no map of the image's size."""
+        last = assemble(blueprint, channels=channels, outputs=self.outputs, size_hw=size_hw).shapes[blueprint.names[-1]]
+        if last == (self.outputs, *size_hw):
+            return blueprint
+        return with_map(blueprint, channels=channels, size_hw=size_hw)
 
 
 @dataclass(frozen=True)
@@ -79,6 +101,10 @@ class Pyramid:
         """Return in words what the outputs must be."""
         return f"a list of {len(images)}x{self.outputs}xhxw"
 
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+        """Return the blueprint with a decoder, where it has no ends."""
+        return blueprint if blueprint.ends else with_pyramid(blueprint, channels=channels, size_hw=size_hw)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -99,6 +125,15 @@ class Parts:
     def wanted(self, images: Tensor) -> str:
         """Return in words what the outputs must be."""
         return f"a dict ({', '.join(f'{name} {head.wanted(images)}' for name, head in self.heads)})"
+
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+        """Refuse networks of rows.
+
+        Raises:
+            SettingsError: always.
+        """
+        what = f"the task takes a dict of {', '.join(name for name, _ in self.heads)}, a network of rows gives none"
+        raise SettingsError(what, where=blueprint.name, fix="hand in a module of your own from Python")
 
 
 def _is_numbers(outputs: Any, shape: tuple[int, ...]) -> bool:

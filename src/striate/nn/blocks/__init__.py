@@ -30,6 +30,7 @@ from .neocognitron import ComplexCells, Contrast, SimpleCells
 from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool, stride_pool
 from .preactivation import normalise, pre_conv
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
+from .resize import Resize, Unpool
 from .separable import XceptionUnit, separable
 from .whiten import Whiten
 
@@ -61,6 +62,8 @@ BLOCKS: dict[str, Block] = {
     "token_norm": TokenNorm,
     "first_token": FirstToken,
     "grid": Grid,
+    "resize": Resize,
+    "unpool": Unpool,
     "add": Add,
     "concat": Concat,
     "partial_conv": PartialConv,
