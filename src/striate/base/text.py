@@ -1,6 +1,7 @@
 """Text from outside (file, class and run names) made safe to show on a terminal or in a message."""
 
 import unicodedata
+from collections.abc import Sequence
 
 UTF_32 = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -34,6 +35,16 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
         ('1 image', '2,000 images', '2 classes')
     """
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a person lists them.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b", "c"]), listed([])
+        ('a', 'a, b and c', '')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def duration(time_s: float) -> str:

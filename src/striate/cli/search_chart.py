@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.base.own import SOFTWARE
-from striate.metric.wording import Wording, counted
+from striate.base.numbers import counted
+from striate.metric import Metric, by_key
 from striate.report.charts import SMALL, TEXT, new_axes, new_figure
 
 from .rate_chart import GOOD, INK, LINE, MUTED, PAPER, RULE, WARM
@@ -24,7 +25,7 @@ def chart(history: "Sequence[Candidate]", result: Mapping[str, Any], seed_model:
     kind, limit, verdict = result["limit"]["kind"], result["limit"]["value"], result["verdict"]
     pick = max if verdict["mode"] == "max" else min
     points = [(getattr(one, kind), pick(one.scores), one) for one in history if one.status == "finished"]
-    _dress(axes, kind, limit, max(limit, result["seed"][kind]), Wording(verdict["metric"], verdict.get("unit", "")))
+    _dress(axes, kind, limit, max(limit, result["seed"][kind]), by_key(verdict["metric"], verdict.get("unit", "")))
     axes.plot(*_ends(points), "o", color=LINE, markersize=5.5, alpha=0.6, markeredgewidth=0)
     x, y = _ends(sorted((point for point in points if point[2].number in result["front"]), key=lambda point: point[0]))
     axes.plot([*x, max(limit, *x)], [*y, y[-1]], drawstyle="steps-post", color=LINE, linewidth=1.8)
@@ -59,7 +60,7 @@ def _mark(axes: "Axes", one: Mapping[str, Any], kind: str, colour: str, shape: s
     )  # fmt: skip
 
 
-def _dress(axes: "Axes", kind: str, limit: int, largest: int, say: Wording) -> None:
+def _dress(axes: "Axes", kind: str, limit: int, largest: int, say: Metric) -> None:
     from matplotlib.ticker import FuncFormatter
 
     axes.axvline(limit, color=MUTED, linewidth=1.2, linestyle=(0, (3, 3)), zorder=0)

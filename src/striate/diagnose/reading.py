@@ -12,7 +12,7 @@ import numpy as np
 from striate.base.errors import UserError
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.predictions import Predictions, read
-from striate.metric.wording import Wording
+from striate.metric import Metric, by_key
 from striate.model import zoo
 from striate.model.ablate import split_name
 from striate.model.blueprint import Blueprint
@@ -58,9 +58,9 @@ class Reading:
         return str(self.info.get("status"))
 
     @cached_property
-    def say(self) -> Wording:
+    def say(self) -> Metric:
         """The words of the metric."""
-        return Wording(self.metric, str(at(self.info, "task.unit") or ""))
+        return by_key(self.metric, str(at(self.info, "task.unit") or ""))
 
     @property
     def metric(self) -> str:

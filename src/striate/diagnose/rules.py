@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 
 from striate.base.text import plural
-from striate.metric.wording import significant
+from striate.base.numbers import significant
 from striate.model import zoo
 
 from .experiment import again, other, with_model
@@ -167,7 +167,7 @@ def batch_too_small(found: Reading) -> Remark | None:
     evidence = f"Batch norm takes mean and variance from {size} images a step, which makes them noise"
     train, val = found.score("train"), found.score("val")
     if math.isfinite(train - val):
-        evidence += f"; {found.say.name} is {found.say.value(train)} on training, {found.say.value(val)} on validation"
+        evidence += f"; {found.say.name} is {found.say.text(train)} on training, {found.say.text(val)} on validation"
     what = "Normalise over groups of channels, which does not depend on the batch; or take 32 images a step."
     sure = "likely" if size < SMALL_BATCH / 2 else "possible"
     command = again(found, "model.norm=group")
@@ -191,7 +191,7 @@ def _train_behind(found: Reading) -> str:
     ahead = found.score("val") - found.score("train")
     if not found.say.is_share or not ahead > max(VAL_AHEAD, 1.5 * found.half_width):
         return ""
-    train, val = (found.say.value(found.score(split)) for split in ("train", "val"))
+    train, val = (found.say.text(found.score(split)) for split in ("train", "val"))
     return (
         f"The {found.say.name} is {train} on plain training images, but {val} on validation: training labels are worse."
     )

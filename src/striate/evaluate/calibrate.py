@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from striate.base.errors import DataError
 from striate.data.sample import Batch
+from striate.metric.calibration import bins, error_of_bins
 from striate.task import Task
 
 from .run import Batches
-from .scores import calibration, calibration_error
 
 LARGEST = 100.0  # temperatures are sought from 1/100 to 100
 STEPS = 80  # halvings: far beyond the digits of a float
@@ -85,8 +85,8 @@ def reliability(task: Task, outputs: Tensor, truth: Tensor, temperature: float =
     assert decoded.probabilities is not None
     probabilities, true = decoded.probabilities.numpy(), truth.numpy()
     if task.kind == "tags":
-        bins = calibration(probabilities.ravel(), true.ravel())
+        rows = bins(probabilities.ravel(), true.ravel())
     else:
-        bins = calibration(probabilities.max(1), decoded.values.numpy() == true)
+        rows = bins(probabilities.max(1), decoded.values.numpy() == true)
     batch = Batch(outputs, {task.target: truth}, np.arange(len(truth)))
-    return {"loss": float(task.losses(outputs, batch).double().mean()), "ece": calibration_error(bins)}
+    return {"loss": float(task.losses(outputs, batch).double().mean()), "ece": error_of_bins(rows)}

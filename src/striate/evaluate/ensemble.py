@@ -20,8 +20,11 @@ from striate.base.choose import choose
 from striate.base.errors import DataError, ModelError
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural
+from striate.metric import Metric
+from striate.metric.error import absolute_errors
+from striate.task import from_json
+from striate.task.monitor import monitor_of
 
-from .influence import image_values, possible
 from .interval import paired_difference
 from .predictions import Predictions, read
 from .scores import scores_of
@@ -146,23 +149,21 @@ def _require_same_images(study: StudyDir, first: Member, member: Member, split: 
 
 
 def _row(name: str, members: Sequence[Member], split: str) -> dict[str, Any]:
-    task, singles = members[0].task, [member.tables[split] for member in members]
-    metric, sign, std = task["monitor"], 1 if task["monitor_mode"] == "max" else -1, task.get("std", ())
+    document, singles = members[0].task, [member.tables[split] for member in members]
+    task, metric, std = from_json(document), monitor_of(document), document.get("std", ())
     whole = combined(singles, std)
-    gain, interval = _gain(metric, sign, whole, singles)
-    val = scores_of(task["kind"], combined([member.tables["val"] for member in members], std), whole.names, whole.unit)
-    scores = scores_of(task["kind"], whole, whole.names, whole.unit)
-    single = np.mean([image_values(metric, table).mean() for table in singles])
-    row = {"name": name, "num_runs": len(members), "val": val[metric], "scores": scores, "single": float(single)}
-    return {**row, "gain": gain, "gain_interval": interval, "table": whole}
+    gain, interval = _gain(metric, whole, singles)
+    val = metric.score(metric.record(combined([member.tables["val"] for member in members], std)))
+    single = np.mean([metric.per_image(table).mean() for table in singles])
+    row = {"name": name, "num_runs": len(members), "val": val, "scores": scores_of(task, whole)}
+    return {**row, "single": float(single), "gain": gain, "gain_interval": interval, "table": whole}
 
 
-def _gain(
-    metric: str, sign: int, whole: Predictions, singles: Sequence[Predictions]
-) -> tuple[float, list[float] | None]:
+def _gain(metric: Metric, whole: Predictions, singles: Sequence[Predictions]) -> tuple[float, list[float] | None]:
     """Return the ensemble's score minus the mean single score, better is positive, and its interval over images."""
-    values, single = image_values(metric, whole), np.mean([image_values(metric, table) for table in singles], axis=0)
-    found = paired_difference(values[None], single[None], possible=possible(metric))
+    values, single = metric.per_image(whole), np.mean([metric.per_image(table) for table in singles], axis=0)
+    found = paired_difference(values[None], single[None], possible=metric.possible)
+    sign = -1 if metric.is_less_better else 1
     gain = sign * found.mean
     if not math.isfinite(gain) or not all(map(math.isfinite, found.interval)):
         return gain, None

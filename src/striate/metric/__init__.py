@@ -1,1 +1,6 @@
-"""Metrics: one definition each, and the way it is written. numpy only."""
+"""Metrics: one definition each, from which scores, intervals, contributions and words follow. numpy only."""
+
+from .metric import Answers, Metric
+from .table import by_key
+
+__all__ = ["Answers", "Metric", "by_key"]

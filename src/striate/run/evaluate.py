@@ -75,7 +75,7 @@ def evaluate_run(
     network = network_of(run, prepared)
     network = Averaged(network, prepared.task, views) if views != 1 else network
     found = evaluate(network, prepared.task, prepared.loader(split))
-    scores = scores_of(prepared.task.kind, found, prepared.task.names, prepared.task.unit)
+    scores = scores_of(prepared.task, found)
     about = {"data": _describe(prepared.dataset), "split": split, "views": views}
     folder = _folder_of(path / "evaluations", about)
     write(folder / "predictions.csv", rows_of(prepared, found, split))

@@ -105,7 +105,7 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
         if not len(indices):
             continue
         found = evaluate(*_source(prepared, network, split, precision))
-        scores[split] = scores_of(task.kind, found, task.names, task.unit)
+        scores[split] = scores_of(task, found)
         if split != "train":
             tables[split] = rows_of(prepared, found, split)[split]
             keep_pictures(run, prepared, found, split)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from striate.base.rundir import StudyDir
-from striate.evaluate.influence import image_values, possible
 from striate.evaluate.interval import mean_interval
 from striate.evaluate.predictions import read
-from striate.metric.wording import Wording
+from striate.metric import Metric
+from striate.task.monitor import monitor_of
 
 FEWEST_SEEDS = 2  # one seed says nothing about the luck of training
 
@@ -26,16 +27,16 @@ def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dic
     if len(seeds) < FEWEST_SEEDS or len(names) < 2:
         return {}
     task = study.run(names[0], seeds[0]).info()["task"]
-    is_more_better = task["monitor_mode"] == "max"
-    values = {name: _values(study, name, seeds, task) for name in names}
+    metric = monitor_of(task)
+    values = {name: _values(study, name, seeds, task, metric) for name in names}
     means = {name: float(table.mean()) for name, table in values.items() if np.isfinite(table).all()}
     if not means:
         return {}
-    best = (max if is_more_better else min)(means, key=means.__getitem__)
-    intervals = {name: mean_interval(values[name], possible=possible(task["monitor"])) for name in means}
+    best = (min if metric.is_less_better else max)(means, key=means.__getitem__)
+    intervals = {name: mean_interval(values[name], possible=metric.possible) for name in means}
     low, high = intervals[best]
-    lost = [name for name, own in intervals.items() if (own[1] < low if is_more_better else own[0] > high)]
-    say, side = Wording(task["monitor"], task.get("unit", "")), "below" if is_more_better else "above"
+    lost = [name for name, own in intervals.items() if (own[0] > high if metric.is_less_better else own[1] < low)]
+    side = "above" if metric.is_less_better else "below"
     shown = {name: list(own) for name, own in intervals.items()}
     return {
         name: {
@@ -43,18 +44,20 @@ def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dic
             "interval": shown[name],
             "best": best,
             "best_interval": shown[best],
-            "text": f"{name} was given up after {len(seeds)} seeds, as asked: its validation {say.name} "
-            f"({say.span(shown[name])}) lies wholly {side} that of {best} ({say.span(shown[best])}).",
+            "text": f"{name} was given up after {len(seeds)} seeds, as asked: its validation {metric.name} "
+            f"({metric.span(shown[name])}) lies wholly {side} that of {best} ({metric.span(shown[best])}).",
         }
         for name in lost
     }
 
 
-def _values(study: StudyDir, name: str, seeds: Sequence[int], task: dict[str, Any]) -> np.ndarray:
+def _values(
+    study: StudyDir, name: str, seeds: Sequence[int], task: dict[str, Any], metric: Metric
+) -> npt.NDArray[np.float64]:
     """The value of each validation image under each seed's network (S, N), in the order of their ids."""
     rows = []
     for seed in seeds:
         path = study.run(name, seed).predictions
         table = read(path, task, only=("val",))["val"]
-        rows.append(image_values(task["monitor"], table)[table.order])
+        rows.append(metric.per_image(table)[table.order])
     return np.stack(rows)

@@ -11,6 +11,13 @@ from torch import Tensor
 
 from striate.data.sample import Batch
 from striate.data.target import Target
+from striate.metric import Answers, Metric
+from striate.metric.accuracy import ACCURACY, top
+from striate.metric.calibration import ECE, bins_of
+from striate.metric.confusion import KAPPA, MCC, balanced_accuracy, matrix, per_class
+from striate.metric.f1 import macro_f1
+from striate.metric.loss import LOSS
+from striate.metric.ranking import AUC
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded
@@ -54,6 +61,19 @@ class Classify(Sums, Defaults):
             present = max(1, int((counts > 0).sum()))
             weights = tuple(float(counts.sum() / (present * count)) if count else 0.0 for count in counts)
         return cls(name, target.names, label_smoothing, weights)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Top-5 accuracy where there are more than 5 classes; the area under the ROC curve is one against the rest."""
+        num = len(self.names)
+        several = (top(5),) if num > 5 else ()
+        return (ACCURACY, balanced_accuracy(num), macro_f1(num), LOSS, *several, ECE, AUC, KAPPA, MCC)
+
+    def details(self, answers: Answers) -> dict[str, Any]:
+        """Return the confusion matrix, the figures of each class, and the bins of calibration."""
+        counts = matrix(np.asarray(answers.truth, dtype=np.int64), np.asarray(answers.values), len(self.names))
+        rows = per_class(counts, self.names)
+        return {"confusion": counts.tolist(), "per_class": rows, "calibration": bins_of(answers)}
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {"cross_entropy": scalar}, the mean over the batch, weighted by the images' true classes.

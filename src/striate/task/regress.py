@@ -13,6 +13,10 @@ from torch import Tensor
 from striate.base.errors import DataError
 from striate.data.sample import Batch
 from striate.data.target import Number, Target
+from striate.metric import Answers, Metric
+from striate.metric.accuracy import within
+from striate.metric.error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, per_field, r2, rmse
+from striate.metric.loss import LOSS
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .head import Vector
@@ -72,6 +76,16 @@ class Regress(Sums, Defaults):
     def head(self) -> Vector:
         """D numbers, or 2 D for angles."""
         return Vector(len(self.names) * (2 if self.is_angle else 1))
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Errors over images and fields; angles also have their median and the share within 10 degrees."""
+        shared = (rmse(self.unit), mae(self.unit), r2(self.unit), LOSS)
+        return (*shared, MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, within(10, "deg")) if self.is_angle else shared
+
+    def details(self, answers: Answers) -> dict[str, Any]:
+        """Return the errors of each field."""
+        return {"per_field": per_field(answers, self.names, self.unit)}
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {"squared_error": scalar}."""

@@ -11,6 +11,13 @@ from torch import Tensor
 
 from striate.data.sample import Batch
 from striate.data.target import Target
+from striate.metric import Answers, Metric
+from striate.metric.accuracy import EXACT_MATCH
+from striate.metric.calibration import ECE, bins_of
+from striate.metric.confusion import figures
+from striate.metric.f1 import MACRO_F1_TAGS, MICRO_F1
+from striate.metric.loss import LOSS
+from striate.metric.ranking import AUC_TAGS, MEAN_AVERAGE_PRECISION, area_under_roc, average_precision
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded
@@ -52,6 +59,21 @@ class Tag(Sums, Defaults):
             share = target.counts(train) / len(train)
             weights = tuple(np.clip((1 - share) / np.maximum(share, 1e-9), 1, 100).tolist())
         return cls(name, target.names, label_smoothing, weights)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """`f1` is over all tags and images together, the others but the exact match are means over tags."""
+        return (MICRO_F1, EXACT_MATCH, MACRO_F1_TAGS, MEAN_AVERAGE_PRECISION, AUC_TAGS, LOSS, ECE)
+
+    def details(self, answers: Answers) -> dict[str, Any]:
+        """Return the figures of each tag, and the bins of calibration."""
+        assert answers.probabilities is not None
+        true, given = np.asarray(answers.truth).astype(bool), np.asarray(answers.values).astype(bool)
+        rows = figures((true & given).sum(0), true.sum(0), given.sum(0), self.names)
+        for k, row in enumerate(rows):
+            tag, score = true[:, k], answers.probabilities[:, k]
+            row |= {"ap": average_precision(tag, score), "auc": area_under_roc(tag, score)}
+        return {"per_class": rows, "calibration": bins_of(answers)}
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {"binary_cross_entropy": scalar}.

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from striate.base.errors import ModelError
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.curves import generalisation_gap, is_overfit
-from striate.evaluate.influence import image_values, possible
 from striate.evaluate.interval import (
     Difference,
     Interval,
@@ -24,7 +23,7 @@ from striate.evaluate.interval import (
     paired_difference,
 )
 from striate.evaluate.predictions import Predictions, read
-from striate.metric.wording import Wording
+from striate.metric import by_key
 
 from .steps import rungs
 
@@ -266,7 +265,7 @@ class _Reader:
             return None
         ends = ((scores.get("val") or {}).get("intervals") or {}).get(self.task["monitor"])
         train = val + gap if self.task["monitor_mode"] == "max" else val - gap
-        is_share = Wording(self.task["monitor"]).is_share
+        is_share = by_key(self.task["monitor"]).is_share
         return is_overfit(train, val, is_share=is_share, half_width=(ends[1] - ends[0]) / 2 if ends else 0.0)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from striate.base.text import plural
 from striate.evaluate.interval import smallest_found
-from striate.metric.wording import Wording
+from striate.metric import by_key
 
 DISAGREE = 0.15  # D: two networks near 85 % on small images
 SPREAD = 0.01  # L: 1 point
@@ -55,7 +55,7 @@ class Plan:
 
 def forecast(metric: str, num_seeds: int, num_images: int, split: str) -> str:
     """Say before a study what it can find; empty for a score that is no share of right images."""
-    say, plan = Wording(metric), Plan(num_seeds, max(1, num_images))
+    say, plan = by_key(metric), Plan(num_seeds, max(1, num_images))
     if metric not in {"accuracy", "exact_match"}:
         return ""
     size = f"{plural(num_seeds, 'seed')} and {plural(num_images, f'{split} image')}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from striate.evaluate.interval import Difference
-from striate.metric.wording import Wording, listed
+from striate.base.text import listed
+from striate.metric import Metric
 
 State = Literal["alone", "best", "tied", "behind", "uncompared"]
 Ends = tuple[float | None, float | None]
@@ -113,7 +114,7 @@ def conclude(verdict: Mapping[str, Any]) -> Conclusion:
     return Conclusion(best, state, tuple(gains.values()), ties, behind, lost, split, len(dropped), is_one_run)
 
 
-def clause(gain: Gain, say: Wording) -> str:
+def clause(gain: Gain, say: Metric) -> str:
     """Say a gain, its subject first: `augmented is 2.5 points better than baseline (95% interval ...)`."""
     size = say.amount(gain.size)
     span = f"95% interval {say.span(gain.interval, is_change=True)}"

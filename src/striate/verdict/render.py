@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.base.text import duration, shown
-from striate.metric.wording import Wording, counted
+from striate.base.numbers import counted
+from striate.metric import Metric, by_key
 
 MIN_WIDTH = 20
 LEAST_FIRST = ("macs", "parameters", "n", "time a run", "loss rises after", "gap", "val", "95% interval")
@@ -41,13 +42,13 @@ MARKS = {
 
 def _columns(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
     """Columns by header, best first in each, in the order of the mean on the reported split."""
-    say = Wording(verdict["metric"], verdict.get("unit", ""))
+    say = by_key(verdict["metric"], verdict.get("unit", ""))
     rows = sorted(verdict["variants"], key=lambda row: _rank(row, verdict))
     split = verdict["split_reported"]
     return {
         "": [mark_of(row["name"], verdict) for row in rows],
         "variant": [shown(row["name"], 60) for row in rows],
-        "val": [say.value(row["val"]["mean"]) for row in rows],
+        "val": [say.text(row["val"]["mean"]) for row in rows],
         "test" if split == "test" else f"reported ({split})": [_with_spread(say, row["test"]) for row in rows],
         "95% interval": [say.span(row["test"]["interval"]) for row in rows],
         "gap": [_signed(say, row["gap"]["mean"]) for row in rows],
@@ -74,12 +75,12 @@ def mark_of(name: str, verdict: Mapping[str, Any]) -> str:
     return "=" if name in verdict["ties"] else "x" if name in verdict.get("dropped", ()) else ""
 
 
-def _with_spread(say: Wording, scores: Mapping[str, Any]) -> str:
+def _with_spread(say: Metric, scores: Mapping[str, Any]) -> str:
     spread = f" +/- {say.amount(scores['std']).split(' ')[0]}" if scores["std"] is not None else ""
-    return say.value(scores["mean"]) + spread
+    return say.text(scores["mean"]) + spread
 
 
-def _signed(say: Wording, value: float | None) -> str:
+def _signed(say: Metric, value: float | None) -> str:
     return ("-" if value is not None and value < 0 else "") + say.amount(value).removesuffix(" points")
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from striate.base.text import duration, plural
 from striate.diagnose.symptoms import POOR_SHARE
-from striate.metric.wording import Wording, counted, is_known, listed
+from striate.base.numbers import counted, is_known
+from striate.base.text import listed
+from striate.metric import by_key
 
 from .compare import Comparison, Entrant
 from .detectable import GOAL
@@ -26,7 +28,7 @@ def sentences(verdict: Mapping[str, Any], found: Comparison) -> list[str]:
 class _Tale:
     def __init__(self, verdict: Mapping[str, Any], found: Comparison) -> None:
         self.verdict, self.found = verdict, found
-        self.say = Wording(found.metric, found.unit)
+        self.say = by_key(found.metric, found.unit)
         self.rows: dict[str, Row] = {row["name"]: row for row in verdict["variants"]}
         self.name: str = verdict["best"]
         self.row = self.rows[self.name]
@@ -38,9 +40,9 @@ class _Tale:
         test = self.row["test"]
         spread = f", spread {self.say.amount(test['std'])}" if is_known(test["std"]) else ""
         yield (
-            f"{self.name}: {self.split} {self.say.name} {self.say.value(test['mean'])}, {self._runs()}"
+            f"{self.name}: {self.split} {self.say.name} {self.say.text(test['mean'])}, {self._runs()}"
             f"{spread}, 95% interval {self.say.span(test['interval'])}; it was chosen on validation "
-            f"({self.say.value(self.row['val']['mean'])})."
+            f"({self.say.text(self.row['val']['mean'])})."
         )
 
     def differences(self) -> Iterator[str]:
@@ -123,7 +125,7 @@ class _Tale:
         if 2 * num_over <= num:
             train = (baseline["val"]["mean"] or 0.0) + gap
             if self.say.is_share and train < POOR_SHARE:
-                yield f"{name} underfits: its {self.say.name} is {self.say.value(train)} even in training" + (
+                yield f"{name} underfits: its {self.say.name} is {self.say.text(train)} even in training" + (
                     f" ({way.format('')} on validation), so it has not fitted what it was shown."
                 )
             elif num_over:

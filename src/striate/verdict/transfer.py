@@ -5,7 +5,8 @@ from typing import Any
 
 from striate.base.rundir import StudyDir
 from striate.base.text import plural
-from striate.metric.wording import Wording, listed
+from striate.base.text import listed
+from striate.metric import by_key
 
 from .compare import Comparison
 from .facts import Gain, clause, surely
@@ -44,7 +45,7 @@ def kind_of(variant: Mapping[str, Any]) -> str:
 class _Transfer:
     def __init__(self, found: Comparison, kinds: Mapping[str, str]) -> None:
         self.found, self.kinds = found, kinds
-        self.say, self.sign = Wording(found.metric, found.unit), 1 if found.mode == "max" else -1
+        self.say, self.sign = by_key(found.metric, found.unit), 1 if found.mode == "max" else -1
 
     def best_of(self, names: Sequence[str]) -> str:
         return max(names, key=lambda name: self.sign * (self.found[name].mean("val") or 0.0))
@@ -82,7 +83,7 @@ class _Transfer:
     def similarity(self, features: str, rival: str, tuned: Sequence[str], images: str) -> Iterator[str]:
         """How far the borrowed features tell these images apart as they are, and what training them on brings."""
         text = f"{images}a head solved on the unchanged features ({features}) reaches "
-        text = text[:1].upper() + text[1:] + self.say.value(self.found[features].mean("reported"))
+        text = text[:1].upper() + text[1:] + self.say.text(self.found[features].mean("reported"))
         yield f"{text}: the closer these images are to what the weights were trained on, the better that is."
         for subject, other in ((features, rival), *((name, features) for name in tuned)):
             if gain := self.gain(subject, other):
