@@ -22,6 +22,7 @@ from striate.model.ablate import ablate, parts_of
 from striate.model.blueprint import SKIPPING
 from striate.model.zoo import blueprint, names
 from striate.run.recipe import named
+from striate.task.classify import Classify
 
 GUESS = math.log(4)
 Curve = list[float]
@@ -68,7 +69,7 @@ def tell(
     run.path.mkdir()
     (run.path / "history.jsonl").write_text("".join(to_json(row) + "\n" for row in history))
     documents = {"train": {"accuracy": scores[0], "loss": train[-1] if clean is None else clean, "num_images": 400}}
-    documents["val"] = scores_of("label", found, found.names) | {"accuracy": scores[1]}
+    documents["val"] = scores_of(Classify("label", found.names), found) | {"accuracy": scores[1]}
     (run.path / "scores.json").write_text(to_json(documents))
     write(run.predictions, {"val": found})
     task = {"kind": "label", "names": list(found.names), "monitor": "accuracy", "monitor_mode": "max"}

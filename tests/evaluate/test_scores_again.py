@@ -4,11 +4,16 @@ import csv
 
 import numpy as np
 import pytest
+from score_arrays import classification_scores
 from sklearn import metrics
 
 from striate.evaluate.layout import Labels, Numbers, Tags
 from striate.evaluate.predictions import Predictions, read, write
-from striate.evaluate.scores import classification_scores, in_top, scores_of
+from striate.evaluate.scores import scores_of
+from striate.metric.accuracy import in_top
+from striate.task.classify import Classify
+from striate.task.regress import Regress
+from striate.task.tag import Tag
 
 RNG = np.random.default_rng(0)
 
@@ -45,6 +50,12 @@ TABLES = {
 }
 
 
+def task_of(table):
+    if table.kind == "value":
+        return Regress("value", table.names, "", (0.0, 0.0), (1.0, 1.0))
+    return (Tag if table.kind == "tags" else Classify)("target", table.names)
+
+
 def flat(scores, path=""):
     if isinstance(scores, dict):
         return {k: v for name, part in scores.items() for k, v in flat(part, f"{path}.{name}").items()}
@@ -58,7 +69,7 @@ def test_all_scores_of_a_table_come_back_from_its_file(tmp_path, name):
     given = TABLES[name]
     write(tmp_path / "predictions.csv", {"test": given})
     found = read(tmp_path / "predictions.csv", {"kind": given.kind})["test"]
-    before, after = (flat(scores_of(one.kind, one, one.names)) for one in (given, found))
+    before, after = (flat(scores_of(task_of(one), one)) for one in (given, found))
     assert after.keys() == before.keys()
     for place, value in before.items():
         is_number = isinstance(value, float)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from striate.evaluate.interval import holm
+from striate.metric import by_key
 from striate.verdict.compare import Comparison, Entrant, Trial
 from striate.verdict.render import render
 from striate.verdict.verdict import verdict_of
@@ -16,7 +17,7 @@ NUMBER = r"-?[\d,]*\.?\d+(?:e-?\d+)?"
 CLAUSE = re.compile(
     rf"(?P<a>\S+) (?:is (?P<size>{NUMBER}) (?:points|degrees) (?P<way>better|worse) than|and) "
     rf"(?P<b>\S+?)(?: score the same)?"
-    rf" \(95% interval (?:(?P<low>{NUMBER}) to (?P<high>{NUMBER}) (?:points|degrees)|not known)"
+    rf" \(95% interval (?:(?P<low>{NUMBER}) to (?P<high>{NUMBER}) (?:points|degrees)|n/a)"
 )
 NAMES = ("baseline", "v1", "is-better", "than", "a.b", "x+1")
 
@@ -40,26 +41,24 @@ def drawn(rng: np.random.Generator) -> Comparison:
     done = [one.name for one in entrants if one.trials]
     dropped = tuple(done[2:][: int(rng.random() < 0.2)])
     steps = tuple(name for name in done if name not in dropped) if rng.random() < 0.5 else ()
-    metric, mode = ("mean_error_deg", "min") if is_error else ("accuracy", "max")
+    metric = by_key("mean_error_deg" if is_error else "accuracy")
     seeds, num_images = len({seed for seed, _ in keys}), num * max(folds, 1)
     rungs = steps if len(steps) > 2 and steps[0] == "baseline" else ()
-    return Comparison(
-        metric, mode, "", str(split), num_images, seeds, folds or None, "baseline", tuple(entrants), dropped, rungs
-    )
+    return Comparison(metric, str(split), num_images, seeds, folds or None, "baseline", tuple(entrants), dropped, rungs)
 
 
 def in_favour(found: Comparison, a: str, b: str) -> tuple[float, float, float, bool]:
     """How much better A is than B, its interval and whether it is significant, from the comparison itself."""
     row = found.difference(a, b)
     assert row is not None
-    sign, (low, high) = (1 if found.mode == "max" else -1), row.interval
+    sign, (low, high) = (1 if found.metric.direction == "max" else -1), row.interval
     low, high = (low, high) if sign > 0 else (-high, -low)
     return sign * row.mean, low, high, low > 0 or high < 0
 
 
 def close(text: str, value: float, found: Comparison) -> bool:
     given = float(text.replace(",", ""))
-    return math.isclose(given, 100 * value if found.metric == "accuracy" else value, rel_tol=0.006, abs_tol=0.051)
+    return math.isclose(given, 100 * value if found.metric.key == "accuracy" else value, rel_tol=0.006, abs_tol=0.051)
 
 
 def hold(found: Comparison, sentence: str, verdict: dict[str, Any]) -> list[tuple[str, str, bool]]:
@@ -72,7 +71,7 @@ def hold(found: Comparison, sentence: str, verdict: dict[str, Any]) -> list[tupl
             assert close(clause["size"], abs(size), found) and not clause["size"].startswith("-"), sentence
             assert (size > 0) == (clause["way"] == "better"), sentence
         else:
-            assert abs(size) < 0.0006 * (1 if found.metric == "accuracy" else 100), sentence
+            assert abs(size) < 0.0006 * (1 if found.metric.key == "accuracy" else 100), sentence
         if clause["low"]:
             assert close(clause["low"], low, found) and close(clause["high"], high, found), sentence
         else:
@@ -97,7 +96,7 @@ def test_every_clause_says_what_the_numbers_say(seed: int) -> None:
     assert all(sentence in text for sentence in verdict["sentences"])
     best, others = verdict["best"], [one.name for one in found.entrants if one.trials and one.name != verdict["best"]]
     vals = {one.name: one.mean("val") for one in found.entrants if one.trials and one.name not in found.dropped}
-    assert vals[best] == (max if found.mode == "max" else min)(vals.values())
+    assert vals[best] == (max if found.metric.direction == "max" else min)(vals.values())
     compared = {name: in_favour(found, best, name) for name in others if found.difference(best, name)}
     behind = [name for name, (size, *_, is_significant) in compared.items() if is_significant and size < 0]
     ahead = [name for name, (size, *_, is_significant) in compared.items() if is_significant and size > 0]

@@ -11,7 +11,7 @@ import pytest
 from striate.base.errors import ModelError
 from striate.base.files import to_json
 from striate.base.rundir import StudyDir
-from striate.metric.wording import Wording
+from striate.metric import by_key
 from striate.verdict.compare import Comparison, Entrant, Trial
 from striate.verdict.verdict import decide, render, select, verdict_of
 
@@ -35,7 +35,7 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
     assert set(verdict) == {
         *("metric", "mode", "unit", "split_chosen_on", "split_reported", "best", "ties", "variants", "differences"),
         *("sentences", "baseline", "advice", "learning_curve", "rungs", "dropped"),
-        *("headline", "state", "behind", "num_comparisons"),
+        *("headline", "state", "behind", "num_comparisons", "metric_words"),
     }
     assert set(verdict["variants"][0]) == {
         *("name", "text", "n", "val", "test", "gap", "overfit_epoch", "best_epoch", "time_s", "parameters", "macs"),
@@ -343,7 +343,7 @@ def test_a_network_that_learned_nothing_is_not_praised_for_its_gap(
 
 
 def test_a_change_that_rounds_to_zero_has_no_sign() -> None:
-    share, error = Wording("accuracy"), Wording("mae", "kg")
+    share, error = by_key("accuracy"), by_key("mae", "kg")
     assert [share.change(value) for value in (-0.0001, 0.0004, -0.031)] == ["0.0 points", "0.0 points", "-3.1 points"]
     assert error.change(-0.25).startswith("-0.25")
 
@@ -360,7 +360,7 @@ def simulated(rng: np.random.Generator, gains: dict[str, float], luck: float) ->
             val, test = right.mean(1)
             trials.append(Trial((seed, None), float(val), float(test), right[1] * 1.0, 0.1, None, 20, 20, 60.0))
         entrants.append(Entrant(name, "", tuple(trials), (), 1, 1))
-    return Comparison("accuracy", "max", "", "test", 600, 3, None, next(iter(gains)), tuple(entrants))
+    return Comparison(by_key("accuracy"), "test", 600, 3, None, next(iter(gains)), tuple(entrants))
 
 
 @pytest.mark.parametrize("luck", [0.0, 0.05, 0.15])
@@ -387,7 +387,7 @@ def test_a_planted_gain_is_found_at_the_stated_rate() -> None:
 def test_selection_follows_the_mean_and_the_mode() -> None:
     found = simulated(np.random.default_rng(0), {"a": 0, "b": 1.0}, 0.0)
     assert select(found) == "b"
-    flipped = Comparison("rmse", "min", "", "test", 600, 3, None, "a", found.entrants)
+    flipped = Comparison(by_key("rmse"), "test", 600, 3, None, "a", found.entrants)
     assert select(flipped) == "a"
 
 

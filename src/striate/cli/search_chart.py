@@ -4,9 +4,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from striate.base.own import SOFTWARE
 from striate.base.numbers import counted
-from striate.metric import Metric, by_key
+from striate.base.own import SOFTWARE
+from striate.metric import Metric, metric_of
 from striate.report.charts import SMALL, TEXT, new_axes, new_figure
 
 from .rate_chart import GOOD, INK, LINE, MUTED, PAPER, RULE, WARM
@@ -25,7 +25,7 @@ def chart(history: "Sequence[Candidate]", result: Mapping[str, Any], seed_model:
     kind, limit, verdict = result["limit"]["kind"], result["limit"]["value"], result["verdict"]
     pick = max if verdict["mode"] == "max" else min
     points = [(getattr(one, kind), pick(one.scores), one) for one in history if one.status == "finished"]
-    _dress(axes, kind, limit, max(limit, result["seed"][kind]), by_key(verdict["metric"], verdict.get("unit", "")))
+    _dress(axes, kind, limit, max(limit, result["seed"][kind]), metric_of(verdict))
     axes.plot(*_ends(points), "o", color=LINE, markersize=5.5, alpha=0.6, markeredgewidth=0)
     x, y = _ends(sorted((point for point in points if point[2].number in result["front"]), key=lambda point: point[0]))
     axes.plot([*x, max(limit, *x)], [*y, y[-1]], drawstyle="steps-post", color=LINE, linewidth=1.8)
@@ -71,7 +71,7 @@ def _dress(axes: "Axes", kind: str, limit: int, largest: int, say: Metric) -> No
     unit, letter = next(pair for pair in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, "")) if pair[0] <= largest)
     axes.grid(axis="y", color=RULE, linewidth=1)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit:g} {letter}".strip()))
-    if say.is_share:
+    if say.is_percent:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
     axes.set_xlim(0, largest * 1.06)
     axes.set_xlabel("MACs of one image" if kind == "macs" else "parameters", color=MUTED, fontsize=TEXT, labelpad=9)

@@ -6,8 +6,8 @@ from statistics import median
 
 import numpy as np
 
-from striate.base.text import plural
 from striate.base.numbers import significant
+from striate.base.text import plural
 from striate.model import zoo
 
 from .experiment import again, other, with_model

@@ -44,7 +44,7 @@ def overfitting(found: Reading) -> Remark | None:
     )
     if not is_wide:
         return None
-    evidence = f"{_capital(found.say.name)} is {found.say.value(train)} on training images and {found.say.value(val)} "
+    evidence = f"{_capital(found.say.name)} is {found.say.text(train)} on training images and {found.say.text(val)} "
     evidence += f"on validation, {found.say.amount(train - val)} worse"
     turn = number(at(found.info, "result.overfit_epoch"))
     if math.isfinite(turn) and not found.is_head_only:
@@ -139,8 +139,8 @@ def underfitting(found: Reading) -> Remark | None:
     if not is_poor:
         return None
     is_sure = train < POOR_SHARE - 2 * WIDE_GAP if found.say.is_share else True
-    evidence = f"{_capital(found.say.name)} is {found.say.value(train)} even on training images"
-    evidence += f" (validation {found.say.value(val)}): it has not fitted what it was shown."
+    evidence = f"{_capital(found.say.name)} is {found.say.text(train)} even on training images"
+    evidence += f" (validation {found.say.text(val)}): it has not fitted what it was shown."
     what, command = _loosening(found)
     return Remark("under_fitting", "likely" if is_sure else "possible", evidence, what, command)
 
@@ -179,7 +179,7 @@ def solved(found: Reading) -> tuple[Remark, ...]:
     if not found.say.is_share or not (said >= ALL_RIGHT and found.score("val") >= NEARLY_ALL):
         return ()
     pairs = [(split, found.score(key)) for key, split in (("test", "test"), ("val", "validation"))]
-    scores = " and ".join(f"{found.say.value(score)} on {split}" for split, score in pairs if math.isfinite(score))
+    scores = " and ".join(f"{found.say.text(score)} on {split}" for split, score in pairs if math.isfinite(score))
     evidence = f"{_capital(found.say.name)} is {scores}: nothing can be gained on these images."
     return (Remark("healthy", "certain", evidence, "Try it on other, harder images.", ""),)
 
@@ -189,8 +189,8 @@ def healthy(found: Reading) -> tuple[Remark, ...]:
     train, val = found.score("train"), found.score("val")
     if not math.isfinite(val):
         return ()
-    pair = f"{found.say.value(val)} on validation"
-    pair += f" and {found.say.value(train)} on training images" if math.isfinite(train) else ""
+    pair = f"{found.say.text(val)} on validation"
+    pair += f" and {found.say.text(train)} on training images" if math.isfinite(train) else ""
     evidence = f"{_capital(found.say.name)} is {pair}; no rule found a fault in its curves"
     evidence += ", gradients or units." if found.rows else "; gradients were not recorded."
     what = "Compare it with its alternatives over 3 seeds."

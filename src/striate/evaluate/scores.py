@@ -5,14 +5,15 @@ the images' contributions (see `Metric.interval`).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DivergedError
 from striate.metric import Answers, Metric
+from striate.task import Task
 
 from .interval import Interval, bootstrap, mean_interval, no_narrower, proportion_interval
 
@@ -20,16 +21,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
-class Scored(Protocol):
-    """What of a task says how its answers are scored."""
-
-    @property
-    def metrics(self) -> tuple[Metric, ...]: ...
-    def details(self, answers: Answers) -> dict[str, Any]:
-        """Return further tables of the answers: by class, by field."""
-
-
-def scores_of(task: Scored, answers: Answers) -> dict[str, Any]:
+def scores_of(task: Task, answers: Answers) -> dict[str, Any]:
     """Return the scores of an evaluated split, as scores.json holds them.
 
     Raises:
@@ -58,7 +50,7 @@ def _require_finite(answers: Answers) -> None:
         raise DivergedError("the network's prediction is not a finite number", fix="train again with a lower --lr")
 
 
-def _records(metrics: Iterable[Metric], answers: Answers) -> dict[str, Array]:
+def _records(metrics: Sequence[Metric], answers: Answers) -> dict[str, Array]:
     """The records of each metric; those that are made by one function are one array."""
     made: dict[Any, Array] = {}
     for metric in metrics:

@@ -1,6 +1,6 @@
 """Metrics: one definition each, from which scores, intervals, contributions and words follow. numpy only."""
 
 from .metric import Answers, Metric
-from .table import by_key
+from .table import by_key, metric_of
 
-__all__ = ["Answers", "Metric", "by_key"]
+__all__ = ["Answers", "Metric", "by_key", "metric_of"]

@@ -74,7 +74,7 @@ def _value(records: Array, weights: Array) -> Floats:
         total = shares.sum(1)
         means = ((shares * part[inside]).sum(1) / np.where(total > 0, total, 1) for part in (sure, hit))
         gaps += total * np.abs(next(means) - next(means))
-    return gaps / weights.sum(1)
+    return np.asarray(gaps / weights.sum(1))
 
 
 def _contribution(records: Array) -> Floats:

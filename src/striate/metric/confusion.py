@@ -61,6 +61,7 @@ Margins = tuple[Array, Array, Array]
 
 def margins(records: Array, weights: Array, num_classes: int = 0) -> Margins:
     """Return the weighted (R, K) hits, true and predicted counts of pairs (N, 2)."""
+    records = records.astype(np.int64, copy=False)  # an epoch's tally keeps them as floats
     true, predicted = records[:, 0], records[:, 1]
     num, hit = max(num_classes, int(records.max(initial=-1)) + 1), true == predicted
     return (

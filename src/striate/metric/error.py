@@ -19,7 +19,7 @@ def absolute_errors(truth: npt.ArrayLike, prediction: npt.ArrayLike, unit: str =
         array([[2.]])
     """
     errors = np.abs(np.asarray(prediction, dtype=float) - np.asarray(truth, dtype=float))
-    return np.minimum(errors % 360, 360 - errors % 360) if unit == "deg" else errors
+    return np.asarray(np.minimum(errors % 360, 360 - errors % 360) if unit == "deg" else errors)
 
 
 def _absolute(answers: Answers, unit: str) -> Array:

@@ -37,7 +37,7 @@ def tag_bits(answers: Answers) -> Array:
 
 def tag_margins(records: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Return the weighted (R, K) hits, true and predicted counts of tag bits (N, 2 K)."""
-    true, predicted = np.split(records, 2, axis=1)
+    true, predicted = np.split(records.astype(bool), 2, axis=1)
     return weights @ (true & predicted), weights @ true, weights @ predicted
 
 

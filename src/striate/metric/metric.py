@@ -27,6 +27,7 @@ Interval = tuple[float, float]
 SHARE: Interval = (0.0, 1.0)
 ERROR: Interval = (0.0, math.inf)
 ANY: Interval = (-math.inf, math.inf)
+WORDS = ("key", "name", "direction", "form", "unit")
 STEP = 1e-3  # of a weight, for a derivative: errs by 1e-6 of it, and rounds by N x 1e-13
 CHUNK_NUMBERS = 2_000_000  # weights held at once: 16 MB
 
@@ -135,7 +136,7 @@ class Metric:
         if self.closed is not None:
             return np.asarray(self.closed(records), dtype=np.float64)
         if self.value is mean:
-            return records.mean(1, dtype=np.float64)
+            return np.asarray(records.mean(1, dtype=np.float64))
         return self.jackknife(records)
 
     def jackknife(self, records: Array) -> Floats:
@@ -158,6 +159,10 @@ class Metric:
             return records, np.arange(len(records)), np.ones(len(records), dtype=np.intp)
         _, first, place, counts = np.unique(_keys(records), return_index=True, return_inverse=True, return_counts=True)
         return records[first], place, counts
+
+    def words(self) -> dict[str, Any]:
+        """Return what a document needs so that its scores are written by who does not know the metric."""
+        return {name: getattr(self, name) for name in WORDS}
 
     def typeset(self) -> Self:
         """Return this metric written with the signs of print."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.base.numbers import counted
-from striate.metric import by_key
+from striate.metric import metric_of
 
 from .evolve import Candidate, Rules, front, lineage
 
@@ -47,7 +47,7 @@ def sentence(
     sign = 1 if row["a"] == names[0] else -1
     low, high = sorted(sign * end for end in row["interval"])
     gain = sign * row["mean"] * (1 if verdict["mode"] == "max" else -1)
-    say = by_key(verdict["metric"], verdict.get("unit", ""))
+    say = metric_of(verdict)
     ends = [low, high] if verdict["mode"] == "max" else [-high, -low]
     is_level = say.amount(gain) == say.amount(0.0)
     way = "the same" if is_level else f"{say.amount(gain)} {'better' if gain > 0 else 'worse'}"

@@ -1,6 +1,6 @@
 """One class an image: softmax and cross-entropy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -63,7 +63,7 @@ class Classify(Sums, Defaults):
         return cls(name, target.names, label_smoothing, weights)
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
         """Top-5 accuracy where there are more than 5 classes; the area under the ROC curve is one against the rest."""
         num = len(self.names)
         several = (top(5),) if num > 5 else ()

@@ -14,9 +14,10 @@ from striate.base.errors import DataError
 from striate.base.plugin import Plugin
 from striate.data.sample import Batch
 from striate.data.target import Target
+from striate.metric import Answers, Metric
 
 from .head import Head, Map, Pyramid, Vector
-from .protocol import Answers, Decoded, Outputs, answers_of, part_of
+from .protocol import Decoded, Outputs, answers_of, part_of
 from .views import Merge, View, each, merged, undo
 
 SHARED = ("name", "kind", "unit", "monitor", "monitor_mode")  # in every description, whether field or not
@@ -37,7 +38,7 @@ class Defaults:
     name: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ()
     target_names: ClassVar[tuple[str, ...]] = ()
-    metrics: ClassVar[Sequence[Any]] = ()
+    metrics: ClassVar[Sequence[Metric]] = ()
     views: ClassVar[Merge | None] = None
     is_mixable: ClassVar[bool] = False
     plugin: ClassVar[Plugin | None] = None

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+import striate.metric as metric
 from striate.data.sample import Batch
+from striate.metric import Metric
 
 from .head import Head
 from .views import View
@@ -68,7 +70,7 @@ class Task(Protocol):
     @property
     def unit(self) -> str: ...
     @property
-    def metrics(self) -> "Sequence[Any]": ...
+    def metrics(self) -> "Sequence[Metric]": ...
 
     @property
     def head(self) -> Head:
@@ -103,7 +105,7 @@ class Task(Protocol):
     def truth(self, batch: Batch) -> Tensor:
         """Return the truth of a batch, laid out like the values of `decode`."""
 
-    def details(self, answers: Answers) -> dict[str, Any]:
+    def details(self, answers: metric.Answers) -> dict[str, Any]:
         """Return what scores.json holds beside the metrics, such as a confusion matrix."""
 
     def undo_view(self, outputs: Outputs, view: View) -> Outputs:

@@ -78,7 +78,7 @@ class Regress(Sums, Defaults):
         return Vector(len(self.names) * (2 if self.is_angle else 1))
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
         """Errors over images and fields; angles also have their median and the share within 10 degrees."""
         shared = (rmse(self.unit), mae(self.unit), r2(self.unit), LOSS)
         return (*shared, MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, within(10, "deg")) if self.is_angle else shared

@@ -98,5 +98,10 @@ def from_json(values: Mapping[str, Any]) -> Task:
         plugin = values.get("plugin")
         fix = f"load its file: --plugin {plugin}" if plugin else "load the file that defines it with --plugin FILE.py"
         raise ModelError(f"no task {name!r} is known here", where="task", fix=fix)
-    task: Task = TASKS[name].from_json(values)
+    try:
+        task: Task = TASKS[name].from_json(values)
+    except TypeError as problem:
+        raise ModelError(
+            f"the description of the task {name!r} is not whole ({problem})", where="task", fix="restore run.json"
+        ) from problem
     return task

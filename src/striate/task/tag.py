@@ -1,6 +1,6 @@
 """Several labels an image: one sigmoid a class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -61,7 +61,7 @@ class Tag(Sums, Defaults):
         return cls(name, target.names, label_smoothing, weights)
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
         """`f1` is over all tags and images together, the others but the exact match are means over tags."""
         return (MICRO_F1, EXACT_MATCH, MACRO_F1_TAGS, MEAN_AVERAGE_PRECISION, AUC_TAGS, LOSS, ECE)
 

@@ -23,7 +23,8 @@ from striate.evaluate.interval import (
     paired_difference,
 )
 from striate.evaluate.predictions import Predictions, read
-from striate.metric import by_key
+from striate.metric import Metric
+from striate.task.monitor import monitor_of
 
 from .steps import rungs
 
@@ -86,9 +87,7 @@ class Comparison:
     on.
     """
 
-    metric: str
-    mode: str
-    unit: str
+    metric: Metric
     split: str
     num_images: int
     num_seeds: int
@@ -108,14 +107,14 @@ class Comparison:
             return None
         if self.folds:
             scores = [trial.reported for trial in trials.values()]
-            return fold_interval(scores, self.folds, possible=possible(self.metric), num_images=self.num_images)
+            return fold_interval(scores, self.folds, possible=self.metric.possible, num_images=self.num_images)
         values = np.stack([trial.values for trial in trials.values()])
-        return mean_interval(values, possible=possible(self.metric))
+        return mean_interval(values, possible=self.metric.possible)
 
     def difference(self, a: str, b: str) -> Difference | None:
         """Return variant A minus variant B over the runs both have finished; None when there are none."""
         of_a, of_b = self[a].scored, self[b].scored
-        keys, ends = [key for key in of_a if key in of_b], possible(self.metric)
+        keys, ends = [key for key in of_a if key in of_b], self.metric.possible
         if not keys:
             return None
         if self.folds:
@@ -147,9 +146,7 @@ def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
     )
     steps = [one for one in info["variants"] if finished[one["name"]] and one["name"] not in dropped]
     return Comparison(
-        task["monitor"],
-        task["monitor_mode"],
-        task.get("unit", ""),
+        reader.metric,
         reader.split,
         reader.num_images,
         len(info["seeds"]),
@@ -201,7 +198,7 @@ class _Reader:
     """Reads run after run and refuses one that was scored on other images than those before it."""
 
     def __init__(self, task: Mapping[str, Any], split: str) -> None:
-        self.task, self.split = task, split
+        self.task, self.split, self.metric = task, split, monitor_of(task)
         self._known: dict[tuple[str, int | None], tuple[str, list[str], npt.NDArray[Any]]] = {}
 
     @property
@@ -212,7 +209,7 @@ class _Reader:
     def trial(self, key: Key, run: RunDir) -> Trial:
         """Return what a finished run tells."""
         scores, history, result = run.scores(), run.history(), run.info()["result"]
-        metric, best = self.task["monitor"], result["best_epoch"]
+        metric, best = self.metric.key, result["best_epoch"]
         val = _score(scores, "val", metric)
         return Trial(
             key,
@@ -236,7 +233,7 @@ class _Reader:
         for split in tables:
             self._require_same(run, split, key[1], tables[split])
         table = tables[self.split]
-        return image_values(self.task["monitor"], table)[table.order]
+        return self.metric.per_image(table)[table.order]
 
     def _require_same(self, run: RunDir, split: str, fold: int | None, table: Predictions) -> None:
         order = table.order
@@ -253,20 +250,21 @@ class _Reader:
         self, scores: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best: int, val: float
     ) -> float | None:
         """Training minus validation score of the kept weights, on plain training images where those were scored."""
-        metric, mode = self.task["monitor"], self.task["monitor_mode"]
-        train = _score(scores, "train", metric)
+        metric = self.metric
+        train = _score(scores, "train", metric.key)
         if not math.isfinite(train - val):
-            return generalisation_gap(history, best, metric, mode)
-        return train - val if mode == "max" else val - train
+            return generalisation_gap(history, best, metric.key, metric.direction)
+        return val - train if metric.is_less_better else train - val
 
     def _is_overfit(self, scores: Mapping[str, Any], val: float, gap: float | None) -> bool | None:
         """As the reading of the run alone has it."""
         if gap is None:
             return None
-        ends = ((scores.get("val") or {}).get("intervals") or {}).get(self.task["monitor"])
-        train = val + gap if self.task["monitor_mode"] == "max" else val - gap
-        is_share = by_key(self.task["monitor"]).is_share
-        return is_overfit(train, val, is_share=is_share, half_width=(ends[1] - ends[0]) / 2 if ends else 0.0)
+        ends = ((scores.get("val") or {}).get("intervals") or {}).get(self.metric.key)
+        train = val - gap if self.metric.is_less_better else val + gap
+        return is_overfit(
+            train, val, is_share=self.metric.is_share, half_width=(ends[1] - ends[0]) / 2 if ends else 0.0
+        )
 
 
 def _is_solved(run: RunDir) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from striate.evaluate.interval import Difference
 from striate.base.text import listed
+from striate.evaluate.interval import Difference
 from striate.metric import Metric
 
 State = Literal["alone", "best", "tied", "behind", "uncompared"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from striate.base.numbers import is_known
 from striate.base.rundir import StudyDir
 from striate.evaluate.interval import fold_interval
-from striate.base.numbers import is_known
-from striate.metric import Metric, by_key
+from striate.metric import Metric, metric_of
 
 from .compare import Comparison
 from .facts import conclude
@@ -58,7 +58,7 @@ def _fitted(nums: Sequence[int], names: Sequence[str], found: Comparison) -> dic
     nothing = {"exponent": None, "doubling": None, "doubling_interval": None}
     keys = [key for key in found[names[0]].scored if all(key in found[name].scored for name in names)]
     scores = np.array([[found[name].scored[key].reported for name in names] for key in keys])
-    errors = 1 - scores if by_key(found.metric).is_share else scores
+    errors = 1 - scores if found.metric.is_share else scores
     if len(keys) < MIN_SEEDS or found.folds or errors.min() <= 0:
         return nothing
     slopes = np.array([np.polyfit(np.log(nums), np.log(row), 1)[0] for row in errors])
@@ -69,7 +69,7 @@ def _fitted(nums: Sequence[int], names: Sequence[str], found: Comparison) -> dic
 
 def curve_sentence(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Say what twice the images are expected to bring, and whether that is more than the best remedy brought."""
-    say, points = by_key(verdict["metric"], verdict.get("unit", "")), curve["points"]
+    say, points = metric_of(verdict), curve["points"]
     path = ", ".join(f"{say.text(point['mean'])} from {point['num_train']:,}" for point in points)
     start = f"Learning curve: {say.name} {path} training images"
     gain, interval = curve["doubling"], curve["doubling_interval"]

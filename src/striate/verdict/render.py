@@ -5,9 +5,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from striate.base.text import duration, shown
 from striate.base.numbers import counted
-from striate.metric import Metric, by_key
+from striate.base.text import duration, shown
+from striate.metric import Metric, metric_of
 
 MIN_WIDTH = 20
 LEAST_FIRST = ("macs", "parameters", "n", "time a run", "loss rises after", "gap", "val", "95% interval")
@@ -42,7 +42,7 @@ MARKS = {
 
 def _columns(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
     """Columns by header, best first in each, in the order of the mean on the reported split."""
-    say = by_key(verdict["metric"], verdict.get("unit", ""))
+    say = metric_of(verdict)
     rows = sorted(verdict["variants"], key=lambda row: _rank(row, verdict))
     split = verdict["split_reported"]
     return {

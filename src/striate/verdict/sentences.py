@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from striate.base.text import duration, plural
-from striate.diagnose.symptoms import POOR_SHARE
 from striate.base.numbers import counted, is_known
-from striate.base.text import listed
-from striate.metric import by_key
+from striate.base.text import duration, listed, plural
+from striate.diagnose.symptoms import POOR_SHARE
 
 from .compare import Comparison, Entrant
 from .detectable import GOAL
@@ -28,7 +26,7 @@ def sentences(verdict: Mapping[str, Any], found: Comparison) -> list[str]:
 class _Tale:
     def __init__(self, verdict: Mapping[str, Any], found: Comparison) -> None:
         self.verdict, self.found = verdict, found
-        self.say = by_key(found.metric, found.unit)
+        self.say = found.metric
         self.rows: dict[str, Row] = {row["name"]: row for row in verdict["variants"]}
         self.name: str = verdict["best"]
         self.row = self.rows[self.name]
@@ -82,7 +80,7 @@ class _Tale:
 
     def rungs(self) -> Iterator[str]:
         """What each rung of a ladder brings on top of the one before it."""
-        steps = [Gain.of(row, self.found.mode, self.found.split) for row in self.verdict["rungs"]]
+        steps = [Gain.of(row, self.found.metric.direction, self.found.split) for row in self.verdict["rungs"]]
         if steps:
             each = "; ".join(f"{clause(one, self.say)[:-1]}, {surely(one)})" for one in steps)
             yield f"Rung by rung on the {self.split} images: {each}."

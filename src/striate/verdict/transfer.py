@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.base.rundir import StudyDir
-from striate.base.text import plural
-from striate.base.text import listed
-from striate.metric import by_key
+from striate.base.text import listed, plural
 
 from .compare import Comparison
 from .facts import Gain, clause, surely
@@ -45,7 +43,7 @@ def kind_of(variant: Mapping[str, Any]) -> str:
 class _Transfer:
     def __init__(self, found: Comparison, kinds: Mapping[str, str]) -> None:
         self.found, self.kinds = found, kinds
-        self.say, self.sign = by_key(found.metric, found.unit), 1 if found.mode == "max" else -1
+        self.say, self.sign = found.metric, -1 if found.metric.is_less_better else 1
 
     def best_of(self, names: Sequence[str]) -> str:
         return max(names, key=lambda name: self.sign * (self.found[name].mean("val") or 0.0))
@@ -72,7 +70,7 @@ class _Transfer:
     def gain(self, subject: str, other: str) -> Gain | None:
         """How much better a variant is than another; None where they share no finished run."""
         row = self.found.difference(subject, other) if other else None
-        return Gain.between(subject, other, row, self.found.mode, self.found.split) if row else None
+        return Gain.between(subject, other, row, self.found.metric.direction, self.found.split) if row else None
 
     def against(self, best: str, rival: str) -> str:
         gain = self.gain(best, rival)

@@ -65,9 +65,10 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
     steps = [row for a, b in zip(found.rungs[1:], found.rungs, strict=False) if (row := _difference(found, a, b))]
     num_comparisons = _correct([*differences, *steps])
     verdict = {
-        "metric": found.metric,
-        "mode": found.mode,
-        "unit": found.unit,
+        "metric": found.metric.key,
+        "mode": found.metric.direction,
+        "unit": found.metric.unit,
+        "metric_words": found.metric.words(),
         "split_chosen_on": "val",
         "split_reported": found.split,
         "baseline": found.baseline,
@@ -106,7 +107,7 @@ def select(found: Comparison) -> str | None:
     known = [(score, name) for score, name in scores if score is not None]
     if not known:
         return None
-    pick = max if found.mode == "max" else min
+    pick = max if found.metric.direction == "max" else min
     return pick(known, key=lambda pair: pair[0])[1]
 
 
@@ -126,7 +127,7 @@ def _difference(found: Comparison, a: str, b: str) -> dict[str, Any] | None:
         "b": b,
         "mean": difference.mean,
         "interval": _ends(difference.interval),
-        "probability": _better(difference, found.mode),
+        "probability": _better(difference, found.metric.direction),
         "p": difference.p,
         "smallest": difference.smallest if math.isfinite(difference.smallest) else None,
         "separable": difference.is_separable,
