@@ -21,7 +21,6 @@ from striate.base.errors import DataError, ModelError
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural
 from striate.metric import Metric
-from striate.metric.error import absolute_errors
 from striate.task import from_json
 from striate.task.monitor import monitor_of
 
@@ -153,7 +152,7 @@ def _row(name: str, members: Sequence[Member], split: str) -> dict[str, Any]:
     task, metric, std = from_json(document), monitor_of(document), document.get("std", ())
     whole = combined(singles, std)
     gain, interval = _gain(metric, whole, singles)
-    val = metric.score(metric.record(combined([member.tables["val"] for member in members], std)))
+    val = metric.score(metric.records(combined([member.tables["val"] for member in members], std)))
     single = np.mean([metric.per_image(table).mean() for table in singles])
     row = {"name": name, "num_runs": len(members), "val": val, "scores": scores_of(task, whole)}
     return {**row, "single": float(single), "gain": gain, "gain_interval": interval, "table": whole}

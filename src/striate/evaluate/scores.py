@@ -52,11 +52,12 @@ def _require_finite(answers: Answers) -> None:
 
 def _records(metrics: Sequence[Metric], answers: Answers) -> dict[str, Array]:
     """The records of each metric; those that are made by one function are one array."""
+    kept = getattr(answers, "records", {})
     made: dict[Any, Array] = {}
     for metric in metrics:
-        if metric.record not in made:
+        if metric.key not in kept and metric.record not in made:
             made[metric.record] = metric.record(answers)
-    return {metric.key: made[metric.record] for metric in metrics}
+    return {metric.key: kept[metric.key] if metric.key in kept else made[metric.record] for metric in metrics}
 
 
 def _intervals(

@@ -11,7 +11,7 @@ N images, S numbers an image, R rows of weights. Reference: Efron and Tibshirani
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -129,7 +129,12 @@ class Metric:
 
     def per_image(self, answers: Answers) -> Floats:
         """Return (N,) the contribution of each image, whose mean is the score."""
-        return self.contribution(self.record(answers))
+        return self.contribution(self.records(answers))
+
+    def records(self, answers: Answers) -> Array:
+        """Return the numbers of each image (N, S): those that a table of predictions kept, else made anew."""
+        kept: Mapping[str, Array] = getattr(answers, "records", {})
+        return kept[self.key] if self.key in kept else self.record(answers)
 
     def contribution(self, records: Array) -> Floats:
         """Return (N,) values of records (N, S), whose mean is the score; NaN where the score is not defined."""

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..scores import absolute_errors
+from striate.metric.error import absolute_errors
+
 from .layout import Answers, Cells, Floats, digits
 
 
