@@ -148,7 +148,7 @@ def test_weights_that_are_none_are_not_printed(tmp_path: Path) -> None:
         what, command = _loosening(reading(recipe, start))
         assert "None" not in command and what.startswith("Train the whole network")
         told = recipe_in(command)
-        assert told.train.frozen == "" and told.transfer.head == "fresh"
+        assert told.train.stages == () and told.transfer.head == "fresh"
 
 
 def test_a_body_that_was_frozen_at_first_only_is_not_to_be_unfrozen() -> None:

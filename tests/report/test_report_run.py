@@ -298,6 +298,10 @@ def test_pictures_stay_within_their_budget(tmp_path):
             {"frozen": "body", "frozen_epochs": 5, "then_frozen": "stem"},
             "Only the head trained in the first 5 epochs, then what follows stem.",
         ),
+        (
+            {"stages": [{"epochs": 5, "frozen": "body"}, {"epochs": 1, "frozen": "stem"}, {"frozen": ""}]},
+            "Only the head trained in the first 5 epochs, then what follows stem for 1 epoch, then everything.",
+        ),
     ],
 )
 def test_what_was_frozen_is_said(tmp_path, train, says):

@@ -29,6 +29,7 @@ EACH = {
     "weight normalisation": ["model.norm=weight", "train.weight_decay=0.01"],
     "two stages": ["train.frozen=norm1", "train.frozen_epochs=2", "train.then_lr=2e-3", "train.then_frozen=conv1"],
     "swa in the second stage": ["train.frozen=norm1", "train.frozen_epochs=2", "train.swa=0.5", "train.ema=0"],
+    "three stages": ['train.stages=[{epochs=1, frozen="norm1"}, {epochs=1, frozen="conv1", lr=2e-3}, {lr=1e-3}]'],
     "frozen": ["train.frozen=norm1", "train.record_gradients=true"],
 }
 

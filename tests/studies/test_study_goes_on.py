@@ -85,8 +85,8 @@ def test_a_study_of_an_older_version_without_newer_settings_goes_on(carry_out, m
             carry_out()
     folder = StudyDir(told.value.where)
     info = folder.info()
-    for name in ("frozen_epochs", "then_frozen", "then_lr"):
-        del info["variants"][0]["recipe"]["train"][name]
+    del info["variants"][0]["recipe"]["train"]["stages"]
+    info["variants"][0]["recipe"]["train"]["frozen"] = ""
     del info["variants"][0]["recipe"]["network"]
     folder.save_info(info)
     assert str(carry_out().path) == str(folder.path)

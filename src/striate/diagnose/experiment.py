@@ -4,6 +4,7 @@ import shlex
 from pathlib import PurePath
 
 from striate.base.errors import UserError
+from striate.base.stages import OLD
 from striate.model import zoo
 from striate.run.assignment import assignment, from_named
 from striate.run.recipe import OPTIONS, DataSettings
@@ -18,7 +19,9 @@ def again(found: Reading, *changes: str) -> str:
     """Return the command that repeats the run with settings changed; empty when none can, as with data from Python."""
     words = _typed(found) or _built(found)
     for change in changes:
-        words = _without(words, change.partition("=")[0])
+        setting = change.partition("=")[0]
+        for one in (setting, *(f"train.{key}" for key in OLD if setting == "train.stages")):
+            words = _without(words, one)
     return shlex.join([*words, *_set(changes)]) if words else ""
 
 

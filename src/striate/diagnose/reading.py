@@ -11,6 +11,7 @@ import numpy as np
 
 from striate.base.errors import UserError
 from striate.base.rundir import RunDir, StudyDir
+from striate.base.stages import has_frozen_body
 from striate.evaluate.predictions import Predictions, read
 from striate.metric import Metric, by_key
 from striate.model import zoo
@@ -171,7 +172,7 @@ class Reading:
     @property
     def has_frozen_body(self) -> bool:
         """Nothing before the head ever trained."""
-        return self.setting("train.frozen") == "body" and not self.setting("train.frozen_epochs")
+        return has_frozen_body(self.setting("train") or {})
 
     @property
     def has_batch_norm(self) -> bool:

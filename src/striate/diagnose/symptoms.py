@@ -150,7 +150,7 @@ def _loosening(found: Reading) -> tuple[str, str]:
     if found.is_head_only or found.has_frozen_body:
         if found.setting("transfer.weights"):
             return "Train the whole network on, not only its head.", on_weights(found, "finetune")
-        change = "transfer.head=fresh" if found.is_head_only else "train.frozen="
+        change = "transfer.head=fresh" if found.is_head_only else "train.stages=[]"
         return "Train the whole network: its body has learned nothing yet.", again(found, change)
     if len(found.history) < MIN_EPOCHS:
         return _longer(found)

@@ -200,7 +200,7 @@ def groups(
             if params
         ]
     if not found:
-        raise SettingsError("every parameter is frozen", where="train.frozen", fix="leave at least the last row free")
+        raise SettingsError("every parameter is frozen", where="train.stages", fix="leave at least the last row free")
     if rule == "muon" and all(group["rule"] != "muon" for group in found):
         raise SettingsError("the network has no filters for muon", where="train.optimiser", fix="use adamw")
     return found

@@ -87,7 +87,7 @@ def batch_norms(model: nn.Module) -> list[BatchNorm]:
     return [module for module in model.modules() if isinstance(module, BatchNorm)]
 
 
-def frozen_rows(model: nn.Module, last: str, setting: str = "train.frozen") -> list[nn.Module]:
+def frozen_rows(model: nn.Module, last: str, setting: str = "train.stages") -> list[nn.Module]:
     """Return the rows up to and including `last` in the table's order; "body" means every row before the head.
 
     Raises:
@@ -115,7 +115,7 @@ def _before_head(model: nn.Module, names: list[str]) -> str:
 
 
 def freeze(
-    model: nn.Module, last: str = "", *, has_fixed_norms: bool = False, setting: str = "train.frozen"
+    model: nn.Module, last: str = "", *, has_fixed_norms: bool = False, setting: str = "train.stages"
 ) -> list[nn.Module]:
     """Stop the rows up to `last` from training, and return the modules that must stay in evaluation mode."""
     for row in frozen_rows(model, last, setting):
@@ -136,7 +136,7 @@ def still_modules(model: nn.Module, last: str, *, has_fixed_norms: bool = False)
     return [*frozen_rows(model, last), *(batch_norms(model) if has_fixed_norms else [])]
 
 
-def unfreeze(model: nn.Module, last: str, setting: str = "train.frozen") -> None:
+def unfreeze(model: nn.Module, last: str, setting: str = "train.stages") -> None:
     """Let the rows up to `last` train again."""
     for row in frozen_rows(model, last, setting):
         row.requires_grad_(True)

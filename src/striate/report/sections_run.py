@@ -1,12 +1,13 @@
 """The sections every run report has: the headline, how training went, what it cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from striate.base.errors import UserError
+from striate.base.stages import stages_in
 from striate.base.text import duration, plural
 from striate.diagnose import narrate
 from striate.evaluate.curves import MIN_EPOCHS
@@ -175,13 +176,22 @@ def _probe_sentences(run: Run) -> list[str]:
     ]
 
 
-def _frozen_sentence(last: str, train: Mapping[str, Any]) -> str:
-    rows = "Only the head" if last == "body" else f"Only what follows {last}"
-    if not train.get("frozen_epochs"):
-        return f"{rows} trained."
-    then = f"what follows {train['then_frozen']}" if train.get("then_frozen") else "everything"
-    num = int(train["frozen_epochs"])
-    return f"{rows} trained in the first {'epoch' if num == 1 else f'{num} epochs'}, then {then}."
+def _stages_sentence(stages: Sequence[Mapping[str, Any]]) -> str:
+    first, *rest = stages
+    said = f"{_trains(first, 'only ')} trained"
+    if rest:
+        num = int(first.get("epochs") or 0)
+        said += " in the first " + ("epoch" if num == 1 else f"{num} epochs")
+    for stage in rest:
+        said += f", then {_trains(stage)}"
+        said += f" for {plural(int(stage['epochs']), 'epoch')}" if stage.get("epochs") else ""
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _trains(stage: Mapping[str, Any], only: str = "") -> str:
+    """The rows that train in a stage."""
+    last = stage.get("frozen")
+    return "everything" if not last else f"{only}the head" if last == "body" else f"{only}what follows {last}"
 
 
 def _no_turn(num_epochs: int) -> str:
@@ -193,8 +203,8 @@ def _no_turn(num_epochs: int) -> str:
 def training_sentences(run: Run) -> list[str]:
     """Return what the curves say, in words."""
     sentences, monitor, best = [], run.metric, run.best_epoch
-    if frozen := at(run.info, "recipe.train.frozen"):
-        sentences.append(_frozen_sentence(str(frozen), at(run.info, "recipe.train") or {}))
+    if stages := stages_in(at(run.info, "recipe.train") or {}):
+        sentences.append(_stages_sentence(stages))
     if best in run.epochs:
         value = run.curve("val", monitor.key)[run.epochs.index(best)]
         sentences.append(

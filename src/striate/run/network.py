@@ -147,7 +147,7 @@ def refuse_single(network: nn.Module, prepared: Prepared) -> None:
     if num > 1 or prepared.recipe.transfer.head == "only":
         return
     size, probe = prepared.geometry.size_px, deepcopy(network).train()
-    for module in still_modules(probe, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm):
+    for module in still_modules(probe, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
         module.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -44,7 +44,7 @@ def require_outputs(network: nn.Module, prepared: Prepared, seed: int) -> None:
 def _require_trainable(network: nn.Module, prepared: Prepared, images: torch.Tensor) -> None:
     settings = prepared.recipe.train
     network.train()
-    for module in still_modules(network, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm):
+    for module in still_modules(network, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
         module.eval()
     try:
         outputs = outputs_of(network, prepared.task, images)

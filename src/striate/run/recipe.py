@@ -1,14 +1,15 @@
 """A recipe: everything that influences a result, except dataset, blueprint and seed. Named recipes are values here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
+from striate.base.stages import OLD, with_stages
 from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 from striate.model import zoo
 
@@ -65,6 +66,23 @@ class ModelSettings(Settings):
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 
+class StageSettings(Settings):
+    """Epochs in which the same rows train, with an optimiser and a whole course of the schedule of their own.
+
+    `epochs` of every stage but the last, which lasts until `train.epochs`. `frozen` is the last of the leading rows
+    that do not train ("body": all before the head; "": none), whose batch norm and dropout are as at prediction. `lr`
+    is the highest learning rate; None is that of the recipe. Early stopping counts in the last stage.
+    """
+
+    epochs: int | None = Field(None, ge=1)
+    frozen: str = ""
+    lr: float | None = Field(None, gt=0, le=1e12)
+
+    @model_serializer(mode="wrap")
+    def _short(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in write(self).items() if value is not None}
+
+
 class TrainSettings(Settings):
     """How the network is trained. None means automatic; the values used are recorded in the run.
 
@@ -87,12 +105,9 @@ class TrainSettings(Settings):
     wrong (for numbers: deviation of the noise as a share of theirs); `sam`, radius of sharpness-aware minimisation,
     two passes a step (0.05 is usual).
 
-    Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out); `frozen`,
-    the last of the leading rows that do not train ("body": all before the head), whose batch norm and dropout are as
-    at prediction; `freeze_norm` keeps every batch norm's statistics as they are.
-    With `frozen_epochs` rows are frozen for so many epochs only; then those up to `then_frozen` are ("": none), with a
-    new optimiser and the schedule from its start, up to the rate `then_lr` (0: `lr` again). Early stopping counts from
-    there on.
+    Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out);
+    `freeze_norm` keeps every batch norm's statistics as they are. `stages` split the epochs; without them there is one,
+    in which everything trains.
     `record_gradients` writes gradient, weights, activations and dead units of each row into the history.
     """
 
@@ -117,10 +132,7 @@ class TrainSettings(Settings):
     label_noise: float = Field(0.0, ge=0, lt=1)
     sam: float = Field(0.0, ge=0, le=100)
     aux_weight: float | None = Field(None, ge=0)
-    frozen: str = ""
-    frozen_epochs: int = Field(0, ge=0)
-    then_frozen: str = ""
-    then_lr: float = Field(0.0, ge=0, le=1e12)
+    stages: tuple[StageSettings, ...] = ()
     freeze_norm: bool = False
     patience: int | None = Field(None, ge=0)
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -132,17 +144,32 @@ class TrainSettings(Settings):
             raise SettingsError("both ema and swa average the weights", where="train", fix="set one of them to 0")
         if self.swa_lr and not self.swa:
             raise SettingsError("swa_lr is the rate while swa averages", where="train", fix="set train.swa=0.25 too")
-        if self.frozen_epochs and not self.frozen:
-            raise SettingsError("frozen_epochs without frozen rows", where="train", fix="set train.frozen=body too")
-        if (self.then_frozen or self.then_lr) and not self.frozen_epochs:
-            what = "then_frozen and then_lr are for the epochs after frozen_epochs"
-            raise SettingsError(what, where="train", fix="set train.frozen_epochs too")
+        if any(stage.epochs is None for stage in self.stages[:-1]):
+            raise SettingsError("a stage before the last one has no epochs", where="train.stages", fix="give it epochs")
+        if self.stages and self.stages[-1].epochs is not None:
+            what = "the last stage lasts until train.epochs"
+            raise SettingsError(what, where="train.stages", fix="leave its epochs out")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older_keys(cls, values: Any) -> Any:
+        return with_stages(values) if isinstance(values, Mapping) and any(key in values for key in OLD) else values
+
+    @field_validator("stages", mode="after")
+    @classmethod
+    def _one_usual_stage_is_none(cls, stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+        return () if stages == (StageSettings(),) else stages
+
     @property
-    def frozen_to_the_end(self) -> str:
-        """The last of the leading rows that never train."""
-        return self.then_frozen if self.frozen_epochs else self.frozen
+    def frozen_at_first(self) -> str:
+        """The last of the leading rows that do not train in the first stage."""
+        return self.stages[0].frozen if self.stages else ""
+
+    @property
+    def frozen_at_last(self) -> str:
+        """The last of the leading rows that do not train in the last stage."""
+        return self.stages[-1].frozen if self.stages else ""
 
 
 class TransferSettings(Settings):
@@ -296,7 +323,7 @@ def _transfer_recipes() -> dict[str, Recipe]:
     frozen = Recipe(
         text="a new head on a trained network that stays as it is, augmentation live",
         augment=STRENGTHS["light"],
-        train=TrainSettings(epochs=10, lr=0.003, frozen="body", freeze_norm=True),
+        train=TrainSettings(epochs=10, lr=0.003, stages=(StageSettings(frozen="body"),), freeze_norm=True),
     )
     finetune = Recipe(
         text="a solved head, then everything at a small rate, smaller for early rows",

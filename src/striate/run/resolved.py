@@ -33,8 +33,8 @@ def resolved(prepared: Prepared, network: nn.Module, model: Model, precision: st
         "aux_weight": aux_weight_of(network, settings.aux_weight),
         "precision": precision,
     }
-    if len(course) > 1:
-        found["train"]["then_lr"] = course[1].lr
+    for row, stage in zip(found["train"]["stages"], course, strict=False):
+        row["lr"] = stage.lr
     return {key: _known(value) for key, value in found.items()}
 
 

@@ -103,7 +103,7 @@ def start_of(recipe: Recipe, model: object) -> Start | None:
     settings = recipe.transfer
     name = model.name if isinstance(model, Blueprint) else str(model)
     if settings.weights is None:
-        is_for_trained = settings.head != "fresh" or recipe.train.frozen == BODY
+        is_for_trained = settings.head != "fresh" or recipe.train.frozen_at_first == BODY
         if is_for_trained and isinstance(model, str | Blueprint):  # a module of the user's own may be trained
             what = f"this recipe needs a trained network, and the weights of {name} would be random"
             raise SettingsError(what, where="transfer.weights", fix=FIX_FRESH)

@@ -156,7 +156,7 @@ class Training:
         self.average = Average(network, settings.ema) if settings.ema else None
         self.stages = stages(settings, num_epochs)
         self.stage, self.update = 0, self._update(0)
-        still = still_modules(network, settings.frozen_to_the_end, has_fixed_norms=settings.freeze_norm)
+        still = still_modules(network, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm)
         self.swa = EqualAverage(network, first_averaged(settings, num_epochs), still) if settings.swa else None
         self.position = Position()
         since = max(since, self.stages[-1].start)

@@ -1,11 +1,12 @@
-"""The stages of a training: the epochs with frozen rows, and those after, in which they train too."""
+"""The stages of a training: in each its own rows train, at its own learning rate."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from striate.base.errors import SettingsError
 from striate.base.text import plural
 from striate.engine.optim import DEFAULT_LR
-from striate.run.recipe import TrainSettings
+from striate.run.recipe import StageSettings, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -26,27 +27,32 @@ class Stage:
 
 
 def stages(settings: TrainSettings, num_epochs: int) -> tuple[Stage, ...]:
-    """Return the stages of `num_epochs` epochs: one, or two where `frozen_epochs` is set.
+    """Return the stages of `num_epochs` epochs: those of the recipe, or one in which everything trains.
 
     Raises:
-        SettingsError: no epochs are left for the second one, or the weights are averaged before it begins.
+        SettingsError: no epochs are left for the last one, or the weights are averaged before it begins.
 
     Example:
-        >>> found = stages(TrainSettings(frozen="body", frozen_epochs=2, lr=0.01, then_lr=1e-4), num_epochs=8)
+        >>> rows = [{"epochs": 2, "frozen": "body"}, {"lr": 1e-4}]
+        >>> found = stages(TrainSettings.parse({"stages": rows, "lr": 0.01}), num_epochs=8)
         >>> [(stage.start, stage.end, stage.frozen, stage.lr) for stage in found]
         [(0, 2, 'body', 0.01), (2, 8, '', 0.0001)]
     """
-    lr, first = settings.lr or DEFAULT_LR[settings.optimiser], settings.frozen_epochs
-    if not first:
-        return (Stage(0, num_epochs, settings.frozen, "train.frozen", lr),)
-    if first >= num_epochs:
-        what = f"frozen for {plural(first, 'epoch')} of {num_epochs}: none is left"
-        raise SettingsError(what, where="train.frozen_epochs", fix="set it lower, or train.epochs higher")
-    if settings.swa and first_averaged(settings, num_epochs) < first:
-        what = f"the mean of the last {settings.swa:.0%} of the epochs would have networks with frozen rows in it"
-        raise SettingsError(what, where="train.swa", fix="set it or train.frozen_epochs lower")
-    then = Stage(first, num_epochs, settings.then_frozen, "train.then_frozen", settings.then_lr or lr)
-    return Stage(0, first, settings.frozen, "train.frozen", lr), then
+    usual, rows = settings.lr or DEFAULT_LR[settings.optimiser], settings.stages or (StageSettings(),)
+    starts = [0, *accumulate(row.epochs or 0 for row in rows[:-1])]
+    if starts[-1] >= num_epochs:
+        what = f"the stages before the last take {plural(starts[-1], 'epoch')} of {num_epochs}: none is left"
+        raise SettingsError(what, where="train.stages", fix="give them fewer, or set train.epochs higher")
+    if settings.swa and first_averaged(settings, num_epochs) < starts[-1]:
+        what = f"the mean of the last {settings.swa:.0%} of the epochs would have networks of two stages in it"
+        raise SettingsError(
+            what, where="train.swa", fix="set it lower, or give the stages before the last fewer epochs"
+        )
+    ends = [*starts[1:], num_epochs]
+    return tuple(
+        Stage(start, end, row.frozen, f"train.stages.{index}.frozen", row.lr or usual)
+        for index, (start, end, row) in enumerate(zip(starts, ends, rows, strict=True))
+    )
 
 
 def patience_of(settings: TrainSettings, num_epochs: int) -> int:

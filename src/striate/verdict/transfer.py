@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.base.rundir import StudyDir
+from striate.base.stages import has_frozen_body
 from striate.base.text import listed, plural
 
 from .compare import Comparison
@@ -37,7 +38,7 @@ def kind_of(variant: Mapping[str, Any]) -> str:
         return ""
     if transfer.get("head") == "only":
         return FEATURES
-    return FROZEN if train.get("frozen") == "body" and not train.get("frozen_epochs") else TUNED
+    return FROZEN if has_frozen_body(train) else TUNED
 
 
 class _Transfer:
