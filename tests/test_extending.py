@@ -1,0 +1,65 @@
+"""The files that docs/extending.md shows work as they stand, through the public commands."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from striate.base import plugin
+from striate.base.rundir import RunDir
+from striate.cli.app import run
+from striate.model.zoo import ZOO
+from striate.nn.blocks import BLOCKS
+from striate.task import TASKS
+
+ROOT = Path(__file__).parents[1]
+EXTENDING = ROOT / "examples" / "extending"
+SMALL = ["--size", "16", "--set", "train.epochs=1", "--threads", "1", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def tables():
+    """The tables as they were."""
+    before = [(table, dict(table)) for table in (BLOCKS, ZOO, TASKS, plugin.LOADED)]
+    yield
+    for table, rows in before:
+        table.clear()
+        table.update(rows)
+
+
+def test_the_page_shows_every_file():
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    for file in EXTENDING.glob("*.py"):
+        assert f"examples/extending/{file.name}" in page
+
+
+def test_a_network_and_its_block(tmp_path):
+    words = ["train", "toy:shapes?n=80&size=16", "--plugin", str(EXTENDING / "network.py"), "--model", "gated", *SMALL]
+    assert run([*words, "--set", "model.width=4", "--out", str(tmp_path / "run")]) == 0
+    info = RunDir(tmp_path / "run").info()
+    widths = 4 * np.array([1, 2, 4])
+    channels = np.array([3, *widths[:-1]])
+    expected = (2 * (9 * channels * widths + widths)).sum() + 16 * 5 + 5
+    assert info["model"]["parameters"] == expected
+
+
+def test_an_augmentation():
+    space = runpy.run_path(str(EXTENDING / "augmentation.py"))
+    pipeline, size = space["pipeline"], 8
+    draws = pipeline.draw(4, 0, 0)
+    plan = pipeline.matrices(draws, size, size, np.full((4, 3), 100.0))
+    assert plan.colour[:, 0, 0] == pytest.approx(0.5 + draws[:, 0])
+    assert (plan.colour[:, 1:] == np.eye(3, 4)[1:]).all()
+
+
+def test_a_data_format(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    lines = [f"{label} " + " ".join(map(str, rng.integers(0, 10, 64))) for label in ["one", "two"] * 30]
+    file = tmp_path / "digits.txt"
+    file.write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["data_format.py", str(file)])
+    runpy.run_path(str(EXTENDING / "data_format.py"), run_name="__main__")
+    assert "accuracy" in capsys.readouterr().out
