@@ -1,5 +1,7 @@
 """A block and a network of one's own: `striate train DATA --plugin network.py --model gated`."""
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from striate.model.blueprint import Blueprint, Row
@@ -27,4 +29,4 @@ def gated(name: str, /, *, width: int = 16, depth: int = 3) -> Blueprint:
 
 
 BLOCKS["gated"] = Gated
-ZOO["gated"] = Entry(gated, paper="none: an example", year=2026, text="gated convolutions")
+ZOO["gated"] = Entry(partial(gated, "gated"), paper="none: an example", year=2026, text="gated convolutions")
