@@ -1,5 +1,7 @@
 """The files that docs/extending.md shows work as they stand, through the public commands."""
 
+import csv
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -63,3 +65,21 @@ def test_a_data_format(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["data_format.py", str(file)])
     runpy.run_path(str(EXTENDING / "data_format.py"), run_name="__main__")
     assert "accuracy" in capsys.readouterr().out
+
+
+def test_a_task(tmp_path):
+    with_task = ["--plugin", str(EXTENDING / "task.py")]
+    data, study = "toy:shapes?n=120&size=16", tmp_path / "study"
+    assert run(["study", data, *with_task, "--task", "order", "--seeds", "2", *SMALL, "--out", str(study)]) == 0
+    verdict = json.loads((study / "verdict.json").read_text())
+    assert (verdict["metric"], verdict["mode"]) == ("steps_off", "min")
+    for folder in sorted((study / "runs").iterdir()):
+        rows = list(csv.DictReader((folder / "predictions.csv").read_text(encoding="utf-8").splitlines()))
+        off = [
+            abs(float(row["truth:level"]) - float(row["prediction:level"])) for row in rows if row["split"] == "test"
+        ]
+        assert RunDir(folder).scores()["test"]["steps_off"] == pytest.approx(np.mean(off))
+    assert "mean number of levels off" in (study / "report.html").read_text(encoding="utf-8")
+    one = str(study / "runs" / "mlp-seed0")
+    assert run(["evaluate", one, *with_task]) == 0
+    assert run(["evaluate", one, *with_task, "--views", "2"]) == 3

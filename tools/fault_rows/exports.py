@@ -20,8 +20,9 @@ FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(1)", "=HYPERLINK(1)")
 
 def large_run(bench: Bench) -> str:
     """A run's documents with 50,000 evaluated images of 1,000 classes, planted; the report samples and says so."""
-    from striate.evaluate.scores import scores_of
     from striate.evaluate.table import write_predictions
+
+    from striate.evaluate.scores import scores_of
 
     for name in ("a", "b"):
         for number in range(8):
@@ -62,8 +63,9 @@ def _predictions() -> "Predictions":
 
 def formulas(bench: Bench) -> str:
     """File and class names that start a formula; no cell of an exported table does, and the name is read back."""
-    from striate.base.rundir import RunDir
     from striate.evaluate.table import read_predictions
+
+    from striate.base.rundir import RunDir
 
     data = bench.folder / "data"
     for name in ("=cat", "dog"):
