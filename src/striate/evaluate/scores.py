@@ -56,7 +56,7 @@ def _records(metrics: Sequence[Metric], answers: Answers) -> dict[str, Array]:
     made: dict[Any, Array] = {}
     for metric in metrics:
         if metric.key not in kept and metric.record not in made:
-            made[metric.record] = metric.record(answers)
+            made[metric.record] = metric.made(answers)
     return {metric.key: kept[metric.key] if metric.key in kept else made[metric.record] for metric in metrics}
 
 

@@ -131,10 +131,15 @@ class Metric:
         """Return (N,) the contribution of each image, whose mean is the score."""
         return self.contribution(self.records(answers))
 
+    def made(self, answers: Answers) -> Array:
+        """Return the numbers of each image (N, S) as `record` makes them; one number an image may come as (N,)."""
+        records = np.asarray(self.record(answers))
+        return records[:, None] if records.ndim == 1 else records.reshape(len(records), -1)
+
     def records(self, answers: Answers) -> Array:
         """Return the numbers of each image (N, S): those that a table of predictions kept, else made anew."""
         kept: Mapping[str, Array] = getattr(answers, "records", {})
-        return kept[self.key] if self.key in kept else self.record(answers)
+        return kept[self.key] if self.key in kept else self.made(answers)
 
     def contribution(self, records: Array) -> Floats:
         """Return (N,) values of records (N, S), whose mean is the score; NaN where the score is not defined."""

@@ -120,7 +120,7 @@ class Defaults:
         answers = answers_of(self, outputs, batch)  # type: ignore[arg-type]
         columns = [answers.losses[:, None]]
         for metric in self.metrics:
-            records = np.asarray(metric.record(answers), dtype=np.float64).reshape(len(answers), -1)
+            records = metric.made(answers)
             columns += [np.full((len(answers), 1), records.shape[1]), records]
         return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float64))
 
