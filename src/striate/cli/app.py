@@ -187,7 +187,7 @@ def _possible(problem: UserError, arguments: list[str]) -> str:
     verb = next((word for word in arguments if word in commands), None)
     if verb is None or problem.fix.startswith("train again"):
         return problem.fix
-    flags = {flag for one in commands[verb].params for flag in one.opts}
+    flags = {"--plugin"} | {flag for one in commands[verb].params for flag in one.opts}
     alternatives = problem.fix.split(", or ")
     other = "`[^`]*`|striate .*"  # another command, with options of its own
     kept = [one for one in alternatives if set(OPTION.findall(re.sub(other, "", one))) <= flags]

@@ -175,7 +175,7 @@ def ensemble_study(study: StudyDir, *, variant: str | None = None, split: str = 
 
 def _finished(path: Path) -> RunDir:
     run = RunDir(path)
-    run.info()
+    from_json(run.info()["task"])  # names the plugin that is missing, before data are opened for it
     if not run.weights.is_file():
         raise ModelError("the run has no weights yet", where=path, fix=f"finish it with `striate resume {path}`")
     return run

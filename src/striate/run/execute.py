@@ -26,6 +26,7 @@ from striate.data.sample import Dataset
 from striate.engine import checkpoint
 from striate.engine.interrupt import listen
 from striate.model.walk import walk
+from striate.task import from_json
 from striate.transfer.features import cut, has_head
 from striate.transfer.stages import stages
 from striate.transfer.training import HeadTraining, solve_head
@@ -159,7 +160,7 @@ def resume(
         Interrupted: stopped again.
     """
     progress, run = progress or Progress(), RunDir(path)
-    run.info()  # refuses what is no run folder before a lock is left in it
+    from_json(run.info()["task"])  # refuses what is no run folder before a lock is left in it
     with locked(path), resumable(run, _kept):
         info = run.info()
         if info["status"] == "finished" and epochs is None:

@@ -97,7 +97,7 @@ def from_json(values: Mapping[str, Any]) -> Task:
     if name not in TASKS:
         plugin = values.get("plugin")
         fix = f"load its file: --plugin {plugin}" if plugin else "load the file that defines it with --plugin FILE.py"
-        raise ModelError(f"no task {name!r} is known here", where="task", fix=fix)
+        raise ModelError(f"no task {name!r} is known here", fix=fix)
     try:
         task: Task = TASKS[name].from_json(values)
     except TypeError as problem:

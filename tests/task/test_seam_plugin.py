@@ -1,0 +1,100 @@
+"""A task in a user's own file: by --plugin in every command, in a study's workers, and named where it is missing."""
+
+import json
+
+import pytest
+
+from striate.base import plugin
+from striate.base.rundir import RunDir
+from striate.cli.app import run
+from striate.data.target import TASK_KINDS
+from striate.task import TASKS
+
+OWN = """
+import torch.nn.functional as F
+from striate.metric.accuracy import ACCURACY
+from striate.task import Decoded, Defaults, register
+
+
+@register
+class Mine(Defaults):
+    name = "mine"
+    kinds = ("label",)
+    kind = "label"
+    metrics = (ACCURACY,)
+
+    def losses(self, outputs, batch):
+        return F.cross_entropy(outputs, batch.targets[self.target], reduction="none")
+
+    def decode(self, outputs):
+        return Decoded(outputs.argmax(1), outputs.softmax(1))
+"""
+WORDS = ["toy:shapes?n=60&size=16&clutter=0", "--task", "mine", "--size", "16", "--set", "train.epochs=2", "--quiet"]
+WORDS += ["--set", "train.precision=float32", "--set", "model.width=8", "--augment", "none"]
+
+
+@pytest.fixture(autouse=True)
+def tables():
+    """The tables as they were."""
+    kept = [(table, dict(table)) for table in (TASKS, TASK_KINDS, plugin.LOADED)]
+    yield
+    for table, before in kept:
+        table.clear()
+        table.update(before)
+
+
+@pytest.fixture
+def own(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    return str(file)
+
+
+def forget():
+    """As a new process is."""
+    for table in (TASKS, TASK_KINDS):
+        table.pop("mine", None)
+    plugin.LOADED.clear()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_says_which_plugin_it_needs(own, tmp_path, capsys):
+    folder = str(tmp_path / "run")
+    assert run(["train", *WORDS, "--plugin", own, "--threads", "1", "--out", folder, "--keep-checkpoints"]) == 0
+    info = RunDir(folder).info()
+    assert [one["file"] for one in info["plugins"]] == ["own.py"]
+    assert info["task"]["plugin"] == "own.py"
+    forget()
+    for command in (["evaluate", folder], ["resume", folder, "--epochs", "3"]):
+        capsys.readouterr()
+        assert run(command) in {2, 4}
+        said = capsys.readouterr().err
+        assert "no task 'mine' is known here" in said or "unknown task 'mine'" in said
+        assert "--plugin own.py" in said
+    (tmp_path / "own.py").write_text(OWN + "\n# another line\n")
+    assert run(["resume", folder, "--epochs", "3", "--plugin", own]) == 0
+    assert "the plugin own.py changed since the run began" in capsys.readouterr().err
+    assert run(["evaluate", folder]) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_workers_of_a_study_load_it_and_a_view_is_refused_that_nothing_is_known_of(own, tmp_path, capsys):
+    folder = tmp_path / "study"
+    words = [word for word in WORDS if word != "--augment" and word != "none"]
+    code = run(["study", *words, "--seeds", "1", "--plugin", own, "--parallel", "2", "--out", str(folder)])
+    assert code == 0, capsys.readouterr().err
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert verdict["metric"] == "accuracy"
+    one = next(path.parent for path in sorted(folder.rglob("run.json")))
+    assert RunDir(one).info()["plugins"][0]["file"] == "own.py"
+    assert run(["evaluate", str(one), "--views", "2"]) == 3
+    assert "the task mine does not say how several views of an image are merged" in capsys.readouterr().err
+
+
+def test_what_is_no_task_is_refused_when_it_is_registered(tmp_path, capsys):
+    for lack, text in (("metrics", "    metrics = (ACCURACY,)\n"), ("loss", "losses(self"), ("name", 'name = "mine"')):
+        file = tmp_path / f"no_{lack}.py"
+        file.write_text(OWN.replace(text, {"loss": "other(self", "name": 'name = ""'}.get(lack, "")))
+        assert run(["models", "--plugin", str(file)]) == 2
+        assert f"a task without {lack}" in capsys.readouterr().err
+    assert "mine" not in TASKS
