@@ -12,13 +12,13 @@ from report_runs import write_run
 from report_studies import write_study
 
 from striate.base.rundir import RunDir, StudyDir
+from striate.metric import by_key
 from striate.report import report_run, report_study
 from striate.report.charts import new_axes, new_figure, rule_axis
 from striate.report.charts_values import around
-from striate.report.metrics import metric
 from striate.report.ranges import limits
 
-METRICS = {"loss": metric("loss"), "accuracy": metric("accuracy"), "angle": metric("mean_error_deg")}
+METRICS = {"loss": by_key("loss"), "accuracy": by_key("accuracy"), "angle": by_key("mean_error_deg")}
 
 
 def read_back(label: str) -> float:
@@ -70,7 +70,7 @@ def test_every_axis_is_labelled_with_what_stands_there(name, num_ticks):
     ],
 )
 def test_steps_of_a_quarter_are_not_rounded(key, step, expected):
-    assert [metric(key).tick(k * step, step) for k in range(4)] == expected
+    assert [by_key(key).tick(k * step, step) for k in range(4)] == expected
 
 
 @pytest.mark.parametrize("largest", [0.3, 1.7, 8.0, 9.3, 40.0, 93.0])
@@ -137,11 +137,11 @@ def test_with_few_values_nothing_is_cut_off(folder, num_epochs):
 
 
 def test_the_axis_reaches_the_largest_of_ten_values_and_clips_one_of_eleven():
-    loss = metric("loss")
+    loss = by_key("loss")
     assert limits([46.5, *[1.0] * 9], loss)[1] > 46.5
     assert limits([46.5, *[1.0] * 10], loss)[1] < 4
     assert limits([math.nan, 46.5, math.inf, *[1.0] * 9], loss)[1] > 46.5
-    assert limits([0.9, *[0.2] * 20], metric("accuracy"))[1] > 0.9
+    assert limits([0.9, *[0.2] * 20], by_key("accuracy"))[1] > 0.9
     assert limits([5.0, *[-1.0] * 20], loss)[1] > 5
     assert limits([*[-3.0] * 2, *[-1.0] * 20], loss)[1] > -1
     assert limits([math.nan], loss) is None

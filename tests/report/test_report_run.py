@@ -346,3 +346,8 @@ def test_options_of_the_dataset_are_written_as_they_are_typed(folder):
     pairs = dict(zip((one.text for one in said.all("dt")), (one.text for one in said.all("dd")), strict=True))
     assert pairs.items() >= {"limit": "train=400,test=50", "split": "0.8,0.1,0.1", "per class": "7"}.items()
     assert not {"allow empty", "root"} & pairs.keys()
+
+
+def test_a_score_keeps_its_capitals_at_the_start_of_a_line(folder):
+    section = report(folder("tags")).get("training")
+    assert [figure.all("h3")[0].text for figure in section.all("figure")] == ["Loss", "Micro F1"]

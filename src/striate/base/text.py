@@ -47,6 +47,16 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def with_capital(text: str) -> str:
+    """Return a text with its first letter as a capital and all others as they are.
+
+    Example:
+        >>> with_capital("micro F1"), with_capital("")
+        ('Micro F1', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def duration(time_s: float) -> str:
     """Return a duration as a person says it: `0.8 s`, `42 s`, `3 min 20 s`, `1 h 05 min`.
 

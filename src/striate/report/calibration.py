@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import charts
-from .metrics import NA, number
+from striate.base.numbers import NA, number
+from striate.metric.calibration import error_of_bins
 
-Bins = Sequence[Mapping[str, Any]]
+from . import charts
+
 CALIBRATED = 0.02  # so small a gap between confidence and accuracy is called none
 
 
@@ -27,7 +28,7 @@ def calibration(scores: Sequence[Mapping[str, Any]], claim: str) -> dict[str, An
     sure = sum(row["count"] * row["confidence"] for row in known) / total
     right = sum(row["count"] * (number(row.get("accuracy")) or 0.0) for row in known) / total
     errors = [number(one.get("ece")) for one in scores]
-    ece = errors[0] if len(scores) == 1 else _error(known, total)
+    ece = errors[0] if len(scores) == 1 else error_of_bins(known)
     return {
         "chart": charts.calibration(bins),
         "few": charts.FEW,
@@ -57,10 +58,6 @@ def pool_bins(several: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
 def _bins(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = scores.get("calibration")
     return [dict(row) for row in given if isinstance(row, Mapping)] if isinstance(given, list) else []
-
-
-def _error(bins: Bins, total: float) -> float:
-    return float(sum(row["count"] * abs(row["confidence"] - row["accuracy"]) for row in bins) / total)
 
 
 def _verdict(gap: float) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 from striate.base.errors import UserError
 from striate.base.html import Html, card, join, line, quiet, table, text
+from striate.base.numbers import count, counted, number
 from striate.base.rundir import RunDir, StudyDir
-from striate.base.text import duration, plural
+from striate.base.text import duration, plural, with_capital
 from striate.verdict.render import MARKS, mark_of
 
-from .metrics import count, metric, number, scaled
 from .ranges import above, limits, say_above
 from .read import SPLIT_WORDS, Run, Study, at
 from .sections_run import STATUS, remarks
@@ -53,7 +53,7 @@ def _run(run: Run) -> Html:
 
 def _study(study: Study) -> Html:
     seeds = plural(len(study.info.get("seeds") or [0]), "seed")
-    about = f"{plural(len(study.names), 'variant')}, {seeds}, {study.metric.label}"
+    about = f"{plural(len(study.names), 'variant')}, {seeds}, {study.metric.name}"
     result = verdict(study)
     marks = {one["name"]: mark_of(one["name"], study.verdict) for one in study.variants} if result["best"] else {}
     notes = line(quiet("; ".join(note for mark, note in MARKS.items() if mark in marks.values())) or result["reason"])
@@ -71,12 +71,12 @@ def _scores(run: Run) -> Html:
             span = monitor.span(at(one, f"intervals.{monitor.key}"))
             rows.append((SPLIT_WORDS[split], monitor.text(one.get(monitor.key)), span, count(one.get("num_images"))))
     if rows:
-        return table(rows, ("split", monitor.label, "95% interval", "images"), right={1, 2, 3})
+        return table(rows, ("split", monitor.name, "95% interval", "images"), right={1, 2, 3})
     if not run.history:
         return line("No epoch is done yet.")
     epoch = run.best_epoch if run.best_epoch in run.epochs else run.epochs[-1]
     value = monitor.text(run.curve("val", monitor.key)[run.epochs.index(epoch)])
-    return line(f"Not evaluated yet; {monitor.label} on validation after epoch {epoch}: {value}.")
+    return line(f"Not evaluated yet; {monitor.name} on validation after epoch {epoch}: {value}.")
 
 
 def _facts(run: Run) -> str:
@@ -84,7 +84,7 @@ def _facts(run: Run) -> str:
     info: dict[str, Any] = run.info
     facts: list[str] = []
     if (parameters := number(at(info, "model.parameters"))) is not None:
-        facts.append(f"{scaled(parameters)} parameters")
+        facts.append(f"{counted(parameters)} parameters")
     epochs = number(at(info, "result.epochs")) or (run.epochs[-1] if run.epochs else None)
     if epochs and not run.is_linear_probe:
         facts.append(plural(int(epochs), "epoch") + (f", best {run.best_epoch}" if run.best_epoch else ""))
@@ -123,7 +123,7 @@ def _curves(run: Run) -> Html:
 
 def _chart(run: Run, key: str) -> Html | None:
     """One score over the epochs, in training and on validation; None where no value is known."""
-    one = metric(key, run.metric.unit)
+    one = run.metric_of(key)
     train, val = run.curve("train", key), run.curve("val", key)
     ends = limits([*train, *val], one)
     if ends is None:
@@ -144,13 +144,13 @@ def _chart(run: Run, key: str) -> Html | None:
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="none" stroke="currentColor" stroke-width="1.5"/>')
     lost = [*above("training", run.epochs, train, high), *above("validation", run.epochs, val, high)]
     labels = [
-        (LEFT, UP - 10, "start", one.label.capitalize()),
+        (LEFT, UP - 10, "start", with_capital(one.name)),
         (LEFT - 5, UP + 4, "end", one.text(high)),
         (LEFT - 5, HIGH - DOWN + 4, "end", one.text(low)),
         (LEFT, HIGH - 5, "start", f"epoch {first}"),
         (WIDE - RIGHT, HIGH - 5, "end", str(last)),
     ]
-    return _svg(parts, labels, f"{one.label} over the epochs. {say_above(lost, one)}".strip())
+    return _svg(parts, labels, f"{one.name} over the epochs. {say_above(lost, one)}".strip())
 
 
 def _path(points: Sequence[tuple[float, float]], look: str) -> str:

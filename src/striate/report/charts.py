@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup
 
-from .metrics import Metric, bounds, number
+from striate.base.numbers import bounds, number
+from striate.metric import Metric
+
 from .ranges import above, limits, mark_above, say_above
 from .read import SPLIT_WORDS
 from .svg import BAD, GOOD, MUTED, PAPER, RULE, TEST, TRAIN, VAL, draw
@@ -231,7 +233,7 @@ def _describe(
 ) -> str:
     parts = [f"{line.name} from {metric.text(line.values[0])} to {metric.text(line.values[-1])}" for line in lines]
     across = f"{len(epochs)} strengths of weight decay" if decays else f"{len(epochs)} epochs"
-    text = f"{metric.label} over {across}: {'; '.join(parts)}."
+    text = f"{metric.name} over {across}: {'; '.join(parts)}."
     text = " ".join(filter(None, (text, beyond(epochs, lines, metric))))
     if best is not None:
         text += f" Best weight decay {decays[list(epochs).index(best)]}." if decays else f" Best epoch {best}."
@@ -277,7 +279,7 @@ def splits(
     _spread_labels(axes, labels)
     said = ", ".join(f"{SPLIT_WORDS[split]} {metric.text(value)}" for split, value in values.items())
     return draw(
-        figure, "splits", f"{metric.label}: {said}" + "".join(f"; {k} {metric.text(v)}" for k, v in chance.items())
+        figure, "splits", f"{metric.name}: {said}" + "".join(f"; {k} {metric.text(v)}" for k, v in chance.items())
     )
 
 
@@ -312,7 +314,7 @@ def calibration(bins: Sequence[dict[str, Any]], name: str = "calibration") -> Ma
     axes = new_axes(figure, (46, 96, 16, 14))
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    percent = Metric("", "", is_percent=True)
+    percent = Metric("", "", form="percent")
     rule_axis(axes, "y", percent.tick)
     axes.set_xticks([])
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.3, linestyle=(0, (4, 3)))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from striate.metric import Metric
+
 from .charts import SMALL, TEXT, epoch_axis, new_axes, new_figure, rule_axis
-from .metrics import Metric
 from .ranges import Above, above, mark_above, say_above
 from .svg import BAD, GOOD, INK, MUTED, PAPER, TRAIN, VAL, draw
 
@@ -76,7 +77,7 @@ def variants(rows: Sequence[Dots], metric: Metric, *, width_px: int = 460) -> Ma
             axes.plot([row.mean] * 2, [index - 0.12, index + 0.36], color=INK if row.is_best else colour, linewidth=2.4)
     said = "; ".join(f"{row.name} {metric.text(row.mean)} ({metric.span(row.interval)})" for row in rows)
     return draw(
-        figure, "variants", f"{metric.label} of each variant, mean and interval: {said}.", texts=texts, titles=titles
+        figure, "variants", f"{metric.name} of each variant, mean and interval: {said}.", texts=texts, titles=titles
     )
 
 
@@ -111,7 +112,7 @@ def learning_curve(points: Sequence[Size], metric: Metric, *, width_px: int = 46
     said = "; ".join(
         f"{point.num_train:,.0f} images {metric.text(point.mean)} ({metric.span(point.interval)})" for point in points
     )
-    return draw(figure, "learning", f"{metric.label} over the number of training images: {said}.", texts=texts)
+    return draw(figure, "learning", f"{metric.name} over the number of training images: {said}.", texts=texts)
 
 
 def differences(rows: Sequence[Difference], metric: Metric, *, width_px: int = 460) -> Markup | None:

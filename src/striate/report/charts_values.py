@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from striate.base.numbers import significant
+from striate.metric import Metric
+
 from .charts import SMALL, count_axis, new_axes, new_figure, rule_axis
-from .metrics import Metric, significant
 from .svg import MUTED, RULE, VAL, draw
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def around(truths_deg: Sequence[float], errors_deg: Sequence[float], name: str) 
     axes.set_xticks([math.radians(angle) for angle in range(0, 360, 45)], [f"{angle}°" for angle in range(0, 360, 45)])
     axes.set_ylim(0, max(means) * 1.05 or 1.0)
     axes.set_rlabel_position((min(range(num_bins), key=means.__getitem__) + 0.5) * 360 / num_bins)
-    rule_axis(axes, "y", Metric("", "", unit="°").tick, num_ticks=4)
+    rule_axis(axes, "y", Metric("", "", unit="deg").tick, num_ticks=4)
     axes.tick_params(labelsize=SMALL, labelcolor=MUTED)
     axes.grid(color=RULE, linewidth=1)
     worst = max(range(num_bins), key=means.__getitem__)

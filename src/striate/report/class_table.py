@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .metrics import Metric, count, number
+from striate.base.numbers import count, number
+from striate.metric import Metric
 
 FIGURES = {"ap": "average precision", "f1": "F1", "recall": "recall", "precision": "precision"}
 
@@ -22,7 +23,7 @@ def class_table(rows: Sequence[Any], keys: Sequence[str]) -> dict[str, Any] | No
 
 
 def _row(row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    percent = Metric("", "", is_percent=True)
+    percent = Metric("", "", form="percent")
     return {
         "name": str(row.get("name", "")),
         "support": count(row.get("support")),

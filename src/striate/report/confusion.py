@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from striate.base.numbers import number
 from striate.base.rundir import RunDir
 
-from .metrics import number
 from .thumbnails import EmbeddedImage, ThumbnailStore
 
 MAX_CLASSES = 40  # beyond this a matrix cannot be read on a page

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from .metrics import number
+from striate.base.numbers import number
 
 
 def mean_rows(scores: Sequence[Mapping[str, Any]], table: str, keys: Sequence[str]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .metrics import Metric
+from striate.metric import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,10 +51,10 @@ def say_above(found: Sequence[Above], metric: Metric) -> str:
     """Say which values lie above the chart, the highest first.
 
     Example:
-        >>> from .metrics import metric
-        >>> say_above([Above("validation", 1, 46.5)], metric("loss"))
+        >>> from striate.metric import by_key
+        >>> say_above([Above("validation", 1, 46.5)], by_key("loss"))
         '46.5 above the chart (validation, epoch 1).'
-        >>> say_above([], metric("loss"))
+        >>> say_above([], by_key("loss"))
         ''
     """
     ordered = sorted(found, key=lambda one: (-one.value, one.epoch, one.name))

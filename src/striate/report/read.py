@@ -6,10 +6,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import DamagedError, UserError
+from striate.base.numbers import number
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.predictions import Predictions, read
+from striate.metric import Metric, by_key, metric_of
+from striate.metric.table import METRICS
 
-from .metrics import Metric, metric, number
 from .privacy import without_folders
 
 if TYPE_CHECKING:
@@ -75,7 +77,13 @@ class Run:
     @property
     def metric(self) -> Metric:
         """The metric the best epoch was chosen by."""
-        return metric(str(at(self.info, "task.monitor", "loss")), str(at(self.info, "task.unit", "")))
+        return self.metric_of(str(at(self.info, "task.monitor", "loss")))
+
+    def metric_of(self, key: str) -> Metric:
+        """Return how a score of this run is called and written; one of a task's own is asked for by the task."""
+        own = {} if key in METRICS else {metric.key: metric for metric in getattr(self.task, "metrics", ())}
+        unit, mode = str(at(self.info, "task.unit", "")), str(at(self.info, "task.monitor_mode", ""))
+        return (own.get(key) or by_key(key, unit, mode)).typeset()
 
     @property
     def reported_split(self) -> str | None:
@@ -183,7 +191,12 @@ class Study:
     def metric(self) -> Metric:
         """The metric of the verdict."""
         key = self.verdict.get("metric") or at(self.info, "task.monitor") or "loss"
-        return metric(str(key), str(at(self.info, "task.unit", "")))
+        task = {"unit": at(self.info, "task.unit", ""), "mode": at(self.info, "task.monitor_mode", "")}
+        return metric_of({**task, **self.verdict, "metric": str(key)}).typeset()
+
+    def metric_of(self, key: str) -> Metric:
+        """Return the metric of the verdict, or the loss, or another score that every task has."""
+        return self.metric if key == self.metric.key else by_key(key).typeset()
 
     @property
     def split(self) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from striate.base.numbers import NA, count, number
 from striate.base.text import plural
 
-from .metrics import NA, count, number
 from .read import SPLIT_WORDS, at
 
 SEVERITY = {"error": "problem", "warning": "warning", "note": "note"}

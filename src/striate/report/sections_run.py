@@ -7,13 +7,14 @@ from typing import Any
 from markupsafe import Markup
 
 from striate.base.errors import UserError
+from striate.base.numbers import NA, bounds, count, counted, number, significant
 from striate.base.stages import stages_in
-from striate.base.text import duration, plural
+from striate.base.text import duration, plural, with_capital
 from striate.diagnose import narrate
 from striate.evaluate.curves import MIN_EPOCHS
+from striate.metric import Metric
 
 from . import charts
-from .metrics import NA, Metric, bounds, count, metric, number, scaled, significant
 from .privacy import without_folders
 from .read import SPLIT_WORDS, Run, at
 from .svg import TRAIN, VAL
@@ -33,7 +34,7 @@ def headline(run: Run) -> dict[str, Any]:
     value, span = scores.get(monitor.key), at(scores, f"intervals.{monitor.key}")
     is_known = number(value) is not None
     return {
-        "metric": monitor.label,
+        "metric": monitor.name,
         "split": SPLIT_WORDS[split] if split else "test",
         "value": monitor.text(value),
         "is_known": is_known,
@@ -51,7 +52,7 @@ def headline(run: Run) -> dict[str, Any]:
 def _why_unknown(run: Run, split: str | None, monitor: Metric) -> str:
     if split is None:
         return f"No result: {run.why_missing}."
-    return f"The {monitor.label} is not a number: it is not defined here, or the network's outputs are not finite."
+    return f"The {monitor.name} is not a number: it is not defined here, or the network's outputs are not finite."
 
 
 PROBE_KEY = (
@@ -76,7 +77,7 @@ def _what_was_done(run: Run) -> str:
     epochs = number(at(info, "result.epochs")) or (run.epochs[-1] if run.epochs else None)
     model, parameters = at(info, "model.name"), number(at(info, "model.parameters"))
     text = f"The network {model}" if model else "A network"
-    text += f" ({scaled(parameters)} parameters)" if parameters else ""
+    text += f" ({counted(parameters)} parameters)" if parameters else ""
     text += f" learned {sections_of(run).learned(run)}"
     text += f" from {plural(int(trained), 'image')}" if trained is not None else ""
     text += f" with the recipe {at(info, 'recipe_name')}" if at(info, "recipe_name") else ""
@@ -150,12 +151,12 @@ def training(run: Run) -> dict[str, Any]:
             charts.Line("train", run.curve("train", wanted), TRAIN, "--"),
             charts.Line("validation", run.curve("val", wanted), VAL),
         ]
-        one = metric(wanted, monitor.unit)
+        one = run.metric_of(wanted)
         turn = None if run.is_linear_probe else run.overfit_epoch
         chart = charts.curves(
             run.epochs, lines, one, f"curve{len(drawn)}", best=run.best_epoch, overfit=turn, decays=decays
         )
-        drawn.append((one.label.capitalize(), chart, charts.beyond(run.epochs, lines, one)))
+        drawn.append((with_capital(one.name), chart, charts.beyond(run.epochs, lines, one)))
     return {
         "charts": drawn,
         "sentences": _probe_sentences(run) if run.is_linear_probe else training_sentences(run),
@@ -172,7 +173,7 @@ def _probe_sentences(run: Run) -> list[str]:
     tried = plural(len(run.epochs), "strength")
     return [
         f"A linear probe was fitted with L-BFGS for {tried} of weight decay, the strongest first.",
-        f"{_short(row.get('weight_decay'))} was best on validation ({run.metric.label} {value}) and was kept.",
+        f"{_short(row.get('weight_decay'))} was best on validation ({run.metric.name} {value}) and was kept.",
     ]
 
 
@@ -208,7 +209,7 @@ def training_sentences(run: Run) -> list[str]:
     if best in run.epochs:
         value = run.curve("val", monitor.key)[run.epochs.index(best)]
         sentences.append(
-            f"Validation {monitor.label} was best at epoch {best} ({monitor.text(value)}); those weights were kept."
+            f"Validation {monitor.name} was best at epoch {best} ({monitor.text(value)}); those weights were kept."
         )
     if (epoch := run.overfit_epoch) is not None:
         sentences.append(f"After epoch {epoch} validation loss rises while training loss falls.")
@@ -223,9 +224,7 @@ def training_sentences(run: Run) -> list[str]:
     if steps := number(at(run.info, "result.skipped_steps")):
         sentences.append(f"{plural(int(steps), 'step')} left out: the gradient was not finite.")
     notes = at(run.info, "notes")
-    return sentences + [
-        f"{str(note)[:1].upper()}{str(note)[1:]}." for note in (notes if isinstance(notes, list) else [])
-    ]
+    return sentences + [f"{with_capital(str(note))}." for note in (notes if isinstance(notes, list) else [])]
 
 
 def _epoch_table(run: Run) -> dict[str, Any]:
@@ -233,15 +232,13 @@ def _epoch_table(run: Run) -> dict[str, Any]:
     keys = list(dict.fromkeys(("loss", monitor.key)))
     head = [
         "number" if run.is_linear_probe else "epoch",
-        *(f"{SPLIT_WORDS[split]} {metric(key).label}" for key in keys for split in ("train", "val")),
+        *(f"{SPLIT_WORDS[split]} {run.metric_of(key).name}" for key in keys for split in ("train", "val")),
         "weight decay" if run.is_linear_probe else "learning rate",
         "seconds",
     ]
     body = []
     for row in run.history[:1000]:
-        cells = [
-            metric(key, monitor.unit).text(at(row, f"{split}.{key}")) for key in keys for split in ("train", "val")
-        ]
+        cells = [run.metric_of(key).text(at(row, f"{split}.{key}")) for key in keys for split in ("train", "val")]
         body.append(
             (
                 [
@@ -264,9 +261,8 @@ def _short(value: Any) -> str:
 def facts(run: Run) -> list[tuple[str, str]]:
     """Return the further scores of the reported split, for the row of figures below the headline."""
     scores = run.scores.get(run.reported_split or "", {})
-    unit = str(at(run.info, "task.unit", ""))
     return [
-        (metric(key).label, metric(key, unit).text(scores[key]))
+        (run.metric_of(key).name, run.metric_of(key).text(scores[key]))
         for key in sections_of(run).figures(run)
         if key in scores and key != run.metric.key
     ]
@@ -282,7 +278,7 @@ def _size_and_time(info: dict[str, Any]) -> list[tuple[str, str, str]]:
     parameters, epochs, time_s, speed, size = (number(at(info, path)) for path in paths)
     return [
         ("parameters", count(parameters), f"{significant(parameters * 4 / 1e6)} MB as float32" if parameters else ""),
-        ("multiply-adds an image", scaled(at(info, "model.macs")), f"at {count(size)} px" if size else ""),
+        ("multiply-adds an image", counted(at(info, "model.macs")), f"at {count(size)} px" if size else ""),
         (
             "training time",
             NA if time_s is None else duration(time_s),
@@ -309,7 +305,7 @@ def _where_it_ran(info: dict[str, Any]) -> list[tuple[str, str, str]]:
         ),
         ("precision", str(at(info, "precision.name") or NA), _trial(at(info, "precision.trial"))),
     ]
-    return [*rows, ("peak memory", f"{scaled(memory * 2**20)}B", "the whole process")] if memory else rows
+    return [*rows, ("peak memory", f"{counted(memory * 2**20)}B", "the whole process")] if memory else rows
 
 
 def _trial(trial: Any) -> str:

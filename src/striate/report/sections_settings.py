@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .metrics import NA, count, number, scaled
+from striate.base.numbers import NA, count, counted, number
+
 from .read import at
 
 Pairs = list[tuple[str, str]]
@@ -32,7 +33,7 @@ def _layer(row: Mapping[str, Any]) -> list[str]:
         str(row.get("block", "")),
         " × ".join(map(str, shape)) if isinstance(shape, list) else NA,
         count(row.get("parameters")),
-        scaled(row.get("macs")),
+        counted(row.get("macs")),
         " × ".join(map(str, sees)) + " px" if isinstance(sees, list) else NA,
     ]
 

@@ -6,12 +6,12 @@ from statistics import mean, median, stdev
 from typing import Any
 from urllib.parse import quote
 
-from striate.base.text import duration, plural
+from striate.base.numbers import NA, bounds, count, counted, number
+from striate.base.text import duration, plural, with_capital
 from striate.evaluate.curves import MIN_EPOCHS
 from striate.verdict.facts import Conclusion, conclude, surely
 
 from . import charts_study as charts
-from .metrics import NA, bounds, count, metric, number, scaled
 from .privacy import without_folders
 from .ranges import limits
 from .read import SPLIT_WORDS, Run, Study, at
@@ -29,7 +29,7 @@ def verdict(study: Study) -> dict[str, Any]:
         "headline": end.headline if end else "",
         "behind": list(end.behind) if end else [],
         "text": next((str(v.get("text", "")) for v in study.variants if v["name"] == best), ""),
-        "metric": found.label,
+        "metric": found.name,
         "split": SPLIT_WORDS.get(study.split, study.split),
         "value": found.text(at(row, "test.mean")),
         "interval": found.span(at(row, "test.interval")) if bounds(at(row, "test.interval")) else "",
@@ -116,7 +116,7 @@ def side_by_side(study: Study) -> dict[str, Any]:
     return {
         "chart": charts.variants(dots, found),
         "differences": charts.differences(rows, found),
-        "metric": found.label,
+        "metric": found.name,
         "split": SPLIT_WORDS.get(split, split),
         "baseline": baseline,
         "is_less_better": _is_less_better(study),
@@ -177,8 +177,8 @@ def overview(study: Study) -> dict[str, Any]:
     return {
         "body": [_overview_row(study, planned) for planned in study.variants],
         "splits": splits,
-        "metric": study.metric.label,
-        "unit": "points" if study.metric.is_percent else study.metric.unit,
+        "metric": study.metric.name,
+        "unit": "points" if study.metric.is_percent else {"deg": "°"}.get(study.metric.unit, study.metric.unit),
     }
 
 
@@ -200,8 +200,8 @@ def _overview_row(study: Study, planned: dict[str, Any]) -> dict[str, Any]:
         "overfit": _epoch(row.get("overfit_epoch"), "never" if n and _can_turn(study, planned) else NA),
         "best_epoch": _epoch(row.get("best_epoch"), NA),
         "time": NA if plain["time"] is None else duration(plain["time"]),
-        "parameters": scaled(plain["parameters"]),
-        "macs": scaled(plain["macs"]),
+        "parameters": counted(plain["parameters"]),
+        "macs": counted(plain["macs"]),
         "sort": plain,
     }
 
@@ -229,7 +229,7 @@ def curves(study: Study) -> dict[str, Any]:
     """Return loss and metric of every variant as small multiples on the same axes."""
     groups = []
     for key in dict.fromkeys(("loss", study.metric.key)):
-        one = metric(key, study.metric.unit)
+        one = study.metric_of(key)
         seeds = {name: _seeds(runs, key) for name, runs in study.runs.items() if any(run.history for run in runs)}
         ends = limits([value for lines in seeds.values() for value in lines.values], one)
         if ends is None:
@@ -240,7 +240,7 @@ def curves(study: Study) -> dict[str, Any]:
             overfit = number(_summary(study, name).get("overfit_epoch"))
             is_linear_probe = any(run.is_linear_probe for run in study.runs[name])
             across = "the strengths of weight decay" if is_linear_probe else "the epochs"
-            says = f"{one.label} of {name} over {across}, {plural(len(lines.val), 'seed')}."
+            says = f"{one.name} of {name} over {across}, {plural(len(lines.val), 'seed')}."
             chart = charts.multiple(
                 lines,
                 one,
@@ -253,7 +253,7 @@ def curves(study: Study) -> dict[str, Any]:
             note = "Across: strengths of weight decay, the strongest first; a linear probe has no epochs."
             notes = [note if is_linear_probe else "", charts.beyond(lines, one, ends)]
             panels.append((name, chart, " ".join(filter(None, notes))))
-        groups.append((one.label.capitalize(), panels))
+        groups.append((with_capital(one.name), panels))
     return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}
 
 

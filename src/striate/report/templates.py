@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from striate.base.text import shown
+from striate.base.text import shown, with_capital
 
 FOLDER = Path(__file__).parent
 
@@ -33,7 +33,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters["soft"] = _soft
+    environment.filters |= {"soft": _soft, "with_capital": with_capital}
     return environment
 
 

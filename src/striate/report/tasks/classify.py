@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from striate.base.numbers import count, number
 from striate.evaluate.predictions import Predictions
+from striate.metric.confusion import matrix, per_class
 from striate.report.answers import Answers, ByImage, Given, condensed, illustrated
 from striate.report.calibration import calibration
 from striate.report.class_table import class_table
 from striate.report.confusion import Matrix, Sample, Thumbnail, add, build, most_confident, ranked, recorded, take
-from striate.report.metrics import count, number
 from striate.report.pool import mean_rows
 from striate.report.read import Run
 from striate.report.templates import piece
@@ -113,15 +114,10 @@ def _counts(subject: Subject) -> list[list[int]] | None:
     for run, scores in zip(subject.runs, subject.scores, strict=True):
         given = recorded(scores, len(names))
         if given is None and run.folder in answers and answers[run.folder].table.names == tuple(names):
-            given = _count(answers[run.folder].table, len(names))
+            table = answers[run.folder].table
+            given = matrix(table.truth, table.values, len(names)).tolist()
         tables += [given] if given else []
     return add(tables)
-
-
-def _count(table: Predictions, num_classes: int) -> list[list[int]]:
-    cells = np.bincount(table.truth * num_classes + table.values, minlength=num_classes**2)
-    counts: list[list[int]] = cells.reshape(num_classes, num_classes).tolist()
-    return counts
 
 
 def _mistakes(subject: Subject, counts: Any, cells: ThumbnailStore, most: int, **options: Any) -> Mistakes:
@@ -173,22 +169,8 @@ def _times(number_: int) -> str:
 
 def _classes(subject: Subject, counts: Counts | None) -> dict[str, Any] | None:
     """Return the table of the classes, from the counts of several runs or the scores of one."""
-    rows = _count_classes(counts, subject.names) if counts else None
+    rows = per_class(counts, subject.names) if counts else None
     return class_table(rows or mean_rows(subject.scores, "per_class", (*FIGURES, "support")), FIGURES)
-
-
-def _count_classes(counts: Counts, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return precision, recall and F1 of each class from a confusion table; a class without images has none."""
-    rows = []
-    for k, name in enumerate(names):
-        hit, support, given = counts[k][k], sum(counts[k]), sum(row[k] for row in counts)
-        figures = (
-            {"precision": hit / given if given else None, "recall": hit / support, "f1": 2 * hit / (support + given)}
-            if support
-            else {}
-        )
-        rows.append({"name": name, **figures, "support": support})
-    return rows
 
 
 def _hard(images: ByImage, others: Sequence[Answers]) -> list[tuple[str, bool]]:

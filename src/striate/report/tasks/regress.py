@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from striate.base.numbers import NA, count, number, significant
+from striate.metric import Metric, by_key
 from striate.report import charts_values as charts
 from striate.report.answers import Given, illustrated, with_thumbnails_first
-from striate.report.metrics import NA, Metric, count, metric, number, significant
 from striate.report.pool import mean_rows
 from striate.report.read import Run, at
 from striate.report.templates import piece
@@ -99,7 +100,9 @@ def _predictions(subject: Subject) -> dict[str, Any] | None:
 def _per_field(subject: Subject) -> list[list[str]]:
     """Return one line a number: its name, root mean squared error, mean absolute error and R2, means over the runs."""
     rows = mean_rows(subject.scores, "per_field", PER_FIELD)
-    return [[row["name"], *(metric(key, subject.unit).text(row.get(key)) for key in PER_FIELD)] for row in rows]
+    return [
+        [row["name"], *(by_key(key, subject.unit).typeset().text(row.get(key)) for key in PER_FIELD)] for row in rows
+    ]
 
 
 def _field(truth: Floats, values: Floats, index: int, name: str, unit: str, *, is_angle: bool) -> dict[str, Any]:
@@ -118,7 +121,7 @@ def _field(truth: Floats, values: Floats, index: int, name: str, unit: str, *, i
 
 
 def _error_metric(unit: str) -> Metric:
-    return metric("mean_error_deg" if unit == "deg" else "rmse", unit)
+    return by_key("mean_error_deg" if unit == "deg" else "rmse", unit).typeset()
 
 
 def _bias_sentence(finite: list[float]) -> str:

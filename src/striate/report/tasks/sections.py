@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from striate.base.numbers import number, significant
 from striate.base.text import shown
 from striate.evaluate.predictions import Predictions
+from striate.metric import by_key
 from striate.report.answers import (
     Answers,
     ByImage,
@@ -22,7 +24,6 @@ from striate.report.answers import (
     mean_loss,
     with_thumbnails_first,
 )
-from striate.report.metrics import metric, number, significant
 from striate.report.read import SPLIT_WORDS, Run, at
 from striate.report.templates import piece
 from striate.report.thumbnails import EmbeddedImage, ThumbnailStore
@@ -137,7 +138,7 @@ class Sections:
 
     def result(self, run: Run, scores: Mapping[str, Any], where: str) -> list[str]:
         """Return the headline's score in sentences; `where` is as "300 test images"."""
-        return [f"The {run.metric.label} on {where} is {run.metric.text(scores.get(run.metric.key))}."]
+        return [f"The {run.metric.name} on {where} is {run.metric.text(scores.get(run.metric.key))}."]
 
     def chance(self, run: Run) -> dict[str, float]:
         """Return scores in the headline's metric that need no network, by what makes them; such as guessing."""
@@ -187,7 +188,7 @@ class Sections:
             id_ = answers.table.ids[row]
             draw = partial(self.draw, answers, row)
             image = subject.thumbnails.take(answers.run.folder, answers.split, id_, draw)
-            loss = metric("loss").text(mean_loss(given))
+            loss = by_key("loss").text(mean_loss(given))
             examples.append(ExampleImage(image, id_, self.caption(answers, row), loss))
         return examples
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from striate.base.numbers import NA
 from striate.evaluate.predictions import Predictions
 from striate.report.answers import Given, condensed, illustrated, mean_loss, with_thumbnails_first
 from striate.report.calibration import calibration
 from striate.report.class_table import class_table
-from striate.report.metrics import NA
 from striate.report.pool import mean_rows
 from striate.report.read import Run
 from striate.report.templates import piece
