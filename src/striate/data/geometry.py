@@ -83,7 +83,7 @@ class Geometry:
         """
         place, side = self.placement(*image_u8.shape[:2]), self.store_px
         (left, top, width, height), spot = place.box, place.spot
-        part = _resized(coloured(image_u8[top : top + height, left : left + width], self.channels), spot[2], spot[3])
+        part = resized(coloured(image_u8[top : top + height, left : left + width], self.channels), spot[2], spot[3])
         if spot[2:] == (side, side):
             return np.ascontiguousarray(part)
         square = np.full((side, side, self.channels), PAD_U8, np.uint8)
@@ -135,7 +135,7 @@ def coloured(image_u8: ImageU8, channels: int) -> ImageU8:
     return np.asarray(cv2.cvtColor(image_u8, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
 
 
-def _resized(image_u8: ImageU8, width: int, height: int) -> ImageU8:
+def resized(image_u8: ImageU8, width: int, height: int) -> ImageU8:
     """Bilinear with antialiasing, what torchvision and Pillow call so; torch's takes a third of OpenCV's area time."""
     if image_u8.shape[:2] == (height, width):
         return image_u8

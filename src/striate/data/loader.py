@@ -20,6 +20,7 @@ from striate.base.seeds import rng_for
 from .augment.apply import Normal, Recycler, apply_cpu
 from .augment.mix import refuse_unmixable
 from .augment.pipeline import Pipeline, Plan
+from .planes import open_plane
 from .sample import Batch, Dataset, ImageU8
 from .store import Indices, Store, in_order
 from .target import Place, Ragged, Target
@@ -82,7 +83,6 @@ class Loader:
         self.targets = {name: dataset.target(name) for name in (dataset.targets if targets is None else targets)}
         for name, target in self.targets.items():
             refuse_unmixable(self.pipeline.ops, name, target)
-        self._places = {name: self._place(target) for name, target in self.targets.items()}
         self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
@@ -93,6 +93,7 @@ class Loader:
         self._bounds = _bounds(len(self.indices), batch_size, drop_last)
         self._pool = ThreadPoolExecutor(self.threads, "striate-image")
         self._conductor = ThreadPoolExecutor(1, "striate-batch")
+        self._places = {name: self._place(target) for name, target in self.targets.items()}
 
     def __len__(self) -> int:
         return len(self._bounds)
@@ -211,10 +212,10 @@ class Loader:
         return apply_torch(images, plan, *self._levels)
 
     def _place(self, target: Target) -> Place:
-        def squares(indices: Indices) -> list[ImageU8]:
-            return [target.square(int(index), self.store.geometry) for index in indices]
-
-        return Place(self.store.geometry, self.store.size_hw, squares if target.has_plane else None)
+        if not target.has_plane:
+            return Place(self.store.geometry, self.store.size_hw)
+        plane = open_plane(self.store, target, self.dataset.ids, threads=self.threads)
+        return Place(self.store.geometry, self.store.size_hw, lambda found: plane.squares(found, self._pool.map))
 
     def _target(self, name: str, indices: Indices, plan: Plan) -> "torch.Tensor | Ragged":
         return self._sent(self.targets[name].batch(indices, plan, self._places[name]))

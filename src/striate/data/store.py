@@ -36,6 +36,8 @@ from .sources.images import ArrayImages, FileImages
 if TYPE_CHECKING:
     import torch
 
+    from .planes import Plane
+
 Indices = npt.NDArray[np.intp]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -71,6 +73,7 @@ class Store:
         self._source, self._mapping = source, mapping
         self._resident: torch.Tensor | None = None
         self._lock = Lock()
+        self.planes: list[Plane] = []  # of targets that are images themselves, see `planes.open_plane`
         self._short_side_px = None if full_size else geometry.store_px
 
     def __repr__(self) -> str:
@@ -119,6 +122,8 @@ class Store:
         """Give the mapped pages back: they stay in the system's file cache but no longer count as our memory."""
         if self._mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._mapping.madvise(mmap.MADV_DONTNEED)
+        for plane in self.planes:
+            plane.release()
 
 
 def open_store(
@@ -152,7 +157,7 @@ def open_store(
     folder = cached("stores", key[:32])
     progress = progress or Progress()
     if _info(folder) is None:
-        if num_bytes > (most := min(_room(folder), limit_bytes()) if max_bytes is None else max_bytes):
+        if num_bytes > (most := room_bytes(folder) if max_bytes is None else max_bytes):
             need = f"decoded images take {num_bytes / 1e9:.1f} GB, {most / 1e9:.1f} GB are free for them"
             progress.line(f"{need}: decoding anew every epoch (STRIATE_CACHE, STRIATE_CACHE_LIMIT)")
             row_of = np.full(len(dataset), -1, np.intp)
@@ -233,22 +238,23 @@ def _in_memory(source: ArrayImages, geometry: Geometry, threads: int | None) -> 
 def _key(dataset: Dataset, used: Indices, geometry: Geometry, full_size: bool) -> str:
     digest = hashlib.sha256()
     root = os.path.realpath(dataset.images.root) if isinstance(dataset.images, FileImages) else ""
-    head = (root, dataset.channels, geometry, full_size, *_versions())
+    head = (root, dataset.channels, geometry, full_size, *decoder_versions())
     lines = (f"{dataset.ids[index]}\x1f{dataset.images.stamp(int(index))}" for index in used)
     for line in ("\x1f".join(map(str, head)), *lines):
         digest.update(line.encode("utf-8", "surrogateescape") + b"\x1e")
     return digest.hexdigest()
 
 
-def _versions() -> tuple[object, ...]:
+def decoder_versions() -> tuple[object, ...]:
     """What decodes and resizes: another version may round a pixel differently."""
     return DECODER, RESIZER, *map(metadata.version, ("pillow", "simplejpeg", "torch"))
 
 
-def _room(folder: Path) -> int:
+def room_bytes(folder: Path) -> int:
+    """Return what a store may take: half the free space of the cache's disk, and no more than the cache may hold."""
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free // 2
+    return min(shutil.disk_usage(folder).free // 2, limit_bytes())
 
 
 def _build(

@@ -21,9 +21,8 @@ Rows = npt.NDArray[np.intp]
 def move_masks(masks_u8: Sequence[ImageU8] | npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.uint8]:
     """Return (B, out, out) class masks for (B, in_px, in_px) ones: nearest pixel, mirrored like the picture."""
     size, flags = (plan.out_px, plan.out_px), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.stack(
-        [warp_by(matrix, mask, size, None, flags) for mask, matrix in zip(masks_u8, plan.warp, strict=True)]
-    )
+    rows = zip(masks_u8, plan.warp, plan.is_copy.tolist(), strict=True)
+    return np.stack([mask if is_copy else warp_by(matrix, mask, size, None, flags) for mask, matrix, is_copy in rows])
 
 
 def move_points(points: Numbers, plan: Plan, rows: Rows | None = None) -> Numbers:
@@ -33,7 +32,7 @@ def move_points(points: Numbers, plan: Plan, rows: Rows | None = None) -> Number
         rows: (T,) the row of the plan that each item belongs to; by default item i is of row i.
     """
     found = forward(plan) if rows is None else forward(plan)[rows]
-    matrix = found.reshape(len(found), *(1,) * (points.ndim - 2), -1, 3)
+    matrix = found.reshape(len(found), *(1,) * (points.ndim - 2), found.shape[1], 3)
     moved = (matrix[..., :2] @ points[..., None].astype(np.float64))[..., 0] + matrix[..., 2]
     return (moved if matrix.shape[-2] == 2 else moved[..., :2] / moved[..., 2:]).astype(np.float32)
 
@@ -57,6 +56,18 @@ def move_hulls(boxes_xyxy: Numbers, plan: Plan, rows: Rows | None = None) -> Num
     corners = boxes_xyxy[..., [[0, 1], [2, 1], [2, 3], [0, 3]]]  # (B, ..., 4, 2)
     moved = move_points(corners, plan, rows)
     return np.concatenate([moved.min(-2), moved.max(-2)], axis=-1)
+
+
+def is_inside(points: Numbers, plan: Plan) -> npt.NDArray[np.bool_]:
+    """Return which (..., 2) xy points lie in the output."""
+    spots = np.concatenate([points, points], axis=-1)
+    return np.asarray((clip_boxes(spots, plan) == spots).all(-1))
+
+
+def is_mirrored(plan: Plan) -> npt.NDArray[np.bool_]:
+    """Return for which images (B,) the plan swaps left and right, or above and below, but not both."""
+    linear = plan.warp[:, :2, :2]
+    return np.asarray(linear[:, 0, 0] * linear[:, 1, 1] < linear[:, 0, 1] * linear[:, 1, 0])
 
 
 def move_angles(angles_deg: npt.NDArray[np.floating], plan: Plan) -> npt.NDArray[np.float64]:

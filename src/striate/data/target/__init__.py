@@ -2,15 +2,17 @@
 
 from .angle import Angle
 from .boxes import Boxes
+from .image import Image
 from .label import Label
 from .mask import Mask
 from .number import Number
 from .place import Place
+from .points import Points
 from .ragged import Ragged
 from .tags import Tags
 from .target import Target, Values
 
-KINDS: tuple[type[Target], ...] = (Label, Tags, Number, Mask, Boxes)
+KINDS: tuple[type[Target], ...] = (Label, Tags, Number, Mask, Boxes, Points, Image)
 
 TASK_KINDS: dict[str, tuple[str, ...]] = {  # the tasks that `--task` takes, and the targets they predict; a task of
     task: tuple(cls.kind for cls in KINDS if task in cls.tasks)  # a user's own adds a line
@@ -22,10 +24,12 @@ __all__ = [
     "TASK_KINDS",
     "Angle",
     "Boxes",
+    "Image",
     "Label",
     "Mask",
     "Number",
     "Place",
+    "Points",
     "Ragged",
     "Tags",
     "Target",

@@ -68,6 +68,10 @@ class Mask(Target):
         """Return the masks of some images, in the order of `indices`."""
         return replace(self, images=self.images.take(indices))
 
+    def stamp(self, index: int) -> str:
+        """Return a text that changes when the mask does."""
+        return self.images.stamp(index)
+
     def content(self, indices: Indices) -> Iterator[bytes]:
         """Yield the pixels of masks in memory, and a hash of each file."""
         for index in map(int, indices):
@@ -84,7 +88,7 @@ class Mask(Target):
 
         from ..augment.move import move_masks
 
-        return torch.from_numpy(move_masks(place.own_squares(indices), plan)).long()
+        return torch.from_numpy(move_masks([square[..., 0] for square in place.own_squares(indices)], plan)).long()
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield masks of another shape than their image, with classes that have no name, and without any class."""

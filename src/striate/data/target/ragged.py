@@ -49,7 +49,7 @@ class Ragged:
         """(T,) int64, the image of the batch that each row belongs to, on the device of the values."""
         import torch
 
-        lengths = torch.tensor(self.lengths, device=self.values.device)
+        lengths = torch.tensor(self.lengths, dtype=torch.int64, device=self.values.device)
         return torch.repeat_interleave(torch.arange(len(self), device=self.values.device), lengths)
 
     def to(self, device: "torch.device | str", *, non_blocking: bool = False) -> "Ragged":

@@ -76,6 +76,10 @@ class Target:
         """
         raise NotImplementedError
 
+    def stamp(self, index: int) -> str:
+        """Return a text that changes when the pixels of a target that `has_plane` do, on this machine; cheap."""
+        raise NotImplementedError
+
     def digest(self, name: str, indices: Indices) -> Iterator[bytes]:
         """Yield what a dataset's fingerprint must know of these images, under the target's name in the dataset.
 

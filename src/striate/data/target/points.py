@@ -1,0 +1,145 @@
+"""Named points of things: any number of things an image, each with the same points."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.text import plural
+
+from ..check.finding import Finding, listed
+from ..sample import ImageU8
+from .palette import colour_of, line_px
+from .ragged import Ragged
+from .rows import Starts, refuse_uneven, rows_of, starts_of
+from .target import Indices, Target
+
+if TYPE_CHECKING:
+    from ..augment.pipeline import Plan
+    from .place import Place
+
+UNKNOWN, HIDDEN, SEEN = 0, 1, 2  # visibility, as COCO has it: not marked, marked but covered, seen
+
+
+@dataclass(frozen=True)
+class Points(Target):
+    """K points of every thing, and any number of things an image: those of image i are `starts[i]` to `starts[i + 1]`.
+
+    A batch is a `Ragged` of (T_i, K, 2) float32 xy in output pixels from the outer corner, with the fields "visible"
+    (T, K) int64 and "row" (T,), the row of this target. A point that left the output is UNKNOWN there; no thing is left
+    out. Where the plan mirrors an image, points of a pair change places: what was a left eye is seen as a right one.
+
+    Args:
+        xy: (T, K, 2) float32, pixels of the original from its outer corner.
+        visible: (T, K) uint8, 0 not marked, 1 marked but covered, 2 seen.
+        starts: (N + 1,) int64.
+        names: the K points.
+        pairs: indices of points that are each other's mirror image, such as left and right eye.
+    """
+
+    xy: npt.NDArray[np.float32]
+    visible: npt.NDArray[np.uint8]
+    starts: Starts
+    names: tuple[str, ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+    kind: ClassVar[str] = "points"
+    noun: ClassVar[tuple[str, str]] = ("set of points", "points")
+    has_places: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        refuse_uneven("things", len(self.xy), visibilities=self.visible)
+        assert int(self.starts[-1]) == len(self.xy), "the last image's points end elsewhere"
+
+    @classmethod
+    def of(
+        cls, points: Iterable[Any], visible: Iterable[Any] | None = None, names: Sequence[str] = (),
+        pairs: Sequence[tuple[int, int]] = (), *, num: int | None = None,
+    ) -> Self:  # fmt: skip
+        """Return the points of a list with one (T_i, K, 2) xy an image, and (T_i, K) visibility; all are seen without.
+
+        Args:
+            num: K where there are neither names nor things.
+
+        Example:
+            >>> eyes = Points.of([[[[1, 2], [5, 2]]], []], names=("left", "right"), pairs=[(0, 1)])
+            >>> len(eyes), eyes.xy.shape, eyes.visible.tolist()
+            (2, (1, 2, 2), [[2, 2]])
+        """
+        arrays = [np.asarray(part, dtype=np.float32) for part in points]
+        num = num or len(names) or next((part.shape[-2] for part in arrays if part.size), 1)
+        parts = [part.reshape(-1, num, 2) for part in arrays]
+        xy = np.concatenate([*parts, np.empty((0, num, 2), np.float32)])
+        if visible is None:
+            flags = np.full(xy.shape[:2], SEEN, np.uint8)
+        else:
+            rows = (np.asarray(part, dtype=np.uint8).reshape(-1, num) for part in visible)
+            flags = np.concatenate([*rows, np.empty((0, num), np.uint8)])
+        return cls(xy, flags, starts_of([len(part) for part in parts]), tuple(names), tuple(pairs))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, indices: Indices) -> Self:
+        """Return the points of some images, in the order of `indices`."""
+        rows, lengths = rows_of(self.starts, indices)
+        return replace(self, xy=self.xy[rows], visible=self.visible[rows], starts=starts_of(lengths))
+
+    def content(self, indices: Indices) -> Iterator[bytes]:
+        """Yield the points, how many things each image has, and what is seen."""
+        rows, lengths = rows_of(self.starts, indices)
+        yield from (self.xy[rows].tobytes(), lengths.tobytes(), self.visible[rows].tobytes())
+        yield repr((self.xy.shape[1], self.pairs)).encode()
+
+    def batch(self, indices: Indices, plan: "Plan", place: "Place") -> Ragged:
+        """Return the points in output pixels; see the class."""
+        import torch
+
+        from ..augment.move import is_inside, is_mirrored, move_points
+
+        rows, lengths = rows_of(self.starts, indices)
+        row = np.repeat(np.arange(len(indices)), lengths)
+        matrices = place.matrices(indices)[row]
+        stored = self.xy[rows].astype(np.float64) @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+        moved = move_points(stored.astype(np.float32), plan, row)
+        visible = np.where(is_inside(moved, plan), self.visible[rows], UNKNOWN)
+        turned = is_mirrored(plan)[row]
+        moved[turned], visible[turned] = moved[turned][:, self.swap], visible[turned][:, self.swap]
+        fields = {"visible": torch.from_numpy(visible.astype(np.int64)), "row": torch.from_numpy(rows.astype(np.int64))}
+        return Ragged(torch.from_numpy(np.ascontiguousarray(moved)), tuple(lengths.tolist()), fields)
+
+    @property
+    def swap(self) -> npt.NDArray[np.intp]:
+        """(K,) which point takes each one's place in a mirrored image."""
+        order = np.arange(self.xy.shape[1])
+        for left, right in self.pairs:
+            order[[left, right]] = right, left
+        return order
+
+    def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
+        """Yield images with a marked point beyond their border, and as a note those without a marked point."""
+        image = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        size_wh = sizes_hw[image][:, None, ::-1]
+        is_marked = self.visible > UNKNOWN
+        is_beyond = ((self.xy < 0) | (self.xy > size_wh)).any(-1) & is_marked & (size_wh > 0).all(-1)
+        beyond = tuple(dict.fromkeys(ids[index] for index in image[is_beyond.any(1)].tolist()))
+        if beyond:
+            text = f"{plural(int(is_beyond.sum()), 'point')} beyond the border of the image: {listed(beyond)}"
+            yield Finding("point_beyond", "warning", beyond, text, "mark them as not there")
+        num_marked = np.bincount(image, weights=is_marked.sum(1), minlength=len(self))
+        empty = tuple(ids[index] for index in np.flatnonzero(num_marked == 0).tolist())
+        if empty:
+            yield Finding("no_point", "note", empty, f"{plural(len(empty), 'image')} without points: {listed(empty)}")
+
+    def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
+        """Return the image (H, W, 3), at its own size, with a disc at each point that is seen, a ring where covered."""
+        import cv2
+
+        drawn, width = image_u8.copy(), line_px(image_u8)
+        for row in range(int(self.starts[index]), int(self.starts[index + 1])):
+            for point, (place, visible) in enumerate(zip(self.xy[row], self.visible[row], strict=True)):
+                if visible:
+                    x, y = np.floor(place).astype(int).tolist()
+                    cv2.circle(drawn, (x, y), 2 * width, colour_of(point), -1 if visible == SEEN else width)
+        return drawn
