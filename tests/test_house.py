@@ -120,12 +120,19 @@ def test_dangerous_calls_stand_nowhere(pattern):
 KINDS = {"label", "tags", "value", "number", "angle", "mask", "box", "boxes", "points", "image"}
 KNOW_KINDS = {"task"}  # and data/target: tasks say which targets they take
 NOT_DONE = {
-    "?",
+    "diagnose/reading.py",
+    "diagnose/rules.py",
+    "diagnose/symptoms.py",
+    "evaluate/calibrate.py",
+    "evaluate/scores.py",
+    "run/evaluate.py",
+    "run/execute.py",
+    "run/start.py",
 }  # files that still ask for a target's kind: the list only shrinks
 
 
 def asks_for_kind(node: ast.AST) -> bool:
-    """Whether an expression is a target's kind: `kind`, `x.kind`, `x["kind"]`, `x.get("kind")`, `at(x, "task.kind")`."""
+    """Whether an expression is a target's kind: `kind`, `x.kind`, `x["kind"]`, or by a call, as `at(x, "task.kind")`."""
     if isinstance(node, ast.Name | ast.Attribute):
         return (node.id if isinstance(node, ast.Name) else node.attr) == "kind"
     if isinstance(node, ast.Subscript):
@@ -196,7 +203,7 @@ def test_nobody_asks_a_target_for_its_kind():
             lines = kinds_asked_for(ast.parse(path.read_text()))
             asking |= {str(path.relative_to(SOURCE)): lines} if lines else {}
     assert {name: lines for name, lines in asking.items() if name not in NOT_DONE} == {}
-    assert NOT_DONE <= asking.keys(), "take what is done off the list"
+    assert asking.keys() >= NOT_DONE, "take what is done off the list"
 
 
 def without_docstrings(text: str) -> str:
