@@ -132,7 +132,7 @@ NOT_DONE = {
 
 
 def asks_for_kind(node: ast.AST) -> bool:
-    """Whether an expression is a target's kind: `kind`, `x.kind`, `x["kind"]`, or by a call, as `at(x, "task.kind")`."""
+    """Whether an expression is a target's kind: `kind`, `x.kind`, `x["kind"]`, or a call such as `at(x, "task.kind")`."""
     if isinstance(node, ast.Name | ast.Attribute):
         return (node.id if isinstance(node, ast.Name) else node.attr) == "kind"
     if isinstance(node, ast.Subscript):
