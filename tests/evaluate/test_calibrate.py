@@ -14,8 +14,11 @@ from striate.base.errors import DataError
 from striate.evaluate.calibrate import fit_temperature, reliability
 from striate.task.classify import Classify
 from striate.task.tag import Tag
+from striate.task.temperature import Sigmoid, Softmax
 
 NAMES = ("a", "b", "c")
+
+WAYS = {"label": Softmax(), "tags": Sigmoid()}
 
 
 def drawn(kind: str, true_temperature: float, seed: int = 0, num: int = 600) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +43,7 @@ def sklearn_loss(kind: str, logits: np.ndarray, truth: np.ndarray, temperature: 
 @pytest.mark.parametrize("true_temperature", [0.3, 1.0, 4.0])
 def test_the_temperature_is_scipys_minimum(kind, true_temperature):
     logits, truth = drawn(kind, true_temperature)
-    found = fit_temperature(kind, logits, truth)
+    found = fit_temperature(WAYS[kind], logits, truth)
     best = minimize_scalar(
         lambda t: sklearn_loss(kind, logits, truth, np.exp(t)),
         bounds=(-4, 4),
@@ -55,7 +58,7 @@ def test_the_temperature_is_scipys_minimum(kind, true_temperature):
 @given(st.integers(0, 1000), st.floats(0.2, 5))
 def test_no_other_temperature_has_a_smaller_loss(seed, true_temperature):
     logits, truth = drawn("label", true_temperature, seed, num=80)
-    found = fit_temperature("label", logits, truth)
+    found = fit_temperature(Softmax(), logits, truth)
     at = [sklearn_loss("label", logits, truth, found * factor) for factor in (1, 0.97, 1.03)]
     assert at[0] <= min(at[1:])
 
@@ -78,7 +81,7 @@ def test_loss_and_calibration_error_are_sklearns(kind):
 
 def test_fitting_makes_other_images_better_calibrated():
     task = Classify("y", NAMES)
-    temperature = fit_temperature("label", *drawn("label", 4.0, seed=1))
+    temperature = fit_temperature(Softmax(), *drawn("label", 4.0, seed=1))
     logits, truth = (torch.from_numpy(column) for column in drawn("label", 4.0, seed=2))
     before, after = reliability(task, logits, truth), reliability(task, logits, truth, temperature)
     assert after["ece"] < before["ece"] / 2
@@ -88,10 +91,10 @@ def test_fitting_makes_other_images_better_calibrated():
 def test_there_is_no_temperature_where_every_image_is_right():
     logits = np.array([[2.0, 0.0], [0.0, 1.0]])
     with pytest.raises(DataError, match="every image is right"):
-        fit_temperature("label", logits, [0, 1])
+        fit_temperature(Softmax(), logits, [0, 1])
 
 
 def test_there_is_no_temperature_for_a_network_that_knows_nothing():
     logits = np.array([[2.0, 0.0], [0.0, 1.0]])
     with pytest.raises(DataError, match="no better than chance"):
-        fit_temperature("label", logits, [1, 0])
+        fit_temperature(Softmax(), logits, [1, 0])

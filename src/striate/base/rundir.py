@@ -143,8 +143,8 @@ class RunDir:
         return sums.unsealed(self.path, self._members, replaced)
 
     def _members(self) -> list[str]:
-        pictures = sorted(f"pictures/{path.name}" for path in self.pictures.glob("[!.]*"))
-        return [*RUN_FILES, "calibration.json", *pictures]
+        beside = (*self.pictures.glob("[!.]*"), *(self.path / "predictions").rglob("[!.]*.*"))
+        return [*RUN_FILES, "calibration.json", *sorted(path.relative_to(self.path).as_posix() for path in beside)]
 
 
 class Folder(Protocol):

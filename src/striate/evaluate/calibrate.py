@@ -6,8 +6,6 @@ that is named never changes. It is fitted on validation images, which the weight
 Reference: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,11 +15,24 @@ from striate.base.errors import DataError
 from striate.data.sample import Batch
 from striate.metric.calibration import bins, error_of_bins
 from striate.task import Task
+from striate.task.temperature import Temperature
 
 from .run import Batches
 
 LARGEST = 100.0  # temperatures are sought from 1/100 to 100
 STEPS = 80  # halvings: far beyond the digits of a float
+
+
+def temperature_of(task: Task) -> Temperature:
+    """Return how a temperature changes the probabilities of a task.
+
+    Raises:
+        DataError: it has no probabilities that one could change.
+    """
+    if task.temperature is None:
+        what = "the run predicts numbers or maps, which have no probabilities of classes"
+        raise DataError(what, where=task.target, fix="leave --calibrate out")
+    return task.temperature
 
 
 @torch.inference_mode()
@@ -37,13 +48,13 @@ def outputs_of(model: nn.Module, task: Task, loader: Batches) -> tuple[Tensor, T
     return torch.cat(outputs), torch.cat(truth)
 
 
-def fit_temperature(kind: str, outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+def fit_temperature(way: Temperature, outputs: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     """Return the temperature with the smallest mean loss.
 
     The loss is convex in 1/T, so the one place where its slope is zero is found by halving.
 
     Args:
-        kind: "label" with `truth` (N,) class indices, or "tags" with `truth` (N, K) of 0 and 1.
+        way: how outputs become probabilities, see `striate.task.temperature`; it says what `truth` is.
         outputs: (N, K) logits.
 
     Raises:
@@ -51,31 +62,20 @@ def fit_temperature(kind: str, outputs: npt.ArrayLike, truth: npt.ArrayLike) -> 
             no better than chance (less sure is always better).
 
     Example:
-        >>> round(fit_temperature("label", [[2, 0], [2, 0], [2, 0], [0, 2]], [0, 0, 1, 1]), 4)
+        >>> from striate.task.temperature import Softmax
+        >>> round(fit_temperature(Softmax(), [[2, 0], [2, 0], [2, 0], [0, 2]], [0, 0, 1, 1]), 4)
         1.8205
     """
     logits, true = np.asarray(outputs, dtype=np.float64), np.asarray(truth)
     low, high = 1 / LARGEST, LARGEST
-    if _slope(kind, logits, true, high) <= 0:
+    if way.slope(logits, true, high) <= 0:
         raise DataError("no temperature can be fitted: every image is right", fix="use more validation images")
-    if _slope(kind, logits, true, low) >= 0:
+    if way.slope(logits, true, low) >= 0:
         raise DataError("no temperature can be fitted: the network is no better than chance", fix="train it longer")
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _slope(kind, logits, true, middle) < 0 else (low, middle)
+        low, high = (middle, high) if way.slope(logits, true, middle) < 0 else (low, middle)
     return float(2 / (low + high))
-
-
-def _slope(kind: str, logits: npt.NDArray[np.float64], truth: npt.NDArray[Any], inverse: float) -> float:
-    """The derivative of the mean loss by 1/T."""
-    scaled = inverse * logits
-    if kind == "tags":
-        with np.errstate(over="ignore"):
-            probabilities = 1 / (1 + np.exp(-scaled))
-        return float(((probabilities - truth) * logits).mean())
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    expected = (powers * logits).sum(1) / powers.sum(1)
-    return float((expected - logits[np.arange(len(logits)), truth]).mean())
 
 
 def reliability(task: Task, outputs: Tensor, truth: Tensor, temperature: float = 1.0) -> dict[str, float | None]:
@@ -84,9 +84,6 @@ def reliability(task: Task, outputs: Tensor, truth: Tensor, temperature: float =
     decoded = task.decode(outputs)
     assert decoded.probabilities is not None
     probabilities, true = decoded.probabilities.numpy(), truth.numpy()
-    if task.kind == "tags":
-        rows = bins(probabilities.ravel(), true.ravel())
-    else:
-        rows = bins(probabilities.max(1), decoded.values.numpy() == true)
+    rows = bins(*temperature_of(task).confidences(probabilities, true))
     batch = Batch(outputs, {task.target: truth}, np.arange(len(truth)))
     return {"loss": float(task.losses(outputs, batch).double().mean()), "ece": error_of_bins(rows)}

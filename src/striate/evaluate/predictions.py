@@ -20,13 +20,18 @@ from striate.base.errors import ModelError
 from striate.base.files import write_bytes
 
 from .layout import Answers, Cells, Layout, Numbers, correct, layout_of
+from .layout.sidecar import read_map
 
 Document = Mapping[str, Any]
+FIELDS = fields(Answers)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers to N images of one split, see `layout.Answers`, with their layout and the images' ids."""
+    """Answers to N images of one split, see `layout.Answers`, with their layout and the images' ids.
+
+    `folder` is where the files lie that the rows name.
+    """
 
     layout: Layout
     ids: tuple[str, ...]
@@ -35,19 +40,20 @@ class Predictions:
     losses: npt.NDArray[np.floating]
     probabilities: npt.NDArray[np.floating] | None = None
     records: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @classmethod
-    def of(cls, layout: Layout, ids: Sequence[str], answers: Answers) -> Self:
+    def of(cls, layout: Layout, ids: Sequence[str], answers: Answers, folder: Path | None = None) -> Self:
         """Return the table of answers to images; `ids[i]` belongs to row i."""
-        return cls(layout, tuple(ids), *(getattr(answers, item.name) for item in fields(Answers)))
+        return cls(layout, tuple(ids), **{item.name: getattr(answers, item.name) for item in FIELDS}, folder=folder)
 
     @property
     def answers(self) -> Answers:
         """The table without its images."""
-        return Answers(*(getattr(self, item.name) for item in fields(Answers)))
+        return Answers(**{item.name: getattr(self, item.name) for item in FIELDS})
 
     @property
     def kind(self) -> str:
@@ -68,6 +74,17 @@ class Predictions:
     def errors(self) -> npt.NDArray[np.float64] | None:
         """The mean absolute error of each image (N,); None where the answers are no numbers."""
         return self.layout.errors(self.truth, self.values) if isinstance(self.layout, Numbers) else None
+
+    def opened(self, row: int) -> npt.NDArray[Any]:
+        """Return the answer to an image that lies in a file beside the table, such as a mask (H, W).
+
+        Raises:
+            DamagedError: the file was damaged or is missing.
+            ModelError: it cannot be read, or the answers lie in their rows.
+        """
+        if self.folder is None or self.values.dtype.kind != "U":
+            raise ModelError("no answers lie beside this table", where=self.folder, fix="read them in its rows")
+        return read_map(self.folder, str(self.values[row]))
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -97,7 +114,10 @@ def write(path: Path, splits: Mapping[str, Predictions]) -> None:
     content = io.BytesIO()  # line by line: as one text, the table of 50,000 images and 1,000 classes takes 2 GB
     for split, table in splits.items():
         if not content.tell():
-            content.write(",".join(map(cell, ("split", "id", *table.layout.columns))).encode("utf-8", errors) + b"\n")
+            content.write(
+                ",".join(map(cell, ("split", "id", *table.layout.columns(table.answers)))).encode("utf-8", errors)
+                + b"\n"
+            )
         for name, row in zip(table.ids, table.layout.rows(table.answers), strict=True):
             content.write(",".join((cell(split), cell(name), *row)).encode("utf-8", errors) + b"\n")
     write_bytes(path, content.getvalue())
@@ -120,7 +140,9 @@ def read(path: Path, task: Document, only: Collection[str] = ()) -> dict[str, Pr
                 raise ValueError("its header does not begin with split,id")
             layout = layout_of(task).of_columns(header[2:], task)
             splits = _cells(header, filter(None, rows), layout, only)
-        return {split: Predictions.of(layout, cells.ids, layout.read(cells)) for split, cells in splits.items()}
+        return {
+            split: Predictions.of(layout, cells.ids, layout.read(cells), path.parent) for split, cells in splits.items()
+        }
     except OSError as problem:
         raise ModelError("the table of predictions is missing", where=path, fix="evaluate the run again") from problem
     except (csv.Error, ValueError, KeyError, IndexError) as problem:

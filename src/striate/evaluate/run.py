@@ -14,7 +14,8 @@ from striate.task import Task
 from striate.task.protocol import answers_of
 from striate.task.views import each
 
-from .layout import Answers
+from .layout import Answers, Layout, Rows, Sidecar, layout_of
+from .layout.rows import Column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +32,36 @@ class Batches(Protocol):
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, task: Task, loader: Batches) -> Evaluation:
-    """Return the evaluation of every image the loader yields, in float32; the model's mode is given back."""
-    was_training = model.training
+def evaluate(model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | None = None) -> Evaluation:
+    """Return the evaluation of every image the loader yields, in float32; the model's mode is given back.
+
+    Only what a table holds of a batch outlives it: the outputs of a whole split, of maps 5 MB an image, never lie in
+    memory together.
+
+    Args:
+        sidecar: takes what the rows of a table cannot hold, such as predicted maps; without it that is dropped.
+    """
+    was_training, document = model.training, task.to_json()
+    layout = layout_of(document).of(document)
     model.eval()
-    columns: list[tuple[npt.NDArray[np.generic], ...]] = []
+    index, rows = Column(), Rows()
     try:
         for batch in loader.batches(0):
-            found = answers_of(task, model(batch.images), batch)
-            probabilities = found.probabilities if found.probabilities is not None else np.empty((len(batch), 0))
-            columns.append((batch.index, found.truth, found.values, probabilities, found.losses))
+            index.add(batch.index)
+            rows.add(layout.kept(_answers(task, model(batch.images), batch, layout), sidecar))
     finally:
         model.train(was_training)
-    index, truth_all, values, probabilities_all, losses_all = (
-        np.concatenate(column) for column in zip(*columns, strict=True)
-    )
-    return Evaluation(
-        truth_all, values, losses_all, probabilities_all if probabilities_all.shape[1] else None, index=index
-    )
+    if sidecar:
+        sidecar.close()
+    return Evaluation(**vars(rows.whole()), index=index.whole())
+
+
+def _answers(task: Task, outputs: object, batch: Batch, layout: Layout) -> Answers:
+    """The answers to a batch, with the records of its metrics where they cannot be made from a table."""
+    given = answers_of(task, outputs, batch)
+    made = {one.key: one.record(given) for one in task.metrics} if layout.keeps_records else {}
+    records = {key: np.asarray(table, np.float64).reshape(len(given), -1) for key, table in made.items()}
+    return Answers(given.truth, given.values, given.losses, given.probabilities, records)
 
 
 @torch.inference_mode()

@@ -21,8 +21,9 @@ from striate.data.geometry import Geometry
 from striate.data.open import absolute_path
 from striate.data.sample import SPLITS, Dataset
 from striate.data.store import open_store
-from striate.evaluate.calibrate import fit_temperature, outputs_of, reliability
+from striate.evaluate.calibrate import fit_temperature, outputs_of, reliability, temperature_of
 from striate.evaluate.ensemble import EVERYTHING, ensembles
+from striate.evaluate.layout import Sidecar
 from striate.evaluate.predictions import write
 from striate.evaluate.run import evaluate
 from striate.evaluate.scores import scores_of
@@ -74,10 +75,10 @@ def evaluate_run(
     prepared = _prepared(dataset.with_splits({split: chosen}), info, device, progress)
     network = network_of(run, prepared)
     network = Averaged(network, prepared.task, views) if views != 1 else network
-    found = evaluate(network, prepared.task, prepared.loader(split))
-    scores = scores_of(prepared.task, found)
     about = {"data": _describe(prepared.dataset), "split": split, "views": views}
     folder = _folder_of(path / "evaluations", about)
+    found = evaluate(network, prepared.task, prepared.loader(split), Sidecar(folder, split))
+    scores = scores_of(prepared.task, found)
     write(folder / "predictions.csv", rows_of(prepared, found, split))
     write_json(folder / "scores.json", {**about, **scores})
     return {"task": info["task"], **about, "scores": scores, "predictions": str(folder / "predictions.csv")}
@@ -131,17 +132,14 @@ def calibrate_run(
         DataError: the run predicts numbers, which have no probabilities; or no temperature is best.
     """
     run, progress = _finished(path), progress or Progress()
-    info, dataset = run.info(), reopen(run, where=data)
-    if info["task"]["kind"] == "value":
-        raise DataError(
-            "the run predicts numbers, which have no probabilities", where=path, fix="leave --calibrate out"
-        )
+    info = run.info()
+    way, dataset = temperature_of(from_json(info["task"])), reopen(run, where=data)
     chosen = {name: dataset.splits[name] for name in ("val", "test") if len(dataset.splits.get(name, ()))}
     prepared = _prepared(dataset.with_splits(chosen), info, device, progress)
     network, task = network_of(run, prepared), prepared.task
     outputs = {name: outputs_of(network, task, prepared.loader(name)) for name in chosen}
     try:
-        temperature = fit_temperature(task.kind, *(column.numpy() for column in outputs["val"]))
+        temperature = fit_temperature(way, *(column.numpy() for column in outputs["val"]))
     except DataError as problem:
         raise DataError(problem.what, where=path, fix=problem.fix) from None
     splits = {

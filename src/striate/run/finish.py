@@ -22,7 +22,7 @@ from striate.base.tensors import write_tensors
 from striate.base.text import plural
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
-from striate.evaluate.layout import layout_of
+from striate.evaluate.layout import Sidecar, layout_of
 from striate.evaluate.predictions import Predictions, read, write
 from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
@@ -104,7 +104,8 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
         indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
         if not len(indices):
             continue
-        found = evaluate(*_source(prepared, network, split, precision))
+        sidecar = Sidecar(run.path, split) if split != "train" else None
+        found = evaluate(*_source(prepared, network, split, precision), sidecar)
         scores[split] = scores_of(task, found)
         if split != "train":
             tables[split] = rows_of(prepared, found, split)[split]

@@ -21,6 +21,7 @@ from striate.metric.ranking import AUC
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded
+from .temperature import Softmax
 from .views import mean_softmax
 
 
@@ -42,6 +43,7 @@ class Classify(Sums, Defaults):
     monitor_mode: ClassVar[str] = "max"
     views: ClassVar[Any] = mean_softmax
     is_mixable: ClassVar[bool] = True
+    temperature: ClassVar[Any] = Softmax()
 
     @classmethod
     def fit(

@@ -18,6 +18,7 @@ from striate.metric import Answers, Metric
 
 from .head import Head, Map, Pyramid, Vector
 from .protocol import Decoded, Outputs, answers_of, part_of
+from .temperature import Temperature
 from .views import Merge, View, each, merged, undo
 
 SHARED = ("name", "kind", "unit", "monitor", "monitor_mode")  # in every description, whether field or not
@@ -42,6 +43,7 @@ class Defaults:
     views: ClassVar[Merge | None] = None
     is_mixable: ClassVar[bool] = False
     plugin: ClassVar[Plugin | None] = None
+    temperature: ClassVar[Temperature | None] = None
 
     @classmethod
     def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:

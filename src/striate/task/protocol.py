@@ -13,6 +13,7 @@ from striate.data.sample import Batch
 from striate.metric import Metric
 
 from .head import Head
+from .temperature import Temperature
 from .views import View
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class Task(Protocol):
     @property
     def is_mixable(self) -> bool:
         """Whether the loss takes targets that were mixed (shares of classes); else a recipe that mixes is refused."""
+
+    @property
+    def temperature(self) -> Temperature | None:
+        """What dividing the outputs by a number does to the probabilities; None where there are none."""
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the named parts of the training loss (scalars); the engine minimises their sum."""

@@ -21,6 +21,7 @@ from striate.metric.ranking import AUC_TAGS, MEAN_AVERAGE_PRECISION, area_under_
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded
+from .temperature import Sigmoid
 from .views import mean_sigmoid
 
 
@@ -41,6 +42,7 @@ class Tag(Sums, Defaults):
     monitor_mode: ClassVar[str] = "max"
     views: ClassVar[Any] = mean_sigmoid
     is_mixable: ClassVar[bool] = True
+    temperature: ClassVar[Any] = Sigmoid()
 
     @classmethod
     def fit(

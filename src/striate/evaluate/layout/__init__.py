@@ -8,11 +8,35 @@ from striate.base.errors import ModelError
 
 from .classes import Labels, Tags, correct
 from .layout import Answers, Cells, Layout
+from .maps import Maps
 from .numbers import Numbers
+from .ragged import Objects
+from .rows import Rows
+from .sidecar import Sidecar
 
-__all__ = ["LAYOUTS", "Answers", "Cells", "Labels", "Layout", "Numbers", "Tags", "correct", "layout_of"]
+__all__ = [
+    "LAYOUTS",
+    "Answers",
+    "Cells",
+    "Labels",
+    "Layout",
+    "Maps",
+    "Numbers",
+    "Objects",
+    "Rows",
+    "Sidecar",
+    "Tags",
+    "correct",
+    "layout_of",
+]
 
-LAYOUTS: dict[str, type[Layout]] = {"label": Labels, "tags": Tags, "value": Numbers}
+LAYOUTS: dict[str, type[Layout]] = {
+    "label": Labels,
+    "tags": Tags,
+    "value": Numbers,
+    "map": Maps,
+    "objects": Objects,
+}
 
 
 def layout_of(task: Mapping[str, Any]) -> type[Layout]:

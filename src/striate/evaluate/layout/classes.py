@@ -13,6 +13,7 @@ import numpy.typing as npt
 from striate.base.cells import cell, joined, tags
 
 from .layout import Answers, Cells, Floats, digits
+from .sidecar import Sidecar
 
 COLUMNS = ("truth", "prediction", "correct", "loss")
 SMALLEST = 5e-7  # half of the last decimal that a table has
@@ -31,6 +32,7 @@ class _Classes:
     names: tuple[str, ...]
     unit: ClassVar[str] = ""
     text_columns: ClassVar[frozenset[str]] = frozenset(("truth", "prediction"))
+    keeps_records: ClassVar[bool] = False
     combination: ClassVar[str] = "mean probability"
 
     @classmethod
@@ -45,10 +47,13 @@ class _Classes:
             raise ValueError("its header is not split,id,truth,prediction,correct,loss,p:...")
         return cls(tuple(name.removeprefix("p:") for name in columns[4:]))
 
-    @property
-    def columns(self) -> list[str]:
-        """The header after split and id."""
+    def columns(self, answers: Answers | None = None) -> list[str]:
+        """Return the header after split and id."""
         return [*COLUMNS, *(f"p:{name}" for name in self.names)]
+
+    def kept(self, answers: Answers, sidecar: Sidecar | None) -> Answers:
+        """Return the answers: a row holds them."""
+        return answers
 
     def rows(self, answers: Answers) -> Iterator[list[str]]:
         """Yield the cells of each image."""

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from striate.base.cells import unguarded
 
+from .sidecar import Sidecar
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -62,10 +64,12 @@ class Layout(Protocol):
     Attributes:
         kind: its name in a task's document.
         text_columns: the columns that hold no number.
+        keeps_records: whether a row holds the records of the task's metrics, since the answer itself is not in it.
     """
 
     kind: ClassVar[str]
     text_columns: ClassVar[frozenset[str]]
+    keeps_records: ClassVar[bool]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,9 +91,8 @@ class Layout(Protocol):
             ValueError: it is no table of this kind.
         """
 
-    @property
-    def columns(self) -> list[str]:
-        """The header after split and id."""
+    def columns(self, answers: Answers) -> list[str]:
+        """Return the header after split and id."""
 
     def rows(self, answers: Answers) -> Iterator[list[str]]:
         """Yield for each image its cells under `columns`, quoted where needed."""
@@ -97,11 +100,17 @@ class Layout(Protocol):
     def read(self, cells: Cells) -> Answers:
         """Return what was written as these cells."""
 
+    def kept(self, answers: Answers, sidecar: Sidecar | None) -> Answers:
+        """Return what a table holds of the answers to a batch; what a row cannot hold goes to the sidecar, if any."""
+
     def combined(self, answers: Sequence[Answers], std: Sequence[float] = ()) -> Answers:
         """Return the answers of an ensemble, from those of its members to the same images in the same order.
 
         Args:
             std: the scale of each number that losses are in; without it they are in the target's unit.
+
+        Raises:
+            DataError: such answers have no mean.
         """
 
     @property

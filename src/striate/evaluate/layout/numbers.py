@@ -10,6 +10,7 @@ import numpy.typing as npt
 from striate.metric.error import absolute_errors
 
 from .layout import Answers, Cells, Floats, digits
+from .sidecar import Sidecar
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Numbers:
     unit: str = ""
     kind: ClassVar[str] = "value"
     text_columns: ClassVar[frozenset[str]] = frozenset()
+    keeps_records: ClassVar[bool] = False
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> Self:
@@ -31,18 +33,21 @@ class Numbers:
         """Return the layout of a file; the unit, which the file does not hold, is the task's."""
         names = tuple(name.removeprefix("truth:") for name in columns if name.startswith("truth:"))
         layout = cls(names, task.get("unit") or "")
-        if not names or layout.columns != list(columns):
+        if not names or layout.columns() != list(columns):
             raise ValueError("its header is not split,id,truth:...,prediction:...,error,loss")
         return layout
 
-    @property
-    def columns(self) -> list[str]:
-        """The header after split and id."""
+    def columns(self, answers: Answers | None = None) -> list[str]:
+        """Return the header after split and id."""
         return [*(f"{part}:{name}" for part in ("truth", "prediction") for name in self.names), "error", "loss"]
 
     def errors(self, truth: npt.ArrayLike, values: npt.ArrayLike) -> Floats:
         """Return the mean absolute error of each image (N,)."""
         return np.asarray(absolute_errors(truth, values, self.unit).mean(1))
+
+    def kept(self, answers: Answers, sidecar: Sidecar | None) -> Answers:
+        """Return the answers: a row holds them."""
+        return answers
 
     def rows(self, answers: Answers) -> Iterator[list[str]]:
         """Yield the cells of each image."""
