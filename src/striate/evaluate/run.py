@@ -59,7 +59,7 @@ def evaluate(model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | N
 def _answers(task: Task, outputs: object, batch: Batch, layout: Layout) -> Answers:
     """The answers to a batch, with the records of its metrics where they cannot be made from a table."""
     given = answers_of(task, outputs, batch)
-    made = {one.key: one.record(given) for one in task.metrics} if layout.keeps_records else {}
+    made = {metric.key: metric.record(given) for metric in task.metrics} if layout.keeps_records else {}
     records = {key: np.asarray(table, np.float64).reshape(len(given), -1) for key, table in made.items()}
     return Answers(given.truth, given.values, given.losses, given.probabilities, records)
 

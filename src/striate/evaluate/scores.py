@@ -46,7 +46,7 @@ def scores_of(task: Task, answers: Answers) -> dict[str, Any]:
 
 def _require_finite(answers: Answers) -> None:
     values = answers.values if answers.probabilities is None else answers.probabilities
-    if not np.isfinite(values).all():
+    if values.dtype.kind == "f" and not np.isfinite(values).all():  # else classes, or names of files
         raise DivergedError("the network's prediction is not a finite number", fix="train again with a lower --lr")
 
 
