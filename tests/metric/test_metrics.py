@@ -1,5 +1,6 @@
 """Every metric against scikit-learn; its contributions, its parts, and its closed form against the general one."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -8,8 +9,8 @@ import pytest
 from sklearn import metrics as sk
 
 from striate.base.errors import SettingsError
-from striate.metric import Metric, by_key
-from striate.metric.metric import SHARE, column
+from striate.metric import Metric, by_key, metric_of
+from striate.metric.metric import ERROR, SHARE, column
 from striate.task import Answers, Task
 from striate.task.classify import Classify
 from striate.task.monitor import monitor_of
@@ -232,3 +233,19 @@ def test_numbers_are_written_in_their_unit() -> None:
     assert (error.amount(-3), error.typeset().span([-0.5, 3], is_change=True)) == ("3.00 degrees", "−0.500 to 3.00°")
     assert by_key("rmse", "mm").text(-0.5) == "-0.500 mm" and by_key("loss").text(math.nan) == "n/a"
     assert by_key("accuracy").typeset().change(-0.0251) == "−2.5 points"
+
+
+def test_a_document_says_how_an_unknown_metric_is_written() -> None:
+    near = Metric("near", "share within 1", form="percent", possible=SHARE)
+    error = Metric("off", "steps off", "min", unit="steps", possible=ERROR)
+    for metric in (near, error):
+        document = {"metric": metric.key, "metric_words": json.loads(json.dumps(metric.words(), allow_nan=False))}
+        known = metric_of(document)
+        assert (known.name, known.text(0.25), known.direction, known.is_share) == (
+            metric.name,
+            metric.text(0.25),
+            metric.direction,
+            metric.is_share,
+        )
+    old = {"monitor": "my_error", "monitor_mode": "min", "unit": "mm"}
+    assert metric_of(old).is_less_better and metric_of(old).text(2.0) == "2.00 mm"

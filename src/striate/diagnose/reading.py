@@ -13,7 +13,7 @@ from striate.base.errors import UserError
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.stages import has_frozen_body
 from striate.evaluate.predictions import Predictions, read
-from striate.metric import Metric, by_key
+from striate.metric import Metric, metric_of
 from striate.model import zoo
 from striate.model.ablate import split_name
 from striate.model.blueprint import Blueprint
@@ -61,7 +61,8 @@ class Reading:
     @cached_property
     def say(self) -> Metric:
         """The words of the metric."""
-        return by_key(self.metric, str(at(self.info, "task.unit") or ""))
+        task = at(self.info, "task")
+        return metric_of({**(task if isinstance(task, dict) else {}), "metric": self.metric})
 
     @property
     def metric(self) -> str:

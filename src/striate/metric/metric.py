@@ -172,7 +172,8 @@ class Metric:
 
     def words(self) -> dict[str, Any]:
         """Return what a document needs so that its scores are written by who does not know the metric."""
-        return {name: getattr(self, name) for name in WORDS}
+        ends = [end if math.isfinite(end) else None for end in self.possible]
+        return {name: getattr(self, name) for name in WORDS} | {"possible": ends}
 
     def typeset(self) -> Self:
         """Return this metric written with the signs of print."""

@@ -8,8 +8,10 @@ from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
 from .error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, r2, rmse
 from .f1 import MICRO_F1, macro_f1
+from .image_quality import mean_psnr, mean_ssim
+from .iou import class_accuracy, mean_dice, mean_iou, pixel_accuracy
 from .loss import LOSS
-from .metric import WORDS, Metric
+from .metric import ANY, WORDS, Metric
 from .ranking import AUC, MEAN_AVERAGE_PRECISION
 
 METRICS = {
@@ -33,22 +35,33 @@ METRICS = {
         MEAN_ERROR_DEG,
         MEDIAN_ERROR_DEG,
         r2(),
+        mean_iou(0),
+        mean_dice(0),
+        class_accuracy(0),
+        pixel_accuracy(0),
+        mean_psnr(),
+        mean_ssim(),
     )
 }
 
 
 def metric_of(document: Mapping[str, Any]) -> Metric:
-    """Return the metric of a verdict, to write its scores with, also of one from before it had `metric_words`.
+    """Return the metric of a verdict, or of a task's description, to write its scores with.
+
+    Args:
+        document: with `metric` (`monitor`), `unit`, and `metric_words` where it is not an old one.
 
     Example:
         >>> metric_of({"metric": "mean_error_deg"}).text(6.4), metric_of({"metric": "speed", "unit": "km/h"}).text(90.0)
         ('6.40 degrees', '90.0 km/h')
     """
-    key, unit = str(document["metric"]), str(document.get("unit") or "")
+    key, unit = str(document.get("metric") or document.get("monitor")), str(document.get("unit") or "")
     words = document.get("metric_words")
     if key in METRICS or not isinstance(words, Mapping):
-        return by_key(key, unit, str(document.get("mode") or ""))
-    return Metric(**{name: words[name] for name in WORDS if name in words})
+        return by_key(key, unit, str(document.get("mode") or document.get("monitor_mode") or ""))
+    low, high = words["possible"]
+    possible = (ANY[0] if low is None else low, ANY[1] if high is None else high)
+    return Metric(**{name: words[name] for name in WORDS}, possible=possible)
 
 
 def by_key(key: str, unit: str = "", direction: str = "") -> Metric:

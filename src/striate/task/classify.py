@@ -39,8 +39,6 @@ class Classify(Sums, Defaults):
     name: ClassVar[str] = "classify"
     kind: ClassVar[str] = "label"
     kinds: ClassVar[tuple[str, ...]] = ("label",)
-    monitor: ClassVar[str] = "accuracy"
-    monitor_mode: ClassVar[str] = "max"
     views: ClassVar[Any] = mean_softmax
     is_mixable: ClassVar[bool] = True
     temperature: ClassVar[Any] = Softmax()

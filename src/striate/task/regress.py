@@ -38,7 +38,6 @@ class Regress(Sums, Defaults):
     name: ClassVar[str] = "regress"
     kind: ClassVar[str] = "value"
     kinds: ClassVar[tuple[str, ...]] = ("value",)
-    monitor_mode: ClassVar[str] = "min"
     is_mixable: ClassVar[bool] = True
 
     @classmethod

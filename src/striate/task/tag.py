@@ -38,8 +38,6 @@ class Tag(Sums, Defaults):
     name: ClassVar[str] = "tag"
     kind: ClassVar[str] = "tags"
     kinds: ClassVar[tuple[str, ...]] = ("tags",)
-    monitor: ClassVar[str] = "f1"
-    monitor_mode: ClassVar[str] = "max"
     views: ClassVar[Any] = mean_sigmoid
     is_mixable: ClassVar[bool] = True
     temperature: ClassVar[Any] = Sigmoid()

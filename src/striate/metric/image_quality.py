@@ -1,0 +1,78 @@
+"""How alike two images are: PSNR in decibels, and structural similarity (SSIM). Images (N, H, W, C), C channels."""
+
+from functools import partial
+
+import numpy as np
+
+from .metric import Answers, Array, Floats, Metric, column
+
+RADIUS_PX, SIGMA_PX = 5, 1.5  # an 11 x 11 window
+K1, K2 = 0.01, 0.03
+MOST_DB = 100.0  # of equal images, whose error is 0
+
+
+def psnr(truth: Array, image: Array, data_range: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio of one image in decibels, at most 100.
+
+    Args:
+        data_range: from the least to the largest value that a pixel can have: 1 or 255.
+
+    Example:
+        >>> round(psnr(np.zeros((8, 8, 1)), np.full((8, 8, 1), 0.1)), 6)
+        20.0
+    """
+    error = float(((np.asarray(truth, dtype=np.float64) - np.asarray(image, dtype=np.float64)) ** 2).mean())
+    return min(MOST_DB, float(10 * np.log10(data_range**2 / error))) if error > 0 else MOST_DB
+
+
+def ssim(truth: Array, image: Array, data_range: float = 1.0) -> float:
+    """Return the structural similarity of one image, -1 to 1, mean over channels and places of the window.
+
+    The window is a Gaussian of 11 x 11 pixels, standard deviation 1.5; only places where it lies inside count, so an
+    image must have 11 x 11 pixels.
+
+    Args:
+        truth, image: (H, W, C).
+
+    Reference: Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 13
+    (2004).
+    """
+    x, y = np.asarray(truth, dtype=np.float64), np.asarray(image, dtype=np.float64)
+    mean_x, mean_y = _blurred(x), _blurred(y)
+    spread_x, spread_y = _blurred(x * x) - mean_x**2, _blurred(y * y) - mean_y**2
+    shared = _blurred(x * y) - mean_x * mean_y
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    likeness = (2 * mean_x * mean_y + c1) * (2 * shared + c2)
+    return float((likeness / ((mean_x**2 + mean_y**2 + c1) * (spread_x + spread_y + c2))).mean())
+
+
+def _blurred(image: Floats) -> Floats:
+    """The Gaussian window's mean wherever it lies inside (H - 10, W - 10, C)."""
+    offsets = np.arange(-RADIUS_PX, RADIUS_PX + 1)
+    window = np.exp(-0.5 * (offsets / SIGMA_PX) ** 2)
+    window /= window.sum()
+    for axis in (0, 1):
+        image = np.lib.stride_tricks.sliding_window_view(image, len(window), axis=axis) @ window
+    return image
+
+
+def _record_psnr(answers: Answers, data_range: float) -> Array:
+    pairs = zip(answers.truth, answers.values, strict=True)
+    return column(np.array([psnr(truth, image, data_range) for truth, image in pairs]))
+
+
+def _record_ssim(answers: Answers, data_range: float) -> Array:
+    pairs = zip(answers.truth, answers.values, strict=True)
+    return column(np.array([ssim(truth, image, data_range) for truth, image in pairs]))
+
+
+def mean_psnr(data_range: float = 1.0) -> Metric:
+    """Return the mean PSNR over images."""
+    record = partial(_record_psnr, data_range=data_range)
+    return Metric("psnr", "PSNR", unit="dB", possible=(-np.inf, MOST_DB), record=record, stream="quality")
+
+
+def mean_ssim(data_range: float = 1.0) -> Metric:
+    """Return the mean SSIM over images."""
+    record = partial(_record_ssim, data_range=data_range)
+    return Metric("ssim", "SSIM", possible=(-1.0, 1.0), record=record, stream="quality")
