@@ -13,6 +13,7 @@ from striate.base.errors import ResourceError
 from striate.base.memory import available_bytes, is_out_of_memory, no_memory
 from striate.cli.app import run as command
 from striate.engine.update import Update
+from striate.model.blueprint import Blueprint, Row
 from striate.run.execute import train
 from striate.run.memory import bytes_an_image, fitting
 
@@ -101,3 +102,16 @@ def test_a_worker_of_a_study_answers_instead_of_dying(monkeypatch):
             raise MemoryError
 
     assert json.loads(json.dumps(answer(Short(), {})))["kind"] == "ResourceError"
+
+
+def test_maps_that_cannot_fit_are_refused_before_a_batch_is_run(tiny, recipe, quiet, tmp_path, monkeypatch):
+    monkeypatch.setattr("striate.run.execute.precision_of", lambda *_: pytest.fail("a batch was run"))
+    monkeypatch.setattr("striate.run.memory._free_bytes", lambda _: 50_000_000)
+    for depth, fits in ((1, True), (100, False)):
+        deep = recipe.changed([f"model.depth={depth}", "model.width=32"])
+        plan = Blueprint("deep", (*(Row("conv", 32) for _ in range(depth)), Row("global_pool"), Row("linear")))
+        says = "a batch was run" if fits else "--batch-size"
+        with pytest.raises((ResourceError, pytest.fail.Exception)) as caught:
+            train(tiny, plan, deep, out=tmp_path / "run", progress=quiet)
+        assert says in str(caught.value) and (fits or "needs about" in str(caught.value))
+    assert not (tmp_path / "run").exists()

@@ -33,7 +33,7 @@ from striate.transfer.training import HeadTraining, solve_head
 
 from .finish import finish
 from .longer import as_begun, lengthened
-from .memory import told_of_memory
+from .memory import require_batch, told_of_memory
 from .network import (
     Model,
     begin_network,
@@ -109,6 +109,7 @@ def train(
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)
     network, loaded = begin_network(model, prepared, seed, progress)
+    require_batch(prepared, network)
     with told_of_memory(prepared, network):
         require_outputs(network, prepared, seed)
         refuse_single(network, prepared)

@@ -16,6 +16,8 @@ from striate.base.rundir import RunDir
 
 from .prepare import Prepared
 
+LARGE_BYTES = 10**8  # of the weights and their copies: then these are said too
+MORE = "more memory than is free"
 SHARE = 0.5  # of what is free that a batch may take: allocators round up, kernels have scratch memory
 COPIES = 8  # of the weights, beside them: gradients, two moments, average, best ones, a checkpoint as it is written
 BACKWARD = 2.0  # the gradients of the maps are as large as these
@@ -40,6 +42,23 @@ def told_of_memory(prepared: Prepared, network: nn.Module, run: RunDir | None = 
         raise error from None
 
 
+def require_batch(prepared: Prepared, network: nn.Module) -> None:
+    """Refuse a network whose maps of one batch alone do not fit into memory, before a batch is run.
+
+    A CPU's system gives memory that it does not have, and then ends the process without a word.
+
+    Raises:
+        ResourceError: they do not fit.
+    """
+    train, geometry = prepared.recipe.train, prepared.geometry
+    if prepared.device.type != "cpu" or prepared.recipe.transfer.head == "only" or train.frozen_at_last:
+        return
+    batch = min(prepared.batch_size, len(prepared.dataset.splits["train"]))
+    each = bytes_an_image(network, (geometry.channels, geometry.size_px, geometry.size_px)) / BACKWARD
+    if batch * each * (0.5 if train.precision == "bf16" else 1.0) > _free_bytes(prepared.device):
+        raise _error(prepared, network, None)
+
+
 def _error(prepared: Prepared, network: nn.Module, run: RunDir | None) -> ResourceError:
     batch = min(prepared.batch_size, len(prepared.dataset.splits["train"]))
     where = run.path if run else prepared.dataset.where
@@ -47,7 +66,8 @@ def _error(prepared: Prepared, network: nn.Module, run: RunDir | None) -> Resour
     each = bytes_an_image(network, (prepared.geometry.channels, size, size))
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     have = max(0, _free_bytes(prepared.device) - COPIES * weights)
-    need = f"about {batch * each / 1e9:.1f} GB, {have / 1e9:.1f} GB are free" if each else "more memory than is free"
+    beside = f" beside {COPIES * weights / 1e9:.1f} GB for the weights" if COPIES * weights > LARGE_BYTES else ""
+    need = f"about {batch * each / 1e9:.1f} GB{beside}, {have / 1e9:.1f} GB are free" if each else MORE
     what = f"a batch of {batch} images of {size} px needs {need}"
     if run is not None and any(int(path.name[5:]) for path in run.checkpoints.glob("step-*")):
         return ResourceError(what, where=where, fix=f"free memory, then `striate resume {run.path}`")
