@@ -122,7 +122,7 @@ def test_the_remedy_is_one_the_run_did_not_have(tmp_path: Path) -> None:
 @pytest.mark.parametrize("average", ["train.swa=0.25", "train.ema=0.99"])
 def test_every_usual_remedy_is_in_use_only_with_averaged_weights(tmp_path: Path, average: str) -> None:
     last = tell(tmp_path, average, "data.size=32", scores=(1.0, 0.7))[0]
-    assert last.next.startswith("Every usual remedy")
+    assert last.next.startswith("Every usual regularization")
     assert last.command == "striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune --size 32"
 
 

@@ -17,7 +17,7 @@ from striate.engine.average import Average, EqualAverage, refresh_norms
 from striate.engine.optim import build
 from striate.engine.precision import autocast
 from striate.engine.probe import look
-from striate.engine.regularise import freeze, frozen_rows, noisy, penalise, statistics_kept
+from striate.engine.regularise import freeze, frozen_rows, frozen_statistics, penalise, weight_noise
 from striate.engine.update import Update, aux_weight_of, auxiliary_heads
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build as build_network
@@ -95,7 +95,7 @@ def test_noise_on_weights_has_its_deviation_and_goes_away_to_the_bit():
     weights = [torch.randn(400, 300, generator=torch.Generator().manual_seed(0), requires_grad=True)]
     before = weights[0].detach().clone()
     torch.manual_seed(1)
-    with noisy(weights, 0.3):
+    with weight_noise(weights, 0.3):
         noise = weights[0].detach() - before
         assert weights[0].sum().requires_grad
     assert float(noise.std()) == pytest.approx(0.3 * float(before.square().mean().sqrt()), rel=0.02)
@@ -149,7 +149,7 @@ def test_statistics_kept_leaves_them_even_when_they_are_frozen():
     model.rows["one"].eval()
     images = one_batch()[0].images
     expected, before = model(images), copy.deepcopy(dict(model.named_buffers()))
-    with statistics_kept(model):
+    with frozen_statistics(model):
         assert torch.equal(model(images), expected)
     assert all(torch.equal(b, before[name]) for name, b in model.named_buffers())
 
@@ -217,8 +217,8 @@ def test_the_mean_of_networks_is_their_mean_and_its_statistics_are_those_of_torc
 @pytest.mark.parametrize("has_fixed_norms", [False, True])
 def test_the_mean_keeps_the_statistics_that_training_keeps(has_fixed_norms):
     model = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    still = freeze(model, "" if has_fixed_norms else "0", has_fixed_norms=has_fixed_norms)
-    mean = EqualAverage(model, 0, still)
+    eval_modules = freeze(model, "" if has_fixed_norms else "0", has_fixed_norms=has_fixed_norms)
+    mean = EqualAverage(model, 0, eval_modules)
     before = {name: buffer.clone() for name, buffer in mean.model.named_buffers()}
     mean.update(model, lambda: [one_batch(12, seed)[0] for seed in range(3)])
     changed = {name.split(".")[0] for name, now in mean.model.named_buffers() if not torch.equal(now, before[name])}
@@ -249,8 +249,8 @@ def test_frozen_rows_neither_train_nor_count_batches():
     batch, _ = one_batch()
     model = network()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    still = freeze(model, "one")
-    update = update_for(model, still=still)
+    eval_modules = freeze(model, "one")
+    update = update_for(model, eval_modules=eval_modules)
     update.train_mode()
     update(batch, 0)
     changed = {name.split(".")[1] for name, now in model.state_dict().items() if not torch.equal(now, before[name])}
@@ -273,7 +273,7 @@ def test_fixed_norms_train_their_scale_and_keep_their_statistics():
     batch, _ = one_batch()
     model = network()
     statistics = {name: b.clone() for name, b in model.named_buffers()}
-    update = update_for(model, still=freeze(model, has_fixed_norms=True))
+    update = update_for(model, eval_modules=freeze(model, has_fixed_norms=True))
     update.train_mode()
     norm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
     scale = norm.weight.detach().clone()

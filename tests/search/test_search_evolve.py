@@ -79,13 +79,13 @@ def test_a_seed_outside_the_space_has_no_children_and_the_start_comes_first():
 
 def test_the_worse_half_is_cut_at_the_rung():
     rivals = [candidate(number, score) for number, score in enumerate((0.1, 0.2, 0.3, 0.4, 0.5))]
-    assert [RULES.goes_on(rivals, [score]) for score in (0.29, 0.3, 0.31)] == [False, True, True]
-    assert not RULES.goes_on(rivals, [math.nan])
-    assert RULES.goes_on(rivals, [0.9, 0.0]), "only the rung counts"
-    assert RULES.goes_on(rivals[:2], [0.0]), "too few rivals"
+    assert [RULES.should_continue(rivals, [score]) for score in (0.29, 0.3, 0.31)] == [False, True, True]
+    assert not RULES.should_continue(rivals, [math.nan])
+    assert RULES.should_continue(rivals, [0.9, 0.0]), "only the rung counts"
+    assert RULES.should_continue(rivals[:2], [0.0]), "too few rivals"
     errors = replace(RULES, mode="min")
-    assert [errors.goes_on(rivals, [score]) for score in (0.29, 0.3, 0.31)] == [True, True, False]
-    assert replace(RULES, epochs=1).goes_on(rivals, [0.0]), "nothing is left to save"
+    assert [errors.should_continue(rivals, [score]) for score in (0.29, 0.3, 0.31)] == [True, True, False]
+    assert replace(RULES, epochs=1).should_continue(rivals, [0.0]), "nothing is left to save"
 
 
 def test_who_came_further_ranks_higher_and_diverged_last():

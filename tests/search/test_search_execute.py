@@ -168,7 +168,7 @@ def test_a_trial_scores_what_a_run_scores(tiny, recipe, tmp_path):
     run = train(tiny, "bipyramid", recipe, out=tmp_path / "run", device="cpu", progress=Progress("quiet"))
     prepared = prepare(tiny, recipe, target=None, device=torch.device("cpu"), progress=Progress("quiet"))
     state = torch.get_rng_state()
-    tried = try_out("bipyramid", prepared, goes_on=lambda scores: True)
+    tried = try_out("bipyramid", prepared, should_continue=lambda scores: True)
     assert tried.scores == pytest.approx([row["val"]["accuracy"] for row in run.history()])
     assert tried.ended == "finished"
     assert torch.equal(torch.get_rng_state(), state)
@@ -177,7 +177,7 @@ def test_a_trial_scores_what_a_run_scores(tiny, recipe, tmp_path):
 def test_a_trial_ends_when_its_scores_do_not_go_on(tiny, recipe):
     prepared = prepare(tiny, recipe, target=None, device=torch.device("cpu"), progress=Progress("quiet"))
     asked = []
-    tried = try_out("bipyramid", prepared, goes_on=lambda scores: asked.append(tuple(scores)) or False)
+    tried = try_out("bipyramid", prepared, should_continue=lambda scores: asked.append(tuple(scores)) or False)
     assert tried.ended == "cut"
     assert len(tried.scores) == 1
     assert asked == [tried.scores]
@@ -186,7 +186,7 @@ def test_a_trial_ends_when_its_scores_do_not_go_on(tiny, recipe):
 def test_a_network_that_diverges_is_a_poor_candidate_not_an_error(tiny, recipe):
     wild = recipe.changed(["train.lr=1e12", "train.optimiser=sgd", "model.norm=none"])
     prepared = prepare(tiny, wild, target=None, device=torch.device("cpu"), progress=Progress("quiet"))
-    tried = try_out("bipyramid", prepared, goes_on=lambda scores: True)
+    tried = try_out("bipyramid", prepared, should_continue=lambda scores: True)
     assert tried.ended == "diverged"
     assert all(math.isfinite(score) for score in tried.scores)
 

@@ -12,7 +12,7 @@ from striate.run.network import start_network
 from striate.run.prepare import prepare
 from striate.run.recipe import named
 from striate.transfer.features import cut, take
-from striate.transfer.fuse import folded
+from striate.transfer.fuse import fuse_batch_norms
 
 NETWORKS = {
     "bipyramid": {"norm": "batch", "depth": 2},  # batch norm after pooling, which is not folded
@@ -44,7 +44,7 @@ def count(network, kind):
 def test_it_gives_what_the_network_gives_in_evaluation_mode(name):
     network = lived_in(name, **NETWORKS[name])
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    copied = folded(network)
+    copied = fuse_batch_norms(network)
     network.eval()
     with torch.no_grad():
         torch.testing.assert_close(copied(images), network(images), rtol=1e-9, atol=1e-9)
@@ -55,7 +55,7 @@ def test_it_gives_what_the_network_gives_in_evaluation_mode(name):
 def test_no_norm_is_left_and_the_network_stays_as_it_was():
     network = lived_in("mobilenet_v2")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    copied = folded(network)
+    copied = fuse_batch_norms(network)
     assert count(network, nn.BatchNorm2d) == 52
     assert count(copied, nn.BatchNorm2d) == 0
     assert not copied.training
@@ -73,7 +73,7 @@ def test_what_is_listened_to_or_made_from_others_is_not_folded():
     layers[0][1].register_forward_hook(lambda part, inputs, output: heard.append(output))
     weight_norm(layers[1][0])
     layers[2][1] = nn.BatchNorm2d(layers[2][0].out_channels, track_running_stats=False).double()
-    copied, images = folded(network), torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    copied, images = fuse_batch_norms(network), torch.randn(3, 3, 64, 64, dtype=torch.float64)
     assert count(copied, nn.BatchNorm2d) == 3
     network.eval()
     with torch.no_grad():

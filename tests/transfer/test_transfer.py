@@ -1,4 +1,4 @@
-"""Starting from trained weights: features of a frozen body, a solved head, fine-tuning."""
+"""Starting from trained weights: features of a frozen body, a linear probe, fine-tuning."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_a_features_run_trains_the_head_alone_and_predicts_like_its_table(tiny, 
     assert run.info()["result"]["best_epoch"] == best["epoch"]
     assert run.info()["result"]["overfit_epoch"] is None
     page = report_run(run).read_text()
-    assert "a head solved on features of trained weights" in page
+    assert "a linear probe (L-BFGS) on features of trained weights" in page
     assert "strengths of weight decay" in page
     assert run.info()["input"]["mean"] == base.info()["input"]["mean"]
     images = [tiny.images.read(int(index)) for index in tiny.splits["val"]]

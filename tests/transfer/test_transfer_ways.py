@@ -15,7 +15,7 @@ from striate.run.network import start_network
 from striate.run.prepare import prepare
 from striate.run.recipe import named
 from striate.transfer.features import cut, take
-from striate.transfer.training import solve_head
+from striate.transfer.training import fit_linear_probe
 
 
 @pytest.fixture
@@ -157,6 +157,6 @@ def test_the_head_that_finetuning_begins_with_is_solved_on_the_wrong_labels(tiny
     found = []
     for share in (0, 0.9):
         prepared, network = ready(tiny, settings("finetune", base, f"train.label_noise={share}"), quiet)
-        solve_head(prepared, network, seed=0, precision="float32", progress=quiet)
+        fit_linear_probe(prepared, network, seed=0, precision="float32", progress=quiet)
         found.append(network.rows[network.blueprint.names[-1]].get_parameter("linear.weight").detach())
     assert not torch.allclose(*found)

@@ -74,7 +74,7 @@ def test_the_advice_on_transfer_says_how_many_images_and_how_similar(plant: Plan
     study.save_info(study.info() | {"dataset": data})
     verdict = decide(study)
     said = advice(verdict, "Of the kinds of transfer")
-    assert "With 25 training images a class (20 to 40), a head solved on the unchanged features (features)" in said
+    assert "With 25 training images a class (20 to 40), a linear probe on the unchanged features (features)" in said
     study.save_info(study.info() | {"dataset": {"counts": {"train": 100}, "class_counts": {"train": [25] * 4}}})
     assert "With 25 training images a class, a head" in advice(decide(study), "Of the kinds of transfer")
     means = {row["name"]: row["test"]["mean"] for row in verdict["variants"]}
@@ -88,7 +88,7 @@ def test_the_advice_on_transfer_says_how_many_images_and_how_similar(plant: Plan
     ("start", "changes", "says"),
     [
         ("baseline", [], ""),
-        ("features", [], "solved head"),
+        ("features", [], "linear probe"),
         ("frozen", [], "frozen body"),
         ("frozen", ["train.frozen_epochs=3"], "trained on"),
         ("finetune", [], "trained on"),
@@ -140,7 +140,7 @@ def test_a_power_law_is_found_and_says_what_twice_the_images_bring(plant: Plant)
     assert low < curve["doubling"] < high
     said = advice(found, "Learning curve")
     assert f"twice as many (4,000) are expected to bring {100 * curve['doubling']:.1f} points more" in said
-    assert "less than the best remedy here brought (regularized" in said
+    assert "less than the best regularization here brought (regularized" in said
 
 
 def test_a_flat_curve_says_nothing(plant: Plant) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from striate.evaluate.interval import holm
 from striate.metric import by_key
-from striate.verdict.compare import Comparison, Entrant, Trial
+from striate.verdict.compare import Comparison, RunResult, VariantResult
 from striate.verdict.render import render
 from striate.verdict.verdict import verdict_of
 
@@ -36,15 +36,19 @@ def drawn(rng: np.random.Generator) -> Comparison:
             values = rng.gamma(2, 20 * (1 - level) + 0.01, num) if is_error else 1.0 * (rng.random(num) < level)
             good = -skill if kind == "turned" else skill
             val = values.mean() if split == "val" else (50 * (1 - good) if is_error else good)
-            trials.append(Trial(key, float(val), float(values.mean()), values, 0.1, None, 20, 20, rng.uniform(9, 99)))
-        entrants.append(Entrant(name, "", tuple(trials), (), 1000, 1000))
+            trials.append(
+                RunResult(key, float(val), float(values.mean()), values, 0.1, None, 20, 20, rng.uniform(9, 99))
+            )
+        entrants.append(VariantResult(name, "", tuple(trials), (), 1000, 1000))
     done = [one.name for one in entrants if one.trials]
     dropped = tuple(done[2:][: int(rng.random() < 0.2)])
     steps = tuple(name for name in done if name not in dropped) if rng.random() < 0.5 else ()
     metric = by_key("mean_error_deg" if is_error else "accuracy")
     seeds, num_images = len({seed for seed, _ in keys}), num * max(folds, 1)
-    rungs = steps if len(steps) > 2 and steps[0] == "baseline" else ()
-    return Comparison(metric, str(split), num_images, seeds, folds or None, "baseline", tuple(entrants), dropped, rungs)
+    series = steps if len(steps) > 2 and steps[0] == "baseline" else ()
+    return Comparison(
+        metric, str(split), num_images, seeds, folds or None, "baseline", tuple(entrants), dropped, series
+    )
 
 
 def in_favour(found: Comparison, a: str, b: str) -> tuple[float, float, float, bool]:

@@ -12,7 +12,7 @@ from striate.base.errors import ModelError
 from striate.base.files import to_json
 from striate.base.rundir import StudyDir
 from striate.metric import by_key
-from striate.verdict.compare import Comparison, Entrant, Trial
+from striate.verdict.compare import Comparison, RunResult, VariantResult
 from striate.verdict.verdict import decide, render, select, verdict_of
 
 Plant = Callable[..., StudyDir]
@@ -34,7 +34,7 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
     verdict = decide(plant({"mlp": 0.5, "baseline": 0.7, "regularized": 0.85}))
     assert set(verdict) == {
         *("metric", "mode", "unit", "split_chosen_on", "split_reported", "best", "ties", "variants", "differences"),
-        *("sentences", "baseline", "advice", "learning_curve", "rungs", "dropped"),
+        *("sentences", "baseline", "advice", "learning_curve", "steps", "dropped"),
         *("headline", "state", "behind", "num_comparisons", "metric_words"),
     }
     assert set(verdict["variants"][0]) == {
@@ -271,16 +271,16 @@ def as_ladder(study: StudyDir) -> StudyDir:
 def test_each_rung_of_a_ladder_is_held_against_the_one_before(plant: Plant) -> None:
     skills = {"mlp": 0.4, "baseline": 0.5, "augmented": 0.7, "other": 0.3, "regularized": 0.7}
     verdict = decide(as_ladder(plant(skills, luck=0.0)))
-    assert [(one["a"], one["b"]) for one in verdict["rungs"]] == [
+    assert [(one["a"], one["b"]) for one in verdict["steps"]] == [
         ("augmented", "baseline"),
         ("regularized", "augmented"),
     ]
-    first, second = verdict["rungs"]
+    first, second = verdict["steps"]
     means = {name: row(verdict, name)["test"]["mean"] for name in skills}
     assert first["mean"] == pytest.approx(means["augmented"] - means["baseline"]) and first["separable"]
     assert second["mean"] == pytest.approx(means["regularized"] - means["augmented"]) and not second["separable"]
     low, high = first["interval"]
-    said = next(one for one in verdict["sentences"] if one.startswith("Rung by rung"))
+    said = next(one for one in verdict["sentences"] if one.startswith("Step by step"))
     span = f"95% interval {100 * low:.1f} to {100 * high:.1f} points, significant"
     assert f"augmented is {100 * first['mean']:.1f} points better than baseline ({span})" in said
     assert "; regularized " in said and said.endswith(" points, not significant).")
@@ -289,14 +289,14 @@ def test_each_rung_of_a_ladder_is_held_against_the_one_before(plant: Plant) -> N
 def test_a_gain_of_a_rung_is_above_zero_where_less_is_better(write_study: Any, make_angles: Any) -> None:
     errors = {"baseline": 12.0, "augmented": 6.0, "regularized": 9.0}
     verdict = decide(as_ladder(angles(write_study(kind="value"), make_angles, errors)))
-    (said,) = [one for one in verdict["sentences"] if one.startswith("Rung by rung")]
-    assert f"augmented is {-verdict['rungs'][0]['mean']:.2f} degrees better than baseline" in said
-    assert f"regularized is {verdict['rungs'][1]['mean']:.2f} degrees worse than augmented" in said
+    (said,) = [one for one in verdict["sentences"] if one.startswith("Step by step")]
+    assert f"augmented is {-verdict['steps'][0]['mean']:.2f} degrees better than baseline" in said
+    assert f"regularized is {verdict['steps'][1]['mean']:.2f} degrees worse than augmented" in said
 
 
-def test_variants_that_do_not_build_on_each_other_have_no_rungs(plant: Plant) -> None:
+def test_variants_that_do_not_build_on_each_other_have_no_steps(plant: Plant) -> None:
     verdict = decide(as_ladder(plant({"baseline": 0.5, "x": 0.6, "y": 0.7})))
-    assert verdict["rungs"] == [] and "Rung" not in text(verdict)
+    assert verdict["steps"] == [] and "Step by step" not in text(verdict)
 
 
 def dropped_study(plant: Plant) -> StudyDir:
@@ -338,7 +338,7 @@ def test_a_network_that_learned_nothing_is_not_praised_for_its_gap(
 ) -> None:
     verdict = decide(plant({"baseline": skill, "other": skill}, luck=0.0, runs={"baseline": {"train": train}}))
     said = next(one for one in verdict["sentences"] if one.startswith(f"baseline {word}"))
-    assert ("has not fitted what it was shown" in said) == (word == "underfits") != ("remedy to remove" in said)
+    assert ("has not fitted what it was shown" in said) == (word == "underfits") != ("regularization to remove" in said)
     assert "0.0 points" not in said
 
 
@@ -358,8 +358,8 @@ def simulated(rng: np.random.Generator, gains: dict[str, float], luck: float) ->
             own = gain + luck * rng.normal()
             right = ease + taste + own + rng.normal(0, 0.7, (2, 600)) > 0
             val, test = right.mean(1)
-            trials.append(Trial((seed, None), float(val), float(test), right[1] * 1.0, 0.1, None, 20, 20, 60.0))
-        entrants.append(Entrant(name, "", tuple(trials), (), 1, 1))
+            trials.append(RunResult((seed, None), float(val), float(test), right[1] * 1.0, 0.1, None, 20, 20, 60.0))
+        entrants.append(VariantResult(name, "", tuple(trials), (), 1, 1))
     return Comparison(by_key("accuracy"), "test", 600, 3, None, next(iter(gains)), tuple(entrants))
 
 

@@ -28,7 +28,7 @@ Examples:
   striate demo                               a study on built-in pictures, with a report
   striate check birds/                       what is in the folder, and what is wrong with it
   striate train birds/ --model bipyramid     one network, a run folder, a report
-  striate study birds/ --seeds 3             which remedy works best, by how much
+  striate study birds/ --seeds 3             which regularization helps, by how much
   striate report runs/001-study              the report again
 """
 

@@ -78,7 +78,7 @@ def study(
 ) -> None:
     """Compare variants over several seeds on one split, and give a verdict with intervals.
 
-    Without a study file: an MLP to beat, then the network bare, with augmentation, and with every remedy.
+    Without a study file: an MLP to beat, then the network alone, with augmentation, and with all regularization.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def study(
       striate study variants.toml --seeds 5
     """
     if weights and not ladder:
-        raise SettingsError("weights are for the rungs of transfer", where="--weights", fix="add --ladder")
+        raise SettingsError("weights are for the steps of transfer", where="--weights", fix="add --ladder")
     from striate.api import study_file, study_ladder
 
     changes = o.assignments(set_, size, fit, tuning=training)
@@ -112,10 +112,10 @@ def study(
             Path(data), seeds=seeds if o.is_typed(context, "seeds") else None, allow_empty=allow_empty, **shared
         )
     else:
-        rungs: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
-        rungs["has_curve"] = learning_curve
+        steps: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
+        steps["has_curve"] = learning_curve
         plan: dict[str, Any] = {"model": model, "changes": changes, "seeds": seeds, "folds": folds, "target": target}
-        found = study_ladder(data, words, **rungs, **plan, **shared)
+        found = study_ladder(data, words, **steps, **plan, **shared)
     if isinstance(found, list):
         o.give({"command": "study", "plan": found}, "\n".join(found), as_json)
     else:

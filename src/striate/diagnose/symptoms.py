@@ -49,16 +49,16 @@ def overfitting(found: Reading) -> Remark | None:
     turn = number(at(found.info, "result.overfit_epoch"))
     if math.isfinite(turn) and not found.is_head_only:
         evidence += f"; validation loss rose after epoch {turn:g}"
-    what, command = _remedy(found)
+    what, command = _regularization(found)
     return Remark("over_fitting", "certain" if is_sure else "likely", f"{evidence}.", what, command)
 
 
-def _remedy(found: Reading) -> tuple[str, str]:
-    """The first remedy the run did not have, in the order in which they cost least and help most on few images."""
+def _regularization(found: Reading) -> tuple[str, str]:
+    """The first that the run did not have, in the order in which they cost least and help most on few images."""
     if found.is_head_only:
         return "Take features of more augmented views of each image.", again(found, "transfer.views=8")
     if found.setting("augment") in ([], ()):
-        return "Add augmentation: it is the first remedy on few images.", again(found, "augment=medium")
+        return "Add augmentation: it is the first regularization to try on few images.", again(found, "augment=medium")
     if not number(found.setting("train.weight_decay")) > 0:
         return "Add weight decay.", again(found, "train.weight_decay=0.05")
     if not number(found.setting("train.label_smoothing")) > 0 and at(found.info, "task.kind") == "label":
@@ -77,8 +77,8 @@ def _remedy(found: Reading) -> tuple[str, str]:
     if not number(found.setting("train.ema")) > 0 and not number(found.setting("train.swa")) > 0:
         return "Average the weights of the last quarter of the epochs.", again(found, "train.swa=0.25")
     if is_transfer:
-        return "Every usual remedy is in use: look for more training images.", ""
-    what = "Every usual remedy is in use: start from published weights."
+        return "Every usual regularization is in use: look for more training images.", ""
+    what = "Every usual regularization is in use: start from published weights."
     return what, other(found, "--model", zoo.PRETRAINED, "--weights", "imagenet", "--recipe", "finetune")
 
 
@@ -158,7 +158,7 @@ def _loosening(found: Reading) -> tuple[str, str]:
         return "Drop fewer units.", again(found, "model.dropout=0.2")
     for name, less in (("weight_noise", 0), ("label_smoothing", 0.1), ("l1", 0), ("l2", 0)):
         if number(found.setting(f"train.{name}")) >= (STRONG_NOISE if less or name == "weight_noise" else 1e-3):
-            return f"Weaken the remedy {name}.", again(found, f"train.{name}={less}")
+            return f"Weaken {name}.", again(found, f"train.{name}={less}")
     if found.excess < 0.5 and not found.setting("transfer.weights"):
         usual = found.peak_rate / found.excess
         return f"Train at the usual rate of {usual:g}.", again(found, f"train.lr={usual:g}")

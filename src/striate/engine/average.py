@@ -43,15 +43,15 @@ class EqualAverage:
 
     Args:
         first_epoch: the epoch (from 0) at whose end averaging begins.
-        still: modules of `model` that stay in evaluation mode while it trains.
+        eval_modules: modules of `model` that stay in evaluation mode while it trains.
 
     Reference: Izmailov et al. 2018, arXiv:1803.05407.
     """
 
-    def __init__(self, model: nn.Module, first_epoch: int, still: Iterable[nn.Module] = ()) -> None:
+    def __init__(self, model: nn.Module, first_epoch: int, eval_modules: Iterable[nn.Module] = ()) -> None:
         self.first_epoch, self.count = first_epoch, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        kept = {id(norm) for module in still for norm in batch_norms(module)}
+        kept = {id(norm) for module in eval_modules for norm in batch_norms(module)}
         pairs = zip(batch_norms(model), batch_norms(self.model), strict=True)
         self._measured = [ours for theirs, ours in pairs if id(theirs) not in kept and ours.track_running_stats]
 

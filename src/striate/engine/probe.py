@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from striate.data.sample import Batch
 
 from .optim import rows_of
-from .regularise import batch_norms, statistics_kept
+from .regularise import batch_norms, frozen_statistics
 
 RELUS = (nn.ReLU, nn.ReLU6)
 Rows = dict[str, dict[str, float]]
@@ -68,7 +68,7 @@ def _as_in_training(model: nn.Module, has_batch: bool) -> Iterator[None]:
     norms = [norm for norm in batch_norms(model) if norm.training and has_batch]
     model.eval()
     try:
-        with statistics_kept(model):
+        with frozen_statistics(model):
             for norm in norms:
                 norm.train()
             yield

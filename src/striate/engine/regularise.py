@@ -32,7 +32,7 @@ def penalise(weights: list[Tensor], l1: float, l2: float) -> None:
 
 
 @contextmanager
-def noisy(weights: list[Tensor], share: float) -> Iterator[None]:
+def weight_noise(weights: list[Tensor], share: float) -> Iterator[None]:
     """Add Gaussian noise to the weights for the time of the block; its deviation is a share of each tensor's RMS.
 
     Reference: Graves 2011, Practical variational inference for neural networks.
@@ -45,7 +45,7 @@ def noisy(weights: list[Tensor], share: float) -> Iterator[None]:
 
 
 @contextmanager
-def ascended(parameters: list[Tensor], rho: float) -> Iterator[None]:
+def sam_perturbation(parameters: list[Tensor], rho: float) -> Iterator[None]:
     """Move the parameters by `rho` along their gradient for the time of the block, towards the highest loss near by.
 
     Reference: Foret et al. 2021, Sharpness-aware minimization, arXiv:2010.01412, equation 2.
@@ -70,7 +70,7 @@ def _kept(tensors: list[Tensor]) -> Iterator[None]:
 
 
 @contextmanager
-def statistics_kept(model: nn.Module) -> Iterator[None]:
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
     """Let batch normalisation use each batch's statistics in the block without adding them to its running ones."""
     norms = [module for module in model.modules() if isinstance(module, BatchNorm) and module.track_running_stats]
     for module in norms:
@@ -120,10 +120,10 @@ def freeze(
     """Stop the rows up to `last` from training, and return the modules that must stay in evaluation mode."""
     for row in frozen_rows(model, last, setting):
         row.requires_grad_(False)
-    return still_modules(model, last, has_fixed_norms=has_fixed_norms)
+    return modules_in_eval_mode(model, last, has_fixed_norms=has_fixed_norms)
 
 
-def still_modules(model: nn.Module, last: str, *, has_fixed_norms: bool = False) -> list[nn.Module]:
+def modules_in_eval_mode(model: nn.Module, last: str, *, has_fixed_norms: bool = False) -> list[nn.Module]:
     """Return the modules that stay in evaluation mode while the rows up to `last` are frozen.
 
     Frozen rows are as they are at prediction: batch normalisation uses its running statistics and leaves them as they

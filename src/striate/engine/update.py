@@ -14,7 +14,7 @@ from striate.task.views import each
 from .average import Average
 from .optim import Optimiser
 from .precision import autocast
-from .regularise import ascended, noisy, penalise, statistics_kept
+from .regularise import frozen_statistics, penalise, sam_perturbation, weight_noise
 from .skip import MAX_IN_A_ROW, Skips, gradient_norm
 
 CHECK_EVERY = 10  # steps between looks at loss and gradient on a GPU, where each look waits for the device
@@ -51,7 +51,7 @@ class Update:
         l1, l2: of the penalties on the weights.
         weight_noise: deviation of the noise on the weights, as a share of each tensor's root mean square.
         sam: radius of sharpness-aware minimisation; two passes a step, and dropout draws anew for the second.
-        still: modules that stay in evaluation mode while training.
+        eval_modules: modules that stay in evaluation mode while training.
     """
 
     def __init__(
@@ -70,20 +70,20 @@ class Update:
         l2: float = 0.0,
         weight_noise: float = 0.0,
         sam: float = 0.0,
-        still: list[nn.Module] | None = None,
+        eval_modules: list[nn.Module] | None = None,
     ) -> None:
         self.model, self.task, self.optimiser, self.rate_at = model, task, optimiser, rate_at
         self.clip, self.precision, self.average, self.name_of = clip, precision, average, name_of
         self.l1, self.l2, self.weight_noise, self.sam = l1, l2, weight_noise, sam
         self.aux_weight, self.heads = aux_weight, auxiliary_heads(model) if aux_weight else ()
-        self.still = still or []
+        self.eval_modules = eval_modules or []
         self.parameters = optimiser.parameters
         self.skips = Skips(self.parameters[0].device)
 
     def train_mode(self) -> None:
         """Put the model into training mode, save for what stays as it is at prediction."""
         self.model.train()
-        for module in self.still:
+        for module in self.eval_modules:
             module.eval()
 
     def __call__(self, batch: Batch, step: int) -> Tensor:
@@ -110,11 +110,11 @@ class Update:
         """Fill the gradients, where noise and SAM want them taken; return the main outputs of the first pass."""
         with ExitStack() as moved:
             if self.weight_noise:
-                moved.enter_context(noisy(self.optimiser.decaying, self.weight_noise))
+                moved.enter_context(weight_noise(self.optimiser.decaying, self.weight_noise))
             outputs = self._backward(batch, step)
             if self.sam:
-                moved.enter_context(ascended(self.parameters, self.sam))
-                moved.enter_context(statistics_kept(self.model))
+                moved.enter_context(sam_perturbation(self.parameters, self.sam))
+                moved.enter_context(frozen_statistics(self.model))
                 self._backward(batch)  # what is not finite up there is so in the gradient too
         return outputs
 

@@ -29,7 +29,7 @@ from striate.model.walk import walk
 from striate.task import from_json
 from striate.transfer.features import cut, has_head
 from striate.transfer.stages import stages
-from striate.transfer.training import HeadTraining, solve_head
+from striate.transfer.training import ProbeTraining, fit_linear_probe
 
 from .finish import finish
 from .longer import as_begun, lengthened
@@ -214,12 +214,12 @@ def _carry_out(
     options: dict[str, Any] = {"precision": info["precision"]["name"], "progress": progress}
     try:
         with told_of_memory(prepared, network, run), listen() as interrupt:
-            training: Training | HeadTraining
+            training: Training | ProbeTraining
             if prepared.recipe.transfer.head == "only":
-                training = HeadTraining(run, prepared, network, seed=info["seed"], **options)
+                training = ProbeTraining(run, prepared, network, seed=info["seed"], **options)
             else:
                 if prepared.recipe.transfer.head == "solved" and state is None and has_head(network):
-                    solve_head(prepared, network, seed=info["seed"], **options)
+                    fit_linear_probe(prepared, network, seed=info["seed"], **options)
                 options |= {"fixed": fixed_of(info), "since": info.get("longer_since", 0)}
                 training = Training(run, prepared, network, seed=info["seed"], **options)
             ended = training.train(interrupt, state)

@@ -29,7 +29,7 @@ from striate.evaluate.scores import scores_of
 from striate.model.state import load_state, state_of
 from striate.task import Task
 from striate.transfer.features import Features, cut, take
-from striate.transfer.training import HeadTraining
+from striate.transfer.training import ProbeTraining
 
 from .network import network_of
 from .prepare import Prepared
@@ -41,7 +41,7 @@ PICTURE_PX = 128
 
 
 def finish(
-    folder: Path, training: Training | HeadTraining, info: dict[str, Any], ended: str, is_test_open: bool
+    folder: Path, training: Training | ProbeTraining, info: dict[str, Any], ended: str, is_test_open: bool
 ) -> RunDir:
     """Write everything a finished run holds, and return its folder.
 
@@ -64,7 +64,7 @@ def finish(
         "stopped": ended,
         "time_s": training.position.time_s,
         "train_images_per_s": float(np.median([row["images_per_s"] for row in history])),
-        "overfit_epoch": None if isinstance(training, HeadTraining) else overfit_epoch(history),
+        "overfit_epoch": None if isinstance(training, ProbeTraining) else overfit_epoch(history),
         "peak_memory_mb": peak_memory_mb(),
         "skipped": training.num_lost,
         "skipped_steps": training.num_skipped,

@@ -28,7 +28,7 @@ def lengthened(run: RunDir, info: dict[str, Any], state: State | None, epochs: i
     """
     before, where = info["num_epochs"], "--epochs"
     if info["recipe"].get("transfer", {}).get("head") == "only":
-        raise SettingsError("a head solved on features has no epochs", where=where, fix="leave --epochs out")
+        raise SettingsError("a linear probe has no epochs", where=where, fix="leave --epochs out")
     if epochs <= before:
         raise SettingsError(f"the run has {plural(before, 'epoch')} already", where=where, fix="give more than that")
     if _is_compared(run.path):

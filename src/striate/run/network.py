@@ -12,7 +12,7 @@ from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
-from striate.engine.regularise import still_modules
+from striate.engine.regularise import modules_in_eval_mode
 from striate.model.ablate import ablate, ablated_name, split_name
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import DoesNotFit, build
@@ -147,7 +147,7 @@ def refuse_single(network: nn.Module, prepared: Prepared) -> None:
     if num > 1 or prepared.recipe.transfer.head == "only":
         return
     size, probe = prepared.geometry.size_px, deepcopy(network).train()
-    for module in still_modules(probe, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
+    for module in modules_in_eval_mode(probe, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
         module.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 from striate.base.errors import SettingsError
 from striate.base.seeds import seed_for
 from striate.base.text import shown
-from striate.engine.regularise import still_modules
+from striate.engine.regularise import modules_in_eval_mode
 from striate.model.network import Network
 from striate.task.outputs import ONE_VALUE, outputs_of, refusal
 
@@ -44,7 +44,7 @@ def require_outputs(network: nn.Module, prepared: Prepared, seed: int) -> None:
 def _require_trainable(network: nn.Module, prepared: Prepared, images: torch.Tensor) -> None:
     settings = prepared.recipe.train
     network.train()
-    for module in still_modules(network, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
+    for module in modules_in_eval_mode(network, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
         module.eval()
     try:
         outputs = outputs_of(network, prepared.task, images)

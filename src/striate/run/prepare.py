@@ -30,8 +30,8 @@ from .geometry import choose_geometry
 from .recipe import Recipe
 from .start import Start, start_of
 
-LOOK_PIXELS = 3 << 16  # a batch of so many is near the fastest, for large and small networks and pictures
-MAX_LOOK = 256
+EVAL_PIXELS = 3 << 16  # a batch of so many is near the fastest, for large and small networks and pictures
+MAX_EVAL_BATCH = 256
 _PART = 256  # images a thread hashes at a time
 MAX_READ_BYTES, SAMPLED_BYTES = 4 << 30, 64 << 10  # a fingerprint reads files whole up to so many bytes in all
 
@@ -59,11 +59,11 @@ class Prepared:
         return self.recipe.pipeline(len(self.dataset.splits["train"]))
 
     @property
-    def _look_size(self) -> int:
+    def _eval_batch_size(self) -> int:
         """Pictures a batch where nothing is trained: on a CPU as many as its cache holds the maps of."""
         if self.device.type != "cpu":
             return max(64, self.batch_size)
-        return min(MAX_LOOK, max(2, LOOK_PIXELS // self.geometry.size_px**2))
+        return min(MAX_EVAL_BATCH, max(2, EVAL_PIXELS // self.geometry.size_px**2))
 
     def loader(
         self,
@@ -92,7 +92,7 @@ class Prepared:
             pipeline=self.pipeline if is_training else pipeline,
             mean=self.mean,
             std=self.std,
-            batch_size=batch_size or (self.batch_size if is_training else self._look_size),
+            batch_size=batch_size or (self.batch_size if is_training else self._eval_batch_size),
             seed=seed,
             device=self.device,
             shuffle=is_training,

@@ -282,7 +282,7 @@ class Recipe(Settings):
 
 def _recipes() -> dict[str, Recipe]:
     # each step trains at the rate that was best for it on validation, see LOG.md
-    baseline = Recipe(text="no remedy against overfitting", train=TrainSettings(lr=0.003))
+    baseline = Recipe(text="no regularization", train=TrainSettings(lr=0.003))
     augmented = baseline.model_copy(update={"text": "baseline + augmentation", "augment": None})
     regularized = augmented.model_copy(
         update={
@@ -316,7 +316,7 @@ def _fast_small() -> Recipe:
 
 def _transfer_recipes() -> dict[str, Recipe]:
     features = Recipe(
-        text="a linear head solved on features of a trained network, taken once",
+        text="a linear probe (L-BFGS) on features of a trained network, taken once",
         augment=STRENGTHS["light"],
         transfer=TransferSettings(head="only"),
     )
@@ -326,7 +326,7 @@ def _transfer_recipes() -> dict[str, Recipe]:
         train=TrainSettings(epochs=10, lr=0.003, stages=(StageSettings(frozen="body"),), freeze_norm=True),
     )
     finetune = Recipe(
-        text="a solved head, then everything at a small rate, smaller for early rows",
+        text="a linear probe, then everything at a small rate, smaller for early rows",
         augment=STRENGTHS["medium"],
         train=TrainSettings(epochs=8, lr=2e-4, weight_decay=0.05, depth_decay=0.9, freeze_norm=True),
         transfer=TransferSettings(head="solved"),

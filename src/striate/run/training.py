@@ -22,7 +22,7 @@ from striate.engine.loop import Position, fit
 from striate.engine.optim import build
 from striate.engine.precision import autocast
 from striate.engine.probe import Rows, look
-from striate.engine.regularise import freeze, still_modules, unfreeze
+from striate.engine.regularise import freeze, modules_in_eval_mode, unfreeze
 from striate.engine.schedule import rate_at, then_constant
 from striate.engine.stop import Stop
 from striate.engine.update import Update, aux_weight_of
@@ -53,7 +53,7 @@ def make_update(
     settings, first = prepared.recipe.train, stage.start * steps_per_epoch
     for other in stages(settings, prepared.num_epochs):  # whichever the network comes from
         unfreeze(network, other.frozen, other.setting)
-    still = freeze(network, stage.frozen, has_fixed_norms=settings.freeze_norm, setting=stage.setting)
+    eval_modules = freeze(network, stage.frozen, has_fixed_norms=settings.freeze_norm, setting=stage.setting)
     rate = rate_at(stage.lr, settings.schedule, (stage.end - stage.start) * steps_per_epoch, settings.warmup)
     optimiser = build(
         network,
@@ -78,7 +78,7 @@ def make_update(
         l2=settings.l2,
         weight_noise=settings.weight_noise,
         sam=settings.sam,
-        still=still,
+        eval_modules=eval_modules,
     )
 
 
@@ -91,9 +91,9 @@ def training_data(prepared: Prepared, seed: int) -> Prepared:
     if not recipe.train.label_noise:
         return prepared
     target = dataset.target(name).with_noise(dataset.ids, dataset.splits["train"], recipe.train.label_noise, seed)
-    noisy = replace(dataset, targets={**dataset.targets, name: target})
-    task = task_for(noisy, recipe, name, prepared.task.name) if recipe.data.balance == "weights" else prepared.task
-    return replace(prepared, dataset=noisy, task=task)
+    changed = replace(dataset, targets={**dataset.targets, name: target})
+    task = task_for(changed, recipe, name, prepared.task.name) if recipe.data.balance == "weights" else prepared.task
+    return replace(prepared, dataset=changed, task=task)
 
 
 def score_text(score: float) -> str:
@@ -150,14 +150,14 @@ class Training:
         self.run, self.prepared, self.network, self.seed = run, prepared, network, seed
         self.precision, self.progress = precision, progress
         settings, num_epochs = prepared.recipe.train, prepared.num_epochs
-        self.noisy = training_data(prepared, seed)
-        self.loader = self.noisy.loader("train", seed=seed, is_training=True)
+        self.train_data = training_data(prepared, seed)
+        self.loader = self.train_data.loader("train", seed=seed, is_training=True)
         self.val_loader = prepared.loader("val")
         self.average = Average(network, settings.ema) if settings.ema else None
         self.stages = stages(settings, num_epochs)
         self.stage, self.update = 0, self._update(0)
-        still = still_modules(network, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm)
-        self.swa = EqualAverage(network, first_averaged(settings, num_epochs), still) if settings.swa else None
+        eval_modules = modules_in_eval_mode(network, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm)
+        self.swa = EqualAverage(network, first_averaged(settings, num_epochs), eval_modules) if settings.swa else None
         self.position = Position()
         since = max(since, self.stages[-1].start)
         self.stop = Stop(prepared.task.monitor_mode, patience_of(settings, num_epochs), since=since)
@@ -224,7 +224,12 @@ class Training:
     def _update(self, stage: int) -> Update:
         settings, steps = self.prepared.recipe.train, len(self.loader)
         update = make_update(
-            self.noisy, self.network, self.precision, self.stages[stage], steps_per_epoch=steps, average=self.average
+            self.train_data,
+            self.network,
+            self.precision,
+            self.stages[stage],
+            steps_per_epoch=steps,
+            average=self.average,
         )
         if settings.swa_lr:
             first = first_averaged(settings, self.prepared.num_epochs) * steps

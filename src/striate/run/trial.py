@@ -19,11 +19,11 @@ from .precision import precision_of
 from .prepare import Prepared
 from .training import Training
 
-GoesOn = Callable[[Sequence[float]], bool]  # the validation scores of the epochs so far -> train another epoch?
+ShouldContinue = Callable[[Sequence[float]], bool]  # the validation scores of the epochs so far -> train another epoch?
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialResult:
     """What came of a trial: the validation score of each epoch, how it ended ("finished", "cut", "diverged")."""
 
     scores: tuple[float, ...]
@@ -31,22 +31,22 @@ class Tried:
 
 
 def try_out(
-    model: Model, prepared: Prepared, *, goes_on: GoesOn, seed: int = 0, precision: str = "float32",
+    model: Model, prepared: Prepared, *, should_continue: ShouldContinue, seed: int = 0, precision: str = "float32",
     progress: Progress | None = None,
-) -> Tried:  # fmt: skip
+) -> TrialResult:  # fmt: skip
     """Train a new network with the recipe as a run would, but write nothing; only train and val are looked at.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM.
     """
     network = devices.place(build_network(model, prepared, seed), prepared.device)
-    trial = _Trial(prepared, network, goes_on, seed, precision, progress or Progress("quiet"))
+    trial = _Trial(prepared, network, should_continue, seed, precision, progress or Progress("quiet"))
     try:
         with listen() as interrupt:
             ended = trial.train(interrupt)
     except DivergedError:
         ended = "diverged"
-    return Tried(tuple(trial.scores), "cut" if ended == "early" else ended)
+    return TrialResult(tuple(trial.scores), "cut" if ended == "early" else ended)
 
 
 def precision_for(model: Model, prepared: Prepared) -> str:
@@ -56,23 +56,29 @@ def precision_for(model: Model, prepared: Prepared) -> str:
 
 
 @dataclass
-class _Judged(Stop):
+class _StopWhen(Stop):
     """Stops when the scores so far do not go on."""
 
-    goes_on: GoesOn = lambda scores: True
+    should_continue: ShouldContinue = lambda scores: True
     scores: list[float] = field(default_factory=list)
 
     def is_over(self, epoch: int) -> bool:
-        return bool(self.scores) and not self.goes_on(self.scores)
+        return bool(self.scores) and not self.should_continue(self.scores)
 
 
 class _Trial(Training):
     def __init__(
-        self, prepared: Prepared, network: nn.Module, goes_on: GoesOn, seed: int, precision: str, progress: Progress
+        self,
+        prepared: Prepared,
+        network: nn.Module,
+        should_continue: ShouldContinue,
+        seed: int,
+        precision: str,
+        progress: Progress,
     ) -> None:
         super().__init__(RunDir(""), prepared, network, seed=seed, precision=precision, progress=progress, fixed={})
         self.scores: list[float] = []
-        self.stop = _Judged(prepared.task.monitor_mode, 0, goes_on=goes_on, scores=self.scores)
+        self.stop = _StopWhen(prepared.task.monitor_mode, 0, should_continue=should_continue, scores=self.scores)
 
     def keep_best(self) -> None:
         """Nothing: the weights are not used again."""

@@ -92,7 +92,7 @@ class Rules:
         best = max(map(self.signed, candidate.scores), default=-math.inf)
         return None if best == -math.inf else best if self.mode == "max" else -best
 
-    def goes_on(self, history: Sequence[Candidate], scores: Sequence[float]) -> bool:
+    def should_continue(self, history: Sequence[Candidate], scores: Sequence[float]) -> bool:
         """Return whether a candidate with these scores trains on: at the rung, if it is in the better half.
 
         The rivals are all candidates before it, so that none has to wait for another.

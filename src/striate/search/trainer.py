@@ -69,7 +69,7 @@ class Trainer:
         tried = try_out(
             model,
             self.prepared,
-            goes_on=lambda scores: self.rules.goes_on(history, scores),
+            should_continue=lambda scores: self.rules.should_continue(history, scores),
             seed=self.plan.seed,
             precision=precision,
             progress=self.progress if self.progress.mode == "bar" else None,

@@ -71,19 +71,19 @@ REGULARIZED = "+ augmentation, dropout, batch norm, weight decay, label smoothin
 
 
 def ladder(model: str = zoo.DEFAULT, changes: list[str] | None = None) -> list[Variant]:
-    """Return the classic exercise: an MLP to beat, then a network bare, with augmentation, and with every remedy.
+    """Return the classic exercise: an MLP to beat, then a network alone, with augmentation, and with all regularization.
 
     Args:
-        model: the network of the last three rungs.
-        changes: `field=value` settings applied to every rung.
+        model: the network of the last three steps.
+        changes: `field=value` settings applied to every step.
     """
-    rungs = [
+    steps = [
         (zoo.PLAIN, zoo.PLAIN, "baseline", "the thing to beat: a plain network on pixels"),
-        ("baseline", model, "baseline", "convolutions, no remedy against overfitting"),
+        ("baseline", model, "baseline", "convolutions, no regularization"),
         ("augmented", model, "augmented", "+ augmentation"),
         ("regularized", model, "regularized", REGULARIZED),
     ]
-    return [_rung(*row, changes or []) for row in rungs]
+    return [_step(*row, changes or []) for row in steps]
 
 
 def full_ladder(
@@ -98,7 +98,7 @@ def full_ladder(
     Args:
         weights: "imagenet", a weights file or a run folder; None leaves transfer out.
         base: the network these weights are of.
-        changes: `field=value` settings applied to every rung.
+        changes: `field=value` settings applied to every step.
     """
     small = [
         ("small-xception", zoo.SMALL_RESIDUAL, "regularized", "a small residual network of separable convolutions")
@@ -111,8 +111,8 @@ def full_ladder(
     start = [f"transfer.weights={weights}"]
     return [
         *ladder(model, changes),
-        *(_rung(*row, changes or []) for row in small),
-        *(_rung(*row, [*start, *(changes or [])]) for row in (transfer if weights else [])),
+        *(_step(*row, changes or []) for row in small),
+        *(_step(*row, [*start, *(changes or [])]) for row in (transfer if weights else [])),
     ]
 
 
@@ -139,7 +139,7 @@ def with_learning_curve(variants: list[Variant], of: str, num_train: int) -> lis
     return [*variants, *parts]
 
 
-def _rung(name: str, model: str, recipe: str, text: str, changes: list[str]) -> Variant:
+def _step(name: str, model: str, recipe: str, text: str, changes: list[str]) -> Variant:
     return Variant(name, model, named(recipe).changed(changes), recipe, text)
 
 

@@ -28,7 +28,7 @@ from striate.model.network import Network
 from striate.run.network import HIDDEN
 from striate.run.prepare import Prepared
 
-from .fuse import folded
+from .fuse import fuse_batch_norms
 
 VERSION = 2  # part of every key: raise it when the features of the same body and pictures change
 PART = 4096  # rows a batch
@@ -172,11 +172,11 @@ def _alike(truths: list[Tensor]) -> list[Tensor]:
 
 def _run(body: Body, loader: Loader, view: int, progress: Progress, name: str) -> dict[str, Tensor]:
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
-    looking = replace(body, network=folded(body.network))
+    fused = replace(body, network=fuse_batch_norms(body.network))
     with progress.bar(name, len(loader), "batches") as bar:
         for batch in loader.batches(view):
             (truth,) = batch.targets.values()
-            features = looking.features(batch.images).to("cpu", torch.float16)
+            features = fused.features(batch.images).to("cpu", torch.float16)
             columns.append((features, truth.cpu(), torch.from_numpy(batch.index)))
             bar.advance()
     return {

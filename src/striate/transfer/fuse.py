@@ -1,4 +1,4 @@
-"""A network for looking only: batch norm becomes part of the convolution before it, a pass less over each map."""
+"""A network for evaluation only: batch norm becomes part of the convolution before it, a pass less over each map."""
 
 import copy
 from itertools import pairwise
@@ -11,7 +11,7 @@ from striate.model.late import has_hooks
 from striate.model.network import Network
 
 
-def folded(network: Network) -> Network:
+def fuse_batch_norms(network: Network) -> Network:
     """Return a copy in evaluation mode that gives the same numbers up to rounding; the network stays as it is.
 
     In evaluation mode batch norm is a factor and an addend for each channel, so filters and biases can have them.
@@ -21,11 +21,11 @@ def folded(network: Network) -> Network:
     copied = copy.deepcopy(network).eval()
     for part in list(copied.modules()):
         if isinstance(part, nn.Sequential):
-            _fold(part)
+            _fuse(part)
     return copied
 
 
-def _fold(parts: nn.Sequential) -> None:
+def _fuse(parts: nn.Sequential) -> None:
     for (name, layer), (norm_name, norm) in pairwise(list(parts.named_children())):
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and _is_plain(layer, norm):
             setattr(parts, name, fuse_conv_bn_eval(layer, norm))

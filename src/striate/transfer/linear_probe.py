@@ -1,4 +1,4 @@
-"""A head solved on features: L-BFGS to the minimum, the strength of weight decay chosen on validation images."""
+"""A linear probe on features: L-BFGS to the minimum, the strength of weight decay chosen on validation images."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def solve(
     """Fit the head to all views for each strength, strongest first, each from the one before; yield after each.
 
     Minimises the task's mean loss + strength / 2 x sum w^2 over weights (not biases) of standardised features; the
-    standardisation is folded into the first layer of what is returned, which takes features as they are.
+    standardisation becomes part of the first layer of what is returned, which takes features as they are.
 
     Reference: Nocedal and Wright, Numerical Optimization (2006), section 7.2.
 
@@ -52,10 +52,10 @@ def solve(
         steps = _minimise(head, lambda: _loss(head, task, batch, weights, strength))  # noqa: B023
         with torch.no_grad():
             loss = sum(task.loss(head(batch.images), batch).values())
-        yield Solution(strength, float(loss), steps, _folded(head, mean, scale))
+        yield Solution(strength, float(loss), steps, _on_raw_features(head, mean, scale))
 
 
-def _folded(head: nn.Sequential, mean: Tensor, scale: Tensor) -> dict[str, Tensor]:
+def _on_raw_features(head: nn.Sequential, mean: Tensor, scale: Tensor) -> dict[str, Tensor]:
     """The head's state for features as they are, not standardised."""
     whole = copy.deepcopy(head)
     first = next(part for part in whole.modules() if isinstance(part, nn.Linear))

@@ -1,4 +1,4 @@
-"""A run that trains nothing but the head, on features of its body; and a head solved before training."""
+"""A run that trains nothing but the head, on features of its body; and a linear probe before training."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ from .features import cut, take
 from .linear_probe import solve
 
 
-class HeadTraining:
+class ProbeTraining:
     """Takes features once, solves the head for each strength of weight decay, keeps the best on validation images.
 
     `finish` takes it like a `Training`; an "epoch" of its history is one strength. It needs no checkpoints: features
@@ -34,7 +34,7 @@ class HeadTraining:
         progress: Progress,
     ) -> None:  # fmt: skip
         self.run, self.prepared, self.network, self.progress = run, prepared, network, progress
-        self.noisy = training_data(prepared, seed)
+        self.train_data = training_data(prepared, seed)
         self.body = cut(network, precision)
         self.position, self.stop = Position(), Stop(prepared.task.monitor_mode, 0)
         self.best: dict[str, Tensor] = {}
@@ -52,14 +52,14 @@ class HeadTraining:
             Interrupted: a signal came.
         """
         start_s, prepared, task = time.perf_counter(), self.prepared, self.prepared.task
-        train = take(self.body, self.noisy, "train", views=prepared.recipe.transfer.views, progress=self.progress)
+        train = take(self.body, self.train_data, "train", views=prepared.recipe.transfer.views, progress=self.progress)
         val = take(self.body, prepared, "val", views=1, progress=self.progress)
-        still = autocast(prepared.device, "float32")
-        for solution in solve(self.body.head, self.noisy.task, train):
+        plain = autocast(prepared.device, "float32")
+        for solution in solve(self.body.head, self.train_data.task, train):
             if interrupt is not None and interrupt.signal_number is not None:
                 raise Interrupted("interrupted; features are kept", signal_number=interrupt.signal_number)
             solved = self.body.head_with(solution.state)
-            scores = {name: quick_scores(solved, task, part, still) for name, part in (("train", train), ("val", val))}
+            scores = {name: quick_scores(solved, task, part, plain) for name, part in (("train", train), ("val", val))}
             self.position.epoch, self.position.step = self.position.epoch + 1, solution.steps
             self.position.time_s = time.perf_counter() - start_s
             is_best = self.stop.is_better(scores["val"][task.monitor], scores["val"]["loss"], self.position.epoch)
@@ -80,8 +80,8 @@ class HeadTraining:
         )
 
 
-def solve_head(prepared: Prepared, network: nn.Module, *, seed: int, precision: str, progress: Progress) -> None:
+def fit_linear_probe(prepared: Prepared, network: nn.Module, *, seed: int, precision: str, progress: Progress) -> None:
     """Give the network the head that is best on validation images while its body stays as it is."""
-    training = HeadTraining(None, prepared, network, seed=seed, precision=precision, progress=progress)
+    training = ProbeTraining(None, prepared, network, seed=seed, precision=precision, progress=progress)
     training.train()
     load_state(network, training.best)

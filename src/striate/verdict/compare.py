@@ -26,14 +26,14 @@ from striate.evaluate.predictions import Predictions, read
 from striate.metric import Metric
 from striate.task.monitor import monitor_of
 
-from .steps import rungs
+from .steps import ablation_series
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[int, int | None]  # seed, fold
 
 
 @dataclass(frozen=True)
-class Trial:
+class RunResult:
     """One finished run of a variant: what the study needs of it.
 
     `val` and `reported` are scores (NaN where not defined); `values` (N,) has their mean image by image, sorted by id.
@@ -52,18 +52,18 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Entrant:
+class VariantResult:
     """One variant: its finished runs in the order of the study, and what became of the others."""
 
     name: str
     text: str
-    trials: tuple[Trial, ...]
+    trials: tuple[RunResult, ...]
     missing: tuple[str, ...]
     parameters: int | None
     macs: int | None
 
     @property
-    def scored(self) -> dict[Key, Trial]:
+    def scored(self) -> dict[Key, RunResult]:
         """The trials that have a reported score."""
         return {trial.key: trial for trial in self.trials if math.isfinite(trial.reported)}
 
@@ -83,7 +83,7 @@ class Entrant:
 class Comparison:
     """A whole study in arrays. `split` is the one that is reported: test, or val for a study without a test split.
 
-    `dropped` are the variants that were given up on the way, `rungs` those that build on each other from the baseline
+    `dropped` are the variants that were given up on the way, `series` those that build on each other from the baseline
     on.
     """
 
@@ -93,11 +93,11 @@ class Comparison:
     num_seeds: int
     folds: int | None
     baseline: str
-    entrants: tuple[Entrant, ...]
+    entrants: tuple[VariantResult, ...]
     dropped: tuple[str, ...] = ()
-    rungs: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
 
-    def __getitem__(self, name: str) -> Entrant:
+    def __getitem__(self, name: str) -> VariantResult:
         return next(entrant for entrant in self.entrants if entrant.name == name)
 
     def interval(self, name: str) -> Interval | None:
@@ -154,7 +154,7 @@ def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
         info["baseline"],
         entrants,
         tuple(dropped),
-        rungs(steps, info["baseline"]),
+        ablation_series(steps, info["baseline"]),
     )
 
 
@@ -182,9 +182,9 @@ def _has_test(finished: Mapping[str, list[Found]]) -> bool:
 
 def _entrant(
     variant: Mapping[str, Any], runs: Sequence[Found], finished: Sequence[Found], reader: "_Reader"
-) -> Entrant:
+) -> VariantResult:
     model = finished[0][1].info()["model"] if finished else {}
-    return Entrant(
+    return VariantResult(
         variant["name"],
         variant.get("text", ""),
         tuple(reader.trial(key, run) for key, run, _ in finished),
@@ -206,12 +206,12 @@ class _Reader:
         """Images of the reported split; over all folds, since each has its own."""
         return sum(len(ids) for (split, _), (_, ids, _) in self._known.items() if split == self.split)
 
-    def trial(self, key: Key, run: RunDir) -> Trial:
+    def trial(self, key: Key, run: RunDir) -> RunResult:
         """Return what a finished run tells."""
         scores, history, result = run.scores(), run.history(), run.info()["result"]
         metric, best = self.metric.key, result["best_epoch"]
         val = _score(scores, "val", metric)
-        return Trial(
+        return RunResult(
             key,
             val,
             _score(scores, self.split, metric),

@@ -68,7 +68,7 @@ def _fitted(nums: Sequence[int], names: Sequence[str], found: Comparison) -> dic
 
 
 def curve_sentence(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
-    """Say what twice the images are expected to bring, and whether that is more than the best remedy brought."""
+    """Say what twice the images are expected to bring, and whether the best regularization brought less."""
     say, points = metric_of(verdict), curve["points"]
     path = ", ".join(f"{say.text(point['mean'])} from {point['num_train']:,}" for point in points)
     start = f"Learning curve: {say.name} {path} training images"
@@ -79,12 +79,12 @@ def curve_sentence(curve: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     if not say.is_share:
         twice = twice.removesuffix("more") + "less"
     twice += f" (95% interval over seeds {say.span(interval, is_change=True)})"
-    remedy = _best_remedy(verdict, {point["variant"] for point in points[:-1]})
-    if remedy is None:
-        return f"{twice}. No remedy was compared with it."
-    name, brought = remedy
+    best = _best_regularization(verdict, {point["variant"] for point in points[:-1]})
+    if best is None:
+        return f"{twice}. No regularization was compared with it."
+    name, brought = best
     than = "more than" if interval[0] > brought else "less than" if interval[1] < brought else "about as much as"
-    return f"{twice}, {than} the best remedy here brought ({name}, {say.amount(brought)} over the baseline)."
+    return f"{twice}, {than} the best regularization here brought ({name}, {say.amount(brought)} over the baseline)."
 
 
 def _why(curve: Mapping[str, Any], say: Metric) -> str:
@@ -95,10 +95,10 @@ def _why(curve: Mapping[str, Any], say: Metric) -> str:
     return f": the fit says {say.change(gain)}, 95% interval {span}"
 
 
-def _best_remedy(verdict: Mapping[str, Any], partial: set[str]) -> tuple[str, float] | None:
+def _best_regularization(verdict: Mapping[str, Any], partial: set[str]) -> tuple[str, float] | None:
     """The best variant on all images and how much better than the baseline it is, where that is significant."""
     for one in conclude(verdict).gains:
-        is_remedy = one.other == verdict.get("baseline") and one.subject not in partial
-        if is_remedy and one.is_significant and one.size > 0:
+        is_regularization = one.other == verdict.get("baseline") and one.subject not in partial
+        if is_regularization and one.is_significant and one.size > 0:
             return one.subject, one.size
     return None

@@ -8,7 +8,7 @@ from striate.base.numbers import counted, is_known
 from striate.base.text import duration, listed, plural
 from striate.diagnose.symptoms import POOR_SHARE
 
-from .compare import Comparison, Entrant
+from .compare import Comparison, VariantResult
 from .detectable import GOAL
 from .facts import Gain, clause, conclude, surely
 
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 def sentences(verdict: Mapping[str, Any], found: Comparison) -> list[str]:
     """Return what the study found: the best, the differences, the cost, overfitting, and what limits all of it."""
     tale = _Tale(verdict, found)
-    parts = (tale.best(), tale.differences(), tale.rungs(), tale.cost(), tale.overfitting(), tale.limits())
+    parts = (tale.best(), tale.differences(), tale.steps(), tale.cost(), tale.overfitting(), tale.limits())
     return [sentence for part in parts for sentence in part]
 
 
@@ -78,12 +78,12 @@ class _Tale:
                 text += f"; to find {self.say.amount(goal)}, about {more} times as many seeds and test images"
             yield f"{text}."
 
-    def rungs(self) -> Iterator[str]:
-        """What each rung of a ladder brings on top of the one before it."""
-        steps = [Gain.of(row, self.found.metric.direction, self.found.split) for row in self.verdict["rungs"]]
+    def steps(self) -> Iterator[str]:
+        """What each step of an ablation series brings on top of the one before it."""
+        steps = [Gain.of(row, self.found.metric.direction, self.found.split) for row in self.verdict["steps"]]
         if steps:
             each = "; ".join(f"{clause(one, self.say)[:-1]}, {surely(one)})" for one in steps)
-            yield f"Rung by rung on the {self.split} images: {each}."
+            yield f"Step by step on the {self.split} images: {each}."
 
     def cost(self) -> Iterator[str]:
         other = self.rows.get(self.found.baseline)
@@ -129,7 +129,7 @@ class _Tale:
             elif num_over:
                 yield f"{name} overfits in {num_over} of {plural(num, 'run')}: on average {fit}."
             else:
-                yield f"{name} hardly overfits: {fit}, so there is little for a remedy to remove."
+                yield f"{name} hardly overfits: {fit}, so there is little for regularization to remove."
             return
         turn = (
             "though its validation loss did not turn"
@@ -173,7 +173,7 @@ class _Tale:
         if self.found.split != "test":
             yield "There is no test split: these are the validation scores that chose the best, so they flatter it."
 
-    def _missing(self, entrant: Entrant) -> list[str]:
+    def _missing(self, entrant: VariantResult) -> list[str]:
         """Runs that ought to be there; not those that were never begun since their variant had been given up."""
         is_dropped = entrant.name in self.found.dropped
         return [run for run in entrant.missing if not (is_dropped and run.endswith("(missing)"))]

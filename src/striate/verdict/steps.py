@@ -1,4 +1,4 @@
-"""The rungs of a ladder: variants of which each keeps what the one before it changed, and changes more."""
+"""The steps of an ablation series: variants of which each keeps what the one before it changed, and changes more."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 FEWEST = 3  # with the baseline: a single step is in the differences already
 
 
-def rungs(variants: Sequence[Mapping[str, Any]], baseline: str) -> tuple[str, ...]:
-    """Return the names of a study's rungs from the baseline on; empty where its variants do not build on each other.
+def ablation_series(variants: Sequence[Mapping[str, Any]], baseline: str) -> tuple[str, ...]:
+    """Return the names of an ablation series from the baseline on; empty where variants do not build on each other.
 
-    Variants on fewer training images are none; those that undo a change of the rung before are passed over.
+    Variants on fewer training images are none; those that undo a change of the step before are passed over.
 
     Args:
         variants: plain descriptions, as in study.json, in their order.
@@ -17,7 +17,7 @@ def rungs(variants: Sequence[Mapping[str, Any]], baseline: str) -> tuple[str, ..
     Example:
         >>> recipe = lambda lr, augment: {"train": {"lr": lr}, "augment": augment}
         >>> steps = {"baseline": recipe(1, 0), "augmented": recipe(1, 1), "slow": recipe(2, 0), "both": recipe(3, 1)}
-        >>> rungs([{"name": name, "model": "mlp", "recipe": one} for name, one in steps.items()], "baseline")
+        >>> ablation_series([{"name": name, "model": "mlp", "recipe": one} for name, one in steps.items()], "baseline")
         ('baseline', 'augmented', 'both')
     """
     names = [variant["name"] for variant in variants]

@@ -10,7 +10,7 @@ from striate.base.text import listed, plural
 from .compare import Comparison
 from .facts import Gain, clause, surely
 
-FEATURES, FROZEN, TUNED = "its features, a solved head", "its frozen body, a new head", "all of it, trained on"
+FEATURES, FROZEN, TUNED = "its features, a linear probe", "its frozen body, a new head", "all of it, trained on"
 
 
 def transfer_sentence(study: StudyDir, found: Comparison) -> str:
@@ -81,7 +81,7 @@ class _Transfer:
 
     def similarity(self, features: str, rival: str, tuned: Sequence[str], images: str) -> Iterator[str]:
         """How far the borrowed features tell these images apart as they are, and what training them on brings."""
-        text = f"{images}a head solved on the unchanged features ({features}) reaches "
+        text = f"{images}a linear probe on the unchanged features ({features}) reaches "
         text = text[:1].upper() + text[1:] + self.say.text(self.found[features].mean("reported"))
         yield f"{text}: the closer these images are to what the weights were trained on, the better that is."
         for subject, other in ((features, rival), *((name, features) for name in tuned)):

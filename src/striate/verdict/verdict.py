@@ -20,7 +20,7 @@ from striate.base.rundir import StudyDir
 from striate.evaluate.interval import Difference, holm
 
 from .advice import advise
-from .compare import Comparison, Entrant, compare
+from .compare import Comparison, VariantResult, compare
 from .facts import conclude
 from .learning import learning_curve
 from .render import render
@@ -38,7 +38,7 @@ def decide(study: StudyDir, dropped: Collection[str] | None = None) -> dict[str,
     says how probably A is the better one, also where less is better. Without a test split the validation scores are
     reported (`split_reported`), and a sentence says so. `advice` is what to do next, each with a command where there
     is one; `learning_curve` is None unless one variant was trained on three numbers of images (see `learning_curve`).
-    `rungs` are the differences of each rung of a ladder from the one before it (see `rungs`). Variants that were given
+    `steps` are the differences of each variant of an ablation series from the one before it. Variants that were given
     up stay in the table, but neither win nor tie.
 
     Args:
@@ -62,7 +62,7 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
     if best is None:
         raise ModelError("no variant has a validation score", where=where, fix="look at the runs' histories")
     differences = [row for pair in _pairs(found, best) if (row := _difference(found, *pair))]
-    steps = [row for a, b in zip(found.rungs[1:], found.rungs, strict=False) if (row := _difference(found, a, b))]
+    steps = [row for a, b in zip(found.series[1:], found.series, strict=False) if (row := _difference(found, a, b))]
     num_comparisons = _correct([*differences, *steps])
     verdict = {
         "metric": found.metric.key,
@@ -77,7 +77,7 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
         "ties": [row["b"] for row in differences if row["a"] == best and _is_tie(found, row)],
         "variants": [_variant(found, entrant) for entrant in found.entrants],
         "differences": differences,
-        "rungs": steps,
+        "steps": steps,
         "num_comparisons": num_comparisons,
     }
     end = conclude(verdict)
@@ -138,7 +138,7 @@ def _better(difference: Difference, mode: str) -> float:
     return difference.probability if mode == "max" else 1 - difference.probability
 
 
-def _variant(found: Comparison, entrant: Entrant) -> dict[str, Any]:
+def _variant(found: Comparison, entrant: VariantResult) -> dict[str, Any]:
     interval = found.interval(entrant.name)
     return {
         "name": entrant.name,
@@ -166,7 +166,7 @@ def typical_epoch(epochs: Sequence[int | None]) -> float | None:
     return middle if math.isfinite(middle) else None
 
 
-def _spread(entrant: Entrant, field: str) -> dict[str, Any]:
+def _spread(entrant: VariantResult, field: str) -> dict[str, Any]:
     values = entrant.column(field)
     known = values[np.isfinite(values)]
     return {
