@@ -76,7 +76,7 @@ def test_the_advice_on_transfer_says_how_many_images_and_how_similar(plant: Plan
     said = advice(verdict, "Of the kinds of transfer")
     assert "With 25 training images a class (20 to 40), a linear probe on the unchanged features (features)" in said
     study.save_info(study.info() | {"dataset": {"counts": {"train": 100}, "class_counts": {"train": [25] * 4}}})
-    assert "With 25 training images a class, a head" in advice(decide(study), "Of the kinds of transfer")
+    assert "With 25 training images a class, a linear probe" in advice(decide(study), "Of the kinds of transfer")
     means = {row["name"]: row["test"]["mean"] for row in verdict["variants"]}
     gain = 100 * (means["features"] - means["baseline"])
     assert f"reaches {100 * means['features']:.1f}%" in said

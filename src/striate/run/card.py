@@ -7,6 +7,7 @@ from typing import Any
 from striate.base.html import Html, card, line, quiet, table
 from striate.base.text import shown
 
+from .assignment import toml
 from .recipe import MANY, Recipe
 
 WIDTH = 96
@@ -77,4 +78,6 @@ def _flat(recipe: Recipe) -> dict[str, str]:
 def _written(value: Any) -> str:
     if value is None:
         return "auto"
+    if isinstance(value, list | tuple):  # stages, as `--set` reads them
+        return toml(list(value)).replace(" = ", "=").replace(", ", ",")
     return str(value).lower() if isinstance(value, bool) else shown(value, 80) or '""'

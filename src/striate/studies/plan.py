@@ -71,7 +71,7 @@ REGULARIZED = "+ augmentation, dropout, batch norm, weight decay, label smoothin
 
 
 def ladder(model: str = zoo.DEFAULT, changes: list[str] | None = None) -> list[Variant]:
-    """Return the classic exercise: an MLP to beat, then a network alone, with augmentation, and with all regularization.
+    """Return the classic exercise: an MLP to beat; a network alone, with augmentation, with all regularization.
 
     Args:
         model: the network of the last three steps.
