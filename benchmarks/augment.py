@@ -81,10 +81,10 @@ def ours(
 ) -> Callable[[], object]:
     """Return the work of one batch: the plan and the pixels, normalised, channels last."""
     table, means = pipeline.draw(len(images), 0, 0), images.mean((1, 2))
-    normal, recycler = Normal.of(MEAN, STD, options.size), Recycler()
+    normal, recycler = Normal.of(MEAN, STD, (options.size, options.size)), Recycler()
 
     def work() -> object:
-        plan = pipeline.matrices(table, images.shape[1], options.size, means)
+        plan = pipeline.matrices(table, images.shape[1:3], (options.size, options.size), means)
         out = recycler.take((len(images), options.size, options.size, 3))
         return apply_cpu(list(images), plan, normal=normal, out=out, pool=pool, parts=2 * options.threads)
 

@@ -120,7 +120,9 @@ def timed(batches: Iterable[Any]) -> float:
 
 def our_loader(dataset: Dataset, options: argparse.Namespace) -> Loader:
     """Return a loader on the store, which is built when it is not in the cache."""
-    store = open_store(dataset, Geometry(options.size, margin=MARGIN), Progress("quiet"), threads=options.threads)
+    store = open_store(
+        dataset, Geometry((options.size, options.size), margin=MARGIN), Progress("quiet"), threads=options.threads
+    )
     statistics(store, dataset.splits["train"])
     pipeline = Pipeline([Flip(), Rotate(max_deg=MAX_DEG), Zoom(min=ZOOM[0], max=ZOOM[1])])
     return Loader(

@@ -57,11 +57,11 @@ def loader_of(dataset: Dataset, *, size: int = 32, fit: str = "crop", pipeline: 
 
 
 def square(size: int, fit: str = "crop") -> Geometry:
-    return Geometry(size, fit)
+    return Geometry((size, size), fit)
 
 
 def plan_of(pipeline: Pipeline, count: int, side: int, epoch: int = 0) -> Plan:
-    return pipeline.matrices(pipeline.draw(count, 0, epoch), side, side, np.full((count, 3), 128.0))
+    return pipeline.matrices(pipeline.draw(count, 0, epoch), (side, side), (side, side), np.full((count, 3), 128.0))
 
 
 def place_of(count: int, side: int, fit: str = "crop", squares=None) -> Place:

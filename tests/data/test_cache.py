@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stored(folder: Path, side: int):
-    return open_store(open_dataset(folder), Geometry(side), QUIET)
+    return open_store(open_dataset(folder), Geometry((side, side)), QUIET)
 
 
 def names(tmp_path: Path) -> set[str]:
@@ -105,7 +105,7 @@ def test_what_is_larger_than_the_limit_is_not_kept_and_it_is_said(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STRIATE_CACHE_LIMIT", "0.000001")
-    found = open_store(open_dataset(folder), Geometry(16), Progress("lines"))
+    found = open_store(open_dataset(folder), Geometry((16, 16)), Progress("lines"))
     assert found.images is None and found.image(3).shape == (16, 16, 3)
     assert "STRIATE_CACHE_LIMIT" in capsys.readouterr().err
     monkeypatch.setenv("STRIATE_CACHE_LIMIT", "all")

@@ -44,7 +44,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
 def test_a_set_replaced_under_the_same_names_is_decoded_anew(tmp_path: Path) -> None:
     import shutil
 
-    geometry = Geometry(size_px=16)
+    geometry = Geometry((16, 16))
     before = open_store(open_dataset(bitmaps(tmp_path / "set")), geometry)
     first = np.array(before.images)
     shutil.rmtree(tmp_path / "set")
@@ -59,7 +59,9 @@ def test_a_store_is_found_by_every_way_to_write_its_place(tmp_path: Path, monkey
     bitmaps(tmp_path / "set")
     (tmp_path / "link").symlink_to("set")
     monkeypatch.chdir(tmp_path)
-    keys = {open_store(open_dataset(where), Geometry(16)).key for where in ("set", "./set/", str(tmp_path / "link"))}
+    keys = {
+        open_store(open_dataset(where), Geometry((16, 16))).key for where in ("set", "./set/", str(tmp_path / "link"))
+    }
     assert len(keys) == 1
 
 
@@ -179,4 +181,4 @@ def test_what_the_store_cannot_read_is_skipped_on_request(tmp_path: Path) -> Non
     (root / "cat" / "odd.png").write_bytes(png("AID"))
     dataset, skipped = without_bad(open_dataset(root), "skip", None)
     assert [name for name, _ in skipped] == ["cat/odd.png"]
-    assert len(open_store(dataset, Geometry(8)).images) == 12
+    assert len(open_store(dataset, Geometry((8, 8))).images) == 12

@@ -23,9 +23,9 @@ def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.nda
     margin=st.sampled_from([1.0, 1.15]),
 )
 def test_every_size_becomes_the_store_square(height, width, channels, wanted, fit, margin):
-    geometry = Geometry(20, fit, margin, wanted)
+    geometry = Geometry((20, 20), fit, margin, wanted)
     stored = geometry.to_store(picture(height, width, channels))
-    assert stored.shape == (geometry.store_px, geometry.store_px, wanted)
+    assert stored.shape == (*geometry.store_hw, wanted)
     assert stored.dtype == np.uint8 and stored.flags.c_contiguous
 
 
@@ -33,7 +33,7 @@ def test_every_size_becomes_the_store_square(height, width, channels, wanted, fi
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_of_the_right_size_is_not_resampled(fit, channels):
     image = picture(28, 28, channels)
-    np.testing.assert_array_equal(Geometry(28, fit, 1.0, channels).to_store(image), image)
+    np.testing.assert_array_equal(Geometry((28, 28), fit, 1.0, channels).to_store(image), image)
 
 
 @pytest.mark.parametrize(("height", "width"), [(47, 90), (31, 200), (8, 100), (7, 9), (20, 64)])
@@ -44,31 +44,31 @@ def test_resizing_is_antialiased_like_pillow(height, width, fit, channels):
     short, left, top = min(height, width), max(0, width - height) // 2, max(0, height - width) // 2
     box = (left, top, left + short, top + short) if fit == "crop" else (0, 0, width, height)
     theirs = Image.fromarray(image.squeeze()).crop(box).resize((20, 20), Image.Resampling.BILINEAR)
-    ours = Geometry(20, fit, channels=channels).to_store(image)
+    ours = Geometry((20, 20), fit, channels=channels).to_store(image)
     np.testing.assert_allclose(ours.squeeze().astype(int), np.asarray(theirs).astype(int), atol=1)
 
 
 def test_letterbox_pads_with_grey_and_keeps_the_whole_picture():
-    stored = Geometry(20, "letterbox").to_store(np.zeros((10, 40, 3), np.uint8))
+    stored = Geometry((20, 20), "letterbox").to_store(np.zeros((10, 40, 3), np.uint8))
     assert (stored[:7] == 128).all() and (stored[12:] == 128).all() and (stored[8:12] == 0).all()
 
 
 def test_grey_becomes_rgb_and_back():
     grey = picture(12, 12, 1)
-    rgb = Geometry(12).to_store(grey)
+    rgb = Geometry((12, 12)).to_store(grey)
     assert (rgb == grey).all()
-    np.testing.assert_array_equal(Geometry(12, channels=1).to_store(rgb), grey)
+    np.testing.assert_array_equal(Geometry((12, 12), channels=1).to_store(rgb), grey)
 
 
 def test_rgb_to_grey_is_the_luma():
     image = picture(12, 12)
     luma = image @ [0.299, 0.587, 0.114]
-    np.testing.assert_allclose(Geometry(12, channels=1).to_store(image)[..., 0], luma, atol=1)
+    np.testing.assert_allclose(Geometry((12, 12), channels=1).to_store(image)[..., 0], luma, atol=1)
 
 
 @pytest.mark.parametrize("fit", FITS)
 def test_the_matrix_says_where_a_picture_lands(fit):
-    height, width, geometry = 90, 150, Geometry(60, fit)
+    height, width, geometry = 90, 150, Geometry((60, 60), fit)
     image = np.zeros((height, width, 3), np.uint8)
     image[40:50, 70:90] = 255  # near the centre, so that every fit keeps it
     rows, columns = np.nonzero(geometry.to_store(image)[..., 0] > 160)
@@ -82,7 +82,7 @@ def test_the_matrix_says_where_a_picture_lands(fit):
 
 @pytest.mark.parametrize("fit", FITS)
 def test_a_mask_lands_where_its_picture_lands(fit):
-    geometry = Geometry(48, fit)
+    geometry = Geometry((48, 48), fit)
     mask = np.zeros((60, 100), np.uint8)
     mask[20:40, 40:70] = 1
     stored = geometry.mask_to_store(mask)
@@ -94,17 +94,17 @@ def test_a_mask_lands_where_its_picture_lands(fit):
 
 def test_a_mask_keeps_its_values_only():
     mask = np.random.default_rng(0).choice([0, 7, 255], (33, 47)).astype(np.uint8)
-    assert set(np.unique(Geometry(16).mask_to_store(mask))) <= {0, 7, 255}
+    assert set(np.unique(Geometry((16, 16)).mask_to_store(mask))) <= {0, 7, 255}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "field"), [({"size_px": 0}, "size_px"), ({"margin": 0.9}, "margin"), ({"channels": 4}, "channels")]
+    ("wrong", "field"), [({"size_hw": (0, 8)}, "size_hw"), ({"margin": 0.9}, "margin"), ({"channels": 0}, "channels")]
 )
 def test_impossible_values_are_refused(wrong, field):
     with pytest.raises(SettingsError, match=field):
-        Geometry(**{"size_px": 8, **wrong})
+        Geometry(**{"size_hw": (8, 8), **wrong})
 
 
 def test_an_unknown_fit_names_the_nearest():
     with pytest.raises(SettingsError, match="letterbox"):
-        Geometry(8, "leterbox")
+        Geometry((8, 8), "leterbox")

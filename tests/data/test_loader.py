@@ -55,7 +55,7 @@ def make_dataset(count: int = COUNT, side: int = 24) -> Dataset:
 
 def make_loader(dataset: Dataset | None = None, split="train", size_px: int = 24, **options) -> Loader:
     dataset = dataset or make_dataset()
-    store = options.pop("store", None) or open_store(dataset, Geometry(size_px), QUIET)
+    store = options.pop("store", None) or open_store(dataset, Geometry((size_px, size_px)), QUIET)
     return Loader(store, dataset, split, **{"mean": MEAN, "std": STD, "batch_size": 16, **options})
 
 
@@ -153,7 +153,7 @@ def test_every_epoch_and_seed_has_its_own_order_and_draws():
 
 def test_starting_in_the_middle_gives_the_rest_and_decodes_nothing_else(monkeypatch):
     dataset = make_dataset()
-    store = open_store(dataset, Geometry(20), QUIET, max_bytes=0)
+    store = open_store(dataset, Geometry((20, 20)), QUIET, max_bytes=0)
     loader = make_loader(dataset, store=store, **STRONG)
     whole = list(loader.batches(5))
     read, original = [], ArrayImages.read
@@ -245,7 +245,7 @@ def streamed(tmp_path: Path, count: int) -> tuple[Dataset, Loader]:
     names = tuple(f"{number}.bmp" for number in range(count))
     targets = {"label": Label(np.arange(count), names)}
     dataset = Dataset("test", "x", FileImages(tmp_path, names, 3), names, targets, {"train": np.arange(count)}, 3)
-    store = open_store(dataset, Geometry(16), QUIET, max_bytes=0)
+    store = open_store(dataset, Geometry((16, 16)), QUIET, max_bytes=0)
     return dataset, make_loader(dataset, store=store, batch_size=50, pipeline=Pipeline(STRENGTHS["light"]))
 
 
@@ -296,7 +296,7 @@ def test_the_code_for_gpus_makes_the_same_batches(free_bytes, monkeypatch):
     for batch in loader.batches(0):
         draws = loader.pipeline.draw(COUNT, loader.seed, 0)[batch.index]
         squares = np.stack([loader.store.image(index) for index in batch.index])
-        plan = loader.pipeline.matrices(draws, 24, 24, loader.store.means(batch.index, squares))
+        plan = loader.pipeline.matrices(draws, (24, 24), (24, 24), loader.store.means(batch.index, squares))
         other = loader._on_device(squares if resident is None else resident, batch.index, plan)
         difference = (batch.images - other).abs() * 255 * torch.tensor(STD)[:, None, None]
         assert difference.max() <= 2 and difference.mean() < 0.5

@@ -37,7 +37,7 @@ def make_dataset() -> Dataset:
 
 def make_loader(targets=("label", "tags"), pipeline=MIXED, **options) -> Loader:
     dataset = make_dataset()
-    store = open_store(dataset, Geometry(24), Progress("quiet"))
+    store = open_store(dataset, Geometry((24, 24)), Progress("quiet"))
     shown = {"mean": [0.5] * 3, "std": [0.25] * 3, "batch_size": 16, "shuffle": True, "seed": 3}
     return Loader(store, dataset, "train", targets=targets, pipeline=pipeline, **shown | options)
 
@@ -103,7 +103,9 @@ def test_the_code_for_gpus_makes_the_same_batches():
     table = loader.pipeline.draw(COUNT, loader.seed, 0)
     for batch in loader.batches(0):
         squares = np.stack([loader.store.image(index) for index in batch.index])
-        plan = loader.pipeline.matrices(table[batch.index], 24, 24, loader.store.means(batch.index, squares))
+        plan = loader.pipeline.matrices(
+            table[batch.index], (24, 24), (24, 24), loader.store.means(batch.index, squares)
+        )
         other = apply_torch(torch.from_numpy(squares), plan, *loader._levels)
         levels = (batch.images - other).abs() * 255 * 0.25
         assert levels.mean() < 1.5  # white noise, sharpened, through JPEG: the worst case of rounding

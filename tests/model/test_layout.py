@@ -67,7 +67,7 @@ def test_zoo(name: str, tiny) -> None:
 
 def random_genome(seed: int) -> tuple[Genome, Frame]:
     rng = np.random.default_rng(seed)
-    frame = Frame(int(rng.choice([12, 16, 18, 24, 33])), int(rng.choice([1, 3, 4])), 5)
+    frame = Frame((int(rng.choice([12, 16, 18, 24, 33])),) * 2, int(rng.choice([1, 3, 4])), 5)
     genome = start(frame, int(rng.choice([8, 12, 16])), str(rng.choice(["none", "batch", "group"])))
     for _ in range(12):
         genome = mutated(genome, frame, rng)[1]

@@ -24,7 +24,7 @@ def predictor() -> Predictor:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4))
     task = from_json({"name": "classify", "target": "class", "names": list("abcd")})
-    return Predictor(network, task, Geometry(16, "crop", 1.0, 3), (0.5,) * 3, (0.2,) * 3)
+    return Predictor(network, task, Geometry((16, 16), "crop", 1.0, 3), (0.5,) * 3, (0.2,) * 3)
 
 
 def answer(predictor, given):

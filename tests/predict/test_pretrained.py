@@ -45,7 +45,7 @@ def test_logits_of_published_weights_are_the_reference_s(name, tensors, weights,
 def test_pictures_are_prepared_as_in_the_reference(mobilenet, weights, real_data) -> None:
     reference = np.load(weights / "reference_logits.npz")
     for file, pixels in zip(reference["files"], reference["input_rgb_uint8"], strict=True):
-        np.testing.assert_array_equal(mobilenet.square(real_data / "imagenet_samples" / str(file)), pixels)
+        np.testing.assert_array_equal(mobilenet.fitted(real_data / "imagenet_samples" / str(file)), pixels)
 
 
 def test_without_tensorflow_s_padding_the_logits_differ(mobilenet, weights) -> None:
@@ -103,7 +103,7 @@ def test_resnet_20_names_97_of_100_exact_cifar_pictures(weights, real_data) -> N
     files = [real_data / str(file) for file in reference["files"]]
     found = predictor(files)
     assert sum(one.names == (file.parent.name,) for one, file in zip(found, files, strict=True)) == 97
-    logits = predictor.outputs([predictor.square(file) for file in files]).numpy()
+    logits = predictor.outputs([predictor.fitted(file) for file in files]).numpy()
     assert np.abs(logits - reference["logits"]).max() <= 1e-4 * np.abs(reference["logits"]).max()
 
 
@@ -121,10 +121,10 @@ def test_grey_and_small_pictures_are_taken(tmp_path) -> None:
     loaded = load_weights(network, _saved(network, tmp_path))
     predictor = Pretrained(network, ["a", "b", "c"], Preset(size=32, resize=36), loaded)
     grey = np.random.default_rng(0).integers(0, 256, (7, 90), np.uint8)
-    assert predictor.square(grey).shape == (32, 32, 3)
+    assert predictor.fitted(grey).shape == (32, 32, 3)
     assert predictor([grey, np.repeat(grey[:, :, None], 3, 2)])[0].probabilities is not None
     same = np.random.default_rng(0).integers(0, 256, (36, 50, 3), np.uint8)
-    np.testing.assert_array_equal(predictor.square(same), same[2:34, 9:41])
+    np.testing.assert_array_equal(predictor.fitted(same), same[2:34, 9:41])
 
 
 def _saved(network, folder: Path) -> Path:

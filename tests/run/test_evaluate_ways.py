@@ -58,7 +58,7 @@ def squares(run: RunDir, split: str) -> tuple[list[str], list[np.ndarray], np.nd
 
 
 def logits(predictor: Predictor, pictures: list[np.ndarray]) -> np.ndarray:
-    return predictor.outputs([predictor.square(picture) for picture in pictures]).double().numpy()
+    return predictor.outputs([predictor.fitted(picture) for picture in pictures]).double().numpy()
 
 
 def test_two_views_are_the_mean_of_a_picture_and_its_mirror_image(run):

@@ -147,7 +147,7 @@ def test_no_folder_is_begun_without_room_for_checkpoints(tiny, recipe, quiet, tm
 
 def test_pictures_too_small_for_a_network_are_data_a_size_too_small_is_a_setting(tiny, recipe, quiet, tmp_path):
     recipe = recipe.changed(["model.width=1"])
-    with pytest.raises(DataError, match="pictures of 16 px are too small for lenet5") as caught:
+    with pytest.raises(DataError, match="images of 16 px are too small for lenet5") as caught:
         train(tiny, "lenet5", recipe, out=tmp_path / "run", progress=quiet)
     assert "at least 32x32" in caught.value.fix
     with pytest.raises(SettingsError) as caught:

@@ -10,7 +10,7 @@ from striate.search.evolve import Candidate, Rules, front, lineage, propose
 from striate.search.outcome import outcome, sentence
 from striate.search.space import Frame, Genome, Limit, Stage, cost, start
 
-FRAME = Frame(8, 1, 3)
+FRAME = Frame((8, 8), 1, 3)
 FIRST = start(FRAME, 12)
 RULES = Rules(FRAME, Limit("macs", cost(FIRST, FRAME)["macs"]), "max", 3, 1, 0, FIRST, population=6, tournament=3)
 

@@ -32,7 +32,7 @@ def test_a_search_leaves_everything_in_its_folder(searched, plan):
     assert info["status"] == "finished"
     assert len(history) == plan.num_candidates
     limit = info["limit"]["value"]
-    frame = Frame(12, 1, 3, dropout=0.3)
+    frame = Frame((12, 12), 1, 3, dropout=0.3)
     for one in history:
         found = walk(blueprint(one.genome, frame), **SHAPE)
         assert (found.macs, found.parameters) == (one.macs, one.parameters)

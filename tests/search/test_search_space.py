@@ -54,7 +54,9 @@ def stages(draw, first: bool) -> Stage:
 
 @st.composite
 def framed_genomes(draw) -> tuple[Genome, Frame]:
-    frame = Frame(draw(st.integers(5, 33)), draw(st.sampled_from([1, 3])), 5, dropout=draw(st.sampled_from([0.0, 0.3])))
+    frame = Frame(
+        (draw(st.integers(5, 33)),) * 2, draw(st.sampled_from([1, 3])), 5, dropout=draw(st.sampled_from([0.0, 0.3]))
+    )
     more = draw(st.lists(stages(first=False), max_size=frame.levels - 1))
     genome = Genome(draw(st.integers(8, 24)), draw(st.sampled_from(NORMS)), (draw(stages(first=True)), *more))
     return genome, frame
@@ -106,7 +108,7 @@ def test_a_mutation_is_another_genome_of_the_space_and_says_what_changed(pair, s
 
 
 def test_every_kind_of_mutation_and_every_kind_of_stage_is_reached():
-    frame, rng = Frame(32, 3, 10), np.random.default_rng(0)
+    frame, rng = Frame((32, 32), 3, 10), np.random.default_rng(0)
     genome, names, kinds = start(frame), set(), set()
     for _ in range(400):
         name, genome = mutated(genome, frame, rng)
@@ -119,7 +121,7 @@ def test_every_kind_of_mutation_and_every_kind_of_stage_is_reached():
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("size", [16, 28])
 def test_the_start_is_the_bipyramid(norm, size):
-    frame = Frame(size, 1, 10, dropout=0.3)
+    frame = Frame((size, size), 1, 10, dropout=0.3)
     known = zoo.blueprint("bipyramid", size=size, width=16, norm=norm, dropout=0.3)
     shape = {"channels": 1, "outputs": 10, "size_hw": (size, size)}
     ours, theirs = build(blueprint(start(frame, 16, norm), frame), **shape, seed=0), build(known, **shape, seed=1)
@@ -132,7 +134,7 @@ def test_the_start_is_the_bipyramid(norm, size):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_stage_trains(kind, pool):
     stage = Stage(kind, 2, kernel=KINDS[kind].kernels[-1], skip=True, pool=pool)
-    frame = Frame(12, 1, 3, dropout=0.1)
+    frame = Frame((12, 12), 1, 3, dropout=0.1)
     plan = blueprint(Genome(8, "batch", (Stage(widen=1), stage)), frame)
     network = build(plan, channels=1, outputs=3, size_hw=(12, 12), seed=0)
     network(torch.randn(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))).square().sum().backward()
@@ -141,7 +143,7 @@ def test_every_kind_of_stage_trains(kind, pool):
 
 @pytest.mark.parametrize("kind", ["conv", "separable"])
 def test_a_skip_goes_around_each_block_after_the_first(kind):
-    frame = Frame(12, 1, 3)
+    frame = Frame((12, 12), 1, 3)
     plan = blueprint(Genome(8, "none", (Stage(widen=1), Stage(kind, 3, skip=True, pool="stride"))), frame)
     network = build(plan, channels=1, outputs=3, size_hw=(12, 12), seed=0).eval()
     for name in ("stage2_2", "stage2_3"):

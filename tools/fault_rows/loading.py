@@ -60,7 +60,7 @@ def _store_of(data: Path) -> str:
 
     before = threading.active_count()
     try:
-        open_store(open_dataset(str(data)), Geometry(16), Progress("quiet"), threads=4)
+        open_store(open_dataset(str(data)), Geometry((16, 16)), Progress("quiet"), threads=4)
     except DataError as problem:
         expect(threading.active_count() == before, "threads are left")
         return str(problem)
@@ -103,7 +103,7 @@ def _streams(data: Path) -> dict[str, Any]:
     streams, images = [], []
     options: dict[str, Any] = {"mean": [0.5] * 3, "std": [0.2] * 3, "batch_size": 10, "shuffle": True, "seed": 1}
     for max_bytes in (None, 0):  # from a store, and decoded every time
-        store = open_store(dataset, Geometry(20), Progress("quiet"), max_bytes=max_bytes)
+        store = open_store(dataset, Geometry((20, 20)), Progress("quiet"), max_bytes=max_bytes)
         for threads, ahead in ((1, 0), (1, 1), (2, 1), (4, 3)):
             pipeline = Pipeline(STRENGTHS["strong"])
             loader = Loader(store, dataset, "train", pipeline=pipeline, threads=threads, ahead=ahead, **options)
@@ -147,7 +147,7 @@ def _sizes() -> str:
     targets = {"label": Label(np.arange(NUM_NAMES) % 2, ("a", "b"))}
     splits = {"train": np.arange(0, NUM_NAMES, NUM_NAMES // NUM_USED)}
     dataset = Dataset("many", "nowhere", ArrayImages(array), names, targets, splits, 3)
-    store = open_store(dataset, Geometry(4), Progress("quiet"))
+    store = open_store(dataset, Geometry((4, 4)), Progress("quiet"))
     options: dict[str, Any] = {"mean": [0.5] * 3, "std": [0.2] * 3, "batch_size": 500, "shuffle": True, "threads": 2}
     loader, found = Loader(store, dataset, "train", pipeline=Pipeline(STRENGTHS["light"]), **options), []
     for epoch in range(1 + EPOCHS):

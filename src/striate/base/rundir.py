@@ -25,7 +25,9 @@ _RUN_KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
         ("seed", "batch_size", "num_epochs", "longer_since", "input.size_px", "input.channels", "device.threads"), int
     ),
-    **dict.fromkeys(("notes", "augment", "task.names", "input.mean", "input.std", "dataset.findings"), list),
+    **dict.fromkeys(
+        ("notes", "augment", "task.names", "input.size_hw", "input.mean", "input.std", "dataset.findings"), list
+    ),
     **dict.fromkeys(("input.margin", "result.time_s", "result.train_images_per_s"), _NUMBER),
 }
 _NULLABLE = {"model.blueprint", "start", "result", "dropped", "plan", "target", "folds", "dataset.where", "precision"}

@@ -150,9 +150,11 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
         close = nearest(path[-1], known)
         fix = f"did you mean {known[close]}?" if close else f"known settings: {', '.join(known)}"
         return SettingsError("unknown setting", where=place, fix=fix)
-    came = repr(first["input"])
+    came, what = repr(first["input"]), first["msg"].removeprefix("Value error, ")
     return SettingsError(
-        f"{first['msg']}; got {came if len(came) < 60 else came[:57] + '...'}", where=place, fix=f"change {field}"
+        f"{what}; got {came if len(came) < 60 else came[:57] + '...'}",
+        where=place,
+        fix=f"change {field}",
     )
 
 

@@ -61,7 +61,8 @@ def analyze(
     ],
     other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="A second one, shown beside it.")] = None,
     size: Annotated[
-        int | None, typer.Option(help="Side of the input in pixels; by default its own.", min=1, max=8192)
+        str | None,
+        typer.Option(metavar="PIXELS", help="The input: 64, or height x width as 180x240; by default its own."),
     ] = None,
     channels: Annotated[
         int | None, typer.Option(help="Channels of the input; by default its own.", min=1, max=65536)
@@ -123,7 +124,8 @@ def analyze(
     if other:
         _refuse({"--draw": draw}, "two networks do not fit into one drawing")
     model = _ablated(model, without, pool)
-    given = {"size": size, "channels": channels, "outputs": outputs}
+    size_hw = o.size_of(size, "--size", 1, 8192)
+    given = {"size_hw": size_hw, "channels": channels, "outputs": outputs}
     document, text = _network(model, given, option, draw, overwrite) if not other else _two(model, other, given, option)
     o.give({"command": "analyze", "model": model, **document}, text, as_json)
 
@@ -136,7 +138,7 @@ def _ablated(model: str, without: list[str] | None, pool: str | None) -> str:
 
 
 def _network(
-    model: str, given: dict[str, int | None], option: list[str] | None, draw: Path | None, overwrite: bool
+    model: str, given: dict[str, Any], option: list[str] | None, draw: Path | None, overwrite: bool
 ) -> tuple[dict[str, Any], str]:
     from striate.model.issues import examine
     from striate.model.table import render
@@ -152,7 +154,7 @@ def _network(
     return document, text
 
 
-def _two(model: str, other: str, given: dict[str, int | None], option: list[str] | None) -> tuple[dict[str, Any], str]:
+def _two(model: str, other: str, given: dict[str, Any], option: list[str] | None) -> tuple[dict[str, Any], str]:
     from striate.model.table import compare
     from striate.model.walk import walk
 
@@ -160,18 +162,17 @@ def _two(model: str, other: str, given: dict[str, int | None], option: list[str]
     return {"other": other, "walks": [first.to_json(), second.to_json()]}, compare(first, second)
 
 
-def _load(model: str, given: dict[str, int | None], option: list[str] | None) -> tuple["Blueprint", dict[str, Any]]:
+def _load(model: str, given: dict[str, Any], option: list[str] | None) -> tuple["Blueprint", dict[str, Any]]:
     """Return the blueprint and the input and head to look at it with."""
     from striate.model.ablate import split_name
     from striate.model.zoo import ZOO, options
     from striate.run.blueprint import load_blueprint
 
     chosen, name = dict(_option(text) for text in option or []), split_name(model)[0]
-    if given["size"] and name in ZOO and "size" in options(name):
-        chosen.setdefault("size", given["size"])
+    if given["size_hw"] and name in ZOO and "size" in options(name):
+        chosen.setdefault("size", min(given["size_hw"]))
     blueprint, known = load_blueprint(model, chosen)
-    at = {key: given[key] or value for key, value in known.items()}
-    return blueprint, {"size_hw": (at["size"], at["size"]), "channels": at["channels"], "outputs": at["outputs"]}
+    return blueprint, {key: given[key] or value for key, value in known.items()}
 
 
 def _draw(path: Path, blueprint: "Blueprint", at: dict[str, Any], overwrite: bool) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from striate.base.errors import SettingsError
+from striate.base.size import SizeHW, size_text
 
 from . import options as o
 
@@ -28,7 +29,8 @@ def models(
         bool, typer.Option("--time", help="Measure steps of the named networks here, beside the reference's module.")
     ] = False,
     size: Annotated[
-        int | None, typer.Option(help="With --time: side of the input; by default the network's.", min=8, max=2048)
+        str | None,
+        typer.Option(metavar="PIXELS", help="With --time: the input, 224 or height x width; by default the network's."),
     ] = None,
     threads: o.Threads = None,
     quiet: o.Quiet = False,
@@ -52,7 +54,7 @@ def models(
         if not name:
             raise SettingsError("all networks would take hours", where="--time", fix="name one: striate models NAME")
         o.use_threads(threads)
-        document, text = _time([fact.name for fact in found], size, o.progress_for(quiet))
+        document, text = _time([fact.name for fact in found], o.size_of(size, "--size", 8, 2048), o.progress_for(quiet))
         o.give({"command": "models", "models": rows, **document}, text, as_json)
         return
     text = _one(found[0], rows[0]["options"]) if len(found) == 1 and name else _list(found)
@@ -114,7 +116,7 @@ def _one(fact: "Facts", options: dict[str, Any]) -> str:
     )
 
 
-def _time(names: list[str], size: int | None, progress: "Progress") -> tuple[dict[str, Any], str]:
+def _time(names: list[str], size_hw: SizeHW | None, progress: "Progress") -> tuple[dict[str, Any], str]:
     import torch
 
     from striate.engine.precision import has_bf16
@@ -125,10 +127,10 @@ def _time(names: list[str], size: int | None, progress: "Progress") -> tuple[dic
     with progress.bar("timing", 4 * len(names), "steps") as bar:
         for name in names:
             plan = blueprint(name)
-            side = size or plan.size
-            timings = measure(plan, size_hw=(side, side), has_bf16=can_bf16, advance=bar.advance)
-            found.append({"name": name, "size_px": side, "timings": [timing.to_json() for timing in timings]})
-            lines += [(f"{name} {side} px", f"{one.step} of {one.batch}", *_cells(one)) for one in timings]
+            at_hw = size_hw or (plan.size, plan.size)
+            timings = measure(plan, size_hw=at_hw, has_bf16=can_bf16, advance=bar.advance)
+            found.append({"name": name, "size_hw": at_hw, "timings": [timing.to_json() for timing in timings]})
+            lines += [(f"{name} {size_text(at_hw)} px", f"{one.step} of {one.batch}", *_cells(one)) for one in timings]
     protocol = {
         "device": "cpu",
         "threads": torch.get_num_threads(),

@@ -13,6 +13,7 @@ import typer
 from striate.base.errors import SettingsError
 from striate.base.files import to_json
 from striate.base.progress import Progress
+from striate.base.size import parse_size
 from striate.base.text import shown
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ Weights = Annotated[
 TargetName = Annotated[str | None, typer.Option(help="The target to predict; by default the dataset's first.")]
 TaskName = Annotated[str | None, typer.Option(help="classify, tag or regress; by default what the target is.")]
 Size = Annotated[
-    int | None, typer.Option(help="Side of the network's input in pixels; by default 64 or the pictures' own.")
+    str | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="The network's input: 128, or height x width as 180x240; by default 64 or the images' own.",
+    ),
 ]
 Fit = Annotated[str | None, typer.Option(help="Resize policy: crop, letterbox or squash.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting, e.g. train.epochs=4; repeatable.")]
@@ -259,7 +264,7 @@ def first_typed(context: typer.Context, besides: set[str]) -> str | None:
 def recipe_of(
     name: str,
     changes: list[str] | None,
-    size: int | None = None,
+    size: str | None = None,
     fit: str | None = None,
     weights: str | None = None,
     tuning: Tuning | None = None,
@@ -272,7 +277,7 @@ def recipe_of(
 
 def assignments(
     changes: list[str] | None,
-    size: int | None = None,
+    size: str | None = None,
     fit: str | None = None,
     weights: str | None = None,
     tuning: Tuning | None = None,
@@ -296,7 +301,25 @@ def assignments(
     return [text for _, text in everything]
 
 
-def recipe_title(name: str, changes: list[str] | None, size: int | None, fit: str | None, tuning: Tuning) -> str:
+def size_of(text: str | None, option: str, least: int, most: int) -> tuple[int, int] | None:
+    """Return the (height, width) of a size as typed, each side from `least` to `most` pixels; None for none.
+
+    Raises:
+        SettingsError: it is no such size.
+    """
+    if text is None:
+        return None
+    try:
+        size_hw = parse_size(text)
+    except ValueError:
+        size_hw = (0, 0)
+    if not all(least <= side <= most for side in size_hw):
+        fix = f"give pixels, or height x width such as 180x240, each {least} to {most}"
+        raise SettingsError(f"{text!r} is no size", where=option, fix=fix)
+    return size_hw
+
+
+def recipe_title(name: str, changes: list[str] | None, size: str | None, fit: str | None, tuning: Tuning) -> str:
     """Return how a run calls its recipe: by name, with a word where options have changed it."""
     is_changed = changes or size or fit or tuning != type(tuning)()
     return f"{name} changed" if is_changed else name

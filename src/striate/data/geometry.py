@@ -1,7 +1,14 @@
-"""How a picture of any size becomes the square a network sees: one policy for training, prediction and export."""
+"""How an image of any size becomes what a network sees, and how a place in that returns to the image's own pixels.
 
-from collections.abc import Callable
+One policy for training, validation, prediction and export. Sizes and shapes are (height, width), matrices and points
+are (x, y). The contract for other spatial axes is the same: a resize policy maps the source's axes to those of the
+network and back, one scale and one offset an axis. Images have two axes; a signal (N, C, L) has one, a volume
+(N, C, D, H, W) three.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -9,23 +16,27 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
+from striate.base.size import SizeHW, size_text
 
 from .sample import ImageU8
 
 VERSION = 1  # part of every store's key: raise it when a stored pixel changes
 PAD_U8 = 128  # mid-grey: after normalisation close to zero, which is what a convolution pads with
 IGNORE = 255  # the mask value no loss counts
+MAX_CHANNELS = 512  # OpenCV's limit
+MAX_PX = 8192
 
 Matrix = npt.NDArray[np.float64]
+Box: TypeAlias = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lands in the store square: `box` (left, top, width, height) of the picture, in its pixels,
-    fills `spot` (left, top, width, height) of the square."""
+    """Where an image lands in the stored rectangle: `box` (left, top, width, height) of the image, in its pixels,
+    fills `spot` (left, top, width, height) of the rectangle."""
 
-    box: tuple[int, int, int, int]
-    spot: tuple[int, int, int, int]
+    box: Box
+    spot: Box
 
 
 @dataclass(frozen=True)
@@ -33,24 +44,24 @@ class Geometry:
     """The resize policy of a run.
 
     Args:
-        size_px: side of the square a network receives.
-        fit: "crop" keeps the centre square, "letterbox" pads to a square, "squash" ignores the aspect ratio.
-        margin: side of the stored square over `size_px`, at least 1. More than 1 keeps detail for zoom and crop;
-            exactly 1 means that a picture already of this size is never resampled.
-        channels: 1 (grey) or 3 (RGB).
+        size_hw: height and width of what a network receives, in pixels.
+        fit: "crop" keeps the largest centred part of the network's aspect, "letterbox" pads to it, "squash" ignores it.
+        margin: each stored side over that of `size_hw`, at least 1. More than 1 keeps detail for zoom and crop;
+            exactly 1 means that an image already of this size is never resampled.
+        channels: 1 (grey), 3 (RGB) or any other number of bands.
 
-    The evaluation view is the whole store square brought to `size_px`, so training without augmentation, evaluation
+    The evaluation view is the whole stored rectangle brought to `size_hw`, so training without augmentation, evaluation
     and prediction see equal pixels.
 
     Raises:
         SettingsError: a value is out of its range.
 
     Example:
-        >>> Geometry(128, "crop", margin=1.15).store_px
-        147
+        >>> Geometry((128, 128), "crop", margin=1.15).store_hw, Geometry((180, 240), margin=1.15).store_hw
+        ((147, 147), (207, 276))
     """
 
-    size_px: int
+    size_hw: SizeHW
     fit: str = "crop"
     margin: float = 1.0
     channels: int = 3
@@ -58,72 +69,195 @@ class Geometry:
     def __post_init__(self) -> None:
         choose("fit", self.fit, FITS)
         for name, fits, allowed in (
-            ("size_px", self.size_px >= 1, "at least 1"),
+            ("size_hw", min(self.size_hw) >= 1 and max(self.size_hw) <= MAX_PX, f"1 to {MAX_PX}"),
             ("margin", 1 <= self.margin <= 4, "1 to 4"),
-            ("channels", self.channels in (1, 3), "1 or 3"),
+            ("channels", 1 <= self.channels <= MAX_CHANNELS, f"1 to {MAX_CHANNELS}"),
         ):
             if not fits:
                 raise SettingsError(
                     f"geometry cannot have {name} {getattr(self, name)}", where=name, fix=f"use {allowed}"
                 )
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Geometry":
+        """Return the geometry of a run's document; squares of earlier versions have `size_px` only.
+
+        Raises:
+            SettingsError: a value is out of its range.
+            KeyError: one is missing.
+        """
+        height, width = document["size_hw"] if "size_hw" in document else (document["size_px"],) * 2
+        names = ("fit", "margin", "channels")
+        return cls((int(height), int(width)), **{name: document[name] for name in names})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain document; a square says its side too, as `size_px`."""
+        height, width = self.size_hw
+        return ({"size_px": height} if height == width else {}) | {**vars(self), "size_hw": [height, width]}
+
     @property
-    def store_px(self) -> int:
-        """Side of the stored square in pixels; also the shorter side a decoder must deliver at least."""
-        return round(self.size_px * self.margin)
+    def store_hw(self) -> SizeHW:
+        """Height and width of the stored rectangle in pixels."""
+        height, width = self.size_hw
+        return round(height * self.margin), round(width * self.margin)
+
+    @property
+    def store_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of a stored image."""
+        return (*self.store_hw, self.channels)
+
+    @property
+    def text(self) -> str:
+        """The size of what a network receives, as it is typed: 128 or 180x240."""
+        return size_text(self.size_hw)
+
+    @property
+    def short_side_px(self) -> int:
+        """The shorter side that a decoder must deliver at least, whatever the image's aspect."""
+        return max(self.store_hw)
 
     def placement(self, height: int, width: int) -> Placement:
-        """Return where a picture of this size lands in the store square."""
-        return FITS[self.fit](height, width, self.store_px)
+        """Return where an image of this size lands in the stored rectangle."""
+        return FITS[self.fit](height, width, self.store_hw)
 
     def to_store(self, image_u8: ImageU8) -> ImageU8:
-        """Return (H, W, C) pixels as the (S, S, channels) store square, S = `store_px`.
+        """Return (H, W, C) pixels as the stored rectangle (*`store_hw`, channels).
 
-        Resizing is bilinear, antialiased when it shrinks; a picture of the right size is not resampled.
+        Resizing is bilinear, antialiased when it shrinks; an image of the right size is not resampled.
         """
-        place, side = self.placement(*image_u8.shape[:2]), self.store_px
-        (left, top, width, height), spot = place.box, place.spot
-        part = resized(coloured(image_u8[top : top + height, left : left + width], self.channels), spot[2], spot[3])
-        if spot[2:] == (side, side):
+        place, (height, width) = self.placement(*image_u8.shape[:2]), self.store_hw
+        (left, top, box_width, box_height), spot = place.box, place.spot
+        part = coloured(image_u8[top : top + box_height, left : left + box_width], self.channels)
+        part = resized(part, spot[2], spot[3])
+        if spot[2:] == (width, height):
             return np.ascontiguousarray(part)
-        square = np.full((side, side, self.channels), PAD_U8, np.uint8)
-        square[spot[1] : spot[1] + spot[3], spot[0] : spot[0] + spot[2]] = part
-        return square
+        stored = np.full(self.store_shape, PAD_U8, np.uint8)
+        stored[spot[1] : spot[1] + spot[3], spot[0] : spot[0] + spot[2]] = part
+        return stored
 
     def mask_to_store(self, mask_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return an (H, W) class mask as the (S, S) store square: nearest pixel, 255 (ignore) on padding."""
-        place, side = self.placement(*mask_u8.shape[:2]), self.store_px
+        """Return an (H, W) class mask as the stored rectangle: nearest pixel, 255 (ignore) on padding."""
+        place = self.placement(*mask_u8.shape[:2])
         columns = _nearest(place.box[0], place.box[2], place.spot[2])
         rows = _nearest(place.box[1], place.box[3], place.spot[3])
-        square = np.full((side, side), IGNORE, np.uint8)
+        stored = np.full(self.store_hw, IGNORE, np.uint8)
         left, top, width, height = place.spot
-        square[top : top + height, left : left + width] = mask_u8[rows[:, None], columns]
-        return square
+        stored[top : top + height, left : left + width] = mask_u8[rows[:, None], columns]
+        return stored
 
     def matrix(self, height: int, width: int) -> Matrix:
-        """Return the (2, 3) matrix from picture to store coordinates, both in pixels from the outer corner."""
+        """Return the (2, 3) matrix from image to store coordinates, both in pixels from the outer corner."""
         (left, top, box_width, box_height), spot = (place := self.placement(height, width)).box, place.spot
         scale_x, scale_y = spot[2] / box_width, spot[3] / box_height
         return np.array([[scale_x, 0, spot[0] - left * scale_x], [0, scale_y, spot[1] - top * scale_y]])
 
+    def way_back(self, height: int, width: int) -> "WayBack":
+        """Return how places in what the network sees of an image of this size return to the image's own pixels."""
+        return WayBack(self, (height, width))
 
-def _crop(height: int, width: int, side: int) -> Placement:
-    short = min(height, width)
-    return Placement(((width - short) // 2, (height - short) // 2, short, short), (0, 0, side, side))
+
+@dataclass(frozen=True)
+class WayBack:
+    """From the evaluation view, `geometry.size_hw` pixels, to the pixels of an image of `image_hw`.
+
+    Points are in pixels from the outer corner: the left edge of the first pixel is 0, its centre 0.5.
+
+    Example:
+        >>> way = Geometry((8, 8), "letterbox").way_back(16, 32)
+        >>> way.boxes(np.array([[0.0, 2, 8, 6]])).tolist()
+        [[0.0, 0.0, 32.0, 16.0]]
+    """
+
+    geometry: Geometry
+    image_hw: SizeHW
+
+    @property
+    def matrix(self) -> Matrix:
+        """(2, 3) from network to image coordinates, xy; one scale and one offset an axis."""
+        forward = self.geometry.matrix(*self.image_hw)
+        height, width = np.divide(self.geometry.size_hw, self.geometry.store_hw)
+        scale = np.array([width, height]) * forward[[0, 1], [0, 1]]
+        offset = np.array([width, height]) * forward[:, 2]
+        return np.array([[1 / scale[0], 0, -offset[0] / scale[0]], [0, 1 / scale[1], -offset[1] / scale[1]]])
+
+    def points(self, points_xy: npt.ArrayLike) -> Matrix:
+        """Return where (..., 2) points of the network's view lie in the image; it may be outside of it."""
+        matrix = self.matrix
+        return np.asarray(points_xy, np.float64) * matrix[[0, 1], [0, 1]] + matrix[:, 2]
+
+    def boxes(self, boxes_xyxy: npt.ArrayLike) -> Matrix:
+        """Return (..., 4) boxes of the network's view in the image's pixels, clipped to the image."""
+        boxes = np.asarray(boxes_xyxy, np.float64)
+        corners = self.points(boxes.reshape(*boxes.shape[:-1], 2, 2)).reshape(boxes.shape)
+        height, width = self.image_hw
+        return np.clip(corners, 0, np.array([width, height, width, height], np.float64))
+
+    def maps(self, maps: npt.NDArray[Any], mode: Literal["bilinear", "nearest"], outside: float) -> npt.NDArray[Any]:
+        """Return maps (H', W') or (H', W', C) over the network's view as (H, W) or (H, W, C) of the image.
+
+        Args:
+            maps: numbers of any resolution that cover the view, such as those of a coarse row of a network.
+            mode: "nearest" for classes, "bilinear" for scores; at the view's border the last value holds.
+            outside: what pixels get that the network does not see, those that "crop" cuts away.
+        """
+        height, width = self.image_hw
+        matrix, scale = self.matrix, np.divide(self.geometry.size_hw, maps.shape[:2])  # view pixels a map pixel
+        x = ((np.arange(width) + 0.5 - matrix[0, 2]) / matrix[0, 0]) / scale[1]
+        y = ((np.arange(height) + 0.5 - matrix[1, 2]) / matrix[1, 1]) / scale[0]
+        moved = (_nearest_at if mode == "nearest" else _between)(maps, y, x)
+        is_seen_x, is_seen_y = (x >= 0) & (x <= maps.shape[1]), (y >= 0) & (y <= maps.shape[0])
+        is_seen = is_seen_y[:, None] & is_seen_x
+        return np.where(is_seen[..., None] if maps.ndim == 3 else is_seen, moved, np.asarray(outside, maps.dtype))
+
+    def mask(self, mask_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return a class mask (H', W') in the image's pixels (H, W): nearest; 255 (ignore) where nothing was seen."""
+        return self.maps(mask_u8, "nearest", IGNORE)
 
 
-def _letterbox(height: int, width: int, side: int) -> Placement:
-    scale = side / max(height, width)
+def _nearest_at(maps: npt.NDArray[Any], y: Matrix, x: Matrix) -> npt.NDArray[Any]:
+    rows, columns = (
+        np.floor(at).astype(np.intp).clip(0, num - 1) for at, num in zip((y, x), maps.shape[:2], strict=True)
+    )
+    return maps[rows[:, None], columns]
+
+
+def _between(maps: npt.NDArray[Any], y: Matrix, x: Matrix) -> npt.NDArray[Any]:
+    """Linear along x, then along y, between pixel centres."""
+    numbers = maps.astype(np.result_type(maps.dtype, np.float32))
+    for axis, at in ((1, x), (0, y)):
+        place = (at - 0.5).clip(0, maps.shape[axis] - 1)
+        low = np.floor(place).astype(np.intp)
+        share = (place - low).astype(numbers.dtype)
+        share = share.reshape([-1 if number == axis else 1 for number in range(maps.ndim)])
+        high = np.minimum(low + 1, maps.shape[axis] - 1)
+        numbers = numbers.take(low, axis) * (1 - share) + numbers.take(high, axis) * share
+    return numbers
+
+
+def _crop(height: int, width: int, target_hw: SizeHW) -> Placement:
+    """The largest centred box of the target's aspect."""
+    target_height, target_width = target_hw
+    if height * target_width <= width * target_height:  # the image is wider
+        box_width, box_height = max(1, round(height * target_width / target_height)), height
+    else:
+        box_width, box_height = width, max(1, round(width * target_height / target_width))
+    box = ((width - box_width) // 2, (height - box_height) // 2, box_width, box_height)
+    return Placement(box, (0, 0, target_width, target_height))
+
+
+def _letterbox(height: int, width: int, target_hw: SizeHW) -> Placement:
+    target_height, target_width = target_hw
+    scale = min(target_height / height, target_width / width)
     new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
-    spot = ((side - new_width) // 2, (side - new_height) // 2, new_width, new_height)
+    spot = ((target_width - new_width) // 2, (target_height - new_height) // 2, new_width, new_height)
     return Placement((0, 0, width, height), spot)
 
 
-def _squash(height: int, width: int, side: int) -> Placement:
-    return Placement((0, 0, width, height), (0, 0, side, side))
+def _squash(height: int, width: int, target_hw: SizeHW) -> Placement:
+    return Placement((0, 0, width, height), (0, 0, target_hw[1], target_hw[0]))
 
 
-FITS: dict[str, Callable[[int, int, int], Placement]] = {"crop": _crop, "letterbox": _letterbox, "squash": _squash}
+FITS: dict[str, Callable[[int, int, SizeHW], Placement]] = {"crop": _crop, "letterbox": _letterbox, "squash": _squash}
 
 
 def coloured(image_u8: ImageU8, channels: int) -> ImageU8:

@@ -4,6 +4,7 @@ The order is a function of (seed, epoch), what augmentation does to a sample of 
 is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoch can change what a sample gets.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -36,7 +37,7 @@ MAX_LOST_FRAC = 0.01
 class Loader:
     """Batches of one split.
 
-    Images come as (B, C, S, S) float32, normalised, with channels-last strides, on `device`; targets as their `batch`
+    Images come as (B, C, H, W) float32, normalised, with channels-last strides, on `device`; targets as their `batch`
     says, see `data.target`. What belongs to a picture moves with it. Where pictures are mixed, partners come from the
     same batch, so there the batch size matters too. A last batch of one joins the batch before
     it, because batch normalisation cannot train on a single picture.
@@ -88,7 +89,7 @@ class Loader:
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
         self.lost = {} if lost is None else lost
         self._levels = [torch.tensor(values, dtype=torch.float32, device=self.device) for values in (mean, std)]
-        self._normal = Normal.of(mean, std, store.geometry.size_px)
+        self._normal = Normal.of(mean, std, store.geometry.size_hw)
         self._recycler = Recycler()
         self._bounds = _bounds(len(self.indices), batch_size, drop_last)
         self._pool = ThreadPoolExecutor(self.threads, "striate-image")
@@ -128,7 +129,7 @@ class Loader:
         for batch in made:
             if batch is not None:
                 yield batch
-                used_bytes += len(batch) * self.store.geometry.store_px**2 * self.store.geometry.channels
+                used_bytes += len(batch) * math.prod(self.store.geometry.store_shape)
             if used_bytes > RELEASE_BYTES:
                 self.store.release()
                 used_bytes = 0
@@ -156,7 +157,7 @@ class Loader:
                 return None
         geometry = self.store.geometry
         means = self.store.means(indices, images)
-        plan = self.pipeline.matrices(draws, geometry.store_px, geometry.size_px, means)
+        plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means)
         if self.device.type == "cpu":
             pixels = self._on_cpu(images, plan)
         else:
@@ -165,7 +166,7 @@ class Loader:
         return Batch(pixels, targets, indices)
 
     def _read(self, indices: Indices) -> tuple[list[ImageU8], npt.NDArray[np.bool_]]:
-        """The squares that can be read, and which of `indices` they are."""
+        """The stored images that can be read, and which of `indices` they are."""
         if self.store.images is not None:
             return [self.store.images[row] for row in self.store.row_of[indices]], np.ones(len(indices), bool)
         found = list(self._pool.map(self._decoded, indices))
@@ -196,7 +197,7 @@ class Loader:
     def _on_cpu(self, images: list[ImageU8], plan: Plan) -> "torch.Tensor":
         import torch
 
-        out = self._recycler.take((len(plan), plan.out_px, plan.out_px, self.store.geometry.channels))
+        out = self._recycler.take((len(plan), *plan.out_hw, self.store.geometry.channels))
         pixels = apply_cpu(images, plan, normal=self._normal, out=out, pool=self._pool, parts=2 * self.threads)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 

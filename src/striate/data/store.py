@@ -1,4 +1,4 @@
-"""Decode once: every picture as a uint8 square, in one file that is mapped into memory and shared by all runs."""
+"""Decode once: every image as a uint8 rectangle, in one file that is mapped into memory and shared by all runs."""
 
 import hashlib
 import math
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Indices = npt.NDArray[np.intp]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Decoded = tuple[ImageU8, list[float]]  # the square; its moments and the picture's size
+Decoded = tuple[ImageU8, list[float]]  # the stored image; its moments and the picture's size
 _CHUNK = 8  # pictures a thread decodes at a time: handing over a single one costs a tenth of its decoding
 _SAMPLE = 2000  # pictures that statistics look at when there is no store to read
 
@@ -58,9 +58,9 @@ class Rows:
 
 
 class Store:
-    """The pictures of a dataset as uint8 squares of one geometry.
+    """The pictures of a dataset as uint8 rectangles of one geometry.
 
-    `images` is the (R, S, S, C) array, mapped from disk or in memory, or None where pictures are decoded each time
+    `images` is the (R, H, W, C) array, mapped from disk or in memory, or None where pictures are decoded each time
     they are asked for. `row_of` (N,) maps a picture of the dataset to its row, -1 for one that is not stored; `key`
     names content and geometry. Safe to read from several threads.
     """
@@ -74,15 +74,15 @@ class Store:
         self._resident: torch.Tensor | None = None
         self._lock = Lock()
         self.planes: list[Plane] = []  # of targets that are images themselves, see `planes.open_plane`
-        self._short_side_px = None if full_size else geometry.store_px
+        self._short_side_px = None if full_size else geometry.short_side_px
 
     def __repr__(self) -> str:
         kind = "streamed" if self.images is None else "in memory" if self._mapping is None else "mapped"
-        side = self.geometry.store_px
-        return f"Store({(self.row_of >= 0).sum():,} x {side} x {side} x {self.geometry.channels}, {kind})"
+        shape = " x ".join(map(str, self.geometry.store_shape))
+        return f"Store({(self.row_of >= 0).sum():,} x {shape}, {kind})"
 
     def image(self, index: int) -> ImageU8:
-        """Return picture `index` of the dataset as its (S, S, C) square.
+        """Return picture `index` of the dataset as its (H, W, C) rectangle.
 
         Raises:
             DataError: it is decoded on the fly and its file has become unreadable.
@@ -92,13 +92,13 @@ class Store:
         return self.images[self.row_of[index]]
 
     def means(self, indices: Indices, images_u8: Sequence[ImageU8]) -> npt.NDArray[np.float64]:
-        """Return the (B, C) mean level of each picture; `images_u8` are its squares, for when nothing is stored."""
+        """Return the (B, C) mean level of each picture; `images_u8` are its rectangles, for when nothing is stored."""
         if self.rows is not None:
             return self.rows.moments[self.row_of[indices], 0]
         return np.stack([_moments(image)[0] for image in images_u8])
 
     def size_hw(self, index: int) -> tuple[int, int]:
-        """Return height and width of the picture before it became a square."""
+        """Return height and width of the picture before it was fitted."""
         if self.rows is None:
             height, width = self._source.read(index).shape[:2]
         else:
@@ -145,7 +145,7 @@ def open_store(
         ResourceError: the cache folder cannot be written.
 
     Example:
-        >>> open_store(dataset, Geometry(128, margin=1.15))  # doctest: +SKIP
+        >>> open_store(dataset, Geometry((128, 128), margin=1.15))  # doctest: +SKIP
         Store(25,000 x 147 x 147 x 3, mapped)
     """
     used = np.unique(np.concatenate([*dataset.splits.values(), np.empty(0, np.intp)])).astype(np.intp)
@@ -153,7 +153,7 @@ def open_store(
     if isinstance(dataset.images, ArrayImages) and _fits(dataset.images.array, geometry):
         return _in_memory(dataset.images, geometry, threads)
     key = _key(dataset, used, geometry, full_size)
-    num_bytes = len(used) * geometry.store_px**2 * geometry.channels
+    num_bytes = len(used) * math.prod(geometry.store_shape)
     folder = cached("stores", key[:32])
     progress = progress or Progress()
     if _info(folder) is None:
@@ -213,8 +213,7 @@ def in_order(
 
 
 def _fits(array: npt.NDArray[np.uint8], geometry: Geometry) -> bool:
-    side = geometry.store_px
-    return array.shape[1:] == (side, side, geometry.channels)
+    return array.shape[1:] == geometry.store_shape
 
 
 def _in_memory(source: ArrayImages, geometry: Geometry, threads: int | None) -> Store:
@@ -261,7 +260,7 @@ def _build(
     folder: Path, dataset: Dataset, used: Indices, geometry: Geometry, full_size: bool, progress: Progress,
     threads: int | None, skip_bad: bool,
 ) -> None:  # fmt: skip
-    threads, short_side_px = threads or num_cpus(), None if full_size else geometry.store_px
+    threads, short_side_px = threads or num_cpus(), None if full_size else geometry.short_side_px
 
     def decode(index: int) -> Decoded | DataError:
         try:
@@ -328,7 +327,7 @@ def _load(
     good = np.delete(used, info["bad"])
     row_of = np.full(len(dataset), -1, np.intp)
     row_of[good] = np.arange(len(good))
-    shape = (len(good), geometry.store_px, geometry.store_px, geometry.channels)
+    shape = (len(good), *geometry.store_shape)
     table = np.fromfile(folder / "rows.f64").reshape(len(good), 2 * geometry.channels + 2)
     rows = Rows(table[:, :-2].reshape(len(good), 2, geometry.channels), table[:, -2:].astype(np.int64))
     touch(folder / "store.json")

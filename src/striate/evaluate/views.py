@@ -1,8 +1,8 @@
 """Test-time augmentation: the same image seen several ways, the probabilities averaged.
 
 The views come in one fixed order, so `--views 2` is the image and its mirror image, `--views 6` these two in place
-and moved by a small step up-left and down-right, `--views 10` also to the two other corners. A step is 1/32 of the
-side, at least a pixel; what moves in is the reflection of the image at its edge. Mirror images are no help where
+and moved by a small step up-left and down-right, `--views 10` also to the two other corners. A step is 1/32 of
+the side, at least a pixel; what moves in is the reflection of the image at its edge. Mirror images are no help where
 left and right mean something, such as in text.
 """
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from striate.base.errors import SettingsError
+from striate.base.size import SizeHW
 from striate.task import Outputs, Task, View
 from striate.task.protocol import require_views
 from striate.task.views import each
@@ -28,29 +29,30 @@ def view(images: Tensor, number: int) -> Tensor:
         [[[[2.0, 1.0, 0.0]]]]
     """
     height, width = images.shape[2:]
-    how, size_px = view_of(number, width), _step_px(width)
+    how = view_of(number, (height, width))
     seen = images.flip(3) if how.is_mirrored else images
     if not (how.down_px or how.right_px):
         return seen
-    padded = F.pad(seen, (size_px,) * 4, mode="reflect")
-    top, left = size_px - how.down_px, size_px - how.right_px
+    across, down = abs(how.right_px), abs(how.down_px)
+    padded = F.pad(seen, (across, across, down, down), mode="reflect")
+    top, left = down - how.down_px, across - how.right_px
     return padded[:, :, top : top + height, left : left + width]
 
 
-def view_of(number: int, width_px: int) -> View:
-    """Return how view `number` sees images of this width.
+def view_of(number: int, size_hw: SizeHW) -> View:
+    """Return how view `number` sees images of this height and width.
 
     Example:
-        >>> view_of(3, 64)
+        >>> view_of(3, (64, 64))
         View(is_mirrored=True, down_px=-2, right_px=-2)
     """
     step, is_mirrored = divmod(number, 2)
     down, right = STEPS[step]
-    return View(bool(is_mirrored), down * _step_px(width_px), right * _step_px(width_px))
+    return View(bool(is_mirrored), down * _step_px(size_hw[0]), right * _step_px(size_hw[1]))
 
 
-def _step_px(width_px: int) -> int:
-    return max(1, round(width_px / 32))
+def _step_px(side_px: int) -> int:
+    return max(1, round(side_px / 32))
 
 
 class Averaged(nn.Module):
@@ -77,5 +79,5 @@ class Averaged(nn.Module):
         views = []
         for number in range(self.num_views):
             outputs = each(Tensor.float, self.network(view(images, number)))
-            views.append(self.task.undo_view(outputs, view_of(number, images.shape[3])))
+            views.append(self.task.undo_view(outputs, view_of(number, (images.shape[2], images.shape[3]))))
         return self.task.merge_views(views)

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from striate.data.given import Given
 
 BATCH = 64
-MAX_PX, MAX_MARGIN = 8192, 2.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class Predictor:
     ) -> None:
         self.network = place(network.eval(), "cpu")
         self.task, self.geometry, self.temperature, self.levels = task, geometry, temperature, levels
-        self.normal = Normal.of(mean, std, geometry.size_px)
+        self.normal = Normal.of(mean, std, geometry.size_hw)
 
     @classmethod
     def load(cls, run: RunDir | Path | str, network: nn.Module | None = None) -> "Predictor":
@@ -114,7 +113,7 @@ class Predictor:
             )
         with understood(run.path / "run.json"):
             task, data = from_json(info["task"]), info["input"]
-            geometry = _geometry(data)
+            geometry = Geometry.from_json(data)
             levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
             network = network or _network(run, info, task, geometry)
             load_weights(network, run)
@@ -141,27 +140,27 @@ class Predictor:
         problems = [] if bad is None else bad
         numbered = enumerate(images_of(pictures))
         while some := list(islice(numbered, BATCH)):
-            names, squares = [], []
+            names, stored = [], []
             for number, picture in some:
                 try:
-                    squares.append(self.square(self._heard(picture, doubtful, f"image {number}")))
+                    stored.append(self.fitted(self._heard(picture, doubtful, f"image {number}")))
                     names.append(str(picture) if isinstance(picture, str | Path) else str(number))
                 except DataError as problem:
                     problems.append(problem)
-            if squares:
-                found += self._read(self.outputs(squares), names)
+            if stored:
+                found += self._read(self.outputs(stored), names)
         if problems and bad is None:
             raise combined(problems)
         return found
 
-    def square(self, picture: "Given") -> ImageU8:
-        """Return the stored square (S, S, C) of an image: decoded, upright, fitted."""
+    def fitted(self, picture: "Given") -> ImageU8:
+        """Return the stored rectangle (H, W, C) of an image: decoded, upright, fitted."""
         return self.geometry.to_store(self._heard(picture))
 
     @property
     def short_side_px(self) -> int:
         """The shorter side that a decoder must deliver at least."""
-        return self.geometry.store_px
+        return self.geometry.short_side_px
 
     def _heard(self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "image") -> ImageU8:
         """The pixels of an image; what its decoder complains of goes to `doubtful`, or is a warning."""
@@ -185,10 +184,10 @@ class Predictor:
         return pixels
 
     @torch.inference_mode()
-    def outputs(self, squares: Sequence[ImageU8]) -> Outputs:
-        """Return the network's outputs for stored squares."""
-        plan = _plain_view(len(squares), self.geometry)
-        pixels = apply_cpu(squares, plan, normal=self.normal)
+    def outputs(self, stored: Sequence[ImageU8]) -> Outputs:
+        """Return the network's outputs for stored images."""
+        plan = _plain_view(len(stored), self.geometry)
+        pixels = apply_cpu(stored, plan, normal=self.normal)
         return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
     def _read(self, outputs: Outputs, ids: list[str]) -> list[Prediction]:
@@ -211,23 +210,19 @@ class Predictor:
 def _plain_view(count: int, geometry: Geometry) -> Any:
     pipeline = Pipeline()
     return pipeline.matrices(
-        pipeline.draw(count, 0, 0), geometry.store_px, geometry.size_px, np.zeros((count, geometry.channels))
+        pipeline.draw(count, 0, 0), geometry.store_hw, geometry.size_hw, np.zeros((count, geometry.channels))
     )
-
-
-def _geometry(data: dict[str, Any]) -> Geometry:
-    if not (1 <= data["size_px"] <= MAX_PX and 1 <= data["margin"] <= MAX_MARGIN):
-        raise ValueError(f"size_px {data['size_px']}, margin {data['margin']}")
-    return Geometry(data["size_px"], data["fit"], data["margin"], data["channels"])
 
 
 def _network(run: RunDir, info: dict[str, Any], task: Task, geometry: Geometry) -> nn.Module:
     """The run's network without its weights."""
-    plan, size_hw = info["model"]["blueprint"], (geometry.size_px, geometry.size_px)
+    plan = info["model"]["blueprint"]
     if plan is None:
         what = "the run's network was a module of the user's own"
         raise ModelError(what, where=run.path, fix="use Python and hand the module in")
-    return build(Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=size_hw)
+    return build(
+        Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=geometry.size_hw
+    )
 
 
 def temperature_of(run: RunDir) -> float:

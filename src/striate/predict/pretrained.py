@@ -39,7 +39,7 @@ class Pretrained(Predictor):
     """
 
     def __init__(self, network: nn.Module, names: Sequence[str], preset: Preset, loaded: Loaded) -> None:
-        geometry = Geometry(preset.size, "crop", margin=1.0, channels=len(preset.mean))
+        geometry = Geometry((preset.size, preset.size), "crop", margin=1.0, channels=len(preset.mean))
         task = from_json({"name": "classify", "target": "class", "names": list(names)})
         super().__init__(network, task, geometry, preset.mean, preset.std)
         self.preset, self.loaded = preset, loaded
@@ -49,7 +49,7 @@ class Pretrained(Predictor):
         """The shorter side that a decoder must deliver at least."""
         return self.preset.resize
 
-    def square(self, picture: "Given") -> ImageU8:
+    def fitted(self, picture: "Given") -> ImageU8:
         """Return the centre square (size, size, C) of an image."""
         preset, image_u8 = self.preset, self._heard(picture)
         height, width = image_u8.shape[:2]

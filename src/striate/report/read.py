@@ -221,6 +221,13 @@ def at(document: Any, path: str, default: Any = None) -> Any:
     return default if document is None or is_other else document
 
 
+def input_text(info: Mapping[str, Any]) -> str:
+    """Return the size of a network's input, height x width: `64 × 64`; "" where a run does not say."""
+    side = at(info, "input.size_px")
+    sides = [side, side] if side is not None else at(info, "input.size_hw", [])
+    return " × ".join(map(str, sides))
+
+
 def _tried(read: Any, name: str, otherwise: Any, problems: list[str]) -> Any:
     try:
         return read()

@@ -7,7 +7,7 @@ from typing import Any
 from striate.base.numbers import NA, count, number
 from striate.base.text import plural
 
-from .read import SPLIT_WORDS, at
+from .read import SPLIT_WORDS, at, input_text
 
 SEVERITY = {"error": "problem", "warning": "warning", "note": "note"}
 
@@ -118,11 +118,10 @@ def _findings(dataset: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _input(info: Mapping[str, Any]) -> str:
-    size, fit, channels = (at(info, f"input.{key}") for key in ("size_px", "fit", "channels"))
-    if size is None:
+    size, fit, channels = input_text(info), at(info, "input.fit"), at(info, "input.channels")
+    if not size:
         return ""
     colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
-    how = {"crop": "cropped to a square", "letterbox": "padded to a square", "squash": "squashed to a square"}.get(
-        str(fit), str(fit)
-    )
-    return f"The network sees {size} × {size} px, {colour}, {how}."
+    shape = "a square" if at(info, "input.size_px") is not None else "this aspect"
+    how = {"crop": f"cropped to {shape}", "letterbox": f"padded to {shape}", "squash": f"squashed to {shape}"}
+    return f"The network sees {size} px, {colour}, {how.get(str(fit), str(fit))}."

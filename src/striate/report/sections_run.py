@@ -16,7 +16,7 @@ from striate.metric import Metric
 
 from . import charts
 from .privacy import without_folders
-from .read import SPLIT_WORDS, Run, at
+from .read import SPLIT_WORDS, Run, at, input_text
 from .svg import TRAIN, VAL
 from .tasks import sections_of
 
@@ -274,11 +274,12 @@ def cost(run: Run) -> list[tuple[str, str, str]]:
 
 
 def _size_and_time(info: dict[str, Any]) -> list[tuple[str, str, str]]:
-    paths = ("model.parameters", "result.epochs", "result.time_s", "result.train_images_per_s", "input.size_px")
-    parameters, epochs, time_s, speed, size = (number(at(info, path)) for path in paths)
+    paths = ("model.parameters", "result.epochs", "result.time_s", "result.train_images_per_s")
+    size = input_text(info)
+    parameters, epochs, time_s, speed = (number(at(info, path)) for path in paths)
     return [
         ("parameters", count(parameters), f"{significant(parameters * 4 / 1e6)} MB as float32" if parameters else ""),
-        ("multiply-adds an image", counted(at(info, "model.macs")), f"at {count(size)} px" if size else ""),
+        ("multiply-adds an image", counted(at(info, "model.macs")), f"at {size} px" if size else ""),
         (
             "training time",
             NA if time_s is None else duration(time_s),

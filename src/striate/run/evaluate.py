@@ -213,7 +213,7 @@ def _own(run: RunDir, where: str, info: dict[str, Any]) -> Dataset | None:
 
 def _prepared(dataset: Dataset, info: dict[str, Any], device: str, progress: Progress) -> Prepared:
     data = info["input"]
-    geometry = Geometry(data["size_px"], data["fit"], data["margin"], data["channels"])
+    geometry = Geometry.from_json(data)
     store = open_store(dataset, geometry, progress=progress)
     recipe, task, mean, std = Recipe.parse(info["recipe"]), from_json(info["task"]), data["mean"], data["std"]
     plan = {"batch_size": info["batch_size"], "num_epochs": info["num_epochs"]}

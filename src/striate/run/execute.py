@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
 from striate.data import open_dataset
 from striate.data.channels import in_channels
+from striate.data.geometry import Geometry
 from striate.data.open import absolute_path, options_again, where_again
 from striate.data.sample import Dataset
 from striate.engine import checkpoint
@@ -292,6 +292,8 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
     old = then.get("fixed") or {"recipe": then.get("recipe", info["recipe"])}  # which older checkpoints have
     if "longer_since" in info:
         old = as_begun(old, info)
+    if "input" in old:  # an older version says less
+        old["input"] = {**old["input"], **Geometry.from_json(old["input"]).to_json()}
     new = {name: now_fixed.get(name, info["recipe"]) for name in old}
     pairs += [(name.removeprefix("recipe."), shown(a, 60), shown(b, 60)) for name, a, b in _differences(old, new)]
     if pairs:
@@ -339,9 +341,8 @@ def _describe(
     command: str,
 ) -> dict[str, Any]:
     geometry, recipe, task = prepared.geometry, prepared.recipe, prepared.task
-    size_hw = (geometry.size_px, geometry.size_px)
     plan = getattr(network, "blueprint", None)
-    cost = walk(network, size_hw=size_hw, channels=geometry.channels) if plan is not None else None
+    cost = walk(network, size_hw=geometry.size_hw, channels=geometry.channels) if plan is not None else None
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     return {
         "name": f"{name_of(model)} {recipe_name}",
@@ -361,7 +362,7 @@ def _describe(
             "depth": cost.depth if cost else None,
             "blueprint": plan.to_json() if plan is not None else None,
         },
-        "input": {**vars(replace(geometry)), "mean": list(prepared.mean), "std": list(prepared.std)},
+        "input": {**geometry.to_json(), "mean": list(prepared.mean), "std": list(prepared.std)},
         "seed": seed,
         "batch_size": prepared.batch_size,
         "num_epochs": prepared.num_epochs,

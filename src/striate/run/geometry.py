@@ -1,9 +1,10 @@
-"""The size at which a run looks at pictures."""
+"""The size at which a run looks at images."""
 
 from collections.abc import Collection
 
 import numpy as np
 
+from striate.base.size import SizeHW
 from striate.data.geometry import Geometry
 from striate.data.sample import Dataset
 
@@ -14,22 +15,21 @@ SAMPLE = 24
 
 
 def choose_geometry(
-    dataset: Dataset, recipe: Recipe, skip: Collection[int] = (), size_px: int | None = None
+    dataset: Dataset, recipe: Recipe, skip: Collection[int] = (), size_hw: SizeHW | None = None
 ) -> Geometry:
-    """Return how pictures become squares.
+    """Return how images become what the network receives.
 
     The size is the recipe's, else that of the weights it starts from, else the pictures' own up to 64 px. Pictures
     that all have it already are stored as they are (margin 1), and so are smaller ones, with no pixels to spare.
 
     Args:
         skip: indices of pictures that cannot be used.
-        size_px: of the weights that the network starts from.
+        size_hw: of the weights that the network starts from.
     """
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
     sample = train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
     shapes = {dataset.images.read(int(index)).shape[:2] for index in sample}
     short_side = int(np.median([min(shape) for shape in shapes]))
-    size_px = recipe.data.size or size_px or min(SMALL_PX, short_side)
-    is_native = shapes == {(size_px, size_px)}
-    margin = 1.0 if is_native or short_side <= size_px else recipe.data.margin
-    return Geometry(size_px=size_px, fit=recipe.data.fit, margin=margin, channels=dataset.channels)
+    size_hw = recipe.data.size_hw or size_hw or (min(SMALL_PX, short_side),) * 2
+    margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
+    return Geometry(size_hw=size_hw, fit=recipe.data.fit, margin=margin, channels=dataset.channels)

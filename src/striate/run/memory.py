@@ -54,7 +54,7 @@ def require_batch(prepared: Prepared, network: nn.Module) -> None:
     if prepared.device.type != "cpu" or prepared.recipe.transfer.head == "only" or train.frozen_at_last:
         return
     batch = min(prepared.batch_size, len(prepared.dataset.splits["train"]))
-    each = bytes_an_image(network, (geometry.channels, geometry.size_px, geometry.size_px)) / BACKWARD
+    each = bytes_an_image(network, (geometry.channels, *geometry.size_hw)) / BACKWARD
     if batch * each * (0.5 if train.precision == "bf16" else 1.0) > _free_bytes(prepared.device):
         raise _error(prepared, network, None)
 
@@ -62,13 +62,13 @@ def require_batch(prepared: Prepared, network: nn.Module) -> None:
 def _error(prepared: Prepared, network: nn.Module, run: RunDir | None) -> ResourceError:
     batch = min(prepared.batch_size, len(prepared.dataset.splits["train"]))
     where = run.path if run else prepared.dataset.where
-    size = prepared.geometry.size_px
-    each = bytes_an_image(network, (prepared.geometry.channels, size, size))
+    geometry = prepared.geometry
+    each = bytes_an_image(network, (geometry.channels, *geometry.size_hw))
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     have = max(0, _free_bytes(prepared.device) - COPIES * weights)
     beside = f" beside {COPIES * weights / 1e9:.1f} GB for the weights" if COPIES * weights > LARGE_BYTES else ""
     need = f"about {batch * each / 1e9:.1f} GB{beside}, {have / 1e9:.1f} GB are free" if each else MORE
-    what = f"a batch of {batch} images of {size} px needs {need}"
+    what = f"a batch of {batch} images of {geometry.text} px needs {need}"
     if run is not None and any(int(path.name[5:]) for path in run.checkpoints.glob("step-*")):
         return ResourceError(what, where=where, fix=f"free memory, then `striate resume {run.path}`")
     if run is not None:

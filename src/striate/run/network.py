@@ -56,11 +56,11 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     """
     if isinstance(model, nn.Module):
         return model
-    size, hidden = prepared.geometry.size_px, prepared.recipe.transfer.hidden
+    size_hw, hidden = prepared.geometry.size_hw, prepared.recipe.transfer.hidden
     wanted = prepared.recipe.model.options() | (dict(prepared.start.options) if prepared.start else {})
-    plan = model if isinstance(model, Blueprint) else _plan(model, wanted, size, progress)
+    plan = model if isinstance(model, Blueprint) else _plan(model, wanted, min(size_hw), progress)
     plan = with_hidden(plan, hidden) if hidden and HIDDEN not in plan.names else plan
-    shape: dict[str, Any] = {"channels": prepared.geometry.channels, "size_hw": (size, size)}
+    shape: dict[str, Any] = {"channels": prepared.geometry.channels, "size_hw": size_hw}
     head = prepared.task.head
     try:
         plan = head.extended(plan, **shape)
@@ -72,7 +72,7 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         is_own = isinstance(model, Blueprint) or is_file(model)
         if prepared.recipe.data.size is not None or is_own:
             raise
-        what = f"pictures of {size} px are too small for {plan.name}"
+        what = f"images of {prepared.geometry.text} px are too small for {plan.name}"
         raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
 
 
@@ -146,12 +146,12 @@ def refuse_single(network: nn.Module, prepared: Prepared) -> None:
     num, settings = min(prepared.batch_size, len(prepared.dataset.splits["train"])), prepared.recipe.train
     if num > 1 or prepared.recipe.transfer.head == "only":
         return
-    size, probe = prepared.geometry.size_px, deepcopy(network).train()
+    probe = deepcopy(network).train()
     for module in modules_in_eval_mode(probe, settings.frozen_at_last, has_fixed_norms=settings.freeze_norm):
         module.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            probe(torch.zeros(1, prepared.geometry.channels, size, size))
+            probe(torch.zeros(1, prepared.geometry.channels, *prepared.geometry.size_hw))
     except ValueError as problem:
         if "more than 1 value per channel" not in str(problem):
             raise

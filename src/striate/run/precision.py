@@ -21,7 +21,7 @@ def precision_of(network: nn.Module, prepared: Prepared) -> dict[str, Any]:
 
 
 def _sample_images(prepared: Prepared) -> torch.Tensor:
-    size, channels = prepared.geometry.size_px, prepared.geometry.channels
+    shape = prepared.batch_size, prepared.geometry.channels, *prepared.geometry.size_hw
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(prepared.batch_size, channels, size, size, generator=generator)
+    images = torch.randn(*shape, generator=generator)
     return images.to(prepared.device, memory_format=torch.channels_last)

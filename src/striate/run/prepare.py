@@ -1,6 +1,7 @@
 """From a dataset and a recipe to what a run trains with: geometry, store, statistics, task, loaders."""
 
 import hashlib
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +64,7 @@ class Prepared:
         """Pictures a batch where nothing is trained: on a CPU as many as its cache holds the maps of."""
         if self.device.type != "cpu":
             return max(64, self.batch_size)
-        return min(MAX_EVAL_BATCH, max(2, EVAL_PIXELS // self.geometry.size_px**2))
+        return min(MAX_EVAL_BATCH, max(2, EVAL_PIXELS // math.prod(self.geometry.size_hw)))
 
     def loader(
         self,
@@ -133,7 +134,7 @@ def prepare(
     if recipe.data.balance != "none":
         dataset.target(name).refuse_balance(name)
     start = start_of(recipe, model)
-    geometry = choose_geometry(dataset, recipe, size_px=start.size_px if start else None)
+    geometry = choose_geometry(dataset, recipe, size_hw=start.size_hw if start else None)
     store = open_store(dataset, geometry, progress=progress)
     keep_blocks()  # now that pictures of any size are decoded: what was needed for a large one would be kept too
     mean, std = start.normal(geometry.channels) if start else statistics(store, train)

@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
+from striate.base.size import SizeHW, parse_size, size_setting
 from striate.base.stages import OLD, with_stages
 from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 from striate.model import zoo
@@ -34,15 +42,21 @@ KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(
 class DataSettings(Settings):
     """How pictures reach the network.
 
-    `size` None: the pictures' own size up to 64 px, else 64. `fit` is the resize policy: "crop" fills the square and
-    cuts what is over, "letterbox" pads, "squash" stretches. `margin` is the store's size over the network's, so that
-    zooming in has pixels to show. `balance`: "weights" in the loss, or "sampling" of rare classes more often.
+    `size` is the side of a square in pixels, or height x width ("180x240"); None: the images' own up to 64 px, else 64.
+    `fit` is the resize policy: "crop" fills the network's input and cuts what is over, "letterbox" pads, "squash"
+    stretches. `margin` is the store's size over the network's, so that zooming in has pixels to show. `balance`:
+    "weights" in the loss, or "sampling" of rare classes more often.
     """
 
-    size: int | None = Field(None, ge=8, le=2048)
+    size: Annotated[int | str | None, BeforeValidator(size_setting)] = None
     fit: Literal["crop", "letterbox", "squash"] = "crop"
     margin: float = Field(1.15, ge=1.0, le=2.0)
     balance: Literal["none", "weights", "sampling"] = "none"
+
+    @property
+    def size_hw(self) -> SizeHW | None:
+        """Height and width in pixels, None where they are automatic."""
+        return None if self.size is None else parse_size(str(self.size))
 
 
 class ModelSettings(Settings):

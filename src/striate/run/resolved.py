@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import nn
 
+from striate.base.size import typed_size
 from striate.engine.update import aux_weight_of
 from striate.model.ablate import split_name
 from striate.model.zoo import ZOO, options
@@ -23,7 +24,7 @@ def resolved(prepared: Prepared, network: nn.Module, model: Model, precision: st
     course = stages(settings, prepared.num_epochs)
     found: dict[str, Any] = recipe.model_dump(mode="json")
     found["augment"] = [op.model_dump(mode="json") for op in prepared.pipeline.ops]
-    found["data"] |= {"size": prepared.geometry.size_px}
+    found["data"] |= {"size": typed_size(prepared.geometry.size_hw)}
     found["model"] = _options(recipe.model.options(), name_of(model))
     found["train"] |= {
         "epochs": prepared.num_epochs,

@@ -8,7 +8,9 @@ from typing import Any
 from striate.base.choose import choose
 from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
+from striate.base.size import SizeHW
 from striate.base.text import shown
+from striate.data.geometry import Geometry
 from striate.engine.regularise import BODY
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
@@ -33,11 +35,13 @@ class Start:
         source: "imagenet", a weights file or a run folder.
         preset: mean, std and size of the pictures, and options of the network.
         blueprint: of the run that is the source.
+        run_size_hw: height and width of that run's input.
     """
 
     source: str
     preset: Preset
     blueprint: Blueprint | None = None
+    run_size_hw: SizeHW | None = None
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -45,9 +49,12 @@ class Start:
         return self.preset.options
 
     @property
-    def size_px(self) -> int:
-        """The side of the pictures when none is asked for."""
-        return self.preset.size if self.blueprint is not None else min(self.preset.size, MAX_PX)
+    def size_hw(self) -> SizeHW:
+        """Height and width of the images when none are asked for."""
+        if self.run_size_hw is not None:
+            return self.run_size_hw
+        side = min(self.preset.size, MAX_PX)
+        return side, side
 
     def normal(self, channels: int) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of each channel, in 0..1."""
@@ -143,5 +150,6 @@ def _of_run(run: RunDir) -> Start:
         )
     if plan is None:
         raise ModelError("the run's network was a module of the user's own", where=run.path, fix="load it from Python")
-    preset = Preset(tuple(data["mean"]), tuple(data["std"]), data["size_px"], data["size_px"])
-    return Start(str(run.path), preset, Blueprint.from_json(plan))
+    size_hw = Geometry.from_json(data).size_hw
+    preset = Preset(tuple(data["mean"]), tuple(data["std"]), max(size_hw), max(size_hw))
+    return Start(str(run.path), preset, Blueprint.from_json(plan), size_hw)

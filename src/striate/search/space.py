@@ -16,6 +16,7 @@ from numpy.random import Generator
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
+from striate.base.size import SizeHW
 from striate.model.blueprint import Blueprint, Row
 from striate.model.walk import walk
 
@@ -132,13 +133,18 @@ class Genome:
 
 @dataclass(frozen=True)
 class Frame:
-    """What all candidates share: size of the images in pixels, their channels, the outputs, and the recipe's part."""
+    """What all candidates share: height and width of the images, their channels, the outputs, the recipe's part."""
 
-    size: int
+    size_hw: SizeHW
     channels: int
     outputs: int
     activation: str = "relu"
     dropout: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """The shorter side, which bounds how often a map can be halved."""
+        return min(self.size_hw)
 
     @property
     def levels(self) -> int:
@@ -171,7 +177,7 @@ def blueprint(genome: Genome, frame: Frame, name: str = "searched") -> Blueprint
     """Return the genome's network as rows.
 
     Example:
-        >>> frame = Frame(16, 3, 10)
+        >>> frame = Frame((16, 16), 3, 10)
         >>> [row.name for row in blueprint(start(frame), frame).rows]
         ['stage1', 'stage1_pool', 'stage2', 'stage2_pool', 'stage3', 'stage3_pool', 'pool', 'outputs']
     """
@@ -214,7 +220,7 @@ def _stage_rows(stage: Stage, width: int, norm: str, activation: str, name: str)
 def cost(genome: Genome, frame: Frame) -> dict[str, int]:
     """Return the "macs" and "parameters" of the genome's network, by `walk`."""
     options: dict[str, Any] = {"channels": frame.channels, "outputs": frame.outputs}
-    found = walk(blueprint(genome, frame), size_hw=(frame.size, frame.size), **options)
+    found = walk(blueprint(genome, frame), size_hw=frame.size_hw, **options)
     return {"macs": found.macs, "parameters": found.parameters}
 
 

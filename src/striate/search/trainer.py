@@ -82,7 +82,7 @@ class Trainer:
 
 def _frame(whole: Prepared) -> Frame:
     settings, geometry = whole.recipe.model, whole.geometry
-    shape = (geometry.size_px, geometry.channels, whole.task.num_outputs)
+    shape = (geometry.size_hw, geometry.channels, whole.task.num_outputs)
     return Frame(*shape, settings.activation or "relu", settings.dropout or 0.0)
 
 
@@ -112,7 +112,7 @@ def _first(seed: Walk, frame: Frame, plan: Plan) -> tuple[Genome, bool]:
     width = settings.width if isinstance(settings.width, int) and settings.width >= MIN_WIDTH else 32
     first = start(frame, width, norm if norm in NORMS else "batch")
     options: dict[str, Any] = {"channels": frame.channels, "outputs": frame.outputs}
-    found = walk(blueprint(first, frame), size_hw=(frame.size, frame.size), **options)
+    found = walk(blueprint(first, frame), size_hw=frame.size_hw, **options)
     rows = [[(one.block, one.out_shape, one.parameters, one.macs) for one in walked.layers] for walked in (found, seed)]
     return first, rows[0] == rows[1] and first.norm == norm
 

@@ -43,8 +43,8 @@ def _run_s(model: str, prepared: Prepared) -> float:
 
 def _forward_s(model: str, prepared: Prepared) -> float:
     network = build_network(model, prepared, 0).to(prepared.device).eval()
-    size, channels = prepared.geometry.size_px, prepared.geometry.channels
-    images = torch.zeros(prepared.batch_size, channels, size, size, device=prepared.device)
+    shape = prepared.batch_size, prepared.geometry.channels, *prepared.geometry.size_hw
+    images = torch.zeros(shape, device=prepared.device)
     images = images.to(memory_format=torch.channels_last)
     times = []
     with torch.inference_mode():

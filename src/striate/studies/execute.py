@@ -236,7 +236,7 @@ def expected_of(
     planned = [(job, _called(job.variant, variants)) for job in missing]
     runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
     times_s = expected_s(runs)
-    sizes, has_place = [one.geometry.size_px for _, one in runs], bool(conditions.datasets[0].where)
+    sizes, has_place = [max(one.geometry.size_hw) for _, one in runs], bool(conditions.datasets[0].where)
     num = at_once(wanted, devices.pick(conditions.device).type, sizes, times_s)
     if num > 1 and not has_place:
         if wanted != "auto":

@@ -41,7 +41,9 @@ def picture(side: int = 64, seed: int = 0, channels: int = 3, low: int = 0, high
 
 def one(op, image: np.ndarray, *row: float) -> np.ndarray:
     """The picture after one operation with the given draws."""
-    plan = Pipeline([op]).matrices(np.array([row], np.float32), len(image), len(image), image.mean((0, 1))[None])
+    plan = Pipeline([op]).matrices(
+        np.array([row], np.float32), (len(image), len(image)), (len(image), len(image)), image.mean((0, 1))[None]
+    )
     return apply_cpu([image], plan)[0]
 
 
@@ -114,7 +116,7 @@ def test_noise_is_normal_of_its_deviation_and_fresh_for_every_draw():
         assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.05
         assert abs(np.corrcoef(noise[1:].ravel(), noise[:-1].ravel())[0, 1]) < 0.03
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
-    assert noise_field(96, 3).shape == (192, 192, 3)
+    assert noise_field((96, 96), 3).shape == (192, 192, 3)
 
 
 @pytest.mark.parametrize("place", [(0, 0), (0.999999, 0.999999)])
@@ -187,8 +189,8 @@ LINEAR = [Grey(p=0.5), Invert(p=0.5)]
 def test_the_versions_for_cpu_and_gpu_agree_within_two_levels(op, channels, side):
     images = np.stack([picture(side, seed, channels, 20, 220) for seed in range(16)])
     pipeline, mean, std = Pipeline([op]), [0.5] * channels, [0.25] * channels
-    plan = pipeline.matrices(pipeline.draw(16, 1, 0), side, side, images.mean((1, 2)))
-    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, side))
+    plan = pipeline.matrices(pipeline.draw(16, 1, 0), (side, side), (side, side), images.mean((1, 2)))
+    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, (side, side)))
     other = apply_torch(torch.from_numpy(images), plan, torch.tensor(mean), torch.tensor(std)).permute(0, 2, 3, 1)
     levels = np.abs(ours - other.numpy()) * 255 * 0.25
     if op.kind == "jpeg":  # a coefficient at the edge of a quantisation step falls to one side or the other
@@ -204,9 +206,9 @@ def test_an_effect_leaves_the_source_and_those_it_is_not_drawn_for_alone(op):
     images = [picture(32, seed) for seed in range(6)]
     copies = [image.copy() for image in images]
     pipeline = Pipeline([op])
-    apply_cpu(images, pipeline.matrices(pipeline.draw(6, 0, 0), 32, 32, np.full((6, 3), 99.0)))
+    apply_cpu(images, pipeline.matrices(pipeline.draw(6, 0, 0), (32, 32), (32, 32), np.full((6, 3), 99.0)))
     assert all((image == copy).all() for image, copy in zip(images, copies, strict=True))
     if hasattr(op, "p"):
         never = Pipeline([op.model_copy(update={"p": 0.0})])
-        out = apply_cpu(images, never.matrices(never.draw(6, 0, 0), 32, 32, np.full((6, 3), 99.0)))
+        out = apply_cpu(images, never.matrices(never.draw(6, 0, 0), (32, 32), (32, 32), np.full((6, 3), 99.0)))
         np.testing.assert_array_equal(out, np.stack(images))

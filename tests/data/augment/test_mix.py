@@ -20,13 +20,13 @@ LABELS = Label(np.arange(10) % 4, ("a", "b", "c", "d"))
 
 
 def mix_for(ops, count: int, side: int = 20, seed: int = 0, epoch: int = 0) -> Mix:
-    return draw_mix([(op, op.draw(count, seed, epoch, place)) for place, op in enumerate(ops)], side)
+    return draw_mix([(op, op.draw(count, seed, epoch, place)) for place, op in enumerate(ops)], (side, side))
 
 
 def rolled(count: int, weight: float, box: tuple[int, int, int, int], side: int) -> Mix:
     """torchvision's pairs: each picture with the one before it, all in the same way."""
     cycle = np.arange(count)[::-1].copy()
-    return Mix(cycle, np.full(count, weight), np.tile(np.array(box, np.int32), (count, 1)), side)
+    return Mix(cycle, np.full(count, weight), np.tile(np.array(box, np.int32), (count, 1)), (side, side))
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_targets_have_the_shares_of_the_pixels():
 def test_everybody_has_another_partner_and_the_order_of_the_batch_does_not_matter():
     op = Mixup(alpha=1)
     table = op.draw(40, 3, 7, 0)
-    mix = draw_mix([(op, table)], 16)
+    mix = draw_mix([(op, table)], (16, 16))
     assert sorted(mix.partner) == list(range(40)) and (mix.partner != np.arange(40)).all()
     order = np.random.default_rng(0).permutation(40)
-    other = draw_mix([(op, table[order])], 16)
+    other = draw_mix([(op, table[order])], (16, 16))
     np.testing.assert_array_equal(order[other.partner], mix.partner[order])
     assert (mix_for([op], 40, epoch=1).partner != mix_for([op], 40).partner).any()
 
@@ -89,7 +89,7 @@ def test_shares_are_beta_distributed(alpha):
 
 def test_cut_boxes_have_their_area_and_are_cut_at_the_border():
     draws = Cutmix(alpha=1).draw(5000, 0, 0, 0)
-    boxes = boxes_of(draws, 100)
+    boxes = boxes_of(draws, (100, 100))
     assert boxes.min() >= 0 and boxes.max() <= 100
     inner = (boxes[:, :2] > 0).all(1) & (boxes[:, 2:] < 100).all(1)
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / 1e4
@@ -109,9 +109,9 @@ def test_two_operations_never_meet_in_one_picture():
 def test_threads_do_not_change_a_bit(parts, count):
     images = np.random.default_rng(0).integers(0, 256, (count, 20, 20, 3), np.uint8)
     pipeline = Pipeline([Flip(), *BOTH])
-    plan = pipeline.matrices(pipeline.draw(count, 0, 0), 20, 20, images.mean((1, 2)))
-    plain = Pipeline([Flip()])
-    before = apply_cpu(images, plain.matrices(pipeline.draw(count, 0, 0)[:, :2], 20, 20, images.mean((1, 2)))).astype(
+    plan = pipeline.matrices(pipeline.draw(count, 0, 0), (20, 20), (20, 20), images.mean((1, 2)))
+    plain, sizes = Pipeline([Flip()]), ((20, 20), (20, 20))
+    before = apply_cpu(images, plain.matrices(pipeline.draw(count, 0, 0)[:, :2], *sizes, images.mean((1, 2)))).astype(
         float
     )
     alone = apply_cpu(images, plan)
@@ -129,8 +129,8 @@ def test_threads_do_not_change_a_bit(parts, count):
 def test_cpu_and_gpu_code_agree(channels):
     images = np.random.default_rng(0).integers(0, 256, (16, 24, 24, channels), np.uint8)
     pipeline, mean, std = Pipeline(BOTH), [0.5] * channels, [0.25] * channels
-    plan = pipeline.matrices(pipeline.draw(16, 0, 0), 24, 24, images.mean((1, 2)))
-    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, 24))
+    plan = pipeline.matrices(pipeline.draw(16, 0, 0), (24, 24), (24, 24), images.mean((1, 2)))
+    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, (24, 24)))
     other = apply_torch(torch.from_numpy(images), plan, torch.tensor(mean), torch.tensor(std))
     assert other.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_allclose(ours, other.permute(0, 2, 3, 1), atol=1e-5)

@@ -17,7 +17,7 @@ MOVES = [op for op in STRENGTHS["strong"] if op.kind in {"flip", "rotate", "shea
 
 def plan_for(ops, count: int, in_px: int, out_px: int, seed: int = 0):
     pipeline = Pipeline(ops)
-    return pipeline.matrices(pipeline.draw(count, seed, 0), in_px, out_px, np.zeros((count, 3)))
+    return pipeline.matrices(pipeline.draw(count, seed, 0), (in_px, in_px), (out_px, out_px), np.zeros((count, 3)))
 
 
 @pytest.mark.parametrize(("in_px", "out_px"), [(64, 64), (80, 64)])
@@ -70,12 +70,12 @@ def test_boxes_of_flips_equal_torchvision():
 )
 def test_boxes_of_affines_equal_torchvision_to_a_pixel(op, angle, shift, scale, shear):
     boxes = np.array([[[20, 24, 40, 34], [2, 3, 20, 60]]], np.float32)
-    plan = Pipeline([op]).matrices(np.ones((1, op.num_draws), np.float32), 64, 64, np.zeros((1, 3)))
+    plan = Pipeline([op]).matrices(np.ones((1, op.num_draws), np.float32), (64, 64), (64, 64), np.zeros((1, 3)))
     if op.kind == "shear":  # torchvision slants along y before x
         angle, shear, plan = (
             0,
             (15, 0),
-            Pipeline([op]).matrices(np.array([[1, 0.5]], np.float32), 64, 64, np.zeros((1, 3))),
+            Pipeline([op]).matrices(np.array([[1, 0.5]], np.float32), (64, 64), (64, 64), np.zeros((1, 3))),
         )
     box = tv_tensors.BoundingBoxes(torch.from_numpy(boxes[0]), format="XYXY", canvas_size=(64, 64))
     theirs = F.affine(box, angle, list(shift), scale, list(shear))
@@ -95,7 +95,7 @@ def test_a_moved_box_holds_its_object_and_hugs_it():
 
 
 def test_a_box_that_left_the_picture_has_no_area():
-    plan = Pipeline([Shift(max_frac=1)]).matrices(np.ones((1, 2), np.float32), 32, 32, np.zeros((1, 3)))
+    plan = Pipeline([Shift(max_frac=1)]).matrices(np.ones((1, 2), np.float32), (32, 32), (32, 32), np.zeros((1, 3)))
     left, top, right, bottom = move_boxes(np.array([[4, 4, 20, 20]], np.float32), plan)[0]
     assert (right - left) * (bottom - top) == 0 and 0 <= left <= 32 and 0 <= top <= 32
 

@@ -47,7 +47,9 @@ def draws(*values: float) -> np.ndarray:
 def one(op: Op, row: np.ndarray, image: np.ndarray, out_px: int | None = None) -> np.ndarray:
     """The picture after one operation with the given uniform numbers."""
     means = image.mean((0, 1))[None]
-    return apply_cpu([image], Pipeline([op]).matrices(row, image.shape[0], out_px or image.shape[0], means))[0]
+    return apply_cpu(
+        [image], Pipeline([op]).matrices(row, image.shape[:2], (out_px, out_px) if out_px else image.shape[:2], means)
+    )[0]
 
 
 def torchvision_affine(image: np.ndarray, angle: float, shift: tuple, scale: float, shear: tuple) -> np.ndarray:
@@ -162,7 +164,7 @@ def test_hue_turns_colours_the_way_torchvision_does():
 def test_contrast_after_brightness_pivots_on_the_brightened_mean():
     image = np.random.default_rng(0).integers(20, 100, (32, 32, 3), np.uint8)
     ours = apply_cpu([image], Pipeline([Brightness(amount=0.5), Contrast(amount=0.5)]).matrices(
-        draws(1.0, 0.0), 32, 32, image.mean((0, 1))[None]
+        draws(1.0, 0.0), (32, 32), (32, 32), image.mean((0, 1))[None]
     ))[0]  # fmt: skip
     step = F.adjust_brightness(torch.from_numpy(image).permute(2, 0, 1) / 255, 1.5)
     expected = F.adjust_contrast(step, 0.5).permute(1, 2, 0).numpy() * 255
@@ -176,7 +178,7 @@ def test_mean_grey_is_the_luma_of_the_means():
 
 def test_erasing_blanks_a_box_of_its_size_inside_the_picture(rng=np.random.default_rng(0)):
     op = Erase(p=0.7, scale=(0.1, 0.3), ratio=(0.5, 2))
-    boxes = op.boxes(rng.random((4000, 5), np.float32), 100)
+    boxes = op.boxes(rng.random((4000, 5), np.float32), (100, 100))
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     blank = width > 0
     assert abs(blank.mean() - 0.7) < 0.03
@@ -192,13 +194,13 @@ def test_erasing_blanks_a_box_of_its_size_inside_the_picture(rng=np.random.defau
 def test_operations_compose_in_the_order_given():
     image = smooth(96)
     first, second = Rotate(max_deg=25), Shift(max_frac=0.1)
-    both = Pipeline([first, second]).matrices(draws(1.0, 1.0, 0.5), 96, 96, np.zeros((1, 3)))
+    both = Pipeline([first, second]).matrices(draws(1.0, 1.0, 0.5), (96, 96), (96, 96), np.zeros((1, 3)))
     stepwise = one(second, draws(1.0, 0.5), one(first, draws(1.0), image))
     inner = slice(30, 66)
     np.testing.assert_allclose(
         apply_cpu([image], both)[0][inner, inner].astype(int), stepwise[inner, inner].astype(int), atol=4
     )
-    swapped = Pipeline([second, first]).matrices(draws(1.0, 0.5, 1.0), 96, 96, np.zeros((1, 3)))
+    swapped = Pipeline([second, first]).matrices(draws(1.0, 0.5, 1.0), (96, 96), (96, 96), np.zeros((1, 3)))
     assert np.abs(both.warp - swapped.warp).max() > 1
 
 
@@ -272,8 +274,8 @@ def test_cpu_and_gpu_code_agree_within_two_levels(strength, channels, sides):
     in_px, out_px = sides
     images = np.stack([smooth(in_px, seed, channels) for seed in range(12)])
     pipeline, mean, std = Pipeline.named(strength), [0.4, 0.5, 0.6][:channels], [0.2, 0.25, 0.3][:channels]
-    plan = pipeline.matrices(pipeline.draw(12, 0, 0), in_px, out_px, images.mean((1, 2)))
-    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, out_px))
+    plan = pipeline.matrices(pipeline.draw(12, 0, 0), (in_px, in_px), (out_px, out_px), images.mean((1, 2)))
+    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, (out_px, out_px)))
     other = apply_torch(torch.from_numpy(images), plan, torch.tensor(mean), torch.tensor(std))
     assert other.is_contiguous(memory_format=torch.channels_last)
     levels = np.abs(ours - other.permute(0, 2, 3, 1).numpy()) * 255 * np.array(std)
@@ -284,7 +286,7 @@ def test_cpu_and_gpu_code_agree_within_two_levels(strength, channels, sides):
 def test_the_evaluation_view_is_bilinear_resizing_of_the_whole_square(sides):
     in_px, out_px = sides
     image = smooth(in_px)
-    plan = Pipeline().matrices(np.empty((1, 0), np.float32), in_px, out_px, np.zeros((1, 3)))
+    plan = Pipeline().matrices(np.empty((1, 0), np.float32), (in_px, in_px), (out_px, out_px), np.zeros((1, 3)))
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(image).permute(2, 0, 1)[None].float(), (out_px, out_px), mode="bilinear", align_corners=False
     )[0]
@@ -301,8 +303,8 @@ def test_pixels_beyond_the_border_are_mirrored(channels):
 def test_normalisation_is_the_formula():
     image = smooth(24)
     mean, std = [0.1, 0.5, 0.9], [0.2, 0.3, 0.4]
-    plan = Pipeline().matrices(np.empty((1, 0), np.float32), 24, 24, np.zeros((1, 3)))
-    got = apply_cpu([image], plan, normal=Normal.of(mean, std, 24))[0]
+    plan = Pipeline().matrices(np.empty((1, 0), np.float32), (24, 24), (24, 24), np.zeros((1, 3)))
+    got = apply_cpu([image], plan, normal=Normal.of(mean, std, (24, 24)))[0]
     np.testing.assert_allclose(got, (image / 255 - mean) / std, rtol=1e-5, atol=1e-5)
 
 
@@ -311,12 +313,12 @@ def test_threads_pieces_and_batches_do_not_change_a_bit(parts):
     images = [smooth(32, seed) for seed in range(10)]
     pipeline, means = Pipeline.named("strong"), np.full((10, 3), 100.0)
     table = pipeline.draw(10, 0, 0)
-    plan = pipeline.matrices(table, 32, 28, means)
+    plan = pipeline.matrices(table, (32, 32), (28, 28), means)
     alone = apply_cpu(images, plan)
     with ThreadPoolExecutor(3) as pool:
         np.testing.assert_array_equal(apply_cpu(images, plan, pool=pool, parts=parts), alone)
     for row in range(10):
-        single = pipeline.matrices(table[row : row + 1], 32, 28, means[:1])
+        single = pipeline.matrices(table[row : row + 1], (32, 32), (28, 28), means[:1])
         np.testing.assert_array_equal(apply_cpu([images[row]], single)[0], alone[row])
 
 

@@ -27,7 +27,7 @@ def smooth(side: int = 64, seed: int = 0, channels: int = 3) -> np.ndarray:
 
 def plan_for(ops, count: int, in_px: int, out_px: int, seed: int = 0):
     pipeline = Pipeline(ops)
-    return pipeline.matrices(pipeline.draw(count, seed, 0), in_px, out_px, np.zeros((count, 3)))
+    return pipeline.matrices(pipeline.draw(count, seed, 0), (in_px, in_px), (out_px, out_px), np.zeros((count, 3)))
 
 
 def test_perspective_equals_torchvision_inside_the_border():
@@ -35,7 +35,7 @@ def test_perspective_equals_torchvision_inside_the_border():
     row = np.random.default_rng(4).random((1, 9), np.float32)
     row[0, 0] = 0
     op = Perspective(amount=0.4, p=1)
-    plan = Pipeline([op]).matrices(row, side, side, np.zeros((1, 3)))
+    plan = Pipeline([op]).matrices(row, (side, side), (side, side), np.zeros((1, 3)))
     end = (CORNERS * (1 - 0.4 * row[0, 1:].reshape(4, 2).astype(float)) + 1) * side / 2 - 0.5  # pixel centres
     start = (CORNERS + 1) * side / 2 - 0.5
     moved = [
@@ -82,7 +82,7 @@ def test_a_pipeline_whose_perspective_is_not_drawn_gives_the_same_bits():
     images = [smooth(48, seed) for seed in range(8)]
     plain = plan_for([Flip(), Rotate()], 8, 48, 40)
     table = np.concatenate([Pipeline([Flip(), Rotate()]).draw(8, 0, 0), np.ones((8, 9), np.float32)], axis=1)
-    other = Pipeline([Flip(), Rotate(), Perspective()]).matrices(table, 48, 40, np.zeros((8, 3)))
+    other = Pipeline([Flip(), Rotate(), Perspective()]).matrices(table, (48, 48), (40, 40), np.zeros((8, 3)))
     assert other.warp.shape == (8, 3, 3)
     np.testing.assert_array_equal(apply_cpu(images, other), apply_cpu(images, plain))
 
@@ -92,7 +92,7 @@ def test_a_pipeline_whose_perspective_is_not_drawn_gives_the_same_bits():
 def test_cpu_and_gpu_code_agree_within_two_levels(channels, sides):
     images = np.stack([smooth(sides[0], seed, channels) for seed in range(12)])
     plan, mean, std = plan_for([*VIEWS, Zoom(min=0.8, max=1.2)], 12, *sides), [0.5] * channels, [0.25] * channels
-    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, sides[1]))
+    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, (sides[1], sides[1])))
     other = apply_torch(torch.from_numpy(images), plan, torch.tensor(mean), torch.tensor(std)).permute(0, 2, 3, 1)
     levels = np.abs(ours - other.numpy()) * 255 * 0.25
     assert levels.max() <= 2.01 and levels.mean() < 0.4
@@ -159,7 +159,10 @@ def test_odd_epochs_flip_exactly_those_that_even_ones_do_not():
 
 def test_two_epochs_show_both_views_of_every_picture():
     images, pipeline = [smooth(24, seed) for seed in range(20)], Pipeline([AlternatingFlip()])
-    views = [apply_cpu(images, pipeline.matrices(pipeline.draw(20, 0, e), 24, 24, np.zeros((20, 3)))) for e in (0, 1)]
+    views = [
+        apply_cpu(images, pipeline.matrices(pipeline.draw(20, 0, e), (24, 24), (24, 24), np.zeros((20, 3))))
+        for e in (0, 1)
+    ]
     for image, first, second in zip(images, *views, strict=True):
         np.testing.assert_array_equal(first, second[:, ::-1])
         assert (first == image).all() or (second == image).all()
@@ -186,7 +189,7 @@ def test_a_crop_is_torchvisions_random_resized_crop():
 
 def test_erasing_is_torchvisions_random_erasing():
     boxes = Erase(p=1, scale=(0.02, 0.2), ratio=(0.3, 1 / 0.3)).boxes(
-        np.random.default_rng(0).random((3000, 5), np.float32), 1000
+        np.random.default_rng(0).random((3000, 5), np.float32), (1000, 1000)
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)

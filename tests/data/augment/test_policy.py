@@ -94,11 +94,11 @@ def test_a_picture_gets_what_its_operation_alone_would_give(op):
     images = [picture(32, seed, 3) for seed in range(60)]
     pipeline, means = Pipeline([op]), np.stack([image.mean((0, 1)) for image in images])
     table = pipeline.draw(60, 0, 0)
-    views = apply_cpu(images, pipeline.matrices(table, 32, 32, means))
+    views = apply_cpu(images, pipeline.matrices(table, (32, 32), (32, 32), means))
     expected = np.stack(images)
     for one, draws, chosen in op.parts(table):
         for row in np.flatnonzero(chosen):
-            plan = Pipeline([one]).matrices(draws[row : row + 1], 32, 32, means[row : row + 1])
+            plan = Pipeline([one]).matrices(draws[row : row + 1], (32, 32), (32, 32), means[row : row + 1])
             expected[row] = apply_cpu([images[row]], plan)[0]
     np.testing.assert_array_equal(views, expected)
     assert (expected != np.stack(images)).any((1, 2, 3)).mean() > 0.6
@@ -109,8 +109,8 @@ def test_a_picture_gets_what_its_operation_alone_would_give(op):
 def test_cpu_and_gpu_code_agree_within_two_levels(op, channels):
     images = np.stack([picture(40, seed, channels) for seed in range(40)])
     pipeline, mean, std = Pipeline([Flip(), op]), [0.5] * channels, [0.25] * channels
-    plan = pipeline.matrices(pipeline.draw(40, 0, 0), 40, 36, images.mean((1, 2)))
-    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, 36))
+    plan = pipeline.matrices(pipeline.draw(40, 0, 0), (40, 40), (36, 36), images.mean((1, 2)))
+    ours = apply_cpu(images, plan, normal=Normal.of(mean, std, (36, 36)))
     other = apply_torch(torch.from_numpy(images), plan, torch.tensor(mean), torch.tensor(std)).permute(0, 2, 3, 1)
     levels = np.abs(ours - other.numpy()) * 255 * 0.25
     # sharpening and contrast multiply what the interpolations differ by, steps of posterise and equalise too
@@ -121,9 +121,9 @@ def test_batches_do_not_change_a_policy():
     images = [picture(24, seed, 3) for seed in range(12)]
     pipeline = Pipeline([RandAugment(), TrivialAugment()])
     table, means = pipeline.draw(12, 0, 0), np.full((12, 3), 100.0)
-    whole = apply_cpu(images, pipeline.matrices(table, 24, 24, means))
+    whole = apply_cpu(images, pipeline.matrices(table, (24, 24), (24, 24), means))
     for row in range(12):
-        plan = pipeline.matrices(table[row : row + 1], 24, 24, means[:1])
+        plan = pipeline.matrices(table[row : row + 1], (24, 24), (24, 24), means[:1])
         np.testing.assert_array_equal(apply_cpu([images[row]], plan)[0], whole[row])
 
 

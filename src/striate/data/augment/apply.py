@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.size import SizeHW
+
 from ..geometry import PAD_U8
 from ..sample import ImageU8
 from .colour import for_grey
@@ -30,15 +32,15 @@ _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 @dataclass(frozen=True)
 class Normal:
-    """Normalisation as one multiply and one add: planes (S, S, C) float32 for levels 0..255."""
+    """Normalisation as one multiply and one add: planes (H, W, C) float32 for levels 0..255."""
 
     scale: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, mean: Sequence[float], std: Sequence[float], side_px: int) -> "Normal":
+    def of(cls, mean: Sequence[float], std: Sequence[float], size_hw: SizeHW) -> "Normal":
         """Return (level / 255 - mean) / std for channel means and deviations in 0..1."""
-        shape = (side_px, side_px, len(mean))
+        shape = (*size_hw, len(mean))
         scale = 1 / (255 * np.asarray(std, np.float64))
         offset = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
         planes = (np.broadcast_to(row.astype(np.float32), shape).copy() for row in (scale, offset))
@@ -74,10 +76,10 @@ def apply_cpu(
     pool: Executor | None = None,
     parts: int = 1,
 ) -> Pixels:
-    """Return (B, out, out, C): uint8 levels, or normalised float32 with `normal`.
+    """Return (B, *out_hw, C): uint8 levels, or normalised float32 with `normal`.
 
     Args:
-        images_u8: B squares (in_px, in_px, C).
+        images_u8: B images (*in_hw, C).
         plan: what happens to each.
         normal: the normalisation; erased boxes become 0 with it and mid-grey without.
         out: where to write; a new array by default.
@@ -85,7 +87,7 @@ def apply_cpu(
         parts: pieces to cut the batch into.
     """
     if out is None:
-        shape = (len(plan), plan.out_px, plan.out_px, images_u8[0].shape[2])
+        shape = (len(plan), *plan.out_hw, images_u8[0].shape[2])
         out = np.empty(shape, np.uint8) if normal is None else np.empty(shape, np.float32)
     if pool is None:
         render(images_u8, plan, range(len(plan)), out, normal)
@@ -100,11 +102,11 @@ def apply_cpu(
 
 
 def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, normal: Normal | None) -> None:
-    """Write pictures `rows` of a plan into `out` (B, out, out, C), not mixed yet."""
+    """Write pictures `rows` of a plan into `out` (B, *out_hw, C), not mixed yet."""
     channels, is_copy = out.shape[3], plan.is_copy.tolist()
     colour = None if plan.colour is None else plan.colour if channels == 3 else for_grey(plan.colour)
     is_plain = [] if plan.colour is None else (plan.colour == np.eye(3, 4)).all((1, 2)).tolist()
-    warp = _Warp(plan.in_px, plan.out_px, channels)
+    warp = _Warp(plan.in_hw, plan.out_hw, channels)
     for row in rows:
         target = out[row]
         source = where_drawn(plan.tones, row, images_u8[row])
@@ -124,15 +126,15 @@ def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, n
 class _Warp:
     """`warpAffine`, or `warpPerspective` where a matrix asks for it, with the buffers they need."""
 
-    def __init__(self, in_px: int, out_px: int, channels: int) -> None:
-        wide = channels if channels == 1 else 4
-        self.size, self.channels = (out_px, out_px), channels
-        self.source = np.empty((in_px, in_px, wide), np.uint8)
-        self.wide = np.empty((out_px, out_px, wide), np.uint8)
-        self.picture = np.empty((out_px, out_px, channels), np.uint8)
+    def __init__(self, in_hw: SizeHW, out_hw: SizeHW, channels: int) -> None:
+        wide = 4 if channels == 3 else channels
+        self.size, self.channels = out_hw[::-1], channels
+        self.source = np.empty((*in_hw, wide), np.uint8)
+        self.wide = np.empty((*out_hw, wide), np.uint8)
+        self.picture = np.empty((*out_hw, channels), np.uint8)
 
     def __call__(self, image_u8: ImageU8, matrix: Matrices) -> ImageU8:
-        if self.channels == 1:
+        if self.channels != 3:
             return self._move(image_u8, matrix, self.picture)
         cv2.cvtColor(image_u8, cv2.COLOR_RGB2RGBA, dst=self.source)
         self._move(self.source, matrix, self.wide)

@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from striate.base.size import SizeHW
+
 from .colour import for_grey
 from .effect import on, where_drawn_torch
 from .mix import mix_torch
@@ -11,10 +13,10 @@ from .pipeline import Plan
 
 
 def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
-    """Return (B, C, out, out) float32, normalised, channels-last, on the images' device, without waiting for it.
+    """Return (B, C, *out_hw) float32, normalised, channels-last, on the images' device, without waiting for it.
 
     Args:
-        images_u8: (B, in_px, in_px, C) uint8 on the device.
+        images_u8: (B, *in_hw, C) uint8 on the device.
         plan: what happens to each.
         mean: (C,) in 0..1 on the device.
         std: (C,) in 0..1 on the device.
@@ -31,38 +33,35 @@ def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: to
     pixels = where_drawn_torch(plan.qualities, pixels)
     pixels = pixels.sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
     if plan.erase is not None:
-        pixels = pixels.masked_fill_(_inside(on(plan.erase, pixels), plan.out_px), 0)
+        pixels = pixels.masked_fill_(_inside(on(plan.erase, pixels), plan.out_hw), 0)
     if plan.mix is not None:
-        pixels = mix_torch(pixels, plan.mix, _inside(on(plan.mix.boxes[None], pixels), plan.out_px))
+        pixels = mix_torch(pixels, plan.mix, _inside(on(plan.mix.boxes[None], pixels), plan.out_hw))
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def _grid(plan: Plan, pixels: torch.Tensor) -> torch.Tensor:
-    """Where each output pixel comes from, (B, out, out, 2), -1..1 between the outer edges of the input."""
+    """Where each output pixel comes from, (B, *out_hw, 2), -1..1 between the outer edges of the input."""
     if plan.warp.shape[1] == 2:
-        shape = [len(plan), pixels.shape[1], plan.out_px, plan.out_px]
+        shape = [len(plan), pixels.shape[1], *plan.out_hw]
         return torch.nn.functional.affine_grid(on(_for_grid(plan), pixels), shape, align_corners=False)
-    at = torch.arange(plan.out_px, dtype=torch.float32, device=pixels.device)
-    points = torch.stack(
-        [*torch.meshgrid(at, at, indexing="xy"), torch.ones(plan.out_px, plan.out_px, device=at.device)]
-    )
+    down, across = (torch.arange(side, dtype=torch.float32, device=pixels.device) for side in plan.out_hw)
+    points = torch.stack([*torch.meshgrid(across, down, indexing="xy"), torch.ones(plan.out_hw, device=pixels.device)])
     x, y, depth = torch.einsum("bij,jhw->ibhw", on(plan.warp, pixels), points)
     place = torch.stack([x, y], dim=-1) / depth.clamp(min=1e-3)[..., None]  # nothing beyond the horizon is seen
-    return (2 * place + 1) / plan.in_px - 1
+    return (2 * place + 1) / on(np.array(plan.in_hw[::-1]), pixels) - 1
 
 
 def _for_grid(plan: Plan) -> npt.NDArray[np.float64]:
     """The affine in `affine_grid`'s units: -1..1 between the outer edges."""
-    linear = plan.warp[:, :, :2] * (plan.out_px / plan.in_px)
-    centre = plan.warp[:, :, :2].sum(2) * ((plan.out_px - 1) / 2) + plan.warp[:, :, 2]
-    return np.concatenate([linear, ((2 * centre + 1) / plan.in_px - 1)[:, :, None]], axis=2)
+    in_wh, out_wh = np.array(plan.in_hw[::-1]), np.array(plan.out_hw[::-1])
+    linear = plan.warp[:, :, :2] * (out_wh / in_wh[:, None])
+    centre = (plan.warp[:, :, :2] * ((out_wh - 1) / 2)).sum(2) + plan.warp[:, :, 2]
+    return np.concatenate([linear, ((2 * centre + 1) / in_wh - 1)[:, :, None]], axis=2)
 
 
-def _inside(boxes: torch.Tensor, side_px: int) -> torch.Tensor:
-    """(B, 1, S, S) true inside any of the (num_boxes, B, 4) boxes."""
-    import torch
-
-    at = torch.arange(side_px, device=boxes.device)
+def _inside(boxes: torch.Tensor, size_hw: SizeHW) -> torch.Tensor:
+    """(B, 1, H, W) true inside any of the (num_boxes, B, 4) boxes."""
+    y, x = (torch.arange(side, device=boxes.device) for side in size_hw)
     left, top, right, bottom = (edge[..., None] for edge in boxes.unbind(-1))
-    across, down = (at >= left) & (at < right), (at >= top) & (at < bottom)
+    across, down = (x >= left) & (x < right), (y >= top) & (y < bottom)
     return (down[..., :, None] & across[..., None, :]).any(0)[:, None]

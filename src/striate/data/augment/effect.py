@@ -20,11 +20,11 @@ class Effect(Operation):
         raise NotImplementedError
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
-        """Return the changed copy of a picture (S, S) or (S, S, C) for values (V,)."""
+        """Return the changed copy of a picture (H, W) or (H, W, C) for values (V,)."""
         raise NotImplementedError
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
-        """Return changed pixels (B, C, S, S), whole levels in float32, for values (B, V) without NaN."""
+        """Return changed pixels (B, C, H, W), whole levels in float32, for values (B, V) without NaN."""
         raise NotImplementedError
 
 
@@ -40,7 +40,7 @@ def where_drawn(effects: Drawn, row: int, picture: ImageU8) -> ImageU8:
 
 
 def where_drawn_torch(effects: Drawn, pixels: "torch.Tensor") -> "torch.Tensor":
-    """Return pixels (B, C, S, S), levels 0..255, after the effects drawn for each picture."""
+    """Return pixels (B, C, H, W), levels 0..255, after the effects drawn for each picture."""
     import torch
 
     for effect, values in effects:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import model_validator
 
+from striate.base.size import SizeHW
+
 from .operation import Draws, Operation, Probability, Range, between, ordered
 
 
@@ -29,11 +31,13 @@ class Erase(Operation):
             raise ValueError("scale lies in 0..1 and ratio above 0")
         return ordered(ordered(self, *self.scale), *self.ratio)
 
-    def boxes(self, draws: Draws, side_px: int) -> npt.NDArray[np.int32]:
-        """Return (B, 4) xyxy pixels for (B, 5) uniform numbers; a picture that keeps everything has an empty box."""
+    def boxes(self, draws: Draws, size_hw: SizeHW) -> npt.NDArray[np.int32]:
+        """Return (B, 4) xyxy pixels for (B, 5) uniform numbers; an image that keeps everything has an empty box."""
+        width_height = np.array(size_hw[::-1])
         area = between(*self.scale, draws[:, 1])
         ratio = np.exp(between(np.log(self.ratio[0]), np.log(self.ratio[1]), draws[:, 2]))
+        ratio /= size_hw[1] / size_hw[0]  # of fractions of the sides
         size = np.minimum(1, np.stack([np.sqrt(area * ratio), np.sqrt(area / ratio)], axis=1))
-        size_px = np.where(draws[:, :1] < self.p, np.rint(size * side_px), 0).astype(np.int32)
-        start = ((side_px - size_px + 1) * draws[:, 3:]).astype(np.int32)
+        size_px = np.where(draws[:, :1] < self.p, np.rint(size * width_height), 0).astype(np.int32)
+        start = ((width_height - size_px + 1) * draws[:, 3:]).astype(np.int32)
         return np.concatenate([start, start + size_px], axis=1)

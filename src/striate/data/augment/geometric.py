@@ -1,7 +1,8 @@
 """Geometric operations. Each turns uniform draws into matrices; a pipeline multiplies them into one.
 
-A matrix (B, 3, 3) maps OUTPUT to INPUT coordinates in units of half the side, origin at the centre, y down. The
-signs are torchvision's: a positive rotation turns the picture anticlockwise, a positive shift moves it right and down.
+A matrix (B, 3, 3) maps OUTPUT to INPUT coordinates in units of half the width and half the height, origin at the
+centre, y down. The signs are torchvision's: a positive rotation turns the image anticlockwise, a positive shift moves
+it right and down. What is rigid in pixels (rotation, shear) needs the output's aspect, width over height.
 """
 
 from typing import ClassVar, Literal, Self
@@ -15,8 +16,8 @@ from .operation import Draws, Matrices, Numbers, Operation, Probability, Range, 
 class Geometric(Operation):
     """An operation that moves pixels."""
 
-    def matrices(self, draws: Draws) -> Matrices:
-        """Return (B, 3, 3) matrices for (B, num_draws) uniform numbers in 0..1."""
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
+        """Return (B, 3, 3) matrices for (B, num_draws) uniform numbers in 0..1 and the output's width over height."""
         raise NotImplementedError
 
 
@@ -28,7 +29,7 @@ class Flip(Geometric):
     vertical: Probability = 0.0
     num_draws: ClassVar[int] = 2
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         return _scaling(
             np.where(draws[:, 0] < self.horizontal, -1.0, 1.0), np.where(draws[:, 1] < self.vertical, -1.0, 1.0)
@@ -52,7 +53,7 @@ class AlternatingFlip(Geometric):
         first = super().draw(num_samples, seed, 0, place) < 0.5
         return (first ^ (epoch % 2 == 1)).astype(np.float32)
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         return _scaling(1 - 2 * draws[:, 0].astype(np.float64), np.ones(len(draws)))
 
@@ -64,24 +65,24 @@ class Rotate(Geometric):
     max_deg: float = Field(15, ge=0, le=180)
     num_draws: ClassVar[int] = 1
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         angle = np.deg2rad(between(-self.max_deg, self.max_deg, draws[:, 0]))
         found = _identity(len(draws))
         found[:, 0, 0] = found[:, 1, 1] = np.cos(angle)
         found[:, 1, 0] = np.sin(angle)
         found[:, 0, 1] = -found[:, 1, 0]
-        return found
+        return _in_pixels(found, aspect)
 
 
 class Shift(Geometric):
-    """Move right and down by fractions of the side, each uniform in -max_frac..max_frac."""
+    """Move right and down by fractions of the width and the height, each uniform in -max_frac..max_frac."""
 
     kind: Literal["shift"] = "shift"
     max_frac: float = Field(0.1, ge=0, le=1)
     num_draws: ClassVar[int] = 2
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         found = _identity(len(draws))
         found[:, :2, 2] = -2 * between(-self.max_frac, self.max_frac, draws)
@@ -100,7 +101,7 @@ class Zoom(Geometric):
     def _ordered(self) -> Self:
         return ordered(self, self.min, self.max)
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         factor = np.exp(between(np.log(self.min), np.log(self.max), draws[:, 0]))
         return _scaling(1 / factor, 1 / factor)
@@ -113,18 +114,19 @@ class Shear(Geometric):
     max_deg: float = Field(10, ge=0, lt=90)
     num_draws: ClassVar[int] = 2
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         slope = np.tan(np.deg2rad(between(-self.max_deg, self.max_deg, draws)))
         along_x, along_y = _identity(len(draws)), _identity(len(draws))
         along_x[:, 0, 1], along_y[:, 1, 0] = slope[:, 0], slope[:, 1]
-        return along_x @ along_y
+        return _in_pixels(along_x @ along_y, aspect)
 
 
 class Crop(Geometric):
-    """Random resized crop: a part of `scale` of the area with aspect `ratio` (width over height) fills the square.
+    """Random resized crop: a part of `scale` of the area fills the output.
 
-    Area uniform, ratio log-uniform, place uniform. A side longer than the picture is cut to it.
+    `ratio` is the part's aspect over the output's, so 1 stretches nothing; on squares it is width over height. Area
+    uniform, ratio log-uniform, place uniform. A side longer than the image is cut to it.
 
     Reference: Szegedy et al., Going deeper with convolutions, 2014, section 6.
     """
@@ -140,7 +142,7 @@ class Crop(Geometric):
             raise ValueError("scale lies in 0..1 and ratio above 0")
         return ordered(ordered(self, *self.scale), *self.ratio)
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         area = between(*self.scale, draws[:, 0])
         ratio = np.exp(between(np.log(self.ratio[0]), np.log(self.ratio[1]), draws[:, 1]))
@@ -163,7 +165,7 @@ class Perspective(Geometric):
     p: Probability = 0.5
     num_draws: ClassVar[int] = 9
 
-    def matrices(self, draws: Draws) -> Matrices:
+    def matrices(self, draws: Draws, aspect: float = 1.0) -> Matrices:
         """See `Geometric.matrices`."""
         way = between(0, self.amount, draws[:, 1:]).reshape(-1, 4, 2) * (draws[:, :1] < self.p)[:, None]
         return homographies(CORNERS * (1 - way), np.broadcast_to(CORNERS, way.shape))
@@ -182,6 +184,13 @@ def homographies(start: Numbers, end: Numbers) -> Matrices:
     )
     matrices = np.concatenate([found[..., 0], np.ones((len(start), 1))], axis=1).reshape(-1, 3, 3)
     matrices[(start == end).all((1, 2))] = np.eye(3)
+    return matrices
+
+
+def _in_pixels(matrices: Matrices, aspect: float) -> Matrices:
+    """Matrices made in pixels, in units of half the width and half the height."""
+    matrices[:, 0, 1] /= aspect
+    matrices[:, 1, 0] *= aspect
     return matrices
 
 

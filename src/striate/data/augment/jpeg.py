@@ -65,15 +65,15 @@ class Jpeg(Quality):
         import torch
         import torch.nn.functional as F
 
-        channels, side = pixels.shape[1:3]
+        channels, height, width = pixels.shape[1:]
         to_planes = on(_YCBCR if channels == 3 else np.eye(1), pixels)
         shift = on(np.array([0.0, 128, 128])[:channels], pixels)[:, None, None]
         planes = (torch.einsum("ij,bjhw->bihw", to_planes, pixels) + shift).round() - 128
-        planes = F.pad(planes, (0, -side % 8, 0, -side % 8), mode="replicate")
+        planes = F.pad(planes, (0, -width % 8, 0, -height % 8), mode="replicate")
         blocks = planes.unflatten(3, (-1, 8)).unflatten(2, (-1, 8)).transpose(3, 4)  # (B, C, rows, columns, 8, 8)
         step, dct = on(steps(values[:, 0])[:, :channels, None, None], pixels), on(_DCT, pixels)
         kept = ((dct @ blocks @ dct.mT) / step).round() * step
-        planes = (dct.mT @ kept @ dct).transpose(3, 4).flatten(4, 5).flatten(2, 3)[:, :, :side, :side]
+        planes = (dct.mT @ kept @ dct).transpose(3, 4).flatten(4, 5).flatten(2, 3)[:, :, :height, :width]
         planes = (planes.round() + 128).clamp(0, 255) - shift
         return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_planes), planes).round().clamp(0, 255)
 

@@ -1,5 +1,6 @@
 """Mixing: every picture of a batch with another one of it, and their targets in the same shares."""
 
+import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from striate.base.errors import SettingsError
 from striate.base.seeds import rng_for
+from striate.base.size import SizeHW
 
 from .effect import on, sent
 from .operation import Draws, Numbers, Operation, Probability
@@ -75,13 +77,13 @@ class Mix:
         cycle: (B,) rows of the batch; each has the one after it as its partner, the last the first.
         weight: (B,) share of the own picture in every pixel; 1 where a box is pasted.
         boxes: (B, 4) xyxy pixels that show the partner; empty where none is.
-        side_px: side of the pictures.
+        size_hw: height and width of the images.
     """
 
     cycle: npt.NDArray[np.intp]
     weight: Numbers
     boxes: Boxes
-    side_px: int
+    size_hw: SizeHW
 
     @property
     def partner(self) -> npt.NDArray[np.intp]:
@@ -94,10 +96,10 @@ class Mix:
     def share(self) -> npt.NDArray[np.float32]:
         """(B,) share of the own picture in all pixels, and so in the target."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
-        return (self.weight * (1 - width * height / self.side_px**2)).astype(np.float32)
+        return (self.weight * (1 - width * height / math.prod(self.size_hw))).astype(np.float32)
 
 
-def draw_mix(drawn: list[tuple[Mixing, Draws]], side_px: int) -> Mix | None:
+def draw_mix(drawn: list[tuple[Mixing, Draws]], size_hw: SizeHW) -> Mix | None:
     """Return how the rows of a batch are mixed by operations and their draws (B, 5); None without operations.
 
     The cycle follows a drawn number of each sample, so it depends on who is in the batch, not on their order.
@@ -110,21 +112,23 @@ def draw_mix(drawn: list[tuple[Mixing, Draws]], side_px: int) -> Mix | None:
         taken = is_left & (draws[:, 1] < op.p)
         is_left &= ~taken
         if isinstance(op, Cutmix):
-            boxes[taken] = boxes_of(draws[taken], side_px)
+            boxes[taken] = boxes_of(draws[taken], size_hw)
         else:
             weight[taken] = draws[taken, 2]
-    return Mix(np.argsort(drawn[0][1][:, 0], kind="stable"), weight, boxes, side_px)
+    return Mix(np.argsort(drawn[0][1][:, 0], kind="stable"), weight, boxes, size_hw)
 
 
-def boxes_of(draws: Draws, side_px: int) -> Boxes:
+def boxes_of(draws: Draws, size_hw: SizeHW) -> Boxes:
     """Return (B, 4) xyxy pixels of the boxes that cutmix pastes."""
-    half = np.rint(np.sqrt(1 - draws[:, 2:3].astype(np.float64)) * side_px) / 2
-    centre = draws[:, 3:].astype(np.float64) * side_px
-    return np.rint(np.concatenate([centre - half, centre + half], axis=1)).clip(0, side_px).astype(np.int32)
+    width_height = np.array(size_hw[::-1])
+    half = np.rint(np.sqrt(1 - draws[:, 2:3].astype(np.float64)) * width_height) / 2
+    centre = draws[:, 3:].astype(np.float64) * width_height
+    edges = np.rint(np.concatenate([centre - half, centre + half], axis=1))
+    return edges.clip(0, np.tile(width_height, 2)).astype(np.int32)
 
 
 def mix_cpu(pixels: Pixels, mix: Mix, pool: Executor | None, parts: int) -> None:
-    """Mix pictures (B, S, S, C) in place.
+    """Mix pictures (B, H, W, C) in place.
 
     Along the cycle a picture is changed when the one before it has been done, so only the first of a piece is copied.
     """
@@ -154,7 +158,7 @@ def _mix_one(own: Pixels, other: Pixels, mix: Mix, row: int) -> None:
 
 
 def mix_torch(pixels: "torch.Tensor", mix: Mix, is_pasted: "torch.Tensor") -> "torch.Tensor":
-    """Return mixed pixels (B, C, S, S); `is_pasted` (B, 1, S, S) is true in the boxes."""
+    """Return mixed pixels (B, C, H, W); `is_pasted` (B, 1, H, W) is true in the boxes."""
     import torch
 
     other = pixels[sent(torch.from_numpy(mix.partner), pixels)]

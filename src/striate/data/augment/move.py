@@ -19,8 +19,8 @@ Rows = npt.NDArray[np.intp]
 
 
 def move_masks(masks_u8: Sequence[ImageU8] | npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.uint8]:
-    """Return (B, out, out) class masks for (B, in_px, in_px) ones: nearest pixel, mirrored like the picture."""
-    size, flags = (plan.out_px, plan.out_px), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    """Return (B, *out_hw) class masks for (B, *in_hw) ones: nearest pixel, mirrored like the image."""
+    size, flags = plan.out_hw[::-1], cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     rows = zip(masks_u8, plan.warp, plan.is_copy.tolist(), strict=True)
     return np.stack([mask if is_copy else warp_by(matrix, mask, size, None, flags) for mask, matrix, is_copy in rows])
 
@@ -44,7 +44,7 @@ def move_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
 
 def clip_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
     """Return the part of each (..., 4) box that lies in the output."""
-    return np.clip(boxes_xyxy, 0, plan.out_px)
+    return np.clip(boxes_xyxy, 0, np.tile(np.array(plan.out_hw[::-1], np.float32), 2))
 
 
 def move_hulls(boxes_xyxy: Numbers, plan: Plan, rows: Rows | None = None) -> Numbers:
@@ -100,6 +100,6 @@ def _at_centre(plan: Plan) -> Matrices:
     matrix = forward(plan)
     if matrix.shape[1] == 2:
         return matrix[:, :, :2]
-    x, y, depth = (matrix @ np.array([plan.in_px / 2, plan.in_px / 2, 1])).T
+    x, y, depth = (matrix @ np.array([plan.in_hw[1] / 2, plan.in_hw[0] / 2, 1])).T
     place = np.stack([x, y], axis=1) / depth[:, None]
     return (matrix[:, :2, :2] - place[:, :, None] * matrix[:, 2:, :2]) / depth[:, None, None]

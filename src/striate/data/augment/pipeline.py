@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import BeforeValidator, Field
 
 from striate.base.choose import choose
+from striate.base.size import SizeHW
 
 from .colour import Brightness, Colour, Contrast, Grey, Hue, Invert, Saturation, compose, mean_grey, unchanged
 from .effect import Drawn, Effect
@@ -64,8 +65,8 @@ class Plan:
     Args:
         warp: (B, 2, 3) affine, or (B, 3, 3) homographies when the pipeline has perspective, from output to input
             coordinates, in pixels with integers at pixel CENTRES.
-        in_px: side of the input squares.
-        out_px: side of the output squares.
+        in_hw: height and width of the stored images.
+        out_hw: height and width of the images to make.
         colour: (B, 3, 4) maps of RGB levels, or None for unchanged colours.
         erase: (num_boxes, B, 4) xyxy output pixels to blank, or None.
         tones: effects on the stored squares, before anything else.
@@ -74,8 +75,8 @@ class Plan:
     """
 
     warp: Matrices
-    in_px: int
-    out_px: int
+    in_hw: SizeHW
+    out_hw: SizeHW
     colour: Matrices | None = None
     erase: npt.NDArray[np.int32] | None = None
     tones: Drawn = ()
@@ -89,7 +90,7 @@ class Plan:
     def is_copy(self) -> npt.NDArray[np.bool_]:
         """(B,) true where no pixel moves, so the picture must come out exact, not interpolated."""
         still = (self.warp == np.eye(*self.warp.shape[1:])).all(axis=(1, 2))
-        return still & (self.in_px == self.out_px)
+        return still & (self.in_hw == self.out_hw)
 
 
 class Pipeline:
@@ -134,13 +135,13 @@ class Pipeline:
         columns = [op.draw(num_samples, seed, epoch, place) for place, op in enumerate(self.ops)]
         return np.concatenate(columns, axis=1) if columns else np.empty((num_samples, 0), np.float32)
 
-    def matrices(self, draws: Draws, in_px: int, out_px: int, means: npt.NDArray[np.floating]) -> Plan:
+    def matrices(self, draws: Draws, in_hw: SizeHW, out_hw: SizeHW, means: npt.NDArray[np.floating]) -> Plan:
         """Return what these rows of the table do.
 
         Args:
             draws: (B, D) rows of `draw`.
-            in_px: side of the stored squares.
-            out_px: side of the squares to make.
+            in_hw: height and width of the stored images.
+            out_hw: height and width of the images to make.
             means: (B, C) mean level 0..255 of each stored picture and channel, the pivot of contrast.
         """
         move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))
@@ -150,26 +151,26 @@ class Pipeline:
         mixings: list[tuple[Mixing, Draws]] = []
         for op, part, chosen in self._parts(draws):
             if isinstance(op, Geometric):
-                move = move @ _where(chosen, op.matrices(part), np.eye(3))
+                move = move @ _where(chosen, op.matrices(part, out_hw[1] / out_hw[0]), np.eye(3))
             elif isinstance(op, Colour):
                 colour = compose(colour, _where(chosen, op.matrices(part, mean_grey(colour, means)), np.eye(3, 4)))
             elif isinstance(op, Effect):
                 (tones if isinstance(op, Tone) else qualities).append((op, _where(chosen, op.values(part), np.nan)))
             elif isinstance(op, Erase):
-                boxes.append(op.boxes(part, out_px))
+                boxes.append(op.boxes(part, out_hw))
             elif isinstance(op, Mixing):
                 mixings.append((op, part))
         is_coloured = any(isinstance(op, Colour | Policy) for op in self.ops)
         has_perspective = any(isinstance(op, Perspective) for op in self.ops)
         return Plan(
-            (_homography_in_pixels if has_perspective else _in_pixels)(move, in_px, out_px),
-            in_px,
-            out_px,
+            (_homography_in_pixels if has_perspective else _in_pixels)(move, in_hw, out_hw),
+            in_hw,
+            out_hw,
             colour if is_coloured else None,
             np.stack(boxes) if boxes else None,
             tuple(tones),
             tuple(qualities),
-            draw_mix(mixings, out_px),
+            draw_mix(mixings, out_hw),
         )
 
     def _parts(self, draws: Draws) -> Iterator[tuple[Operation, Draws, npt.NDArray[np.bool_] | None]]:
@@ -187,21 +188,25 @@ def _where(chosen: npt.NDArray[np.bool_] | None, found: Numbers, other: Numbers 
     return found if chosen is None else np.where(chosen.reshape(-1, *(1,) * (found.ndim - 1)), found, other)
 
 
-def _in_pixels(move: Matrices, in_px: int, out_px: int) -> Matrices:
+def _in_pixels(move: Matrices, in_hw: SizeHW, out_hw: SizeHW) -> Matrices:
     """From half-side units about the centre to pixels with integers at pixel centres; identity stays exact."""
-    linear = move[:, :2, :2] * (in_px / out_px)
-    offset = move[:, :2, 2] * (in_px / 2) + (in_px - 1) / 2 - linear.sum(2) * ((out_px - 1) / 2)
+    in_wh, out_wh = np.array(in_hw[::-1]), np.array(out_hw[::-1])
+    linear = move[:, :2, :2] * (in_wh[:, None] / out_wh)
+    reach = out_wh.max() - 1  # taken out of the sum, so that a sum of zero stays one
+    centre = (linear * ((out_wh - 1) / max(1, reach))).sum(2) * (reach / 2)
+    offset = move[:, :2, 2] * (in_wh / 2) + (in_wh - 1) / 2 - centre
     return np.concatenate([linear, offset[:, :, None]], axis=2)
 
 
-def _homography_in_pixels(move: Matrices, in_px: int, out_px: int) -> Matrices:
+def _homography_in_pixels(move: Matrices, in_hw: SizeHW, out_hw: SizeHW) -> Matrices:
     """The same with a third row, exactly as `_in_pixels` where there is no perspective."""
-    to_pixels = np.array([[in_px / 2, 0, (in_px - 1) / 2], [0, in_px / 2, (in_px - 1) / 2], [0, 0, 1]])
-    to_halves = np.array([[2 / out_px, 0, 1 / out_px - 1], [0, 2 / out_px, 1 / out_px - 1], [0, 0, 1]])
+    (in_h, in_w), (out_h, out_w) = in_hw, out_hw
+    to_pixels = np.array([[in_w / 2, 0, (in_w - 1) / 2], [0, in_h / 2, (in_h - 1) / 2], [0, 0, 1]])
+    to_halves = np.array([[2 / out_w, 0, 1 / out_w - 1], [0, 2 / out_h, 1 / out_h - 1], [0, 0, 1]])
     found = to_pixels @ move @ to_halves
     found /= found[:, 2:, 2:]
     is_affine = (move[:, 2, :2] == 0).all(1)
-    found[is_affine, :2], found[is_affine, 2] = _in_pixels(move[is_affine], in_px, out_px), [0, 0, 1]
+    found[is_affine, :2], found[is_affine, 2] = _in_pixels(move[is_affine], in_hw, out_hw), [0, 0, 1]
     return found
 
 

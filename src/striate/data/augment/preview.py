@@ -33,23 +33,24 @@ def preview(
     """
     stored = geometry.to_store(image_u8)
     partners = [geometry.to_store(other) for other in others[:count]] or [stored]
-    squares = [stored] * count + [partners[number % len(partners)] for number in range(count if others else 0)]
-    means = np.array([square.mean((0, 1)) for square in [stored, *squares]])
-    sides = geometry.store_px, geometry.size_px
-    plain = apply_cpu([stored], Pipeline().matrices(np.empty((1, 0), np.float32), *sides, means[:1]))
-    plan = pipeline.matrices(pipeline.draw(len(squares), seed, 0), *sides, means[1:])
+    stored_views = [stored] * count + [partners[number % len(partners)] for number in range(count if others else 0)]
+    means = np.array([square.mean((0, 1)) for square in [stored, *stored_views]])
+    sizes = geometry.store_hw, geometry.size_hw
+    plain = apply_cpu([stored], Pipeline().matrices(np.empty((1, 0), np.float32), *sizes, means[:1]))
+    plan = pipeline.matrices(pipeline.draw(len(stored_views), seed, 0), *sizes, means[1:])
     if plan.mix is not None and others:  # each draw is followed by its partner
         plan = replace(plan, mix=replace(plan.mix, cycle=np.arange(2 * count).reshape(2, count).T.ravel()))
-    views = np.concatenate([plain, apply_cpu(squares, plan)[:count]]) if count else plain
+    views = np.concatenate([plain, apply_cpu(stored_views, plan)[:count]]) if count else plain
     return _grid(np.broadcast_to(views, (*views.shape[:3], 3)).astype(np.uint8))
 
 
 def _grid(views: ImageU8) -> ImageU8:
-    """Pictures (N, S, S, 3) row by row on white, about twice as wide as high."""
-    across = min(len(views), max(1, round((2 * len(views)) ** 0.5)))
-    step, rows = views.shape[1] + _GAP_PX, -(-len(views) // across)
-    grid = np.full((rows * step - _GAP_PX, across * step - _GAP_PX, 3), 255, np.uint8)
+    """Images (N, H, W, 3) row by row on white, about twice as wide as high."""
+    num, height, width = views.shape[:3]
+    across = min(num, max(1, round((2 * num * height / width) ** 0.5)))
+    step_y, step_x, rows = height + _GAP_PX, width + _GAP_PX, -(-num // across)
+    grid = np.full((rows * step_y - _GAP_PX, across * step_x - _GAP_PX, 3), 255, np.uint8)
     for number, view in enumerate(views):
-        top, left = number // across * step, number % across * step
-        grid[top : top + len(view), left : left + len(view)] = view
+        top, left = number // across * step_y, number % across * step_x
+        grid[top : top + height, left : left + width] = view
     return grid

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from striate.base.seeds import rng_for
+from striate.base.size import SizeHW
 
 from ..sample import ImageU8
 from .effect import Effect, on, sent, unless
@@ -39,34 +40,34 @@ class Blur(Quality):
         """Return (B, 1) standard deviations in pixels."""
         return unless(draws[:, 0] >= self.p, np.maximum(between(0, self.max_px, draws[:, 1]), 1e-3))
 
-    def kernels(self, std_px: Numbers, side_px: int) -> Numbers:
+    def kernels(self, std_px: Numbers, short_side_px: int) -> Numbers:
         """Return the normalised kernels (B, K) of standard deviations (B,); all are equally long."""
-        reach = min(math.ceil(3 * self.max_px), side_px - 1)
+        reach = min(math.ceil(3 * self.max_px), short_side_px - 1)
         weights = np.exp(-((np.arange(-reach, reach + 1) / std_px[:, None]) ** 2) / 2)
         return weights / weights.sum(1, keepdims=True)
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
         """See `Effect.on_cpu`."""
-        kernel = self.kernels(values, picture.shape[0])[0]
+        kernel = self.kernels(values, min(picture.shape[:2]))[0]
         return np.asarray(cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
         import torch.nn.functional as F
 
-        (num, channels, side, _), kernels = pixels.shape, self.kernels(values[:, 0], pixels.shape[2])
-        weight = on(np.repeat(kernels, channels, axis=0), pixels)[:, None, None]
+        shape, kernels = pixels.shape, self.kernels(values[:, 0], min(pixels.shape[2:]))
+        weight = on(np.repeat(kernels, shape[1], axis=0), pixels)[:, None, None]
         reach = kernels.shape[1] // 2
-        flat = F.pad(pixels.reshape(1, num * channels, side, side), (reach,) * 4, mode="reflect")
-        flat = F.conv2d(F.conv2d(flat, weight, groups=num * channels), weight.mT, groups=num * channels)
-        return flat.view(num, channels, side, side)
+        flat = F.pad(pixels.reshape(1, -1, *shape[2:]), (reach,) * 4, mode="reflect")
+        flat = F.conv2d(F.conv2d(flat, weight, groups=len(weight)), weight.mT, groups=len(weight))
+        return flat.view(shape)
 
 
 class Noise(Quality):
     """With probability `p` add Gaussian noise, its deviation uniform in 0..max_std levels of 255.
 
-    The noise is a window of one fixed field of twice the side, at a drawn place: equal on every device, and an addition
-    instead of a generator's work. Channels are independent of each other.
+    The noise is a window of one fixed field of twice the sides, at a drawn place: equal on every device, and an
+    addition instead of a generator's work. Channels are independent of each other.
     """
 
     kind: Literal["noise"] = "noise"
@@ -81,58 +82,63 @@ class Noise(Quality):
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
         """See `Effect.on_cpu`."""
-        side, channels = picture.shape[0], math.prod(picture.shape[2:])
-        left, top = (values[1:] * (side + 1)).astype(int)
-        window = noise_field(side, channels)[top : top + side, left : left + side].reshape(picture.shape)
+        (height, width), channels = picture.shape[:2], math.prod(picture.shape[2:])
+        left, top = (values[1:] * (width + 1, height + 1)).astype(int)
+        window = noise_field((height, width), channels)[top : top + height, left : left + width].reshape(picture.shape)
         return np.asarray(cv2.scaleAdd(window, values[0], picture.astype(np.float32)).round().clip(0, 255), np.uint8)
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
         import torch
 
-        channels, side = pixels.shape[1:3]
-        start = sent(torch.from_numpy((values[:, 1:] * (side + 1)).astype(np.int64)), pixels)
-        at = torch.arange(side, device=pixels.device)
-        columns, rows = start[:, 0, None] + at, start[:, 1, None] + at
-        windows = on(noise_field(side, channels), pixels)[rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        channels, height, width = pixels.shape[1:]
+        start = sent(torch.from_numpy((values[:, 1:] * (width + 1, height + 1)).astype(np.int64)), pixels)
+        columns = start[:, 0, None] + torch.arange(width, device=pixels.device)
+        rows = start[:, 1, None] + torch.arange(height, device=pixels.device)
+        windows = on(noise_field((height, width), channels), pixels)[rows[:, :, None], columns[:, None, :]].permute(
+            0, 3, 1, 2
+        )
         return (pixels + on(values[:, 0], pixels)[:, None, None, None] * windows).clamp(0, 255)
 
 
 @lru_cache(maxsize=4)
-def noise_field(side_px: int, channels: int) -> npt.NDArray[np.float32]:
-    """Return the (2 S, 2 S, C) standard normal numbers in which the windows of pictures of side S lie."""
-    return rng_for("noise field").standard_normal((2 * side_px, 2 * side_px, channels), np.float32)
+def noise_field(size_hw: SizeHW, channels: int) -> npt.NDArray[np.float32]:
+    """Return the (2 H, 2 W, C) standard normal numbers in which the windows of images (H, W, C) lie."""
+    return rng_for("noise field").standard_normal((2 * size_hw[0], 2 * size_hw[1], channels), np.float32)
 
 
 class Resolution(Quality):
-    """With probability `p` shrink to a share of the side, uniform in min_frac..1, and enlarge again."""
+    """With probability `p` shrink to a share of each side, uniform in min_frac..1, and enlarge again."""
 
     kind: Literal["resolution"] = "resolution"
     min_frac: float = Field(0.4, gt=0, le=1)
     p: Probability = 0.5
 
     def values(self, draws: Draws) -> Numbers:
-        """Return (B, 1) shares of the side."""
+        """Return (B, 1) shares of the sides."""
         return unless(draws[:, 0] >= self.p, between(self.min_frac, 1, draws[:, 1]))
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
         """See `Effect.on_cpu`."""
-        side = picture.shape[0]
-        small = cv2.resize(picture, (_fewer(side, values[0]),) * 2, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+        height, width = picture.shape[:2]
+        size = _fewer(width, values[0]), _fewer(height, values[0])
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
-        side = pixels.shape[2]
-        rows = np.stack(
-            [enlarging(_fewer(side, share), side) @ shrinking(side, _fewer(side, share)) for share in values[:, 0]]
-        )
-        matrix = on(rows, pixels)[:, None]
-        return matrix @ pixels @ matrix.mT
+        down, across = (on(_coarse(side, values[:, 0]), pixels)[:, None] for side in pixels.shape[2:])
+        return down @ pixels @ across.mT
 
 
 def _fewer(side_px: int, share: float) -> int:
     return max(1, round(side_px * share))
+
+
+def _coarse(side_px: int, shares: Numbers) -> Numbers:
+    """(B, S, S) matrices that shrink an axis to these shares and enlarge it again."""
+    fewer = [_fewer(side_px, share) for share in shares]
+    return np.stack([enlarging(few, side_px) @ shrinking(side_px, few) for few in fewer])
 
 
 def shrinking(num: int, fewer: int) -> Numbers:

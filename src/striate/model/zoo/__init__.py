@@ -155,7 +155,7 @@ def build(
     size = blueprint(name).size if size is None else size
     size_hw = (size, size) if isinstance(size, int) else size
     if "size" in options(name):
-        given = {"size": max(size_hw), **given}
+        given = {"size": min(size_hw), **given}
     network = build_network(blueprint(name, **given), channels=channels, outputs=outputs, size_hw=size_hw, seed=seed)
     if weights is not None:
         load(network, weights)

@@ -1,0 +1,57 @@
+"""Sizes of images as a person types them: one number for a square, else height x width."""
+
+import re
+
+SizeHW = tuple[int, int]
+_TEXT = re.compile(r"(\d{1,6})(?:\s*[x×]\s*(\d{1,6}))?", re.IGNORECASE)
+
+
+def parse_size(text: str) -> SizeHW:
+    """Return (height, width) in pixels.
+
+    Raises:
+        ValueError: it is no size.
+
+    Example:
+        >>> parse_size("128"), parse_size("180x240")
+        ((128, 128), (180, 240))
+    """
+    parts = _TEXT.fullmatch(text.strip())
+    if parts is None:
+        raise ValueError("a size is one number of pixels, or height x width such as 180x240")
+    return int(parts[1]), int(parts[2] or parts[1])
+
+
+def typed_size(size_hw: SizeHW) -> int | str:
+    """Return a size as settings hold it: the side of a square, or `180x240`."""
+    height, width = size_hw
+    return height if height == width else size_text(size_hw)
+
+
+def size_setting(value: object) -> int | str | None:
+    """Return the setting of a network's input that a number, a text or two numbers stand for; None stays.
+
+    Raises:
+        ValueError: it is no size, or a side is not 8 to 2048 pixels.
+
+    Example:
+        >>> size_setting(32), size_setting("180x240"), size_setting([32, 32])
+        (32, '180x240', 32)
+    """
+    if value is None:
+        return None
+    sides = value if isinstance(value, list | tuple) else parse_size(str(value))
+    if not (len(sides) == 2 and all(isinstance(side, int) and 8 <= side <= 2048 for side in sides)):
+        raise ValueError("each side is 8 to 2048 pixels")
+    return typed_size((sides[0], sides[1]))
+
+
+def size_text(size_hw: SizeHW) -> str:
+    """Return a size as it is typed.
+
+    Example:
+        >>> size_text((128, 128)), size_text((180, 240))
+        ('128', '180x240')
+    """
+    height, width = size_hw
+    return str(height) if height == width else f"{height}x{width}"
