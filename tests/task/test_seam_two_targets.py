@@ -11,10 +11,13 @@ import torch.nn.functional as F
 from PIL import Image
 from seam import drive
 
+from striate.base.errors import SettingsError
 from striate.base.rundir import RunDir
 from striate.data import open_dataset
 from striate.evaluate.predictions import read
 from striate.metric import Metric
+from striate.run.prepare import prepare
+from striate.run.recipe import named
 from striate.task import Decoded, Defaults, Vector, mean_outputs, register
 
 TOY = "toy:shapes?n=150&size=16&clutter=0"
@@ -103,3 +106,10 @@ def test_the_loss_of_an_image_is_that_of_a_batch_of_it_and_a_mirrored_view_is_un
     angle = task.decode(outputs).values[:, 1]
     mirrored = task.decode(task.undo_view(outputs, View(is_mirrored=True))).values[:, 1]
     np.testing.assert_allclose(mirrored, (180 - angle) % 360, atol=1e-4)
+
+
+def test_a_head_is_not_solved_for_two_targets(quiet):
+    recipe = named("regularized").changed(["transfer.head=solved"])
+    data = open_dataset(TOY, task="shape-and-angle")
+    with pytest.raises(SettingsError, match="the task shape-and-angle has 2"):
+        prepare(data, recipe, target=None, device=torch.device("cpu"), progress=quiet)

@@ -6,12 +6,12 @@ import torch
 from task_batches import batch_of
 from torch import nn
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.data.target import Angle, Label, Number, Tags
 from striate.evaluate.views import MAX_VIEWS, Averaged, view
 from striate.metric import Metric
 from striate.metric.accuracy import ACCURACY
-from striate.task import Decoded, Defaults, Map, Pyramid, View, for_target, mean_outputs, mean_softmax
+from striate.task import Decoded, Defaults, Map, Pyramid, View, for_target, mean_outputs, mean_softmax, tally
 from striate.task.views import undo
 
 RNG = np.random.default_rng(0)
@@ -153,3 +153,25 @@ def test_tallies_of_parts_are_that_of_the_whole_in_the_general_way():
 def rooted(records, weights):
     """The root of the weighted mean."""
     return np.sqrt(weights @ records[:, 0] / weights.sum(1))
+
+
+@pytest.mark.parametrize("kind", ["label", "tags", "value"])
+def test_answers_that_stay_on_a_device_give_the_scores_of_records(kind):
+    values = RNG.normal(size=(30, 2))
+    target = {
+        "label": LABELS,
+        "tags": Tags(RNG.integers(0, 2, (30, 4)).astype(np.uint8), ("a", "b", "c", "d")),
+        "value": Number(values, ("x", "y")),
+    }[kind]
+    task = for_target("t", target, target.values)
+    batch = batch_of("t", torch.from_numpy(target.values))
+    outputs = torch.from_numpy(RNG.normal(size=(30, task.num_outputs)).astype(np.float32))
+    rows = tally.of_answers(task.decode(outputs), task.truth(batch), task.losses(outputs, batch))
+    assert tally.scores(task.metrics, rows) == pytest.approx(general(task, outputs, batch), rel=1e-6)
+    assert tally.of_answers(Decoded(torch.zeros(30, 99)), torch.zeros(30), torch.zeros(30)) is None
+    assert tally.of_answers(Decoded(torch.zeros(30, 2, 2)), torch.zeros(30, 2, 2), torch.zeros(30)) is None
+
+
+def test_what_a_task_does_not_know_of_is_refused_not_left_out():
+    with pytest.raises(SettingsError, match="the task pixels has no weights of classes"):
+        Pixels.fit({"mask": LABELS}, np.arange(30), is_balanced=True)

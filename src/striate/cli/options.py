@@ -52,7 +52,9 @@ Weights = Annotated[
     typer.Option(metavar="imagenet|FILE|RUN", help="Weights to start from: published, a file's, or an earlier run's."),
 ]
 TargetName = Annotated[str | None, typer.Option(help="The target to predict; by default the dataset's first.")]
-TaskName = Annotated[str | None, typer.Option(help="classify, tag or regress; by default what the target is.")]
+TaskName = Annotated[
+    str | None, typer.Option(help="classify, tag, regress or one of a plugin; by default by the target.")
+]
 Size = Annotated[
     str | None,
     typer.Option(

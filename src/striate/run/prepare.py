@@ -133,6 +133,9 @@ def prepare(
     _refuse_mixing(fitted, dataset, ops)
     if recipe.data.balance != "none":
         dataset.target(name).refuse_balance(name)
+    if recipe.transfer.head in {"only", "solved"} and len(fitted.targets) > 1:
+        what = f"a head is solved for one target, the task {fitted.name} has {len(fitted.targets)}"
+        raise SettingsError(what, where="transfer.head", fix="use the recipe finetune or frozen")
     start = start_of(recipe, model)
     geometry = choose_geometry(dataset, recipe, size_hw=start.size_hw if start else None)
     store = open_store(dataset, geometry, progress=progress)

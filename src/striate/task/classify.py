@@ -99,9 +99,9 @@ class Classify(Sums, Defaults):
         right = (outputs.argmax(1) == (truth if truth.ndim == 1 else truth.argmax(1))).sum()
         return with_count(self.losses(outputs, batch).sum(), right, count=len(truth))
 
-    def summarise(self, sums: Tensor | None) -> dict[str, float]:
+    def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return {"loss", "accuracy"}."""
-        return mean_scores(sums, ("loss", "accuracy"))
+        return mean_scores(rows, ("loss", "accuracy"))
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return class indices (N,) and softmax probabilities (N, K)."""

@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.base.plugin import Plugin
 from striate.data.sample import Batch
 from striate.data.target import Target
 from striate.metric import Answers, Metric
 
+from . import tally
 from .head import Head, Map, Pyramid, Vector
 from .protocol import Decoded, Outputs, answers_of, part_of
 from .temperature import Temperature
@@ -52,8 +53,15 @@ class Defaults:
         Args:
             targets: those to predict, by name.
             train: the training images.
-            settings: `label_smoothing`, and `is_balanced` whether classes weigh by their frequency.
+            settings: `label_smoothing`, which is left to tasks that have a use for it, and `is_balanced`, whether
+                classes weigh by their frequency.
+
+        Raises:
+            SettingsError: classes are to weigh, which this task does not know of.
         """
+        if settings.get("is_balanced"):
+            what = f"the task {cls.name} has no weights of classes"
+            raise SettingsError(what, where="data.balance", fix="set data.balance=sampling or none")
         names = [name for target in targets.values() for name in target.names]
         return cls(next(iter(targets)), tuple(names))
 
@@ -115,32 +123,21 @@ class Defaults:
         return torch.cat([batch.targets[name].reshape(len(batch), -1).double() for name in self.targets], 1)
 
     def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """Return a row an image: its loss, then for each metric how many numbers it records, and these.
+        """Return a row an image, see `task.tally`."""
+        if batch.images.device.type != "cpu":
+            decoded, losses = self.decode(outputs), self.losses(outputs, batch)
+            rows = tally.of_answers(decoded, self.truth(batch), losses)
+            if rows is not None:
+                return rows
+        return tally.of_records(self.metrics, answers_of(self, outputs, batch))  # type: ignore[arg-type]
 
-        On a GPU this waits for the batch; a task whose epochs are many and short does better with sums of its own.
-        """
-        answers = answers_of(self, outputs, batch)  # type: ignore[arg-type]
-        columns = [answers.losses[:, None]]
-        for metric in self.metrics:
-            records = metric.made(answers)
-            columns += [np.full((len(answers), 1), records.shape[1]), records]
-        return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float64))
-
-    def add(self, before: Tensor | None, tally: Tensor) -> Tensor:
+    def add(self, before: Tensor | None, rows: Tensor) -> Tensor:
         """Return the rows of both."""
-        return tally if before is None else torch.cat([before, tally])
+        return rows if before is None else torch.cat([before, rows])
 
-    def summarise(self, tally: Tensor | None) -> dict[str, float]:
+    def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the mean loss and the value of each metric over all rows; nan where it is not defined."""
-        if tally is None:
-            return {"loss": math.nan, self.monitor: math.nan}
-        rows = tally.cpu().numpy()
-        scores, start = {"loss": float(rows[:, 0].mean())}, 1
-        for metric in self.metrics:
-            end = start + 1 + int(rows[0, start])
-            scores[metric.key] = float(metric.value(rows[:, start + 1 : end], np.ones((1, len(rows))))[0])
-            start = end
-        return scores
+        return {"loss": math.nan, self.monitor: math.nan} if rows is None else tally.scores(self.metrics, rows)
 
     def details(self, answers: Answers) -> dict[str, Any]:
         """Return nothing beside the metrics."""
@@ -193,9 +190,9 @@ class Defaults:
 class Sums:
     """A tally of sums on the device that add up over batches; the last entry is the count of images."""
 
-    def add(self, before: Tensor | None, tally: Tensor) -> Tensor:
+    def add(self, before: Tensor | None, rows: Tensor) -> Tensor:
         """Return the sum of both."""
-        return tally if before is None else before + tally
+        return rows if before is None else before + rows
 
 
 def edges(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

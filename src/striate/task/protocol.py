@@ -98,10 +98,10 @@ class Task(Protocol):
     def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return what an epoch's scores need to know of a batch, as one tensor; `add` puts batches together."""
 
-    def add(self, before: Tensor | None, tally: Tensor) -> Tensor:
+    def add(self, before: Tensor | None, rows: Tensor) -> Tensor:
         """Return the tally of an epoch so far with that of one more batch."""
 
-    def summarise(self, tally: Tensor | None) -> dict[str, float]:
+    def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the scores of an epoch from its tally; `loss` and `monitor` are among them, nan without images."""
 
     def decode(self, outputs: Outputs) -> Decoded:

@@ -103,9 +103,9 @@ class Regress(Sums, Defaults):
         sums = (self.losses(outputs, batch).sum(), error.square().mean(1).sum(), error.mean(1).sum(), near)
         return with_count(*sums, count=len(truth))
 
-    def summarise(self, sums: Tensor | None) -> dict[str, float]:
+    def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return {"loss", "rmse", "mae"}, for angles {"loss", "rmse", "mean_error_deg", "within_10_deg"}."""
-        means = mean_scores(sums, ("loss", "squared", "absolute", "near"))
+        means = mean_scores(rows, ("loss", "squared", "absolute", "near"))
         scores = {"loss": means["loss"], "rmse": means["squared"] ** 0.5}
         if self.is_angle:
             return scores | {"mean_error_deg": means["absolute"], "within_10_deg": means["near"]}

@@ -99,9 +99,9 @@ class Tag(Sums, Defaults):
         hits, extra, missed = (truth & given).sum(), (~truth & given).sum(), (truth & ~given).sum()
         return with_count(self.losses(outputs, batch).sum(), exact, hits, extra, missed, count=len(truth))
 
-    def summarise(self, sums: Tensor | None) -> dict[str, float]:
+    def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return {"loss", "exact_match", "f1"}; f1 is micro-averaged."""
-        means = mean_scores(sums, ("loss", "exact_match", "hits", "extra", "missed"))
+        means = mean_scores(rows, ("loss", "exact_match", "hits", "extra", "missed"))
         total = 2 * means["hits"] + means["extra"] + means["missed"]
         f1 = 2 * means["hits"] / total if total else float("nan")
         return {"loss": means["loss"], "exact_match": means["exact_match"], "f1": f1}
