@@ -221,14 +221,7 @@ def predict(
         raise combined(bad)
     if temperature != 1 and not as_json:
         say(f"calibrated probabilities: temperature {temperature:.3f}, from {Path(run) / 'calibration.json'}")
-    lines = []
-    for one in found:
-        if one.probabilities is None:
-            says = ", ".join(f"{name} {value:.4g}" for name, value in zip(one.names, one.values, strict=True))
-        else:
-            best = sorted(one.probabilities.items(), key=lambda item: -item[1])[:top]
-            says = ", ".join(f"{name} {value:.3f}" for name, value in best)
-        lines.append(f"{shown(one.id)}: {says}")
+    lines = [f"{shown(one.id)}: {one.line(top)}" for one in found]
     for problem in doubtful:
         say(f"warning: {problem}")
     for problem in bad:

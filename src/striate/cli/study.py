@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from striate.base.errors import SettingsError
-from striate.model import zoo
 
 from . import options as o
 from .train import give_study
@@ -38,7 +37,9 @@ def add_to(app: typer.Typer) -> None:
 def study(
     context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="DATA|FILE.toml", help="A dataset, or a study file.")],
-    model: o.ModelName = zoo.DEFAULT,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A network's name (see `striate models`) or a .toml blueprint.")
+    ] = None,
     ladder: Annotated[
         bool, typer.Option("--ladder", help="The whole ladder: also a small residual network, and transfer.")
     ] = False,
@@ -46,7 +47,9 @@ def study(
         bool, typer.Option("--learning-curve", help="Also train on 25 and 50 % of the images: would more of them help?")
     ] = False,
     weights: o.Weights = None,
-    base: Annotated[str, typer.Option(metavar="NAME", help="The network that --weights are of.")] = zoo.PRETRAINED,
+    base: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The network that --weights are of; by default a small one.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Runs a variant.", min=1, max=1000)] = 3,
     folds: Annotated[int | None, typer.Option(help="Cross-validation over this many folds.", min=2, max=100)] = None,
     target: o.TargetName = None,
@@ -91,6 +94,7 @@ def study(
     if weights and not ladder:
         raise SettingsError("weights are for the steps of transfer", where="--weights", fix="add --ladder")
     from striate.api import study_file, study_ladder
+    from striate.model import zoo
 
     changes = o.assignments(set_, size, fit, tuning=training)
     shared: dict[str, Any] = {
@@ -112,9 +116,15 @@ def study(
             Path(data), seeds=seeds if o.is_typed(context, "seeds") else None, allow_empty=allow_empty, **shared
         )
     else:
-        steps: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base}
+        steps: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base or zoo.PRETRAINED}
         steps["has_curve"] = learning_curve
-        plan: dict[str, Any] = {"model": model, "changes": changes, "seeds": seeds, "folds": folds, "target": target}
+        plan: dict[str, Any] = {
+            "model": model or zoo.DEFAULT,
+            "changes": changes,
+            "seeds": seeds,
+            "folds": folds,
+            "target": target,
+        }
         found = study_ladder(data, words, **steps, **plan, **shared)
     if isinstance(found, list):
         o.give({"command": "study", "plan": found}, "\n".join(found), as_json)

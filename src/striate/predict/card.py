@@ -24,7 +24,9 @@ def prediction_text(prediction: "Prediction") -> str:
         >>> Prediction("b.png", ("angle",), (41.5,))
         Prediction('b.png': angle 41.5)
     """
-    if prediction.probabilities is None:
+    if prediction.map is not None:
+        given, then = [prediction.line(MOST)], []
+    elif prediction.probabilities is None:
         pairs = list(zip(prediction.names, prediction.values, strict=True))
         given = [f"{shown(name, 40)} {value:.4g}" for name, value in pairs[:MOST_VALUES]]
         then = [f"{len(pairs) - MOST_VALUES} more"] if len(pairs) > MOST_VALUES else []
@@ -38,6 +40,10 @@ def prediction_text(prediction: "Prediction") -> str:
 
 def prediction_card(prediction: "Prediction") -> Html:
     """Return the five most probable classes with bars, those given in bold; or the numbers."""
+    if prediction.map is not None:
+        shares = sorted(prediction.shares.items(), key=lambda item: -item[1])[:MOST]
+        parts = [(text(name, 80), bar(share), _percent(share)) for name, share in shares]
+        return card(prediction.id, "x".join(map(str, prediction.map.shape)), table(parts, right={2}))
     if prediction.probabilities is None:
         rows: list[tuple[object, ...]] = [
             (name, f"{value:.4g}") for name, value in zip(prediction.names, prediction.values, strict=True)

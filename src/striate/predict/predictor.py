@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL.Image import Image
 from torch import nn
@@ -23,7 +24,7 @@ from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.decode import FIX_DOUBTFUL, decode_heard, read_bytes
-from striate.data.geometry import Geometry
+from striate.data.geometry import IGNORE, Geometry
 from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.sample import ImageU8
@@ -31,6 +32,7 @@ from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Outputs, Task, from_json
+from striate.task.head import Map
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
@@ -44,16 +46,18 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one picture.
+    """What the network says of one image.
 
-    `names` are the classes given (one for classification, any number of tags) or the numbers' fields; `values` the
-    numbers; `probabilities` maps every class to its probability.
+    `names` are the classes given (one for classification, any number of tags), the numbers' fields or the classes of a
+    map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) has the class of each
+    of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there.
     """
 
     id: str
     names: tuple[str, ...]
     values: tuple[float, ...] = ()
     probabilities: dict[str, float] | None = None
+    map: npt.NDArray[Any] | None = None
 
     def __repr__(self) -> str:
         return prediction_text(self)
@@ -61,9 +65,29 @@ class Prediction:
     def _repr_html_(self) -> str:
         return prediction_card(self)
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the pixels the network saw that each class of a map has; empty where there is none."""
+        if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
+            return {}
+        counts = np.bincount(self.map[self.map != IGNORE].ravel(), minlength=len(self.names))
+        names = [*self.names, *map(str, range(len(self.names), len(counts)))]  # of a map without names: its numbers
+        return {name: float(count / max(1, counts.sum())) for name, count in zip(names, counts, strict=True)}
+
+    def line(self, most: int) -> str:
+        """Return the answer in a line: the most probable classes, those with most pixels, or the numbers."""
+        ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
+        if ranked:
+            return ", ".join(f"{name} {share:.3f}" for name, share in ranked)
+        if self.map is not None:
+            return "x".join(map(str, self.map.shape)) + f" from {np.nanmin(self.map):.4g} to {np.nanmax(self.map):.4g}"
+        return ", ".join(f"{name} {value:.4g}" for name, value in zip(self.names, self.values, strict=True))
+
     def to_json(self) -> dict[str, Any]:
-        """Return the plain document of `predict --json`."""
+        """Return the plain document of `predict --json`; of a map its size and the share of each class."""
         document: dict[str, Any] = {"id": self.id}
+        if self.map is not None:
+            return document | {"size_hw": list(self.map.shape[:2]), "shares": self.shares}
         if self.probabilities is None:
             return document | {"values": dict(zip(self.names, self.values, strict=True))}
         return document | {"prediction": list(self.names), "probabilities": self.probabilities}
@@ -140,15 +164,17 @@ class Predictor:
         problems = [] if bad is None else bad
         numbered = enumerate(images_of(pictures))
         while some := list(islice(numbered, BATCH)):
-            names, stored = [], []
+            names, stored, sizes_hw = [], [], []
             for number, picture in some:
                 try:
-                    stored.append(self.fitted(self._heard(picture, doubtful, f"image {number}")))
+                    pixels = self._heard(picture, doubtful, f"image {number}")
+                    stored.append(self.fitted(pixels))
+                    sizes_hw.append(pixels.shape[:2])
                     names.append(str(picture) if isinstance(picture, str | Path) else str(number))
                 except DataError as problem:
                     problems.append(problem)
             if stored:
-                found += self._read(self.outputs(stored), names)
+                found += self._read(self.outputs(stored), names, sizes_hw)
         if problems and bad is None:
             raise combined(problems)
         return found
@@ -174,7 +200,7 @@ class Predictor:
             content,
             name=name,
             channels=self.geometry.channels,
-            short_side_px=self.short_side_px,
+            short_side_px=None if isinstance(self.task.head, Map) else self.short_side_px,  # a map has its own size
             levels=self.levels,
         )
         if complaint and doubtful is not None:
@@ -190,21 +216,21 @@ class Predictor:
         pixels = apply_cpu(stored, plan, normal=self.normal)
         return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
-    def _read(self, outputs: Outputs, ids: list[str]) -> list[Prediction]:
-        decoded, names = self.task.decode(each(lambda values: values / self.temperature, outputs)), self.task.names
-        if decoded.probabilities is None:
-            return [Prediction(one, names, tuple(row)) for one, row in zip(ids, decoded.values.tolist(), strict=True)]
-        given = decoded.values if decoded.values.ndim == 2 else nn.functional.one_hot(decoded.values, len(names))
-        rows = zip(ids, given.tolist(), decoded.probabilities.tolist(), strict=True)
+    def _read(self, outputs: Outputs, ids: list[str], sizes_hw: list[tuple[int, int]]) -> list[Prediction]:
+        decoded = self.task.decode(each(lambda values: values / self.temperature, outputs))
+        answers = zip(ids, self.task.answers(decoded), sizes_hw, strict=True)
         return [
-            Prediction(
-                one,
-                tuple(name for name, flag in zip(names, flags, strict=True) if flag),
-                (),
-                dict(zip(names, row, strict=True)),
-            )
-            for one, flags, row in rows
+            Prediction(name, one.names, one.values, one.probabilities, self._own_map(one.map, *size_hw))
+            for name, one, size_hw in answers
         ]
+
+    def _own_map(self, seen: npt.NDArray[Any] | None, height: int, width: int) -> npt.NDArray[Any] | None:
+        """A map of what the network saw as one of the image's own pixels; 255 or nan where it saw nothing."""
+        if seen is None:
+            return None
+        is_index = np.issubdtype(seen.dtype, np.integer)
+        way = self.geometry.way_back(height, width)
+        return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
 
 
 def _plain_view(count: int, geometry: Geometry) -> Any:

@@ -17,6 +17,7 @@ from striate.data.target import Target
 from striate.metric import Answers, Metric
 
 from . import tally
+from .answer import Answer, class_answers, map_answers, number_answers
 from .head import Head, Map, Pyramid, Vector
 from .protocol import Decoded, Outputs, answers_of, part_of
 from .temperature import Temperature
@@ -115,6 +116,13 @@ class Defaults:
     def decode(self, outputs: Outputs) -> Decoded:
         """Return the outputs as they are."""
         return Decoded(outputs.float())
+
+    def answers(self, decoded: Decoded) -> list[Answer]:
+        """Return maps where the head gives maps, classes where there are probabilities, else numbers."""
+        if isinstance(self.head, Map):
+            return map_answers(self.names, decoded)
+        make = number_answers if decoded.probabilities is None else class_answers
+        return make(self.names, decoded)
 
     def truth(self, batch: Batch) -> Tensor:
         """Return the target; of several targets their numbers side by side (N, D)."""

@@ -12,6 +12,7 @@ import striate.metric as metric
 from striate.data.sample import Batch
 from striate.metric import Metric
 
+from .answer import Answer
 from .head import Head
 from .temperature import Temperature
 from .views import View
@@ -106,6 +107,9 @@ class Task(Protocol):
 
     def decode(self, outputs: Outputs) -> Decoded:
         """Return predictions from the outputs of the network."""
+
+    def answers(self, decoded: Decoded) -> list[Answer]:
+        """Return what is said of each image."""
 
     def truth(self, batch: Batch) -> Tensor:
         """Return the truth of a batch, laid out like the values of `decode`."""

@@ -1,0 +1,45 @@
+"""What a task says of one image, for people: classes with probabilities, numbers, or a map."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .protocol import Decoded
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`names` are the classes given (one for classification, any number of tags), the numbers' fields or all classes
+    of a map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) or (H, W, C) lies
+    over what the network saw of the image."""
+
+    names: tuple[str, ...]
+    values: tuple[float, ...] = ()
+    probabilities: dict[str, float] | None = None
+    map: npt.NDArray[Any] | None = None
+
+
+def class_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:
+    """Return the classes given, by index (N,) or by flags (N, K), and all probabilities (N, K)."""
+    assert decoded.probabilities is not None
+    values = decoded.values.cpu().numpy()
+    flags = values.astype(bool) if values.ndim == 2 else np.arange(len(names)) == values[:, None]
+    return [
+        Answer(tuple(np.array(names, object)[given]), (), dict(zip(names, row, strict=True)))
+        for given, row in zip(flags, decoded.probabilities.tolist(), strict=True)
+    ]
+
+
+def number_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:
+    """Return the numbers (N, D) of the fields."""
+    return [Answer(tuple(names), tuple(row)) for row in decoded.values.tolist()]
+
+
+def map_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:
+    """Return maps of classes (N, H, W), or of numbers (N, C, H, W), whose channels come last in the answer."""
+    maps = decoded.values.cpu().numpy()
+    return [Answer(tuple(names), map=one if one.ndim == 2 else np.moveaxis(one, 0, -1)) for one in maps]
