@@ -62,10 +62,10 @@ def test_undo_puts_every_pixel_where_it_was_and_marks_what_was_not_seen(number):
     from striate.evaluate.views import view_of
 
     places = torch.arange(64.0 * 64).reshape(1, 1, 64, 64)
-    found = undo(view(places, number), view_of(number, 64))
+    found = undo(view(places, number), view_of(number, (64, 64)))
     seen = ~found.isnan()
     assert torch.equal(found[seen], places[seen])
-    step = 2 * bool(view_of(number, 64).down_px)
+    step = 2 * bool(view_of(number, (64, 64)).down_px)
     assert seen.sum() == (64 - step) ** 2
 
 

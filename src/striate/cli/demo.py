@@ -2,8 +2,6 @@
 
 import typer
 
-from striate.model import zoo
-
 from . import options as o
 from .train import give_study
 
@@ -28,6 +26,7 @@ def demo(
     o.use_threads(threads)
     from striate.api import study_ladder
     from striate.base.rundir import StudyDir
+    from striate.model import zoo
 
     found = study_ladder(
         IMAGES,

@@ -9,7 +9,6 @@ import typer
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes
-from striate.model import zoo
 
 from . import options as o
 
@@ -38,8 +37,8 @@ def search(
         int | None, typer.Option(help="Most networks to try, the seed included.", min=2, max=1_000_000)
     ] = None,
     seed_model: Annotated[
-        str, typer.Option(metavar="NAME", help="The network to beat, whose MACs are the limit by default.")
-    ] = zoo.DEFAULT,
+        str | None, typer.Option(metavar="NAME", help="The network to beat, whose MACs are the limit by default.")
+    ] = None,
     max_macs: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of multiply-adds, e.g. 20M.")] = None,
     max_parameters: Annotated[str | None, typer.Option(metavar="COUNT", help="Limit of parameters, e.g. 500k.")] = None,
     epochs: Annotated[
@@ -87,7 +86,8 @@ def search(
       striate search runs/004-search-birds
     """
     words: dict[str, Any] = {"recipe_name": o.recipe_title(recipe, set_, size, fit, tuning)}
-    words |= {"seed_model": seed_model, "epochs": epochs, "num_train": num_train, "seeds": seeds, "seed": seed}
+    words |= {"seed_model": seed_model} if seed_model else {}
+    words |= {"epochs": epochs, "num_train": num_train, "seeds": seeds, "seed": seed}
     more: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
     o.use_threads(threads)
     if (Path(data) / "search.json").is_file():

@@ -134,7 +134,7 @@ class Metric:
     def made(self, answers: Answers) -> Array:
         """Return the numbers of each image (N, S) as `record` makes them; one number an image may come as (N,)."""
         records = np.asarray(self.record(answers))
-        return records[:, None] if records.ndim == 1 else records.reshape(len(records), -1)
+        return records[:, None] if records.ndim == 1 else records
 
     def records(self, answers: Answers) -> Array:
         """Return the numbers of each image (N, S): those that a table of predictions kept, else made anew."""
