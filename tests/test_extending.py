@@ -51,7 +51,7 @@ def test_an_augmentation():
     space = runpy.run_path(str(EXTENDING / "augmentation.py"))
     pipeline, size = space["pipeline"], 8
     draws = pipeline.draw(4, 0, 0)
-    plan = pipeline.matrices(draws, size, size, np.full((4, 3), 100.0))
+    plan = pipeline.matrices(draws, (size, size), (size, size), np.full((4, 3), 100.0))
     assert plan.colour[:, 0, 0] == pytest.approx(0.5 + draws[:, 0])
     assert (plan.colour[:, 1:] == np.eye(3, 4)[1:]).all()
 

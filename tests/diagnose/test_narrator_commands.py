@@ -123,7 +123,7 @@ def test_another_recipe_on_the_same_weights_takes_the_same_pixels() -> None:
     assert parsed(tuned)["model"] == "mobilenet_v2" and parsed(tuned)["on_bad"] == "skip"
     study = parsed(as_study(found))
     assert (study["ladder"], study["weights"], study["base"]) == (True, "w.safetensors", "mobilenet_v2")
-    assert (study["size"], study["fit"], study["set_"]) == (64, "squash", ["transfer.preset=tensorflow"])
+    assert (study["size"], study["fit"], study["set_"]) == ("64", "squash", ["transfer.preset=tensorflow"])
 
 
 def test_the_study_of_a_run_from_scratch_keeps_its_network_and_pixels() -> None:
@@ -131,7 +131,7 @@ def test_the_study_of_a_run_from_scratch_keeps_its_network_and_pixels() -> None:
     model = {"name": "own without skip", "blueprint": BLUEPRINT}
     found = reading(named("baseline").changed(["data.size=48", "data.margin=1.3"]), command=typed, model=model)
     study = parsed(as_study(found))
-    assert (study["model"], study["size"]) == ("nets/own.toml without skip", 48)
+    assert (study["model"], study["size"]) == ("nets/own.toml without skip", "48")
     assert study["set_"] == ["data.margin=1.3"] and not study["ladder"]
 
 
@@ -210,4 +210,4 @@ def test_what_an_option_said_is_said_anew(words: str) -> None:
     found = reading(named("regularized"), "regularized changed", command=typed, model={"name": "bipyramid"})
     recipe = recipe_in(again(found, "train.lr=0.01", "data.size=48"))
     assert (recipe.train.lr, recipe.data.size, recipe.train.epochs) == (0.01, 48, 3)
-    assert parsed(again(found, "train.lr=0.01"))["size"] == 32
+    assert parsed(again(found, "train.lr=0.01"))["size"] == "32"

@@ -183,7 +183,7 @@ STRIDES = {
 def test_there_is_a_named_stage_at_each_stride(name: str, tiny) -> None:
     plan = zoo.blueprint(name)
     network = assemble(plan, channels=3, outputs=10, size_hw=(plan.size, plan.size))
-    maps = [min(network._grids.get(row, network.shapes[row][1:])) for row in network.stages]
+    maps = [min(network.grids.get(row, network.shapes[row][1:])) for row in network.stages]
     strides = STRIDES.get(name, [2, 4, 8, 16, 32])
     assert len(maps) == len(strides)
     # what padding leaves out makes maps a little smaller than size / stride

@@ -103,9 +103,9 @@ def bytes_an_image(network: nn.Module, shape_chw: tuple[int, int, int]) -> float
             total += tensor.nbytes
         return tensor
 
-    memo: dict[int, Any] = {id(one): one.detach().to("meta") for one in network.buffers()}
-    memo |= {id(one): nn.Parameter(one.detach().to("meta"), one.requires_grad) for one in network.parameters()}
-    with suppress(Exception):  # a network of a user's own may not run without data; then nothing is known
+    with suppress(Exception):  # a network of a user's own may be lazy, or not run without data; then nothing is known
+        memo: dict[int, Any] = {id(one): one.detach().to("meta") for one in network.buffers()}
+        memo |= {id(one): nn.Parameter(one.detach().to("meta"), one.requires_grad) for one in network.parameters()}
         blank = copy.deepcopy(network, memo).train()
         images = torch.empty(num, *shape_chw, device="meta", requires_grad=True)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

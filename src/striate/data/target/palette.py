@@ -13,7 +13,7 @@ def colour_of(label: int) -> tuple[int, int, int]:
 
     Example:
         >>> colour_of(0), colour_of(1)
-        ((242, 36, 36), (74, 36, 242))
+        ((242, 36, 36), (36, 96, 242))
     """
     red, green, blue = colorsys.hsv_to_rgb((label * GOLDEN) % 1, 0.85, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
