@@ -20,7 +20,6 @@ from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
 from striate.data import open_dataset
 from striate.data.channels import in_channels
-from striate.data.geometry import Geometry
 from striate.data.open import absolute_path, options_again, where_again
 from striate.data.sample import Dataset
 from striate.engine import checkpoint
@@ -292,8 +291,6 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
     old = then.get("fixed") or {"recipe": then.get("recipe", info["recipe"])}  # which older checkpoints have
     if "longer_since" in info:
         old = as_begun(old, info)
-    if "input" in old:  # an older version says less
-        old["input"] = {**old["input"], **Geometry.from_json(old["input"]).to_json()}
     new = {name: now_fixed.get(name, info["recipe"]) for name in old}
     pairs += [(name.removeprefix("recipe."), shown(a, 60), shown(b, 60)) for name, a, b in _differences(old, new)]
     if pairs:
