@@ -60,7 +60,8 @@ def epoch(word: str) -> dict[str, float]:
     training.update.model.train()
     images = 0
     for batch in training.loader.batches(training.position.epoch):
-        training.position.add(training.update(batch, training.position.step))
+        tally = training.update(batch, training.position.step)
+        training.position.advance(training.prepared.task.add(training.position.sums, tally))
         images += len(batch)
     loss = training.prepared.task.summarise(training.position.sums)["loss"]
     training.position.end_epoch()

@@ -83,3 +83,5 @@ def test_a_task(tmp_path):
     one = str(study / "runs" / "mlp-seed0")
     assert run(["evaluate", one, *with_task]) == 0
     assert run(["evaluate", one, *with_task, "--views", "2"]) == 3
+    assert run(["evaluate", one, "toy:shapes?n=90&size=16&seed=5", *with_task]) == 0  # by the target's classes
+    assert RunDir(Path(one)).info()["task"]["metric_words"]["name"] == "mean number of levels off"

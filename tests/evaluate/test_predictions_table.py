@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from striate.base.cells import guarded, unguarded
-from striate.base.errors import ModelError, ResourceError
+from striate.base.errors import ModelError, ResourceError, SettingsError
 from striate.base.files import faults
-from striate.evaluate.layout import Labels, Numbers, Tags
+from striate.evaluate.layout import Answers, Labels, Numbers, Tags
 from striate.evaluate.predictions import Predictions, read, write
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=8)
@@ -189,3 +189,11 @@ def test_reading_takes_the_memory_of_its_numbers_and_writing_that_of_its_file(tm
     assert peaks[0] < 2 * (tmp_path / "p.csv").stat().st_size
     assert peaks[1] < 2 * 8 * 200 * 1000
     assert read(tmp_path / "p.csv", LABEL, only=("test",)).keys() == {"test"}
+
+
+def test_answers_that_are_not_one_number_a_name_are_refused():
+    answers = Answers(np.zeros((3, 2)), np.zeros((3, 2)), np.zeros(3))
+    with pytest.raises(SettingsError, match="2 numbers an image, its names are 1"):
+        Numbers(("level",)).kept(answers, None)
+    flat = Numbers(("level",)).kept(Answers(np.arange(3), np.ones(3), np.zeros(3)), None)
+    assert flat.truth.tolist() == [[0], [1], [2]]

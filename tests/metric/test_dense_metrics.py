@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from striate.base.errors import SettingsError
 from striate.metric import Metric
 from striate.metric.image_quality import mean_psnr, mean_ssim, psnr, ssim
-from striate.metric.iou import class_accuracy, mean_dice, mean_iou, per_class, pixel_accuracy
+from striate.metric.iou import class_accuracy, mean_dice, mean_iou, per_class, pixel_accuracy, pixel_counts
 from striate.task import Answers
 
 RNG = np.random.default_rng(0)
@@ -104,3 +105,13 @@ def test_quality_is_a_mean_over_images() -> None:
         assert list(metric.per_image(given)) == pytest.approx(values)
         assert metric.score(metric.record(given)) == pytest.approx(np.mean(values))
     assert mean_psnr().text(31.234) == "31.2 dB"
+
+
+@pytest.mark.parametrize("truth, predicted", [([[0, 1]], [[0, 4]]), ([[0, 4]], [[0, 1]])])
+def test_a_class_beyond_the_names_is_refused(truth, predicted):
+    with pytest.raises(SettingsError, match="class 4; there are 2"):
+        pixel_counts(np.array(truth), np.array(predicted), 2)
+
+
+def test_metrics_of_the_same_counts_share_them():
+    assert mean_iou(3).record is mean_dice(3).record

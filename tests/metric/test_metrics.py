@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn import metrics as sk
 
 from striate.base.errors import SettingsError
 from striate.metric import Metric, by_key, metric_of
+from striate.metric.error import r2
 from striate.metric.metric import ERROR, SHARE, column
 from striate.task import Answers, Task
 from striate.task.classify import Classify
@@ -249,3 +251,9 @@ def test_a_document_says_how_an_unknown_metric_is_written() -> None:
         )
     old = {"monitor": "my_error", "monitor_mode": "min", "unit": "mm"}
     assert metric_of(old).is_less_better and metric_of(old).text(2.0) == "2.00 mm"
+
+
+def test_a_truth_of_equal_numbers_has_nothing_to_explain():
+    truth, values = np.full((7, 1), 0.1), np.linspace(0, 1, 7)[:, None]
+    answers = SimpleNamespace(truth=truth, values=values, losses=np.zeros(7), probabilities=None)
+    assert r2().score(r2().record(answers)) is None

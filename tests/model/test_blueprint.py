@@ -112,3 +112,10 @@ def test_listing_the_zoo_loads_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_whole_number_is_a_number():
+    rows = (Row("flatten"), Row("linear"))
+    assert Blueprint("one", rows, aux_weight=1).aux_weight == 1.0
+    with pytest.raises(SettingsError, match="aux_weight must be a number; got 'much'"):
+        Blueprint("one", rows, aux_weight="much")

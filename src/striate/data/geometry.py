@@ -18,11 +18,10 @@ from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.size import SizeHW, size_text
 
-from .sample import ImageU8
+from .sample import IGNORE, ImageU8
 
 VERSION = 1  # part of every store's key: raise it when a stored pixel changes
 PAD_U8 = 128  # mid-grey: after normalisation close to zero, which is what a convolution pads with
-IGNORE = 255  # the mask value no loss counts
 MAX_CHANNELS = 512  # OpenCV's limit
 MAX_PX = 8192
 

@@ -215,7 +215,7 @@ class Loader:
     def _place(self, target: Target) -> Place:
         if not target.has_plane:
             return Place(self.store.geometry, self.store.size_hw)
-        plane = open_plane(self.store, target, self.dataset.ids, threads=self.threads)
+        plane = open_plane(self.store, target, threads=self.threads)
         return Place(self.store.geometry, self.store.size_hw, lambda found: plane.squares(found, self._pool.map))
 
     def _target(self, name: str, indices: Indices, plan: Plan) -> "torch.Tensor | Ragged":

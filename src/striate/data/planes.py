@@ -60,15 +60,12 @@ class Plane:
 
 
 def open_plane(
-    store: Store, target: "Target", ids: Sequence[str], *, progress: Progress | None = None, threads: int | None = None
+    store: Store, target: "Target", *, progress: Progress | None = None, threads: int | None = None
 ) -> Plane:
     """Return a target's plane of a store, building it when it is not in the cache; the same one at every call.
 
     Squares that already have the store's size in memory are used as they are. Where the images are not stored, or the
     plane does not fit into the cache, they are read each time.
-
-    Args:
-        ids: of the dataset's images.
 
     Raises:
         DataError: a file cannot be read; the message names the first, the details name all.
@@ -76,12 +73,12 @@ def open_plane(
     """
     known = next((plane for plane in store.planes if plane.target is target), None)
     if known is None:
-        known = _opened(store, target, ids, progress or Progress("quiet"), threads or num_cpus())
+        known = _opened(store, target, progress or Progress("quiet"), threads or num_cpus())
         store.planes.append(known)
     return known
 
 
-def _opened(store: Store, target: "Target", ids: Sequence[str], progress: Progress, threads: int) -> Plane:
+def _opened(store: Store, target: "Target", progress: Progress, threads: int) -> Plane:
     used = np.flatnonzero(store.row_of >= 0)
     if store.images is None or not len(used):
         return Plane(target, store, None)
@@ -96,7 +93,7 @@ def _opened(store: Store, target: "Target", ids: Sequence[str], progress: Progre
             progress.line(f"{target.noun[1]} take {num_bytes / 1e9:.1f} GB: read anew every epoch")
             return Plane(target, store, None)
         make_room(num_bytes)
-        _build(folder, store, target, used, ids, shape, progress, threads)
+        _build(folder, store, target, used, shape, progress, threads)
     touch(folder / "store.json")
     with hold(folder) as file:  # the mapping keeps hold of it
         mapping = mmap.mmap(file.fileno(), int(np.prod(shape)), access=mmap.ACCESS_READ)
@@ -118,7 +115,7 @@ def _key(store: Store, target: "Target", used: Indices) -> str:
 
 
 def _build(
-    folder: Path, store: Store, target: "Target", used: Indices, ids: Sequence[str], shape: tuple[int, ...],
+    folder: Path, store: Store, target: "Target", used: Indices, shape: tuple[int, ...],
     progress: Progress, threads: int,
 ) -> None:  # fmt: skip
     def squares(part: Indices) -> list[npt.NDArray[np.uint8] | DataError]:

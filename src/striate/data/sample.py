@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ImageU8 = npt.NDArray[np.uint8]
 SPLITS = ("train", "val", "test")
+IGNORE = 255  # the class of pixels that nobody knows, and of padding: no loss counts it
 NUM_NAMED = 4  # files in a sentence on what was left out
 
 

@@ -26,7 +26,7 @@ class Position:
     sums: Tensor | None = None
     time_s: float = 0.0
 
-    def add(self, sums: Tensor) -> None:
+    def advance(self, sums: Tensor) -> None:
         """Count one more batch; `sums` is the tally of the epoch with it."""
         self.sums = sums
         self.batch += 1
@@ -86,7 +86,7 @@ def fit(
         try:
             with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
                 for batch in loader.batches(position.epoch, first_batch):
-                    position.add(update.task.add(position.sums, update(batch, position.step)))
+                    position.advance(update.task.add(position.sums, update(batch, position.step)))
                     bar.advance()
                     if interrupt.signal_number is not None:
                         raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)

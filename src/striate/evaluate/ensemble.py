@@ -139,7 +139,7 @@ def _require_same(study: StudyDir, members: Sequence[Member], split: str) -> Non
 
 def _require_same_images(study: StudyDir, first: Member, member: Member, split: str) -> None:
     a, b = first.tables[split], member.tables[split]
-    if a.ids != b.ids or not np.array_equal(a.truth, b.truth):
+    if a.ids != b.ids or a.difference(b):
         raise ModelError(
             f"{member.name} was scored on other {split} images or labels than {first.name}",
             where=study.path,

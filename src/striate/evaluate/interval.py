@@ -22,14 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.seeds import rng_for
+from striate.metric.metric import ANY, CHUNK_NUMBERS, SHARE, Interval
 
 Floats = npt.NDArray[np.float64]
-Interval = tuple[float, float]
 NUM_RESAMPLES = 2000
-CHUNK_NUMBERS = 2_000_000  # resampled indices held at once: 16 MB
-SHARE: Interval = (0.0, 1.0)  # the values a share can have
 POWER = 0.8  # of finding a difference: what studies are usually planned for
-ANY: Interval = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from striate.base.cells import cell, encoding_errors, opened, unguarded
 from striate.base.errors import ModelError
 from striate.base.files import write_bytes
+from striate.metric.accuracy import correct
 
-from .layout import Answers, Cells, Layout, Numbers, correct, layout_of
+from .layout import Answers, Cells, Layout, Numbers, layout_of
 from .layout.sidecar import read_map
 
 Document = Mapping[str, Any]

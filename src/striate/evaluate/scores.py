@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from striate.base.errors import DivergedError
 from striate.metric import Answers, Metric
+from striate.metric.metric import Interval
 from striate.task import Task
 
-from .interval import Interval, bootstrap, mean_interval, no_narrower, proportion_interval
+from .interval import bootstrap, mean_interval, no_narrower, proportion_interval
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -75,7 +75,12 @@ def _explained_once(truth: Floats, errors: Floats, weight: Floats, unit: str) ->
     else:
         centre = (weight * truth).sum(0) / total
     spread = (weight * absolute_errors(truth, centre, unit) ** 2).sum(0)
-    return float(1 - ((weight * errors**2).sum(0) / spread).mean()) if (spread > 0).all() else math.nan
+    is_constant = np.ptp(truth[weight[:, 0] > 0], axis=0) == 0  # the mean of equal numbers may miss them by a rounding
+    return (
+        float(1 - ((weight * errors**2).sum(0) / spread).mean())
+        if (spread > 0).all() and not is_constant.any()
+        else math.nan
+    )
 
 
 def per_field(answers: Answers, names: Sequence[str], unit: str = "") -> list[dict[str, Any]]:

@@ -7,11 +7,13 @@ has no accuracy. Pixels whose truth is 255 are left out.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from striate.base.errors import SettingsError
 
 from .metric import SHARE, Answers, Array, Floats, Metric
 
@@ -27,9 +29,16 @@ def pixel_counts(truth: Array, predicted: Array, num_classes: int) -> npt.NDArra
     Example:
         >>> pixel_counts(np.array([[0, 0, 1, 255]]), np.array([[0, 1, 1, 1]]), 2).tolist()
         [1, 1, 2, 1, 1, 2]
+
+    Raises:
+        SettingsError: a class is not below `num_classes`.
     """
     known = truth != IGNORED
     true, given = truth[known].astype(np.int64), predicted[known].astype(np.int64)
+    beyond = max((int(labels.max()) for labels in (true, given) if labels.size), default=0)
+    if beyond >= num_classes:
+        what = f"a map holds class {beyond}; there are {num_classes}, from 0"
+        raise SettingsError(what, where="the task's answers", fix="give the task a name for every class")
     counts = (np.bincount(labels, minlength=num_classes) for labels in (true[true == given], true, given))
     return np.concatenate([count.astype(np.int64) for count in counts])
 
@@ -38,6 +47,12 @@ def _record(answers: Answers, num_classes: int) -> Array:
     maps: Iterable[tuple[Array, Array]] = zip(answers.truth, answers.values, strict=True)
     rows = [pixel_counts(np.asarray(truth), np.asarray(predicted), num_classes) for truth, predicted in maps]
     return np.stack(rows) if rows else np.empty((0, 3 * num_classes), dtype=np.int64)
+
+
+@cache
+def _recorder(num_classes: int) -> Callable[[Answers], Array]:
+    """One function a number of classes, so that metrics of the same counts share them."""
+    return partial(_record, num_classes=num_classes)
 
 
 def _intersection_and_union(right: Floats, true: Floats, predicted: Floats) -> tuple[Floats, Floats]:
@@ -89,7 +104,7 @@ def _metric(key: str, name: str, num_classes: int, parts: Parts) -> Metric:
         name,
         form="percent",
         possible=SHARE,
-        record=partial(_record, num_classes=num_classes),
+        record=_recorder(num_classes),
         value=partial(_mean_ratio, parts=parts),
         closed=partial(_mean_ratio_contribution, parts=parts),
         stream="pixels",

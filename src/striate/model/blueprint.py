@@ -113,6 +113,8 @@ class Blueprint:
         object.__setattr__(self, "rows", tuple(self.rows))
         object.__setattr__(self, "defaults", _frozen(self.defaults))
         object.__setattr__(self, "ends", _frozen(self.ends))
+        if type(self.aux_weight) is int:  # TOML writes 1 for 1.0
+            object.__setattr__(self, "aux_weight", float(self.aux_weight))
         _check_types(self, f"blueprint {self.name}")
         if not self.rows:
             raise SettingsError("a blueprint needs at least one row", where=self.name, fix="add a row")
@@ -271,7 +273,9 @@ def _check_types(item: Row | Blueprint, where: str) -> None:
     for one in fields(item):
         value, wanted = getattr(item, one.name), TYPES[one.name]
         if not isinstance(value, wanted) or isinstance(value, bool):
-            kind = {str: "a text", int: "a whole number", Mapping: "a table", tuple: "a list"}[wanted]
+            kind = {str: "a text", int: "a whole number", float: "a number", Mapping: "a table", tuple: "a list"}[
+                wanted
+            ]
             raise SettingsError(f"{one.name} must be {kind}; got {value!r}", where=where, fix=f"give {kind}")
 
 

@@ -24,10 +24,10 @@ from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.decode import FIX_DOUBTFUL, decode_heard, read_bytes
-from striate.data.geometry import IGNORE, Geometry
+from striate.data.geometry import Geometry
 from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
-from striate.data.sample import ImageU8
+from striate.data.sample import IGNORE, ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes

@@ -184,8 +184,11 @@ def _other(run: RunDir, where: str, info: dict[str, Any], progress: Progress) ->
     if dataset is not None:
         progress.line(f"{where} holds the run's own data: their splits are those of the run")
     else:
-        options = info["dataset"]["options"]
-        dataset = open_to_evaluate(where, task["target"], task["kind"], task["names"], options)
+        if len(from_json(task).targets) > 1:
+            what = "a run of several targets is evaluated on its own data only"
+            raise DataError(what, where=where, fix="leave the data out")
+        options, target = info["dataset"]["options"], info["dataset"].get("target", task)  # older runs had but the task
+        dataset = open_to_evaluate(where, task["target"], target["kind"], target["names"], options)
         dataset = in_channels(dataset, info["input"]["channels"])
         for note in dataset.notes:
             if note.startswith("left out") or "without images" in note:

@@ -13,6 +13,7 @@ from torch import nn
 from striate.base.errors import ResourceError
 from striate.base.memory import available_bytes, give_back, is_out_of_memory
 from striate.base.rundir import RunDir
+from striate.engine.precision import has_bf16
 
 from .prepare import Prepared
 
@@ -55,7 +56,8 @@ def require_batch(prepared: Prepared, network: nn.Module) -> None:
         return
     batch = min(prepared.batch_size, len(prepared.dataset.splits["train"]))
     each = bytes_an_image(network, (geometry.channels, *geometry.size_hw)) / BACKWARD
-    if batch * each * (0.5 if train.precision == "bf16" else 1.0) > _free_bytes(prepared.device):
+    is_half = train.precision == "bf16" or (train.precision == "auto" and has_bf16(prepared.device))
+    if batch * each * (0.5 if is_half else 1.0) > _free_bytes(prepared.device):
         raise _error(prepared, network, None)
 
 
@@ -95,12 +97,11 @@ def bytes_an_image(network: nn.Module, shape_chw: tuple[int, int, int]) -> float
 
     Counted on a copy without data, so nothing is computed and no memory is taken.
     """
-    total, num = 0, 2
+    num, maps = 2, dict[int, torch.Tensor]()
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal total
-        if tensor.ndim and tensor.shape[0] == num:
-            total += tensor.nbytes
+        if tensor.ndim and tensor.shape[0] == num:  # a map that two layers keep is there once
+            maps.setdefault(tensor.untyped_storage()._cdata, tensor)
         return tensor
 
     with suppress(Exception):  # a network of a user's own may be lazy, or not run without data; then nothing is known
@@ -110,7 +111,7 @@ def bytes_an_image(network: nn.Module, shape_chw: tuple[int, int, int]) -> float
         images = torch.empty(num, *shape_chw, device="meta", requires_grad=True)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             blank(images)
-        return BACKWARD * (total / num + 4 * images[0].numel())
+        return BACKWARD * (sum(one.nbytes for one in maps.values()) / num + 4 * images[0].numel())
     return 0.0
 
 

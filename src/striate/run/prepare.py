@@ -23,6 +23,7 @@ from striate.data.augment.operation import Operation
 from striate.data.geometry import Geometry
 from striate.data.loader import Loader
 from striate.data.open import absolute_path
+from striate.data.planes import open_plane
 from striate.data.sample import Dataset
 from striate.data.store import Indices, Store, open_store, statistics
 from striate.task import Task, fit_task
@@ -139,6 +140,9 @@ def prepare(
     start = start_of(recipe, model)
     geometry = choose_geometry(dataset, recipe, size_hw=start.size_hw if start else None)
     store = open_store(dataset, geometry, progress=progress)
+    for name in fitted.targets:
+        if dataset.target(name).has_plane:  # here, where progress is shown; loaders find it in the store
+            open_plane(store, dataset.target(name), progress=progress)
     keep_blocks()  # now that pictures of any size are decoded: what was needed for a large one would be kept too
     mean, std = start.normal(geometry.channels) if start else statistics(store, train)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
@@ -259,6 +263,7 @@ def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
         "outline": outline(dataset),
         "counts": {name: len(indices) for name, indices in dataset.splits.items()},
         "classes": list(found.classes),
+        "target": {"kind": found.kind, "names": list(found.names)},
         "channels": dataset.channels,
         "notes": list(dataset.notes),
         "findings": list(dataset.findings),

@@ -182,7 +182,9 @@ class Defaults:
     def to_json(self) -> dict[str, Any]:
         """Return a plain description."""
         more: dict[str, Any] = {"target_names": list(self.target_names)} if self.target_names else {}
-        more |= {"plugin": self.plugin.path.name} if self.plugin else {}
+        if self.plugin:  # what its metric is called and how it is written, for readers that do not load it
+            words = next(metric.words() for metric in self.metrics if metric.key == self.monitor)
+            more |= {"plugin": self.plugin.path.name, "metric_words": words}
         return {name: getattr(self, name) for name in SHARED} | asdict(self) | more
 
     @classmethod

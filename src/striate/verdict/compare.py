@@ -16,7 +16,6 @@ from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.curves import generalisation_gap, is_overfit
 from striate.evaluate.interval import (
     Difference,
-    Interval,
     fold_difference,
     fold_interval,
     mean_interval,
@@ -24,6 +23,7 @@ from striate.evaluate.interval import (
 )
 from striate.evaluate.predictions import Predictions, read
 from striate.metric import Metric
+from striate.metric.metric import Interval
 from striate.task.monitor import monitor_of
 
 from .steps import ablation_series

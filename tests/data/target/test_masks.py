@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from PIL import Image as Pillow
 from target_data import dataset_of, loader_of, nearest_moved, place_of, plain_masks, plan_of, sizes
 
 from striate.base.errors import DataError
+from striate.base.errors import DataError as Refused
 from striate.data.augment import STRENGTHS, Brightness, Flip, Pipeline, Rotate, Zoom
 from striate.data.sources.mask_files import MaskFiles
 from striate.data.target import Mask
@@ -170,3 +172,25 @@ def test_a_drawn_mask_covers_its_classes_half_and_nothing_else():
     expected = np.repeat(np.repeat(mask == 1, 2, 0), 2, 1)
     assert np.array_equal(is_changed, expected) and np.array_equal(image, before)
     assert (Mask.of([mask], ("sky", "cat")).draw(image, 0)[0, 0] != 100).any(), "a class that is no background is drawn"
+
+
+def test_masks_read_as_other_classes_are_others(tmp_path):
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "a.png")
+    files = [MaskFiles(tmp_path, ("a.png",), 1, classes=classes) for classes in (None, (0, 1), (1, 0))]
+    assert len({one.stamp(0) for one in files}) == 3
+    assert len({one.digest(0, 1 << 20) for one in files}) == 3
+
+
+def test_masks_of_other_classes_than_the_runs_are_refused():
+    mask = Mask.of([np.zeros((2, 2), np.uint8)], ("sky", "bird"))
+    assert mask.as_known(("sky", "bird"), "there", is_complete=True) is mask
+    with pytest.raises(Refused, match="other classes"):
+        mask.as_known(("bird", "sky"), "there", is_complete=True)
+
+
+def test_a_mask_that_cannot_be_read_is_a_finding(tmp_path):
+    Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    mask = Mask(MaskFiles(tmp_path, ("good.png", "bad.png"), 1), ("sky", "bird"))
+    (only,) = mask.findings(("good", "bad"), np.array([[1, 2], [1, 2]]))
+    assert (only.kind, only.severity, only.ids) == ("unreadable", "error", ("bad",))

@@ -28,6 +28,18 @@ class MaskFiles(FileImages):
 
     classes: tuple[int, ...] | None = None
 
+    def stamp(self, index: int) -> str:
+        """Return a text that changes when the file does or is read as other classes."""
+        return super().stamp(index) + self._mapping
+
+    def digest(self, index: int, max_bytes: int) -> str:
+        """Return a hash of the file's content and of the classes it is read as."""
+        return super().digest(index, max_bytes) + self._mapping
+
+    @property
+    def _mapping(self) -> str:
+        return f"-{self.classes}" if self.classes is not None else ""
+
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
         """Return a mask (H, W, 1), always at its full size.
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.text import plural
+from striate.base.errors import DataError
+from striate.base.text import plural, shown
 
 from ..check.finding import Finding, listed
-from ..sample import Images, ImageU8
+from ..sample import IGNORE, Images, ImageU8
 from .arrays import ListImages
 from .palette import colour_of
 from .target import Indices, Target
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..geometry import Geometry
     from .place import Place
 
-IGNORE = 255  # the class of pixels that nobody knows, and of padding: no loss counts it
 SHOWN = 0.5  # how much of a drawn mask covers the image
 
 
@@ -91,10 +91,15 @@ class Mask(Target):
         return torch.from_numpy(move_masks([square[..., 0] for square in place.own_squares(indices)], plan)).long()
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
-        """Yield masks of another shape than their image, with classes that have no name, and without any class."""
+        """Yield masks that cannot be read, of another shape than their image, of unnamed classes, and without any."""
         shape, strange, empty = [], [], []
         for index, name in enumerate(ids):
-            mask, (height, width) = self.read(index), sizes_hw[index]
+            try:
+                mask, (height, width) = self.read(index), sizes_hw[index]
+            except DataError as problem:
+                fix = problem.fix or "replace it"
+                yield Finding("unreadable", "error", (name,), f"{shown(name, 120)}: {problem.what}", fix)
+                continue
             levels = np.unique(mask)
             if height and abs(mask.shape[0] * width - mask.shape[1] * height) > max(*mask.shape, height, width):
                 shape.append(name)

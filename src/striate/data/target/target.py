@@ -184,7 +184,7 @@ class Target:
         Raises:
             DataError: there is a class that the run does not know, or one is missing.
         """
-        if self.names != names and self.classes:
+        if self.names != names:
             raise DataError("other classes than the run's", where=where, fix="choose other data")
         return self
 

@@ -6,7 +6,7 @@ from typing import Any
 from striate.base.choose import choose
 from striate.base.errors import ModelError
 
-from .classes import Labels, Tags, correct
+from .classes import Labels, Tags
 from .layout import Answers, Cells, Layout
 from .maps import Maps
 from .numbers import Numbers
@@ -26,7 +26,6 @@ __all__ = [
     "Rows",
     "Sidecar",
     "Tags",
-    "correct",
     "layout_of",
 ]
 

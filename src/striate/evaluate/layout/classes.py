@@ -11,18 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.cells import cell, joined, tags
+from striate.metric.accuracy import correct
 
 from .layout import Answers, Cells, Floats, digits
 from .sidecar import Sidecar
 
 COLUMNS = ("truth", "prediction", "correct", "loss")
 SMALLEST = 5e-7  # half of the last decimal that a table has
-
-
-def correct(answers: Answers) -> npt.NDArray[np.bool_]:
-    """Return which images are right (N,); of several values all must be."""
-    same = np.equal(answers.truth, answers.values)
-    return same if same.ndim == 1 else np.all(same, axis=1)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.errors import SettingsError
 from striate.metric.error import absolute_errors
 
 from .layout import Answers, Cells, Floats, digits
@@ -46,8 +47,20 @@ class Numbers:
         return np.asarray(absolute_errors(truth, values, self.unit).mean(1))
 
     def kept(self, answers: Answers, sidecar: Sidecar | None) -> Answers:
-        """Return the answers: a row holds them."""
-        return answers
+        """Return the answers, which a row holds, as (N, D).
+
+        Raises:
+            SettingsError: there is not one number a name.
+        """
+        num = len(answers.losses)
+        truth, values = (np.asarray(part).reshape(num, -1) for part in (answers.truth, answers.values))
+        for part in (truth, values):
+            if part.shape[1] != len(self.names):
+                what = f"the task's answers are {part.shape[1]} numbers an image, its names are {len(self.names)}"
+                raise SettingsError(
+                    what, where="names", fix="give the task one name a number, or let `truth` and `decode` fit"
+                )
+        return replace(answers, truth=truth, values=values)
 
     def rows(self, answers: Answers) -> Iterator[list[str]]:
         """Yield the cells of each image."""
