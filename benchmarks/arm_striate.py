@@ -18,6 +18,7 @@ from striate.run.network import build_network
 from striate.run.prepare import prepare
 from striate.run.recipe import Recipe
 from striate.run.training import Training
+from striate.task.tally import total
 
 parser = argparse.ArgumentParser()
 parser.add_argument("data")
@@ -58,12 +59,11 @@ def epoch(word: str) -> dict[str, float]:
     if word == "validate":
         return {"accuracy": training.validate()["accuracy"], "time_s": time.perf_counter() - begin}
     training.update.model.train()
-    images = 0
+    images, task = 0, training.prepared.task
     for batch in training.loader.batches(training.position.epoch):
-        tally = training.update(batch, training.position.step)
-        training.position.advance(training.prepared.task.add(training.position.sums, tally))
+        training.position.advance(training.update(batch, training.position.step), task.add)
         images += len(batch)
-    loss = training.prepared.task.summarise(training.position.sums)["loss"]
+    loss = task.summarise(total(training.position.parts, task.add))["loss"]
     training.position.end_epoch()
     return {"time_s": time.perf_counter() - begin, "images": images, "loss": loss}
 

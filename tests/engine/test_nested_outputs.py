@@ -17,6 +17,7 @@ from striate.metric import Metric
 from striate.model import zoo
 from striate.task import Decoded, Defaults, Parts, Vector
 from striate.task.outputs import outputs_of
+from striate.task.tally import gather, total
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ def trained(is_nested: bool, precision: str = "float32", **options):
     average = Average(model, 0.5) if options.pop("ema", False) else None
     update = Update(model, task, optimiser, lambda step: 0.1, precision=precision, average=average, **options)
     update.train_mode()
-    tally = None
+    parts = []
     for step in range(3):
         torch.manual_seed(step)
-        tally = task.add(tally, update(batch(), step))
-    return (average.model if average else model), task.summarise(tally)
+        gather(parts, update(batch(), step), task.add)
+    return (average.model if average else model), task.summarise(total(parts, task.add))
 
 
 @pytest.mark.parametrize("options", [{}, {"clip": 0.5}, {"sam": 0.05}, {"weight_noise": 0.1}, {"l1": 1e-3}, {"ema": 1}])

@@ -139,10 +139,10 @@ def test_tallies_of_parts_are_that_of_the_whole_in_the_general_way():
 
     task, truth = Far("t", ("x",)), torch.from_numpy(RNG.normal(size=(10, 1)))
     outputs = torch.from_numpy(RNG.normal(size=(10, 1)))
-    parts = None
+    parts = []
     for part in (slice(0, 3), slice(3, 10)):
-        parts = task.add(parts, task.tally(outputs[part], batch_of("t", truth[part])))
-    scores = task.summarise(parts)
+        tally.gather(parts, task.tally(outputs[part], batch_of("t", truth[part])), task.add)
+    scores = task.summarise(tally.total(parts, task.add))
     assert scores["loss"] == pytest.approx((outputs - truth).square().mean().item())
     assert scores["root"] == pytest.approx((truth - 2 * outputs).square().mean().sqrt().item())
     assert scores["two"] == pytest.approx(((truth + 2 * outputs) / 2).mean().item())
@@ -175,3 +175,18 @@ def test_answers_that_stay_on_a_device_give_the_scores_of_records(kind):
 def test_what_a_task_does_not_know_of_is_refused_not_left_out():
     with pytest.raises(SettingsError, match="the task pixels has no weights of classes"):
         Pixels.fit({"mask": LABELS}, np.arange(30), is_balanced=True)
+
+
+def test_rows_keep_their_order_and_are_copied_a_few_times_each():
+    rows, parts, copied = torch.arange(999.0).reshape(-1, 1), [], 0
+
+    def add(before, after):
+        nonlocal copied
+        copied += len(before) + len(after)
+        return torch.cat([before, after])
+
+    for row in rows.split(3):
+        tally.gather(parts, row, add)
+    assert torch.equal(tally.total(parts, add), rows)
+    assert copied < 10 * len(rows)  # once a batch would be 166 times
+    assert tally.total([], add) is None

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from striate.base.errors import DataError, Interrupted
 from striate.base.progress import Progress
 from striate.data.sample import Batch
+from striate.task.tally import Add, gather, total
 
 from .interrupt import Interrupt
 from .stop import Stop
@@ -18,23 +19,23 @@ from .update import Update
 
 @dataclass
 class Position:
-    """Where training stands: finished epochs, batches done of the current one, steps, and its tally so far."""
+    """Where training stands: finished epochs, batches done of the current one, steps, and the parts of its tally."""
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    sums: Tensor | None = None
+    parts: list[Tensor] = field(default_factory=list)
     time_s: float = 0.0
 
-    def advance(self, sums: Tensor) -> None:
-        """Count one more batch; `sums` is the tally of the epoch with it."""
-        self.sums = sums
+    def advance(self, tally: Tensor, add: Add) -> None:
+        """Count one more batch and its tally; `add` is the task's."""
+        gather(self.parts, tally, add)
         self.batch += 1
         self.step += 1
 
     def end_epoch(self) -> None:
         """Go to the start of the next epoch."""
-        self.epoch, self.batch, self.sums = self.epoch + 1, 0, None
+        self.epoch, self.batch, self.parts = self.epoch + 1, 0, []
 
 
 class Batches(Protocol):
@@ -86,7 +87,7 @@ def fit(
         try:
             with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
                 for batch in loader.batches(position.epoch, first_batch):
-                    position.advance(update.task.add(position.sums, update(batch, position.step)))
+                    position.advance(update(batch, position.step), update.task.add)
                     bar.advance()
                     if interrupt.signal_number is not None:
                         raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)
@@ -106,7 +107,7 @@ def fit(
 def _end_epoch(
     update: Update, position: Position, validate: Validate, stop: Stop, keep_best: Callable[[], None]
 ) -> dict[str, Any]:
-    train = update.task.summarise(position.sums)
+    train = update.task.summarise(total(position.parts, update.task.add))
     val = validate()
     position.end_epoch()
     is_best = stop.is_better(val[update.task.monitor], val["loss"], position.epoch)

@@ -12,6 +12,7 @@ from torch import nn
 from striate.data.sample import Batch
 from striate.task import Task
 from striate.task.protocol import answers_of
+from striate.task.tally import gather, total
 from striate.task.views import each
 
 from .layout import Answers, Layout, Rows, Sidecar, layout_of
@@ -69,12 +70,12 @@ def quick_scores(model: nn.Module, task: Task, loader: Batches, autocast: object
     """Return the task's epoch scores over a loader, in the given autocast context; sums stay on the device."""
     was_training = model.training
     model.eval()
-    sums = None
+    parts: list[torch.Tensor] = []
     try:
         for batch in loader.batches(0):
             with autocast:  # type: ignore[attr-defined]
                 outputs = model(batch.images)
-            sums = task.add(sums, task.tally(each(torch.Tensor.float, outputs), batch))
+            gather(parts, task.tally(each(torch.Tensor.float, outputs), batch), task.add)
     finally:
         model.train(was_training)
-    return task.summarise(sums)
+    return task.summarise(total(parts, task.add))

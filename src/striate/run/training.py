@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -299,8 +300,8 @@ class Training:
         tensors["skips"] = self.update.skips.counts
         if self.prepared.device.type == "cuda":
             tensors["rng.cuda"] = torch.cuda.get_rng_state(self.prepared.device)
-        if position.sums is not None:
-            tensors["sums"] = position.sums
+        if position.parts:
+            tensors["sums"] = reduce(self.prepared.task.add, position.parts)
         for prefix, average in self._averages.items():
             tensors |= {f"{prefix}.{name}": tensor for name, tensor in state_of(average.model).items()}
         document = {
@@ -337,8 +338,8 @@ class Training:
             self.swa.count = 0 if is_longer else document["swa_count"]
         if "skips" in tensors:  # which older checkpoints do not have
             self.update.skips.counts = tensors["skips"].to(device)
-        sums = tensors["sums"].to(device) if "sums" in tensors else None
-        self.position = Position(document["epoch"], document["batch"], document["step"], sums, document["time_s"])
+        parts = [tensors["sums"].to(device)] if "sums" in tensors else []
+        self.position = Position(document["epoch"], document["batch"], document["step"], parts, document["time_s"])
         self.stop.restore(document["stop"])
         found = self.run.keep_epochs(document["epoch"])
         if found != document.get("history", found):  # which older checkpoints do not have

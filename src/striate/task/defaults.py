@@ -139,9 +139,9 @@ class Defaults:
                 return rows
         return tally.of_records(self.metrics, answers_of(self, outputs, batch))  # type: ignore[arg-type]
 
-    def add(self, before: Tensor | None, rows: Tensor) -> Tensor:
+    def add(self, before: Tensor, rows: Tensor) -> Tensor:
         """Return the rows of both."""
-        return rows if before is None else torch.cat([before, rows])
+        return torch.cat([before, rows])
 
     def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the mean loss and the value of each metric over all rows; nan where it is not defined."""
@@ -200,9 +200,9 @@ class Defaults:
 class Sums:
     """A tally of sums on the device that add up over batches; the last entry is the count of images."""
 
-    def add(self, before: Tensor | None, rows: Tensor) -> Tensor:
+    def add(self, before: Tensor, rows: Tensor) -> Tensor:
         """Return the sum of both."""
-        return rows if before is None else before + rows
+        return before + rows
 
 
 def edges(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

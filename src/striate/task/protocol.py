@@ -99,8 +99,8 @@ class Task(Protocol):
     def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return what an epoch's scores need to know of a batch, as one tensor; `add` puts batches together."""
 
-    def add(self, before: Tensor | None, rows: Tensor) -> Tensor:
-        """Return the tally of an epoch so far with that of one more batch."""
+    def add(self, before: Tensor, rows: Tensor) -> Tensor:
+        """Return two tallies as one, see `task.tally.gather`."""
 
     def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the scores of an epoch from its tally; `loss` and `monitor` are among them, nan without images."""

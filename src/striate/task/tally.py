@@ -7,7 +7,8 @@ an answer are laid out, and the parts. N images.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,35 @@ from striate.metric import Answers, Metric
 from .protocol import Answers as Given
 from .protocol import Decoded
 
+Add = Callable[[Tensor, Tensor], Tensor]
 MAX_NUMBERS = 64  # of an answer that stays on the device: 100 MB for an epoch of 200,000 images
 ANSWERS = -1.0
 NONE, FLAT = -2.0, -1.0  # a part that is not there; one number an image, (N,) rather than (N, 1)
 NUM_HEADER = 8
+
+
+def gather(parts: list[Tensor], tally: Tensor, add: Add) -> None:
+    """Put a batch's tally behind the parts of an epoch, in place.
+
+    Each part stays longer than the one after it, so that rows are copied a few times, not once a batch; sums, which are
+    all of one length, are added up at once, in order.
+
+    Example:
+        >>> parts = []
+        >>> for batch in range(7):
+        ...     gather(parts, torch.ones(2, 1), lambda before, rows: torch.cat([before, rows]))
+        >>> [len(part) for part in parts]
+        [8, 4, 2]
+    """
+    parts.append(tally)
+    while len(parts) > 1 and len(parts[-2]) <= len(parts[-1]):
+        last = parts.pop()
+        parts[-1] = add(parts[-1], last)
+
+
+def total(parts: Sequence[Tensor], add: Add) -> Tensor | None:
+    """Return an epoch's parts as one tally; None where there is none."""
+    return reduce(add, parts[1:], parts[0]) if parts else None
 
 
 def of_records(metrics: Sequence[Metric], answers: Answers) -> Tensor:
