@@ -188,5 +188,5 @@ def test_rows_keep_their_order_and_are_copied_a_few_times_each():
     for row in rows.split(3):
         tally.gather(parts, row, add)
     assert torch.equal(tally.total(parts, add), rows)
-    assert copied < 10 * len(rows)  # once a batch would be 166 times
+    assert copied < 12 * len(rows)  # log2(333 batches) and the fold; once a batch would be 166 times
     assert tally.total([], add) is None
