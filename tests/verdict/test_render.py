@@ -55,3 +55,14 @@ def test_escape_sequences_in_a_name_are_shown_not_sent(plant: Callable[..., Stud
     verdict["sentences"].append("\x1b[2Jgone")
     text = render(verdict, 80)
     assert "\x1b" not in text and "\\x1b[31mred" in text
+
+
+def test_too_few_epochs_cannot_show_a_rise(plant: Callable[..., StudyDir]) -> None:
+    study = plant(SKILLS)
+    assert "never" in render(decide(study), 120)
+    for name in SKILLS:
+        for seed in (0, 1, 2):
+            run = study.run(name, seed)
+            info = run.info()
+            run.save_info({**info, "result": {**info["result"], "epochs": 5}})
+    assert "never" not in render(decide(study), 120)

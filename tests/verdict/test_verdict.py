@@ -38,7 +38,20 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
         *("headline", "state", "behind", "num_comparisons", "metric_words"),
     }
     assert set(verdict["variants"][0]) == {
-        *("name", "text", "n", "val", "test", "gap", "overfit_epoch", "best_epoch", "time_s", "parameters", "macs"),
+        *(
+            "name",
+            "text",
+            "n",
+            "val",
+            "test",
+            "gap",
+            "can_turn",
+            "overfit_epoch",
+            "best_epoch",
+            "time_s",
+            "parameters",
+            "macs",
+        ),
     }
     assert set(row(verdict, "mlp")["test"]) == {"mean", "std", "values", "interval"}
     assert set(verdict["differences"][0]) == {

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from striate.base.errors import ModelError
 from striate.base.rundir import RunDir, StudyDir
-from striate.evaluate.curves import generalisation_gap, is_overfit
+from striate.evaluate.curves import MIN_EPOCHS, generalisation_gap, is_overfit
 from striate.evaluate.interval import (
     Difference,
     fold_difference,
@@ -36,6 +36,7 @@ Key = tuple[int, int | None]  # seed, fold
 class RunResult:
     """One finished run of a variant: what the study needs of it.
 
+    `can_turn` is whether it has epochs enough that a rise of its validation loss would be seen.
     `val` and `reported` are scores (NaN where not defined); `values` (N,) has their mean image by image, sorted by id.
     """
 
@@ -49,6 +50,7 @@ class RunResult:
     best_epoch: int
     time_s: float
     is_overfit: bool | None = None
+    can_turn: bool = True
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ class _Reader:
             best,
             result["time_s"],
             self._is_overfit(scores, val, gap),
+            result["epochs"] >= MIN_EPOCHS and not _is_solved(run),
         )
 
     def _values(self, run: RunDir, key: Key) -> Floats:

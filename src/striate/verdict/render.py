@@ -52,7 +52,7 @@ def _columns(verdict: Mapping[str, Any]) -> dict[str, list[str]]:
         "test" if split == "test" else f"reported ({split})": [_with_spread(say, row["test"]) for row in rows],
         "95% interval": [say.span(row["test"]["interval"]) for row in rows],
         "gap": [_signed(say, row["gap"]["mean"]) for row in rows],
-        "loss rises after": [f"epoch {row['overfit_epoch']:g}" if row["overfit_epoch"] else "never" for row in rows],
+        "loss rises after": [_turn(row) for row in rows],
         "time a run": [duration(time) if (time := row["time_s"]["mean"]) is not None else "n/a" for row in rows],
         "parameters": [counted(row["parameters"]) for row in rows],
         "macs": [counted(row["macs"]) for row in rows],
@@ -139,3 +139,10 @@ def cells(text: str) -> int:
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text
     )
+
+
+def _turn(row: Mapping[str, Any]) -> str:
+    """The epoch after which a variant's validation loss rises; n/a where too few epochs would show it."""
+    if row["overfit_epoch"]:
+        return f"epoch {row['overfit_epoch']:g}"
+    return "never" if row.get("can_turn", True) else "n/a"  # which older verdicts do not have

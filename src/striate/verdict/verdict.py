@@ -147,6 +147,7 @@ def _variant(found: Comparison, entrant: VariantResult) -> dict[str, Any]:
         "val": _spread(entrant, "val"),
         "test": {**_spread(entrant, "reported"), "interval": None if interval is None else _ends(interval)},
         "gap": {"mean": entrant.mean("gap")},
+        "can_turn": any(trial.can_turn for trial in entrant.trials),
         "overfit_epoch": typical_epoch([trial.overfit_epoch for trial in entrant.trials]),
         "best_epoch": median(trial.best_epoch for trial in entrant.trials) if entrant.trials else None,
         "time_s": {"mean": entrant.mean("time_s")},
