@@ -3,8 +3,8 @@
     python benchmarks/augment.py --threads 2
 
 The step is forward, backward and Adam of four 3x3 convolutions of 32, 64, 128 and 256 filters with ReLU and 2x2
-max-pooling, at the fastest precision. All arms have the same pictures of natural size for a store (147 -> 128 px),
-the same operations and the same threads; the peer, which works picture by picture, gets one process a thread. Arms
+max-pooling, at the fastest precision. All arms have the same images of natural size for a store (147 -> 128 px),
+the same operations and the same threads; the peer, which works image by image, gets one process a thread. Arms
 take turns; ratios are within a repetition. One JSON document on stdout, a short table on stderr.
 """
 
@@ -71,7 +71,7 @@ def parse() -> argparse.Namespace:
 
 
 def pictures(count: int, side_px: int) -> np.ndarray:
-    """Return smooth random pictures (count, side, side, 3) uint8."""
+    """Return smooth random images (count, side, side, 3) uint8."""
     coarse = np.random.default_rng(0).integers(0, 256, (count, 12, 12, 3), np.uint8)
     return np.stack([cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_CUBIC) for image in coarse])
 

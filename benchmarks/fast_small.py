@@ -1,10 +1,10 @@
-"""How long until `fast-small` is as good as Keras' CIFAR-10 example ever gets on the same pictures?
+"""How long until `fast-small` is as good as Keras' CIFAR-10 example ever gets on the same images?
 
     python benchmarks/fast_small.py FOLDER --peer-python .bench/peers/bin/python
 
-FOLDER has train/, val/ and test/ with class folders of 32x32 pictures. First the example trains (keras_cifar.py), then
+FOLDER has train/, val/ and test/ with class folders of 32x32 images. First the example trains (keras_cifar.py), then
 Striate's `airbench` by the recipe `fast-small`, alone and with the same number of threads. Both clocks run from the
-first training step and include validation after every epoch; opening the pictures is reported apart. Printed are both
+first training step and include validation after every epoch; opening the images is reported apart. Printed are both
 curves (seconds, validation accuracy), the time at which each first reached the example's best, and the test accuracies.
 """
 

@@ -1,13 +1,13 @@
-"""The convolutional network of Keras' "cifar10_cnn" example on a folder of CIFAR-10 pictures: time and accuracy.
+"""The convolutional network of Keras' "cifar10_cnn" example on a folder of CIFAR-10 images: time and accuracy.
 
     .bench/peers/bin/python benchmarks/keras_cifar.py FOLDER --threads 2
 
-FOLDER has train/, val/ and test/ with class folders of 32x32 pictures. As the example has it: two pairs of 3x3
+FOLDER has train/, val/ and test/ with class folders of 32x32 images. As the example has it: two pairs of 3x3
 convolutions (32, 64) with max-pooling and dropout, 512 hidden units, RMSprop at 1e-4 with its decay of 1e-6, batches of
 32, mirrored and shifted by up to 10 %, 100 epochs; its retired calls (ImageDataGenerator, `decay=`) are written with
 today's layers and schedule. Runs in an environment with keras and tensorflow.
 
-Prints JSON lines: an epoch each, with the seconds since training began (validation included, opening the pictures not)
+Prints JSON lines: an epoch each, with the seconds since training began (validation included, opening the images not)
 and the validation accuracy; then the best validation accuracy, the epoch and time at which it was first reached, and
 the test accuracy of the best epoch's and of the last weights.
 """
@@ -37,7 +37,7 @@ keras.utils.set_random_seed(0)
 
 
 def opened(split: str, limit: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures (N, 32, 32, 3) float32 0..1 and one-hot labels (N, K) of a split, in an order drawn once."""
+    """Return images (N, 32, 32, 3) float32 0..1 and one-hot labels (N, K) of a split, in an order drawn once."""
     batches = keras.utils.image_dataset_from_directory(
         f"{arguments.data}/{split}", label_mode="categorical", image_size=(32, 32), batch_size=512, shuffle=True,
         seed=0, verbose=False,

@@ -2,7 +2,7 @@
 
     .bench/peers/bin/python benchmarks/keras_fashion.py FOLDER_OF_IDX_FILES --threads 2
 
-Runs in an environment with keras and tensorflow; the pictures come from the same IDX files that Striate reads.
+Runs in an environment with keras and tensorflow; the images come from the same IDX files that Striate reads.
 """
 
 import argparse

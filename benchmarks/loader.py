@@ -8,7 +8,7 @@ One JSON document on stdout, a short table on stderr. Arms alternate; ratios are
 
 warm: an epoch with the store built, against an epoch with running workers.
 cold: building the store and the first epoch, against starting the workers and the first epoch.
-The peer gets the faster of its two documented backends (PIL pictures or uint8 tensors), found by a trial.
+The peer gets the faster of its two documented backends (PIL images or uint8 tensors), found by a trial.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def copy(folder: Path, target: Path, limit: int, short_side_px: int) -> Path:
 
 
 def enlarged(path: Path, short_side_px: int) -> Image.Image:
-    """Return the picture with a shorter side of at least `short_side_px`."""
+    """Return the image with a shorter side of at least `short_side_px`."""
     with Image.open(path) as image:
         picture = image.convert("RGB")
     scale = max(1.0, short_side_px / min(picture.size))

@@ -34,7 +34,7 @@ keras.utils.set_random_seed(arguments.seed)
 
 
 def opened(split: str, shuffle: bool = False) -> tf.data.Dataset:
-    """Return the batches of a split: pictures (N, H, W, C) 0..255 and one-hot labels (N, K), which smoothing needs."""
+    """Return the batches of a split: images (N, H, W, C) 0..255 and one-hot labels (N, K), which smoothing needs."""
     return keras.utils.image_dataset_from_directory(
         f"{arguments.data}/{split}", label_mode="categorical", image_size=(arguments.size, arguments.size),
         batch_size=arguments.batch, crop_to_aspect_ratio=True, shuffle=shuffle, seed=arguments.seed, verbose=False,
@@ -46,7 +46,7 @@ moves = keras.Sequential(
         layers.RandomFlip("horizontal"),
         layers.RandomRotation(12 / 360),
         layers.RandomTranslation(0.1, 0.1),
-        layers.RandomZoom((1 / 1.25 - 1, 1 / 0.85 - 1)),  # its factor is that of the window, not of the picture
+        layers.RandomZoom((1 / 1.25 - 1, 1 / 0.85 - 1)),  # its factor is that of the window, not of the image
         layers.RandomBrightness(0.2, value_range=(0, 1)),
         layers.RandomContrast(0.2, value_range=(0, 1)),
         layers.RandomSaturation((0.8 / 1.8, 1.2 / 2.2), value_range=(0, 1)),  # f / (1 - f) is what it multiplies by

@@ -38,7 +38,7 @@ moves = [
     v2.ColorJitter(0.2, 0.2, 0.2),
 ]
 plain = v2.Compose([v2.ToImage(), *fit, *normalise])
-moved = v2.Compose([*fit, *moves, v2.ToImage(), *normalise])  # these moves are faster on PIL's pictures than on tensors
+moved = v2.Compose([*fit, *moves, v2.ToImage(), *normalise])  # these moves are faster on PIL's images than on tensors
 train_set = datasets.ImageFolder(f"{arguments.data}/train", moved if has_moves else plain)
 val_set, test_set = (datasets.ImageFolder(f"{arguments.data}/{split}", plain) for split in ("val", "test"))
 options = {"batch_size": arguments.batch, "num_workers": arguments.workers}

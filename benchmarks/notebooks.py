@@ -10,7 +10,7 @@ stop) with an empty cache, so that its store, its intervals and its report are i
 initialisation and loading are each framework's own: the peers compute in float32, Striate in what it measures to be
 faster.
 
-Timed is the wall clock from starting a process to its end; the files of the pictures and of the packages have been read
+Timed is the wall clock from starting a process to its end; the files of the images and of the packages have been read
 once before. The peers take turns a training at a time. `--sample N` times only the first N of the nine (a seed of all
 variants after the other) and extrapolates the total. A table on stdout, or one JSON document with --json; progress on
 stderr.
@@ -111,7 +111,7 @@ def limited(folder: Path, target: Path, limit: int) -> Path:
 
 
 def warm(folder: Path, pythons: list[str]) -> dict[str, int]:
-    """Read every picture and import every package once, and return how many files each split has."""
+    """Read every image and import every package once, and return how many files each split has."""
     found = {}
     for split in SPLITS:
         files = [path for path in (folder / split).glob("*/*") if path.is_file()]

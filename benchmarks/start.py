@@ -59,7 +59,7 @@ def wall(*command: str) -> float:
 
 
 def many(folder: Path, count: int, into: Path) -> None:
-    """Fill `into` with `count` hard links to the pictures of `folder`, class by class."""
+    """Fill `into` with `count` hard links to the images of `folder`, class by class."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     for part in classes:
         files = sorted(part.glob("*.jpg"))

@@ -1,4 +1,4 @@
-"""A study in five lines: which remedy against overfitting works best on these pictures?"""
+"""A study in five lines: which remedy against overfitting works best on these images?"""
 
 import sys
 

@@ -73,7 +73,7 @@ def few_lines(item, most: int) -> str:
 
 
 class Closed:
-    """Pictures that nobody may read."""
+    """Images that nobody may read."""
 
     def __len__(self) -> int:
         return 6

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A finished run: its scores, its history, predictions on new pictures, its report.
+    """A finished run: its scores, its history, predictions on new images, its report.
 
     Example:
         >>> run = train(open_dataset("birds/"), "bipyramid", seed=0)        # doctest: +SKIP

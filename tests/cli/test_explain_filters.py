@@ -1,4 +1,4 @@
-"""`explain filters PHOTO`: a picture, a document, and mistakes."""
+"""`explain filters PHOTO`: an image, a document, and mistakes."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_the_document_has_every_filter(photo, capsys):
     [
         (["saliency", "cat.png"], 2, "'saliency' cannot be explained; known: filters"),
         (["filters", "dog.png"], 3, "file is missing"),
-        (["filters", "cat.png", "--out", "x.jpg"], 2, "the picture is a PNG"),
+        (["filters", "cat.png", "--out", "x.jpg"], 2, "the image is a PNG"),
         (["filters", "cat.png", "--out", "cat.png"], 2, "would replace the photo"),
     ],
 )

@@ -29,7 +29,7 @@ def messy(tmp_path):
         Image.fromarray(picture(path.name)).save(path, quality=90)
     whole = (root / "round" / "00.jpg").read_bytes()
     (root / "round" / "cut.jpg").write_bytes(whole[: len(whole) * 2 // 3])
-    (root / "square" / "text.jpg").write_text("not a picture at all")
+    (root / "square" / "text.jpg").write_text("not an image at all")
     (root / "empty").mkdir()
     Image.fromarray(np.linspace(0, 65535, 48 * 48).reshape(48, 48).astype(np.uint16)).save(root / "square" / "deep.png")
     Image.fromarray(picture("grey")[..., 0]).save(root / "round" / "grey.png")

@@ -1,4 +1,4 @@
-"""striate rate: a suggestion, the command that uses it, a picture."""
+"""striate rate: a suggestion, the command that uses it, an image."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_text_for_a_person_and_a_picture_below_runs(tmp_path, capsys, monkeypatc
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["--low", "1", "--high", "0.1"], "--low < --high"), (["--out", "rate.pdf"], "picture is .png or .svg")],
+    [(["--low", "1", "--high", "0.1"], "--low < --high"), (["--out", "rate.pdf"], "image is .png or .svg")],
 )
 def test_mistakes_are_named_before_anything_is_trained(words, says, last_line):
     assert run(["rate", TOY, *words]) == 2

@@ -1,4 +1,4 @@
-"""Pictures for the tests of this folder: drawn or filtered noise, written where a test wants them."""
+"""Images for the tests of this folder: drawn or filtered noise, written where a test wants them."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def photo(seed: int, size_hw: tuple[int, int] = (96, 128)) -> Image.Image:
-    """Return coloured noise with the 1/f spectrum of natural pictures, different for every seed."""
+    """Return coloured noise with the 1/f spectrum of natural images, different for every seed."""
     rng = np.random.default_rng(seed)
     height, width = size_hw
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
@@ -22,7 +22,7 @@ def photo(seed: int, size_hw: tuple[int, int] = (96, 128)) -> Image.Image:
 
 
 def encoded(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    """Return the bytes of a picture file."""
+    """Return the bytes of an image file."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -37,7 +37,7 @@ def write(path: Path, seed: int = 0, **options: object) -> Path:
 
 
 def tree(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
-    """Write so many pictures into each named folder below `root`."""
+    """Write so many images into each named folder below `root`."""
     for number, (folder, count) in enumerate(counts.items()):
         (root / folder).mkdir(parents=True, exist_ok=True)
         for index in range(count):
@@ -46,5 +46,5 @@ def tree(root: Path, counts: dict[str, int], first_seed: int = 0) -> Path:
 
 
 def pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return a picture as an array."""
+    """Return an image as an array."""
     return np.asarray(picture)

@@ -1,4 +1,4 @@
-"""Pictures that are changed or replaced behind the same names, sizes and times are noticed."""
+"""Images that are changed or replaced behind the same names, sizes and times are noticed."""
 
 import os
 import struct

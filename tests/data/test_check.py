@@ -55,7 +55,7 @@ def messy(root: Path) -> Path:
     cat = root / "cat"
     cut = (cat / "0.jpg").read_bytes()
     (cat / "truncated.jpg").write_bytes(cut[: len(cut) // 2])
-    (root / "dog" / "text.jpg").write_text("this is no picture")
+    (root / "dog" / "text.jpg").write_text("this is no image")
     (root / "empty_class").mkdir()
     ramp = (np.arange(48 * 64).reshape(48, 64) * 20).astype(np.uint16)
     Image.fromarray(ramp).save(cat / "deep.png")
@@ -163,7 +163,7 @@ def test_copies_across_splits_are_leaks(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for split in ("train", "val", "test"):
         mixed(root / split, 12)
-        for path in (root / split).rglob("*.jpg"):  # different pictures in every split
+        for path in (root / split).rglob("*.jpg"):  # different images in every split
             path.write_bytes(encoded(photo(zlib.crc32(str(path.relative_to(root)).encode()), (48, 64))))
     shutil.copy(root / "train" / "cat" / "0.jpg", root / "test" / "cat" / "copy.jpg")
     picture = photo(4242, (96, 128))

@@ -9,7 +9,7 @@ from striate.data import open_dataset
 
 
 def write(root, **changed):
-    """Write 40 pictures of two species; a list can be given anew."""
+    """Write 40 images of two species; a list can be given anew."""
     names = [
         f"{number}.{kind}/{index} x.jpg" for number, kind in (("007", "Auk"), ("010", "Owl")) for index in range(20)
     ]
@@ -60,9 +60,9 @@ def test_without_a_split_list_the_images_are_split_here(tmp_path):
     ("changed", "problem"),
     [
         ({"images": ["1 007.Auk/0 x.jpg", "1 007.Auk/1 x.jpg"]}, r"id '1' is there twice.*images.txt:2"),
-        ({"images": ["1 007.Auk/0 x.jpg", "2 007.Auk/0 x.jpg"]}, r"picture .* is also in line 1.*images.txt:2"),
-        ({"images": ["1 ../images.txt"]}, r"picture .* leads out of images/.*images.txt:1"),
-        ({"images": ["0 007.Auk/99.jpg"]}, r"picture .* is missing.*images.txt:1"),
+        ({"images": ["1 007.Auk/0 x.jpg", "2 007.Auk/0 x.jpg"]}, r"image .* is also in line 1.*images.txt:2"),
+        ({"images": ["1 ../images.txt"]}, r"image .* leads out of images/.*images.txt:1"),
+        ({"images": ["0 007.Auk/99.jpg"]}, r"image .* is missing.*images.txt:1"),
         ({"images": ["0"]}, r"not an id, a blank and a value.*images.txt:1"),
         ({"image_class_labels": ["0 3"]}, r"'007.Auk/1 x.jpg' \(id 5, line 2 of images.txt\).*image_class_labels.txt"),
         ({"train_test_split": [f"{5 * index} 2" for index in range(40)]}, r"'2' is not one of.*train_test_split.txt:1"),

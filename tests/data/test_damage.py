@@ -92,7 +92,7 @@ def test_a_progressive_jpeg_without_its_last_scans_is_named() -> None:
 
 
 def test_what_surrounds_the_pixels_is_no_complaint() -> None:
-    """Metadata that are broken, bytes between segments, zeros before the end marker, a picture behind the first."""
+    """Metadata that are broken, bytes between segments, zeros before the end marker, an image behind the first."""
     for kind in ("baseline", "grey", "turned"):
         data = jpeg(kind)
         bad_profile = b"\xff\xe2" + (2 + 14).to_bytes(2, "big") + b"ICC_PROFILE\0\x03\x01"
@@ -115,7 +115,7 @@ def test_damage_is_heard_behind_a_complaint_about_metadata() -> None:
 
 
 def test_flat_and_drawn_pictures_are_not_blamed_for_their_zeros() -> None:
-    """In a flat picture long rows of zero bits are the code of empty blocks."""
+    """In a flat image long rows of zero bits are the code of empty blocks."""
     canvas = Image.new("RGB", (320, 240), "white")
     ImageDraw.Draw(canvas).ellipse((30, 30, 200, 200), fill="black", outline="red")
     flats = [Image.new(mode, (320, 240), colour) for mode, colour in (("L", 0), ("L", 128), ("RGB", (9, 99, 199)))]

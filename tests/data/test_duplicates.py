@@ -53,7 +53,7 @@ def scanned(data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def planted(pictures: list[Image.Image], how: str, num_pairs: int) -> dict[str, set[tuple[int, int]]]:
-    """Return the pairs found, by how they were reported, among the pictures and copies of the first of them."""
+    """Return the pairs found, by how they were reported, among the images and copies of the first of them."""
     _, make, quality = COPIES[how]
     files = [encoded(picture, quality=85) for picture in pictures]
     files += [encoded(make(picture), quality=quality) for picture in pictures[:num_pairs]]
@@ -142,7 +142,7 @@ def near_of(thumbs: np.ndarray) -> Alike:
 
 @pytest.mark.parametrize("bursts", [(5,), (12,), (5, 5, 5, 5), (10,) * 10])
 def test_bursts_make_no_set_of_look_alikes(photos: list[Image.Image], bursts: tuple[int, ...]) -> None:
-    """Several copies of one picture, as a camera or an augmentation before the split makes them, hide no other copy."""
+    """Several copies of one image, as a camera or an augmentation before the split makes them, hide no other copy."""
     thumbs = thumbs_of(photos)
     parts = [noisy(thumbs[place], size, 6.0) for place, size in enumerate(bursts)]
     near = near_of(np.concatenate([thumbs, *parts, noisy(thumbs[50], 1, 6.0)]))
@@ -191,7 +191,7 @@ def test_joining_pairs_equals_brute_force() -> None:
 
 
 def test_speed_of_the_comparison_grows_gently() -> None:
-    """A generous limit: 4,000 pictures against each other in eight ways (25,000 take 40 times as long)."""
+    """A generous limit: 4,000 images against each other in eight ways (25,000 take 40 times as long)."""
     import time
 
     thumbs = np.random.default_rng(2).integers(0, 256, (4000, 32, 32), dtype=np.uint8)

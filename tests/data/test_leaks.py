@@ -28,7 +28,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def split_tree(root: Path, count: int = 30) -> Path:
-    """Write so many pictures of each of two classes into train, half as many into val and test, all different."""
+    """Write so many images of each of two classes into train, half as many into val and test, all different."""
     tree(root / "train", {"cat": count, "dog": count})
     tree(root / "val", {"cat": count // 2, "dog": count // 2}, first_seed=5000)
     tree(root / "test", {"cat": count // 2, "dog": count // 2}, first_seed=9000)
@@ -140,7 +140,7 @@ def test_the_same_pixels_in_another_format_are_identical(tmp_path: Path) -> None
 
 
 def test_large_jpegs_are_identical_by_their_bytes_only(tmp_path: Path) -> None:
-    """They are decoded at an eighth, where two pictures may agree that differ in detail."""
+    """They are decoded at an eighth, where two images may agree that differ in detail."""
     root = split_tree(tmp_path / "set", 12)
     flat = np.full((640, 640, 3), 128, dtype=np.uint8)
     fine = flat.copy()

@@ -1,4 +1,4 @@
-"""Batches of mixed pictures: soft targets of the right type, by seed, epoch and batch, refused where senseless."""
+"""Batches of mixed images: soft targets of the right type, by seed, epoch and batch, refused where senseless."""
 
 import numpy as np
 import pytest

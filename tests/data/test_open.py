@@ -65,8 +65,8 @@ def test_a_missing_split_is_taken_from_train(tmp_path: Path, absent: str) -> Non
 
 def test_opening_decodes_nothing_and_needs_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree(tmp_path / "set", TWO)
-    monkeypatch.setattr(image_sources, "decode", lambda *_, **__: pytest.fail("a picture was decoded"))
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("a picture was loaded"))
+    monkeypatch.setattr(image_sources, "decode", lambda *_, **__: pytest.fail("an image was decoded"))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("an image was loaded"))
     open_dataset(root)
     code = (
         "import sys; from striate.data import open_dataset; from striate.data.check.check import check, prescan; "

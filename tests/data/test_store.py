@@ -1,4 +1,4 @@
-"""The store: built once, whole or not at all, true to the pictures, mapped and not loaded."""
+"""The store: built once, whole or not at all, true to the images, mapped and not loaded."""
 
 import errno
 import os
@@ -49,7 +49,7 @@ def file_dataset(root: Path, count: int = 10, **options) -> Dataset:
 
 
 def counting(dataset: Dataset, monkeypatch) -> list[int]:
-    """Record every picture that is decoded."""
+    """Record every image that is decoded."""
     read, original = [], FileImages.read
 
     def watched(self, index, short_side_px=None):
@@ -184,7 +184,7 @@ def test_boxes_ask_for_full_size_pictures(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
 def test_the_store_is_mapped_not_loaded(tmp_path):
-    """200 MB of pictures: building stays far below, and released pages do not count as ours."""
+    """200 MB of images: building stays far below, and released pages do not count as ours."""
 
     class Drawn:
         def __len__(self):

@@ -1,4 +1,4 @@
-"""The narrator on runs really made to have each fault: seconds of training on pictures of 16 px."""
+"""The narrator on runs really made to have each fault: seconds of training on images of 16 px."""
 
 import contextlib
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Tell = Callable[..., tuple[Remark, ...]]
 
 
 def bands(num_train: int = 150, num_val: int = 150, *, bright: int = 60, wrong: float = 0.0) -> Dataset:
-    """Pictures of 16 px in 3 classes: a bright band at the top, in the middle or at the bottom; some labels wrong."""
+    """Images of 16 px in 3 classes: a bright band at the top, in the middle or at the bottom; some labels wrong."""
     rng = np.random.default_rng(0)
     num = num_train + num_val
     labels = np.arange(num) % 3

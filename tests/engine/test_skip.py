@@ -87,7 +87,7 @@ def test_training_goes_on_as_if_the_step_had_not_been(name, odd_at):
         if step == odd_at:
             norms, model.is_odd = copy.deepcopy(model.layers[1].state_dict()), True
             update(one_batch(9)[0], step)
-            model.layers[1].load_state_dict(norms)  # the look at the pictures counts for the statistics
+            model.layers[1].load_state_dict(norms)  # the look at the images counts for the statistics
             model.is_odd = False
         update(one_batch(step)[0], step)
     plain = update_for(other, name)

@@ -16,7 +16,7 @@ LINES = {"stripes_horizontal": 0, "diagonal_down": 45, "stripes_vertical": 90, "
 
 @pytest.fixture
 def photo():
-    """A picture with a slope, an edge and noise: (H, W, 3) uint8."""
+    """An image with a slope, an edge and noise: (H, W, 3) uint8."""
     rows, columns = np.mgrid[:40, :53]
     picture = np.stack([4 * columns, 6 * rows, 200 * (rows + columns > 40)], axis=-1) % 256
     return np.clip(picture + np.random.default_rng(0).normal(0, 9, picture.shape), 0, 255).astype(np.uint8)

@@ -68,7 +68,7 @@ def test_photos_get_names(mobilenet, real_data) -> None:
 
 
 def right_of(predictor: Pretrained, folder: Path, rows: list[dict[str, str]]) -> tuple[float, float]:
-    """Percent of pictures whose class is the best, and among the best five."""
+    """Percent of images whose class is the best, and among the best five."""
     names, hits = predictor.task.names, np.zeros(2)
     for row, found in zip(rows, predictor([folder / row["file"] for row in rows]), strict=True):
         places = [name for name, _ in best(found, 5)]

@@ -24,7 +24,7 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def tiny() -> Dataset:
-    """96 pictures of 12 px in 3 classes: a bright band at the top, in the middle or at the bottom."""
+    """96 images of 12 px in 3 classes: a bright band at the top, in the middle or at the bottom."""
     rng = np.random.default_rng(0)
     labels = np.arange(96) % 3
     images = rng.integers(0, 120, (96, 12, 12, 1), dtype=np.uint8)

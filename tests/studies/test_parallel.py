@@ -249,7 +249,7 @@ def test_a_stopped_study_goes_on_to_the_same_bits(tmp_path):
 
 @pytest.fixture
 def bands(tmp_path: Path) -> str:
-    """A file of 400 pictures with a bright band at one of four heights: a network sees that at once."""
+    """A file of 400 images with a bright band at one of four heights: a network sees that at once."""
     rng, labels = np.random.default_rng(0), np.arange(400) % 4
     images = rng.integers(0, 60, (400, 16, 16, 1), dtype=np.uint8)
     for index, label in enumerate(labels):

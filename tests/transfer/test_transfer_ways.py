@@ -63,7 +63,7 @@ def test_a_mixed_view_has_shares_and_the_plain_one_the_same_labels_as_shares(tin
 
 def test_who_is_mixed_with_whom_is_part_of_the_key(tiny, base, quiet):
     found = []
-    for size in (7, 80):  # parts of an evaluation are 64 pictures or the batch, whichever is more
+    for size in (7, 80):  # parts of an evaluation are 64 images or the batch, whichever is more
         changes = ["augment=['mixup']", f"train.batch_size={size}"]
         prepared, network = ready(
             tiny.with_splits({**tiny.splits, "train": np.arange(78)}), settings("features", base, *changes), quiet

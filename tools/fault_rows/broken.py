@@ -211,7 +211,7 @@ BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "checkpoint written in place": ("F1", _without_rename),
     "checksums not looked at": ("F4", _without_checksums),
     "report does not escape": ("I1", _without_escaping),
-    "half a picture is filled with grey": ("A2", _grey_for_missing),
+    "half an image is filled with grey": ("A2", _grey_for_missing),
     "classes sorted at predict time": ("B6", _sorted_at_predict),
     "bad files left out silently": ("A1", _silent_skip),
     "equal bytes not looked for": ("C1", _equal_bytes_unseen),

@@ -1,4 +1,4 @@
-"""C1 to C4: copies of pictures, in another split, changed a little, or with another label."""
+"""C1 to C4: copies of images, in another split, changed a little, or with another label."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .bench import Bench, expect
 from .pictures import encoded, photo, put
 from .sheet import Row
 
-NUM = 200  # pictures, and copies of each kind
+NUM = 200  # images, and copies of each kind
 CLASSES = ("cat", "dog")
 Change = Callable[[Image.Image], Image.Image]
 QUALITY = 90
@@ -36,7 +36,7 @@ def _cropped(picture: Image.Image) -> Image.Image:
 
 
 def _write(root: Path, copies: dict[str, tuple[Change, int]]) -> None:
-    """Write pictures into train and test, and one copy of each training picture and kind into val."""
+    """Write images into train and test, and one copy of each training image and kind into val."""
     for index in range(NUM):
         label, picture = CLASSES[index % 2], photo(f"{index}")
         put(root / "train" / label / f"{index}.jpg", encoded(picture, "JPEG", quality=QUALITY))
@@ -52,7 +52,7 @@ def _findings(bench: Bench, data: str) -> list[dict[str, Any]]:
 
 
 def _pairs(findings: list[dict[str, Any]], kind: str, says: str = "") -> set[tuple[str, str]]:
-    """The pairs of file names that findings of a kind, alone or across splits, take for one picture."""
+    """The pairs of file names that findings of a kind, alone or across splits, take for one image."""
     groups = [f["ids"] for f in findings if f["kind"].removesuffix("_leak") == kind and says in f["text"]]
     names = [sorted(name.rpartition("/")[2].removesuffix(".jpg") for name in ids) for ids in groups]
     return {pair for group in names for pair in combinations(group, 2)}

@@ -157,6 +157,6 @@ ROWS = (
     Row("A13", "unreadable, links broken, circular, leading out; a pipe", links),
     Row("A13p", "the data as ., .., ~, link, relative, absolute; an empty argument", places),
     Row("A14r", "results of ours among the images", own_results),
-    Row("A14", "system junk among the pictures", junk),
+    Row("A14", "system junk among the images", junk),
     Row("A15", "odd file and class names", names),
 )

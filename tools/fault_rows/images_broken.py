@@ -1,4 +1,4 @@
-"""A1 to A7: files that are no usable picture."""
+"""A1 to A7: files that are no usable image."""
 
 import csv
 import json
@@ -58,7 +58,7 @@ def cut_png(bench: Bench) -> None:
 
 def web_page(bench: Bench) -> None:
     page = b"<html><head><title>404 Not Found</title></head><body>nothing here</body></html>"
-    files = {"page.jpg": page, "doctype.png": b"\n<!DOCTYPE html>\n" + page, "text.jpg": b"no picture at all\n" * 9}
+    files = {"page.jpg": page, "doctype.png": b"\n<!DOCTYPE html>\n" + page, "text.jpg": b"no image at all\n" * 9}
     _refused(bench, files, dict.fromkeys(files, "not an image"))
 
 
@@ -118,7 +118,7 @@ ROWS = (
     Row("A1", "zero-byte image; left out on request", empty_file),
     Row("A2", "truncated JPEG", cut_jpeg),
     Row("A3", "truncated PNG, wrong checksum", cut_png),
-    Row("A4", "web page or text saved as a picture", web_page),
+    Row("A4", "web page or text saved as an image", web_page),
     Row("A5", "TIFF, EPS, PSD, FITS behind .png", foreign_format),
     Row("A6", "decompression bomb", bomb),
     Row("A7", "84 million pixels", large_picture),

@@ -1,4 +1,4 @@
-"""A8 to A12: pictures of unusual depth, mode, orientation, number of frames or size."""
+"""A8 to A12: images of unusual depth, mode, orientation, number of frames or size."""
 
 import csv
 import json
@@ -69,7 +69,7 @@ def modes(bench: Bench) -> None:
 
 def orientation(bench: Bench) -> str:
     data = bench.folder / "data"
-    stored = {  # how a camera held like that stores the upright picture
+    stored = {  # how a camera held like that stores the upright image
         1: lambda upright: upright,
         2: lambda upright: upright[:, ::-1],
         3: lambda upright: upright[::-1, ::-1],
@@ -114,10 +114,10 @@ def frames(bench: Bench) -> None:
     expect(np.array_equal(_read(tiff), np.asarray(pages[0])), "not the first page")
     expect(np.array_equal(_read(gif), np.asarray(Image.open(gif).convert("RGB"))), "not the first frame")
     found = _findings(bench, "frames")
-    expect(len(found) == 1 and "2 pictures" in str(found[0]["text"]), f"the check says {found}")
+    expect(len(found) == 1 and "2 images" in str(found[0]["text"]), f"the check says {found}")
     outcome = bench.works("train", data, *[word for word in SMALL if word != "-q"], "--out", "run")
     said = [line for line in outcome.err.split("\n") if "several frames" in line]
-    expect(len(said) == 1 and said[0].startswith("warning: 2 pictures"), f"training says {said}")
+    expect(len(said) == 1 and said[0].startswith("warning: 2 images"), f"training says {said}")
 
 
 def too_small(bench: Bench) -> str:
@@ -143,5 +143,5 @@ ROWS = (
     Row("A9", "modes 1, L, LA, P, RGBA, CMYK, I, F", modes),
     Row("A10", "EXIF orientation 1 to 8, training and prediction", orientation),
     Row("A11", "animated GIF, TIFF of several pages", frames),
-    Row("A12", "pictures smaller than the network allows", too_small),
+    Row("A12", "images smaller than the network allows", too_small),
 )

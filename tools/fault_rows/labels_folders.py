@@ -104,7 +104,7 @@ def layouts(bench: Bench) -> None:
     (bench.folder / "nothing").mkdir()
     for data, says in (("loose", "directly in the folder"), (one, "only one class"), ("nothing", "no images")):
         outcome = bench.refuses(3, "train", data, *SMALL, "--out", "run", names=[says, str(data)])
-        expect(TREE in outcome.err, f"{says}: no picture of the tree that is expected")
+        expect(TREE in outcome.err, f"{says}: no image of the tree that is expected")
     few = write_tree(bench.folder / "few", num=1)
     outcome = bench.refuses(3, "train", few, *SMALL, "--out", "run", names=["2 images", "few", "would be empty"])
 

@@ -94,7 +94,7 @@ def undefined_scores(bench: Bench) -> str:
 
 
 def _says_no() -> None:
-    """Let the network give no tag to any picture."""
+    """Let the network give no tag to any image."""
     from striate.engine import update
 
     init = update.Update.__init__

@@ -1,4 +1,4 @@
-"""Small generated pictures and datasets, the same for the same arguments."""
+"""Small generated images and datasets, the same for the same arguments."""
 
 import io
 import zlib
@@ -26,7 +26,7 @@ def pixels(name: str, size_px: int = 24, band: int = 0, num_bands: int = 2, chan
 
 
 def photo(name: str, size_hw: tuple[int, int] = (64, 96)) -> Image.Image:
-    """Return coloured noise with the 1/f spectrum of natural pictures, a function of `name`."""
+    """Return coloured noise with the 1/f spectrum of natural images, a function of `name`."""
     rng, (height, width) = np.random.default_rng(zlib.crc32(name.encode())), size_hw
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
     radius[0, 0] = 1
@@ -38,7 +38,7 @@ def photo(name: str, size_hw: tuple[int, int] = (64, 96)) -> Image.Image:
 
 
 def encoded(picture: Pixels | Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    """Return the bytes of a picture file."""
+    """Return the bytes of an image file."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture.squeeze())
     content = io.BytesIO()
     image.save(content, kind, **options)
@@ -72,7 +72,7 @@ def write_split(root: Path, classes: Mapping[str, Sequence[str]], num: int = 8) 
 
 
 def write_table(path: Path, rows: Sequence[Sequence[str]], header: str = "path,label", delimiter: str = ",") -> Path:
-    """Write a table and, below its folder, a picture for every row; return the table's path."""
+    """Write a table and, below its folder, an image for every row; return the table's path."""
     for row in rows:
         name = row[0].strip('"')
         if not (path.parent / name).exists():

@@ -123,7 +123,7 @@ def _listen(server: socket.socket, asked: list[bytes]) -> None:
 
 
 def scripts(bench: Bench) -> str:
-    """Payloads as class names, file names, run name and picture comments."""
+    """Payloads as class names, file names, run name and image comments."""
     exif = Image.Exif()
     exif[0x010E], exif[0x9286] = PAYLOADS[0], PAYLOADS[1]
     rows = []
@@ -202,16 +202,16 @@ def privacy(bench: Bench) -> str:
     bench.works("train", data, *SMALL, "--out", bench.folder / "run")
     report = (bench.folder / "run" / "report.html").read_bytes()
     pictures = list((bench.folder / "run" / "pictures").glob("*.jpg"))
-    expect(pictures, "no pictures were kept")
+    expect(pictures, "no images were kept")
     for path in pictures:
         expect(not Image.open(io.BytesIO(path.read_bytes())).getexif(), f"{path.name} carries EXIF")
     for content in (report, *(path.read_bytes() for path in pictures)):
-        expect(b"Secret" not in content and b"Exif" not in content, "metadata of a picture leaked")
+        expect(b"Secret" not in content and b"Exif" not in content, "metadata of an image leaked")
     for path in (str(bench.folder), str(Path.home())):
         expect(path.encode() not in report or path == "/", f"{path} stands in the report")
     with (bench.folder / "run" / "predictions.csv").open() as file:
         expect(str(bench.folder) not in file.read(), "an absolute path stands in predictions.csv")
-    return f"{len(pictures)} pictures without metadata, relative paths only"
+    return f"{len(pictures)} images without metadata, relative paths only"
 
 
 ROWS = (

@@ -56,7 +56,7 @@ def longer(bench: Bench) -> str:
 
 
 def other_workers(bench: Bench) -> str:
-    """Threads that prepare pictures follow the cores a process may use: 1, 2, and 1 again."""
+    """Threads that prepare images follow the cores a process may use: 1, 2, and 1 again."""
     cores = sorted(os.sched_getaffinity(0))
     bench.works(*begin(bench), before=lambda: os.sched_setaffinity(0, cores[:1]))
     bench.refuses(130, *begin(bench, "parts"), before=_with(cores, stop_at(3)))
@@ -128,14 +128,14 @@ def changed(bench: Bench) -> None:
     same_size[-20] ^= 255  # the pixels of a PNG of the same size, name and place; no decoder need like it
     put(data / used, bytes(same_size))
     bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
-    put(data / used, encoded(pixels("another picture altogether")))
+    put(data / used, encoded(pixels("another image altogether")))
     bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
     put(data / used, keep[:-14] + bytes([keep[-14] ^ 1]) + keep[-13:])  # the same size, one bit of its checksum
     os.utime(data / used, (0, 0))
     bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
     (data / used).unlink()
     outcome = bench.refuses(4, "resume", "base", names=["dataset changed", "--fork"])
-    expect(used in outcome.err, "the missing picture is not named")
+    expect(used in outcome.err, "the missing image is not named")
     put(data / used, keep)
     put(data / "cat" / "unused.png", encoded(pixels("unused")))
     (data / "eel").mkdir()

@@ -25,7 +25,7 @@ EXAMPLES = """Train, compare and explain convolutional networks on your own imag
 
 \b
 Examples:
-  striate demo                               a study on built-in pictures, with a report
+  striate demo                               a study on built-in images, with a report
   striate check birds/                       what is in the folder, and what is wrong with it
   striate train birds/ --model bipyramid     one network, a run folder, a report
   striate study birds/ --seeds 3             which regularization helps, by how much

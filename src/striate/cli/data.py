@@ -34,7 +34,7 @@ def check(
     size: o.Size = None,
     fit: o.Fit = None,
     set_: o.Set = None,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("check"),
+    out: Annotated[Path, typer.Option(help="Folder for the images.")] = Path("check"),
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 7 when there are errors or warnings.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Decode every file, however many.")] = False,
     fix_list: Annotated[
@@ -149,7 +149,7 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
     lines += [""] + [f"{MARKS[item.severity]} {item.text}" for item in findings]
     counts = {name: sum(item.severity == name for item in findings) for name in MARKS}
     lines += ["", ", ".join(plural(count, name) for name, count in counts.items())]
-    lines += [f"picture: {path}" for path in pictures]
+    lines += [f"image: {path}" for path in pictures]
     return lines
 
 

@@ -22,7 +22,7 @@ def demo(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Run a study on built-in pictures (drawn shapes), and write its verdict and report. About two minutes."""
+    """Run a study on built-in images (drawn shapes), and write its verdict and report. About two minutes."""
     o.use_threads(threads)
     from striate.api import study_ladder
     from striate.base.rundir import StudyDir

@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 def explain(
     what: Annotated[str, typer.Argument(metavar="WHAT", help="filters: the classic filters on a photo.")],
-    image: Annotated[Path, typer.Argument(metavar="PHOTO", help="A picture file.")],
+    image: Annotated[Path, typer.Argument(metavar="PHOTO", help="An image file.")],
     out: Annotated[Path | None, typer.Option(help="The .png to write; by default PHOTO-filters.png, here.")] = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
@@ -34,9 +34,9 @@ def explain(
         raise SettingsError(f"{what!r} cannot be explained; known: {known}", where="WHAT", fix=f"say {known}")
     path = out or Path(f"{image.stem}-{what}.png")
     if path.suffix.lower() != ".png":
-        raise SettingsError("the picture is a PNG", where=path, fix="give --out a name that ends in .png")
+        raise SettingsError("the image is a PNG", where=path, fix="give --out a name that ends in .png")
     if path.resolve() == image.resolve():
-        raise SettingsError("the picture would replace the photo", where=path, fix="give --out another name")
+        raise SettingsError("the image would replace the photo", where=path, fix="give --out another name")
     document, text = WAYS[what](image, path)
     o.give({"command": "explain", "what": what, "image": str(image), "out": str(path), **document}, text, as_json)
 

@@ -50,7 +50,7 @@ def evaluate(
         typer.Option(help="train, val, test or all; by default test, and all of another dataset without test images."),
     ] = None,
     views: Annotated[
-        int, typer.Option(help="Ways to see each picture, averaged: 2 with its mirror image, up to 10 also moved.")
+        int, typer.Option(help="Ways to see each image, averaged: 2 with its mirror image, up to 10 also moved.")
     ] = 1,
     tta: Annotated[bool, typer.Option("--tta", help="Test-time augmentation: --views 6.")] = False,
     calibrate: Annotated[
@@ -114,7 +114,7 @@ def _scores(
     absent = [row["name"] for row in found["scores"].get("per_class", ()) if not row["support"]]
     lines = [
         f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
-        *([f"mean probability of {views} views of each picture"] if views > 1 else []),
+        *([f"mean probability of {views} views of each image"] if views > 1 else []),
         *rows,
         *([f"n/a: {plural(len(absent), 'class', 'classes')} without images ({listed(absent)})"] if absent else []),
         f"every image: {found['predictions']}",
@@ -180,18 +180,18 @@ def _with_images(given: list[Path], folders: dict[Path, list[Path]]) -> list[Pat
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN|imagenet:NAME", help="A run folder, or a published network.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, or folders of them.")],
-    top: Annotated[int, typer.Option(help="Classes to show for each picture.", min=1, max=1_000_000)] = 3,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
+    top: Annotated[int, typer.Option(help="Classes to show for each image.", min=1, max=1_000_000)] = 3,
     weights: Annotated[
         Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="How those weights want their pictures, e.g. torchvision.")] = None,
+    preset: Annotated[str | None, typer.Option(help="How those weights want their images, e.g. torchvision.")] = None,
     on_bad: o.OnBad = "stop",
     threads: o.Threads = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Say what is in pictures: class and probabilities, or numbers.
+    """Say what is in images: class and probabilities, or numbers.
 
     A run that `striate evaluate --calibrate` has seen gives calibrated probabilities.
 

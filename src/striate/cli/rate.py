@@ -38,7 +38,7 @@ def rate(
     set_: o.Set = None,
     opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
-    out: Annotated[Path | None, typer.Option(help="The picture, .png or .svg; by default runs/rate-MODEL.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The image, .png or .svg; by default runs/rate-MODEL.png.")] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -62,7 +62,7 @@ def rate(
     name = Path(network).stem
     picture = out or Path("runs") / f"rate-{name}.png"
     if picture.suffix not in {".png", ".svg"}:
-        raise SettingsError("a picture is .png or .svg", where=picture, fix="choose another --out")
+        raise SettingsError("an image is .png or .svg", where=picture, fix="choose another --out")
     o.use_threads(threads)
     from striate.data.arguments import option_words
     from striate.run.rate import find_rate
@@ -81,7 +81,7 @@ def rate(
     options = [*(["--weights", weights] if weights else []), *option_words(dataset.options), *options]
     words = ["striate", "train", data, "--model", network, "--recipe", recipe, *options]
     command = shlex.join([*words, f"train.lr={found.suggestion:g}"])
-    text = "\n".join([*_lines(found), f"picture: {picture}", f"use it: {command}"])
+    text = "\n".join([*_lines(found), f"image: {picture}", f"use it: {command}"])
     document = {"command": "rate", **asdict(found), "picture": str(picture), "train": command}
     o.give(document, text, as_json)
 

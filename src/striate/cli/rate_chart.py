@@ -1,4 +1,4 @@
-"""The picture of a range test, in the look of the reports."""
+"""The image of a range test, in the look of the reports."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from striate.engine.rate import RateTest
 
-# The light colours of report.css: a picture alone has no style sheet.
+# The light colours of report.css: an image alone has no style sheet.
 PAPER, INK, MUTED, RULE, LINE = "#ffffff", "#15181c", "#565d66", "#e2e5e8", "#0a5c84"
 GOOD, WARM = "#1b7346", "#946000"
 

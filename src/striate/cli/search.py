@@ -171,7 +171,7 @@ def _text(found: "SearchDir", result: dict[str, Any], picture: Path) -> str:
             "how it came about:",
             *line,
             "",
-            f"network {found.best}, candidates {found.path / 'candidates.csv'}, picture {picture}",
+            f"network {found.best}, candidates {found.path / 'candidates.csv'}, image {picture}",
             f"report of the study {found.study.report}",
         ]
     )

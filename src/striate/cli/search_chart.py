@@ -1,4 +1,4 @@
-"""The picture of a search: what each candidate scored and cost, in the look of the reports."""
+"""The image of a search: what each candidate scored and cost, in the look of the reports."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ def import_weights(
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
     preset: Annotated[
         str | None,
-        typer.Option(help="How the weights want their pictures: torchvision, tensorflow or cifar; noted in the file."),
+        typer.Option(help="How the weights want their images: torchvision, tensorflow or cifar; noted in the file."),
     ] = None,
     outputs: Annotated[
         int | None, typer.Option(help="Outputs of the network; by default what the last tensor gives.", min=1)

@@ -9,9 +9,9 @@ _PIECE = 1 << 20
 
 
 def broken(kind: str, opened: Any, data: bytes) -> str:
-    """Return which checksum of a picture is wrong, in words, or ""; `opened` is Pillow's image of the file `data`.
+    """Return which checksum of an image is wrong, in words, or ""; `opened` is Pillow's image of the file `data`.
 
-    PNG: the chunks that hold the picture; Pillow skips those of the pixel data. TIFF: strips packed by deflate, whose
+    PNG: the chunks that hold the image; Pillow skips those of the pixel data. TIFF: strips packed by deflate, whose
     checksum libtiff does not reach when the damage makes more pixels than are needed.
     """
     return {"PNG": _png, "TIFF": _tiff}.get(kind, lambda opened, data: "")(opened, data)
@@ -38,7 +38,7 @@ def _tiff(opened: Any, data: bytes) -> str:
     if tags.get(_COMPRESSION) not in _DEFLATE:
         return ""
     places, lengths = _STRIPS if _STRIPS[0] in tags else _TILES
-    room = 16 * (opened.width * opened.height + _PIECE)  # no strip holds more than the picture
+    room = 16 * (opened.width * opened.height + _PIECE)  # no strip holds more than the image
     for place, length in zip(tags.get(places, ()), tags.get(lengths, ()), strict=False):
         if not _is_whole(data[place : place + length], room):
             return "damaged: the checksum of its pixels is wrong"

@@ -1,4 +1,4 @@
-"""The one door through which picture files come in: full load, upright, eight bits, one or three channels.
+"""The one door through which image files come in: full load, upright, eight bits, one or three channels.
 
 Pillow reads; the pixels of a JPEG come from simplejpeg, which also tells what the decoder complains of.
 """
@@ -40,8 +40,8 @@ MAX_FILE_BYTES = 1 << 30
 STRIP_PIXELS = 1 << 22
 FIX_DOUBTFUL = "look at it, and replace or remove it if it is damaged"
 
-# Plugin classes are called directly: `Image.open` would try every parser it has, and warn of large pictures
-# through a global limit. JpegImageFile reads the first picture of a stereo (MPO) file.
+# Plugin classes are called directly: `Image.open` would try every parser it has, and warn of large images
+# through a global limit. JpegImageFile reads the first image of a stereo (MPO) file.
 _READERS: dict[str, Any] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -77,7 +77,7 @@ class Probe:
 
     @property
     def channels(self) -> int:
-        """1 for grey pictures, 3 for all others."""
+        """1 for grey images, 3 for all others."""
         return 1 if self.mode in _GREY_MODES else 3
 
 
@@ -89,16 +89,16 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     levels: Levels = FULL,
 ) -> ImageU8:
-    """Return the picture in a file as (H, W, C) uint8, upright by its EXIF orientation.
+    """Return the image in a file as (H, W, C) uint8, upright by its EXIF orientation.
 
     JPEG, PNG, WebP, GIF, BMP, TIFF and PBM, PGM, PPM, recognised by content; first frame or page. Transparent pixels
     lie on white at every depth; palettes, CMYK and YCbCr become RGB; 1-bit becomes 0 and 255; 16 bits are scaled to 8
-    and rounded. 32-bit integer and floating-point pictures have no fixed range and are refused.
+    and rounded. 32-bit integer and floating-point images have no fixed range and are refused.
 
     Args:
         channels: 1 (grey, ITU-R 601), 3 (RGB), or None for what the file has.
         short_side_px: a JPEG may be decoded at 1/2, 1/4 or 1/8 size as long as its shorter side stays this long.
-        max_pixels: larger pictures are refused before any of their pixels is decoded.
+        max_pixels: larger images are refused before any of their pixels is decoded.
         levels: of 16 bits, those that become 0 and 255; by default the whole range.
 
     Raises:
@@ -123,7 +123,7 @@ def decode_bytes(
     max_pixels: int = MAX_PIXELS,
     levels: Levels = FULL,
 ) -> ImageU8:
-    """Return the picture in `data` like `decode`; `name` is for the message, its extension for the format rule."""
+    """Return the image in `data` like `decode`; `name` is for the message, its extension for the format rule."""
     return decode_heard(
         data, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels, levels=levels
     )[0]
@@ -138,7 +138,7 @@ def decode_heard(
     max_pixels: int = MAX_PIXELS,
     levels: Levels = FULL,
 ) -> tuple[ImageU8, str]:
-    """Return the picture in `data` like `decode_bytes`, and what speaks for damage ("" for nothing)."""
+    """Return the image in `data` like `decode_bytes`, and what speaks for damage ("" for nothing)."""
     try:
         return _heard(data, name, channels, short_side_px, max_pixels, levels)[:2]
     except Unusable as problem:
@@ -169,9 +169,9 @@ def examine(
     max_pixels: int = MAX_PIXELS,
     levels: Levels = FULL,
 ) -> tuple[Probe, ImageU8 | None]:
-    """Return what a full decode says of a file's content, and the picture (None when it cannot be used).
+    """Return what a full decode says of a file's content, and the image (None when it cannot be used).
 
-    The picture is decoded as `decode_heard` does it, before anything else is read of the file: to count the frames of
+    The image is decoded as `decode_heard` does it, before anything else is read of the file: to count the frames of
     some damaged files changes what is read afterwards.
     """
     probe = Probe()
@@ -196,7 +196,7 @@ def header(path: Path) -> Probe:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a picture file.
+    """Return the content of an image file.
 
     Raises:
         DataError: it is not a regular file, cannot be read, or is larger than 1 GiB.
@@ -242,7 +242,7 @@ def _open(file: BinaryIO, name: str, max_pixels: int) -> Any:
     num_pixels = opened.width * opened.height
     if num_pixels > max_pixels:
         size = f"{opened.width:,} x {opened.height:,} pixels"
-        raise Unusable(f"picture is too large: {size}, at most {max_pixels:,} pixels are read")
+        raise Unusable(f"image is too large: {size}, at most {max_pixels:,} pixels are read")
     return opened
 
 
@@ -292,7 +292,7 @@ def _pixels(
     """The upright pixels, the complaint about them, and which levels of 16 bits are used."""
     if opened.mode not in _GREY_MODES | _COLOUR_MODES:
         kind = {"I": "32-bit integer", "F": "floating-point"}.get(opened.mode, f"{opened.mode}-mode")
-        raise Unusable(f"{kind} pictures have no fixed range: save it with 8 or 16 bits")
+        raise Unusable(f"{kind} images have no fixed range: save it with 8 or 16 bits")
     wanted = channels or (1 if opened.mode in _GREY_MODES else 3)
     stored, complaint = _listened(opened, data, short_side_px)
     try:
@@ -311,7 +311,7 @@ def _pixels(
 
 
 def _listened(opened: Any, data: bytes, short_side_px: int | None) -> tuple[Image.Image | None, str]:
-    """The picture of a JPEG as simplejpeg reads it, None where Pillow must, and the complaint about its pixels."""
+    """The image of a JPEG as simplejpeg reads it, None where Pillow must, and the complaint about its pixels."""
     if opened.format != "JPEG":
         return None, ""
     pixels, complaint = listen(data, short_side_px)
@@ -342,7 +342,7 @@ def _convert(image: Image.Image, channels: int) -> ImageU8:
 
 
 def _array(image: Image.Image) -> ImageU8:
-    """The pixels of an 8-bit picture; of a large one strip by strip, since Pillow copies what it gives twice."""
+    """The pixels of an 8-bit image; of a large one strip by strip, since Pillow copies what it gives twice."""
     wide, high = image.size
     if wide * high <= STRIP_PIXELS:
         return np.asarray(image)

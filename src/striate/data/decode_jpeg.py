@@ -23,7 +23,7 @@ def flawless(data: bytes, channels: int | None, short_side_px: int | None, max_p
     """Return the pixels (H, W, C) of a JPEG, upright, or None where more must be known of it.
 
     That is: files that are read with the slightest complaint or are laid out oddly, other colours than YCbCr and grey
-    or than those asked for, pictures that are too large, and files with EXIF or XMP, which may say that they lie on
+    or than those asked for, images that are too large, and files with EXIF or XMP, which may say that they lie on
     their side.
 
     Args:
@@ -56,7 +56,7 @@ def listen(data: bytes, short_side_px: int | None) -> tuple[ImageU8 | None, str]
 
 
 def missing_rows(data: bytes, complaint: str) -> str:
-    """Return which part of a picture with this complaint is not there, in words; "" if it is all there.
+    """Return which part of an image with this complaint is not there, in words; "" if it is all there.
 
     libjpeg makes rows it has no data for mid-grey. A progressive file that ends early lacks a scan of some rows.
     """

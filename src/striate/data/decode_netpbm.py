@@ -110,7 +110,7 @@ def _bits(body: bytes, count: int) -> npt.NDArray[np.uint8]:
 
 def _text(body: bytes, count: int) -> npt.NDArray[np.int32]:
     if count > _MAX_TEXT:
-        raise Unusable(f"picture is too large for pixels in text: at most {_MAX_TEXT:,} numbers are read")
+        raise Unusable(f"image is too large for pixels in text: at most {_MAX_TEXT:,} numbers are read")
     text = re.sub(rb"#[^\n]*", b"", body)[: _ROOM * count + _HEAD_BYTES]  # what is behind the pixels is not read
     if re.search(rb"[^\d\s]|\d{6}", text):
         raise Unusable("damaged: its pixels are no numbers")

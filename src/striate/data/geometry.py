@@ -281,5 +281,5 @@ def resized(image_u8: ImageU8, width: int, height: int) -> ImageU8:
 
 
 def _nearest(start: int, length: int, num_pixels: int) -> npt.NDArray[np.intp]:
-    """The picture pixel whose square holds the centre of each of `num_pixels` target pixels."""
+    """The image pixel whose square holds the centre of each of `num_pixels` target pixels."""
     return start + ((np.arange(num_pixels) + 0.5) * (length / num_pixels)).astype(np.intp)

@@ -33,7 +33,7 @@ class Stream:
 
     @property
     def is_progressive(self) -> bool:
-        """Whether the picture is refined scan by scan."""
+        """Whether the image is refined scan by scan."""
         return self.frame[0] in _PROGRESSIVE
 
     def bare(self) -> bytes:
@@ -71,7 +71,7 @@ def silent_damage(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Scan:
-    """One pass over the picture: its components, the span of coefficients, bits left to later scans; its pixels; and
+    """One pass over the image: its components, the span of coefficients, bits left to later scans; its pixels; and
     the symbol that a code of zeros alone stands for in the first component's table, -1 where it is not known."""
 
     components: bytes
@@ -83,7 +83,7 @@ class Scan:
 
 
 def scans_of(stream: Stream) -> Iterator[Scan]:
-    """Yield the scans of the first picture in a file, as far as their headers are whole."""
+    """Yield the scans of the first image in a file, as far as their headers are whole."""
     symbols: dict[int, int] = {}
     for kind, content in stream.segments:
         if kind == _TABLES:

@@ -38,24 +38,24 @@ class Loader:
     """Batches of one split.
 
     Images come as (B, C, H, W) float32, normalised, with channels-last strides, on `device`; targets as their `batch`
-    says, see `data.target`. What belongs to a picture moves with it. Where pictures are mixed, partners come from the
+    says, see `data.target`. What belongs to an image moves with it. Where images are mixed, partners come from the
     same batch, so there the batch size matters too. A last batch of one joins the batch before
-    it, because batch normalisation cannot train on a single picture.
+    it, because batch normalisation cannot train on a single image.
 
     On a GPU the whole store lies in its memory as uint8 when it fits, and augmentation runs there.
 
     Args:
-        store: the decoded pictures.
+        store: the decoded images.
         dataset: gives ids and targets.
         split: "train", "val", "test", or indices into the dataset.
         targets: names of the targets to deliver; all by default.
         pipeline: augmentation; None is the evaluation view.
         mean, std: of each channel, in 0..1 (`statistics` of the training split).
-        batch_size: pictures a batch.
+        batch_size: images a batch.
         seed: of order and augmentation.
         device: where the batches are wanted.
         shuffle: a new order every epoch.
-        threads: that prepare pictures on a CPU; by default one a core.
+        threads: that prepare images on a CPU; by default one a core.
         weights: (len(indices),) draw as many samples as there are, with replacement, by these weights.
         drop_last: leave out a last batch that is not full.
         ahead: batches prepared while one is being used.
@@ -63,7 +63,7 @@ class Loader:
 
     Raises:
         DataError: the split is empty.
-        SettingsError: the pipeline mixes pictures and a target cannot be mixed.
+        SettingsError: the pipeline mixes images and a target cannot be mixed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Loader:
         stored = store.row_of[wanted] >= 0
         self.indices: Indices = wanted[stored]
         if not len(self.indices):
-            raise DataError(f"no pictures in split {split!r}", where=dataset.where, fix="check the dataset's splits")
+            raise DataError(f"no images in split {split!r}", where=dataset.where, fix="check the dataset's splits")
         self.store, self.dataset, self.pipeline = store, dataset, pipeline or Pipeline()
         self.targets = {name: dataset.target(name) for name in (dataset.targets if targets is None else targets)}
         for name, target in self.targets.items():
@@ -113,7 +113,7 @@ class Loader:
         """Yield the batches of an epoch from number `start` on; earlier ones are not even decoded.
 
         Raises:
-            DataError: more than 1 % of the pictures have become unreadable while they are decoded on the fly.
+            DataError: more than 1 % of the images have become unreadable while they are decoded on the fly.
         """
         order, used_bytes = self.order(epoch), 0
         # A sample that is drawn twice must not look the same twice: then the row is its place in the epoch.

@@ -49,7 +49,7 @@ def open_dataset(
     channels: int | None = None,
     levels: str | None = None,
 ) -> Dataset:
-    """Open the dataset at `where` and split it. No picture is decoded.
+    """Open the dataset at `where` and split it. No image is decoded.
 
     `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
     CIFAR binary files or with the lists of CUB-200, an .npz file, a public name such as "fashion-mnist", or

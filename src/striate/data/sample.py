@@ -24,33 +24,33 @@ NUM_NAMED = 4  # files in a sentence on what was left out
 
 
 class Images(Protocol):
-    """The pictures of a dataset, decoded one at a time. Safe to call from several threads."""
+    """The images of a dataset, decoded one at a time. Safe to call from several threads."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
-        """Return picture `index` as (H, W, C) uint8, C = 1 (grey) or 3 (RGB), upright by EXIF.
+        """Return image `index` as (H, W, C) uint8, C = 1 (grey) or 3 (RGB), upright by EXIF.
 
-        A decoder may return a smaller picture as long as its shorter side is at least `short_side_px`.
+        A decoder may return a smaller image as long as its shorter side is at least `short_side_px`.
 
         Raises:
             DataError: the file is unreadable; the message names it.
         """
 
     def path(self, index: int) -> Path | None:
-        """Return the picture's file, or None when it lives in an array."""
+        """Return the image's file, or None when it lives in an array."""
 
     def stamp(self, index: int) -> str:
-        """Return a short text that changes when the picture is changed or replaced, on this machine; cheap."""
+        """Return a short text that changes when the image is changed or replaced, on this machine; cheap."""
 
     def digest(self, index: int, max_bytes: int) -> str:
-        """Return a hash of the picture's content, the same on every machine; of `max_bytes` of it if it has more."""
+        """Return a hash of the image's content, the same on every machine; of `max_bytes` of it if it has more."""
 
     def num_bytes(self) -> int:
-        """Return the size of all pictures together, as they are kept."""
+        """Return the size of all images together, as they are kept."""
 
     def take(self, indices: "Sequence[int] | npt.NDArray[np.intp]") -> "Images":
-        """Return some of the pictures, in the order of `indices`."""
+        """Return some of the images, in the order of `indices`."""
 
 
 @dataclass(frozen=True)

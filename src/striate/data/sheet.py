@@ -1,4 +1,4 @@
-"""The contact sheet: some pictures of each class in a row, as one PNG."""
+"""The contact sheet: some images of each class in a row, as one PNG."""
 
 import io
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ def contact_sheet(
     seed: int = 0,
     skip: npt.NDArray[np.intp] | Sequence[int] = (),
 ) -> bytes:
-    """Return a PNG with up to `per_row` pictures of each class, drawn at random by `seed`, whole and undistorted.
+    """Return a PNG with up to `per_row` images of each class, drawn at random by `seed`, whole and undistorted.
 
-    Datasets without classes give rows of any pictures. At most 40 rows are drawn; pictures that cannot be decoded
+    Datasets without classes give rows of any images. At most 40 rows are drawn; images that cannot be decoded
     are shown as an empty tile.
 
     Args:

@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 Indices = npt.NDArray[np.intp]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Decoded = tuple[ImageU8, list[float]]  # the stored image; its moments and the picture's size
-_CHUNK = 8  # pictures a thread decodes at a time: handing over a single one costs a tenth of its decoding
-_SAMPLE = 2000  # pictures that statistics look at when there is no store to read
+Decoded = tuple[ImageU8, list[float]]  # the stored image; its moments and the image's size
+_CHUNK = 8  # images a thread decodes at a time: handing over a single one costs a tenth of its decoding
+_SAMPLE = 2000  # images that statistics look at when there is no store to read
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of each stored picture, one row a picture.
+    """What is known of each stored image, one row an image.
 
     `moments` (R, 2, C) float64: mean and deviation of its levels 0..255; `sizes_hw` (R, 2) as it was decoded.
     """
@@ -58,10 +58,10 @@ class Rows:
 
 
 class Store:
-    """The pictures of a dataset as uint8 rectangles of one geometry.
+    """The images of a dataset as uint8 rectangles of one geometry.
 
-    `images` is the (R, H, W, C) array, mapped from disk or in memory, or None where pictures are decoded each time
-    they are asked for. `row_of` (N,) maps a picture of the dataset to its row, -1 for one that is not stored; `key`
+    `images` is the (R, H, W, C) array, mapped from disk or in memory, or None where images are decoded each time
+    they are asked for. `row_of` (N,) maps an image of the dataset to its row, -1 for one that is not stored; `key`
     names content and geometry. Safe to read from several threads.
     """
 
@@ -82,7 +82,7 @@ class Store:
         return f"Store({(self.row_of >= 0).sum():,} x {shape}, {kind})"
 
     def image(self, index: int) -> ImageU8:
-        """Return picture `index` of the dataset as its (H, W, C) rectangle.
+        """Return image `index` of the dataset as its (H, W, C) rectangle.
 
         Raises:
             DataError: it is decoded on the fly and its file has become unreadable.
@@ -92,13 +92,13 @@ class Store:
         return self.images[self.row_of[index]]
 
     def means(self, indices: Indices, images_u8: Sequence[ImageU8]) -> npt.NDArray[np.float64]:
-        """Return the (B, C) mean level of each picture; `images_u8` are its rectangles, for when nothing is stored."""
+        """Return the (B, C) mean level of each image; `images_u8` are its rectangles, for when nothing is stored."""
         if self.rows is not None:
             return self.rows.moments[self.row_of[indices], 0]
         return np.stack([_moments(image)[0] for image in images_u8])
 
     def size_hw(self, index: int) -> tuple[int, int]:
-        """Return height and width of the picture before it was fitted."""
+        """Return height and width of the image before it was fitted."""
         if self.rows is None:
             height, width = self._source.read(index).shape[:2]
         else:
@@ -106,7 +106,7 @@ class Store:
         return int(height), int(width)
 
     def on_device(self, device: "torch.device") -> "torch.Tensor | None":
-        """Return all pictures as one uint8 tensor on a GPU, the same for every caller; None if they do not fit.
+        """Return all images as one uint8 tensor on a GPU, the same for every caller; None if they do not fit.
 
         They fit when they take at most half of the memory that is free at the first call.
         """
@@ -130,18 +130,18 @@ def open_store(
     dataset: Dataset, geometry: Geometry, progress: Progress | None = None, *, threads: int | None = None,
     max_bytes: int | None = None, skip_bad: bool = False,
 ) -> Store:  # fmt: skip
-    """Return the store of the pictures in the dataset's splits, building it when it is not in the cache.
+    """Return the store of the images in the dataset's splits, building it when it is not in the cache.
 
-    Pictures in memory that already have the geometry's size and channels are used as they are. A store larger than
-    `max_bytes` is not built: pictures are then decoded each time.
+    Images in memory that already have the geometry's size and channels are used as they are. A store larger than
+    `max_bytes` is not built: images are then decoded each time.
 
     Args:
         threads: decoding threads; by default one a core.
         max_bytes: by default half the free space of the cache's disk, and no more than the cache may hold.
-        skip_bad: leave out pictures that cannot be decoded (`row_of` is -1) instead of stopping.
+        skip_bad: leave out images that cannot be decoded (`row_of` is -1) instead of stopping.
 
     Raises:
-        DataError: pictures cannot be decoded; the message names the first, the details name all.
+        DataError: images cannot be decoded; the message names the first, the details name all.
         ResourceError: the cache folder cannot be written.
 
     Example:
@@ -169,9 +169,9 @@ def open_store(
 
 
 def statistics(store: Store, indices: Indices, threads: int | None = None) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel in 0..1, over all pixels of these pictures.
+    """Return mean and standard deviation of each channel in 0..1, over all pixels of these images.
 
-    Exact from a store; where pictures are decoded each time, from 2,000 of them evenly spread.
+    Exact from a store; where images are decoded each time, from 2,000 of them evenly spread.
 
     Raises:
         DataError: a channel is constant, so it cannot be normalised; the message names it.

@@ -124,7 +124,7 @@ def _built(found: Reading) -> list[str]:
 
 
 def _pixels(found: Reading) -> list[str]:
-    """The options that give another recipe the run's pictures."""
+    """The options that give another recipe the run's images."""
     data, usual = found.setting("data") or {}, DataSettings().model_dump(mode="json")
     given = {key: value for key, value in data.items() if value is not None and value != usual.get(key)}
     words = [word for key in ("size", "fit") if key in given for word in (f"--{key}", str(given.pop(key)))]

@@ -38,7 +38,7 @@ class Average:
 class EqualAverage:
     """The mean of the models at the end of each of the last epochs (stochastic weight averaging).
 
-    Batch normalisation's statistics belong to no single model of the mean, so one pass over training pictures measures
+    Batch normalisation's statistics belong to no single model of the mean, so one pass over training images measures
     them anew whenever the mean has moved; those that training leaves as they are stay so in the mean.
 
     Args:
@@ -57,7 +57,7 @@ class EqualAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, batches: Callable[[], Iterable[Batch]], precision: str = "float32") -> None:
-        """Take one more model into the mean; `batches` gives the pictures for the statistics, when there are any."""
+        """Take one more model into the mean; `batches` gives the images for the statistics, when there are any."""
         self.count += 1
         averages: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averages, list(model.parameters()), 1 / self.count)

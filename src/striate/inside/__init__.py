@@ -1,1 +1,1 @@
-"""Looking inside: what filters and networks see in a picture. Nothing here changes a model or a file."""
+"""Looking inside: what filters and networks see in an image. Nothing here changes a model or a file."""

@@ -1,7 +1,7 @@
 """The classic filters: small kernels whose numbers are chosen by hand, and what each of them shows of a photo.
 
-They are slid over the picture as a network slides its own (cross-correlation: not flipped). Beyond the border the
-nearest pixel counts, so that a flat area stays flat up to the edge of the picture.
+They are slid over the image as a network slides its own (cross-correlation: not flipped). Beyond the border the
+nearest pixel counts, so that a flat area stays flat up to the edge of the image.
 
 Reference: Gonzalez and Woods, Digital Image Processing, 4th edition (2018), chapters 3 and 10; the tuned first
 kernels of AlexNet look like many of them (Krizhevsky et al., 2012).
@@ -69,7 +69,7 @@ LOG_5 = [[0, 0, 1, 0, 0], [0, 1, 2, 1, 0], [1, 2, -16, 2, 1], [0, 1, 2, 1, 0], [
 SOBEL_X, SOBEL_Y = [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], [[-1, -2, -1], [0, 0, 0], [1, 2, 1]]
 
 FILTERS = (
-    Filter("identity", "Identity", "the picture itself", ([[0, 0, 0], [0, 1, 0], [0, 0, 0]],)),
+    Filter("identity", "Identity", "the image itself", ([[0, 0, 0], [0, 1, 0], [0, 0, 0]],)),
     Filter("smooth", "Smoothing", "a little calmer: noise goes", ([[0, 1, 0], [1, 4, 1], [0, 1, 0]],), 8),
     Filter("box", "Box 5 x 5", "the mean of the neighbours", (BOX_5,), 25),
     Filter("gaussian", "Gaussian 5 x 5", "a softer mean: near counts more", (BINOMIAL_5,), 256),
@@ -141,7 +141,7 @@ def correlate(image: Array, kernel: Array) -> Array:
 
 
 def grey(image: npt.ArrayLike) -> Array:
-    """Return the brightness (H, W) of a picture (H, W), (H, W, 1) or (H, W, 3)."""
+    """Return the brightness (H, W) of an image (H, W), (H, W, 1) or (H, W, 3)."""
     pixels = np.asarray(image, np.float64)
     if pixels.ndim == 2:
         return pixels
@@ -149,7 +149,7 @@ def grey(image: npt.ArrayLike) -> Array:
 
 
 def view(image: ImageU8, name: str) -> ImageU8:
-    """Return a filter's answer as a picture: (H, W, 3), or (H, W) for filters whose sum is 0.
+    """Return a filter's answer as an image: (H, W, 3), or (H, W) for filters whose sum is 0.
 
     Filters that keep the brightness work on the colours, clipped to 0..255. The others work on the brightness; their
     answer is shown with mid-grey for 0, dark for negative, bright for positive (a magnitude: black for 0), scaled so
@@ -174,7 +174,7 @@ TILE_IN, TEXT_IN, KERNEL_IN, SIDE_IN, GAP_IN, HEAD_IN = 2.1, 0.50, 1.02, 0.78, 0
 
 
 def shrink(image: ImageU8, side_px: int = 280) -> ImageU8:
-    """Return the picture with its longer side at most `side_px`: on large ones a 3 x 3 kernel shows little."""
+    """Return the image with its longer side at most `side_px`: on large ones a 3 x 3 kernel shows little."""
     from PIL import Image
 
     small = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)

@@ -185,7 +185,7 @@ class Blueprint:
 
     @cached_property
     def _drawing(self) -> str:
-        """The drawing, which a notebook asks for twice: as a picture, and inside the table's HTML."""
+        """The drawing, which a notebook asks for twice: as an image, and inside the table's HTML."""
         from .draw import draw
 
         return draw(self)

@@ -47,7 +47,7 @@ OTHER = "#bdbdbd"
 
 
 class Drawing(str):
-    """An SVG document, which a notebook shows as a picture."""
+    """An SVG document, which a notebook shows as an image."""
 
     def _repr_svg_(self) -> str:
         return str(self)

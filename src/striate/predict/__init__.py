@@ -1,4 +1,4 @@
-"""Use a trained network on new pictures, prepared exactly as in training."""
+"""Use a trained network on new images, prepared exactly as in training."""
 
 from .predictor import Predictor
 

@@ -1,4 +1,4 @@
-"""A run folder becomes a function from pictures to predictions."""
+"""A run folder becomes a function from images to predictions."""
 
 import math
 import warnings
@@ -94,7 +94,7 @@ class Prediction:
 
 
 class Predictor:
-    """A trained network with its preparation of pictures, its task and its class names.
+    """A trained network with its preparation of images, its task and its class names.
 
     Outputs are divided by `temperature` before they become probabilities; a run that `striate evaluate --calibrate`
     has seen brings its own, others have 1. `levels` are those of 16 bits that become 0 and 255, as in training.
@@ -152,7 +152,7 @@ class Predictor:
         """Return a prediction for each image: a path, an array, a tensor or a Pillow image, see `data.given`.
 
         Args:
-            pictures: the images, or one of them.
+            images: the images, or one of them.
             bad: gets the errors of files that cannot be read, whose predictions are left out.
             doubtful: gets what a decoder complained of in files that are predicted all the same and may be damaged;
                 without it, each is a Python warning.

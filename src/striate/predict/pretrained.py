@@ -26,7 +26,7 @@ PREFIX = "imagenet:"  # before a network's name on the command line
 
 
 class Pretrained(Predictor):
-    """A published network with its preparation of pictures: shorter side to `resize`, centre square, normalised.
+    """A published network with its preparation of images: shorter side to `resize`, centre square, normalised.
 
     Attributes:
         preset: that preparation.
@@ -65,12 +65,12 @@ def load(
     preset: str | Preset | None = None,
     names: Sequence[str] | None = None,
 ) -> Pretrained:
-    """Return a network of the zoo with published weights, ready for pictures.
+    """Return a network of the zoo with published weights, ready for images.
 
     Args:
         name: of the network, with or without "imagenet:" before it.
         weights_path: a weights file; by default the published ones, from the local cache or downloaded.
-        preset: how the weights want their pictures, a name in `striate.model.published.PRESETS` or a `Preset`; by
+        preset: how the weights want their images, a name in `striate.model.published.PRESETS` or a `Preset`; by
             default what is published with them, and "torchvision" for a file.
         names: of the classes; by default those of ImageNet.
 

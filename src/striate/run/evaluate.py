@@ -56,7 +56,7 @@ def evaluate_run(
         where: other data, see `open_dataset`; of the run's own ones its test split is taken.
         data: where the run's own data are now, if moved.
         split: "train", "val", "test" or "all"; by default test, and all of other data that come without one.
-        views: of each picture, whose probabilities are averaged; see `striate.evaluate.views`.
+        views: of each image, whose probabilities are averaged; see `striate.evaluate.views`.
 
     Raises:
         ModelError: the run is not finished.

@@ -1,4 +1,4 @@
-"""The end of a run: best weights, scores of each split, a row for every image, small pictures."""
+"""The end of a run: best weights, scores of each split, a row for every image, small images."""
 
 import io
 import resource
@@ -117,7 +117,7 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
 def _source(
     prepared: Prepared, network: nn.Module, split: str, precision: str
 ) -> tuple[nn.Module, Task, Loader | Features]:
-    """What is evaluated on what: a network on pictures, or a head on the features it was solved on."""
+    """What is evaluated on what: a network on images, or a head on the features it was solved on."""
     if prepared.recipe.transfer.head != "only":
         return network, prepared.task, _plain_loader(prepared, split)
     body = cut(network, precision)

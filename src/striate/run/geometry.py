@@ -19,11 +19,11 @@ def choose_geometry(
 ) -> Geometry:
     """Return how images become what the network receives.
 
-    The size is the recipe's, else that of the weights it starts from, else the pictures' own up to 64 px. Pictures
+    The size is the recipe's, else that of the weights it starts from, else the images' own up to 64 px. Images
     that all have it already are stored as they are (margin 1), and so are smaller ones, with no pixels to spare.
 
     Args:
-        skip: indices of pictures that cannot be used.
+        skip: indices of images that cannot be used.
         size_hw: of the weights that the network starts from.
     """
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)

@@ -52,7 +52,7 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
     Raises:
         SettingsError: the network cannot work on the size that was asked for, is a blueprint that cannot be, or ends
             in something else than the task's outputs.
-        DataError: a network of the zoo cannot work on the pictures' own size, and none was asked for.
+        DataError: a network of the zoo cannot work on the images' own size, and none was asked for.
     """
     if isinstance(model, nn.Module):
         return model

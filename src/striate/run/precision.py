@@ -1,4 +1,4 @@
-"""In which precision a run computes: a trial of what it does with its network, on pictures of its size."""
+"""In which precision a run computes: a trial of what it does with its network, on images of its size."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from striate.engine.precision import choose_precision
 
 from .prepare import Prepared
 
-NUM_LOOKS = 16  # pictures in a trial of a network that is not trained
+NUM_LOOKS = 16  # images in a trial of a network that is not trained
 
 
 def precision_of(network: nn.Module, prepared: Prepared) -> dict[str, Any]:

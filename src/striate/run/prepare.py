@@ -32,7 +32,7 @@ from .geometry import choose_geometry
 from .recipe import Recipe
 from .start import Start, start_of
 
-EVAL_PIXELS = 3 << 16  # a batch of so many is near the fastest, for large and small networks and pictures
+EVAL_PIXELS = 3 << 16  # a batch of so many is near the fastest, for large and small networks and images
 MAX_EVAL_BATCH = 256
 _PART = 256  # images a thread hashes at a time
 MAX_READ_BYTES, SAMPLED_BYTES = 4 << 30, 64 << 10  # a fingerprint reads files whole up to so many bytes in all
@@ -62,7 +62,7 @@ class Prepared:
 
     @property
     def _eval_batch_size(self) -> int:
-        """Pictures a batch where nothing is trained: on a CPU as many as its cache holds the maps of."""
+        """Images a batch where nothing is trained: on a CPU as many as its cache holds the maps of."""
         if self.device.type != "cpu":
             return max(64, self.batch_size)
         return min(MAX_EVAL_BATCH, max(2, EVAL_PIXELS // math.prod(self.geometry.size_hw)))
@@ -82,7 +82,7 @@ class Prepared:
         Args:
             indices: only these images of the split.
             pipeline: augmentation when it is not training.
-            batch_size: pictures a batch; by default the recipe's for training, else what is fast to look at.
+            batch_size: images a batch; by default the recipe's for training, else what is fast to look at.
         """
         chosen = self.dataset.splits[split] if indices is None else indices
         is_balanced = is_training and self.recipe.data.balance == "sampling"
@@ -118,7 +118,7 @@ def prepare(
     From here on the process keeps the memory of large maps, see `keep_blocks`.
 
     Args:
-        model: the network, which decides what published weights are and how they want their pictures.
+        model: the network, which decides what published weights are and how they want their images.
         task: its name in the table of tasks; by default the one that the data were opened for, else the target's.
 
     Raises:
@@ -143,7 +143,7 @@ def prepare(
     for name in fitted.targets:
         if dataset.target(name).has_plane:  # here, where progress is shown; loaders find it in the store
             open_plane(store, dataset.target(name), progress=progress)
-    keep_blocks()  # now that pictures of any size are decoded: what was needed for a large one would be kept too
+    keep_blocks()  # now that images of any size are decoded: what was needed for a large one would be kept too
     mean, std = start.normal(geometry.channels) if start else statistics(store, train)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))

@@ -40,7 +40,7 @@ KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(
 
 
 class DataSettings(Settings):
-    """How pictures reach the network.
+    """How images reach the network.
 
     `size` is the side of a square in pixels, or height x width ("180x240"); None: the images' own up to 64 px, else 64.
     `fit` is the resize policy: "crop" fills the network's input and cuts what is over, "letterbox" pads, "squash"
@@ -190,7 +190,7 @@ class TransferSettings(Settings):
     """Where a network's weights come from before training.
 
     `weights`: "imagenet" (published, from the local cache or downloaded), a weights file, or the folder of a run; None
-    is fresh. `preset`: how a file's weights want their pictures. `head`: "fresh", "solved" on features of the frozen
+    is fresh. `preset`: how a file's weights want their images. `head`: "fresh", "solved" on features of the frozen
     body before training, or "only": nothing else is trained. `views`: of each training image that features are taken
     of, the first as it is, the others augmented. `hidden`: width of a layer before the last one; 0 is none.
     """
@@ -321,7 +321,7 @@ def _fast_small() -> Recipe:
         norm_bias_scale=4,
     )  # fmt: skip
     return Recipe(
-        text="airbench on pictures of about 32 px: Muon, alternating flip, shifts, label smoothing",
+        text="airbench on images of about 32 px: Muon, alternating flip, shifts, label smoothing",
         network=zoo.FAST,
         augment=(AlternatingFlip(), Shift(max_frac=1 / 16)),
         train=train,

@@ -29,11 +29,11 @@ FIX_FRESH = "add --weights imagenet, a file or a run, or use a recipe for fresh 
 
 @dataclass(frozen=True)
 class Start:
-    """Weights to start from, and how they want their pictures.
+    """Weights to start from, and how they want their images.
 
     Args:
         source: "imagenet", a weights file or a run folder.
-        preset: mean, std and size of the pictures, and options of the network.
+        preset: mean, std and size of the images, and options of the network.
         blueprint: of the run that is the source.
         run_size_hw: height and width of that run's input.
     """
@@ -117,7 +117,7 @@ def start_of(recipe: Recipe, model: object) -> Start | None:
         return None
     source, path = settings.weights, Path(settings.weights)
     if settings.preset is not None and (source == IMAGENET or path.is_dir()):
-        what = f"weights from {source} know how they want their pictures"
+        what = f"weights from {source} know how they want their images"
         raise SettingsError(what, where="transfer.preset", fix="leave it out")
     if source == IMAGENET:
         return Start(source, find(name).preset)

@@ -1,6 +1,6 @@
 """Runs of a study in processes of their own, several at once, each with one thread.
 
-For small pictures two runs with one thread each train 9 to 14 % more images than one run with two threads (two
+For small images two runs with one thread each train 9 to 14 % more images than one run with two threads (two
 cores, 28 to 64 px; on another machine 30 % more); beyond that one run uses the cores as well. A process takes one job
 after the other from its standard input, a line each, and is told to stop by closing it, which also happens when this
 process dies, so that no run is left behind.
@@ -25,7 +25,7 @@ from striate.base.errors import Interrupted, ResourceError, SettingsError, UserE
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 
-SMALL_PX = 64  # pictures up to this size train faster two runs at once
+SMALL_PX = 64  # images up to this size train faster two runs at once
 LONG_S = 120.0  # a shorter study does not win back what starting the processes costs
 POLL_S = 0.05
 MAX_AT_ONCE = 128
@@ -110,7 +110,7 @@ def at_once(wanted: int | str, device: str, sizes_px: Sequence[int], times_s: Se
     """Return how many runs are trained at the same time; "auto" is 2 where that is faster, else 1.
 
     Args:
-        sizes_px, times_s: of the runs' pictures, and what the runs are expected to take.
+        sizes_px, times_s: of the runs' images, and what the runs are expected to take.
 
     Raises:
         SettingsError: it is neither "auto" nor a number of runs that a machine can hold.

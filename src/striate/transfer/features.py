@@ -1,7 +1,7 @@
-"""The body of a network runs once over every picture; its outputs are kept, and a head is solved on them.
+"""The body of a network runs once over every image; its outputs are kept, and a head is solved on them.
 
-Features of each picture and view go to the cache as 16-bit floats, so another head, seed or run on the same body,
-pictures and augmentation finds them there.
+Features of each image and view go to the cache as 16-bit floats, so another head, seed or run on the same body,
+images and augmentation finds them there.
 """
 
 import copy
@@ -30,9 +30,9 @@ from striate.run.prepare import Prepared
 
 from .fuse import fuse_batch_norms
 
-VERSION = 2  # part of every key: raise it when the features of the same body and pictures change
+VERSION = 2  # part of every key: raise it when the features of the same body and images change
 PART = 4096  # rows a batch
-MIXED = 64  # pictures that are mixed with one another, at least
+MIXED = 64  # images that are mixed with one another, at least
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Features:
 
     Args:
         values: (V x N, D) float32.
-        truth: (V x N, ...) targets as a loader gives them; what belongs to a picture has moved with the view. Labels
+        truth: (V x N, ...) targets as a loader gives them; what belongs to an image has moved with the view. Labels
             are shares of classes (V x N, K) when a view is mixed.
         index: (N,) of the dataset.
     """
@@ -127,7 +127,7 @@ class Features:
     target: str
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the first view in parts, in order, as a loader does pictures."""
+        """Yield the first view in parts, in order, as a loader does images."""
         for part in torch.arange(len(self.index)).split(PART)[start:]:
             yield Batch(self.values[part], {self.target: self.truth[part]}, self.index[part.numpy()])
 
@@ -138,7 +138,7 @@ def take(
     """Return features of a split, from the cache or by running the body.
 
     Args:
-        views: the first is the picture as it is evaluated; the others are augmented, each by its own draws.
+        views: the first is the image as it is evaluated; the others are augmented, each by its own draws.
         indices: only these images of the split.
     """
     found, key = [], body.key()
@@ -163,7 +163,7 @@ def take(
 
 
 def _alike(truths: list[Tensor]) -> list[Tensor]:
-    """Class indices (N,) as shares (N, K), where another view has shares since its pictures are mixed."""
+    """Class indices (N,) as shares (N, K), where another view has shares since its images are mixed."""
     if len({truth.ndim for truth in truths}) == 1:
         return truths
     num = max(truth.shape[1] for truth in truths if truth.ndim > 1)

@@ -40,7 +40,7 @@ def picture(side: int = 64, seed: int = 0, channels: int = 3, low: int = 0, high
 
 
 def one(op, image: np.ndarray, *row: float) -> np.ndarray:
-    """The picture after one operation with the given draws."""
+    """The image after one operation with the given draws."""
     plan = Pipeline([op]).matrices(
         np.array([row], np.float32), (len(image), len(image)), (len(image), len(image)), image.mean((0, 1))[None]
     )

@@ -24,7 +24,7 @@ def mix_for(ops, count: int, side: int = 20, seed: int = 0, epoch: int = 0) -> M
 
 
 def rolled(count: int, weight: float, box: tuple[int, int, int, int], side: int) -> Mix:
-    """torchvision's pairs: each picture with the one before it, all in the same way."""
+    """torchvision's pairs: each image with the one before it, all in the same way."""
     cycle = np.arange(count)[::-1].copy()
     return Mix(cycle, np.full(count, weight), np.tile(np.array(box, np.int32), (count, 1)), (side, side))
 
@@ -49,7 +49,7 @@ def test_pixels_and_labels_equal_torchvision(weight, box):
 
 
 def test_targets_have_the_shares_of_the_pixels():
-    """Pictures whose level is their label: the mean of what is seen is the mean of the mixed labels."""
+    """Images whose level is their label: the mean of what is seen is the mean of the mixed labels."""
     labels = np.arange(12)
     target = Label(labels, tuple(map(str, labels)))
     pixels = np.repeat(labels.astype(np.float32), 30 * 30).reshape(12, 30, 30, 1)

@@ -35,7 +35,7 @@ BILINEAR = tv.load("torchvision.transforms").InterpolationMode.BILINEAR
 
 
 def smooth(side: int = 64, seed: int = 0, channels: int = 3) -> np.ndarray:
-    """A picture without sharp edges: two correct bilinear samplers differ least on it."""
+    """An image without sharp edges: two correct bilinear samplers differ least on it."""
     coarse = np.random.default_rng(seed).integers(0, 256, (7, 7, channels), np.uint8)
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).reshape(side, side, channels)
 
@@ -45,7 +45,7 @@ def draws(*values: float) -> np.ndarray:
 
 
 def one(op: Op, row: np.ndarray, image: np.ndarray, out_px: int | None = None) -> np.ndarray:
-    """The picture after one operation with the given uniform numbers."""
+    """The image after one operation with the given uniform numbers."""
     means = image.mean((0, 1))[None]
     return apply_cpu(
         [image], Pipeline([op]).matrices(row, image.shape[:2], (out_px, out_px) if out_px else image.shape[:2], means)

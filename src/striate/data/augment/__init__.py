@@ -1,7 +1,7 @@
 """Augmentation: draw a table of random numbers, then apply one geometric and one colour matrix an image.
 
 Settings and pipelines only; pixels are moved in `apply` (CPU) and `device` (GPU), what belongs to them in `move`,
-pictures in `preview`.
+images in `preview`.
 """
 
 from .colour import Brightness, Contrast, Grey, Hue, Invert, Saturation

@@ -1,6 +1,6 @@
 """Apply a plan to pixels on a CPU: OpenCV in threads. `apply_torch` does the same on a GPU within two grey levels.
 
-Both interpolate bilinearly and mirror at the picture's edge (dcba|abcd|dcba). Measured on two cores, 147 -> 128 px:
+Both interpolate bilinearly and mirror at the image's edge (dcba|abcd|dcba). Measured on two cores, 147 -> 128 px:
 OpenCV's warp takes 105 us with three channels and 58 us with four, so RGB travels as RGBX.
 """
 
@@ -102,7 +102,7 @@ def apply_cpu(
 
 
 def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, normal: Normal | None) -> None:
-    """Write pictures `rows` of a plan into `out` (B, *out_hw, C), not mixed yet."""
+    """Write images `rows` of a plan into `out` (B, *out_hw, C), not mixed yet."""
     channels, is_copy = out.shape[3], plan.is_copy.tolist()
     colour = None if plan.colour is None else plan.colour if channels == 3 else for_grey(plan.colour)
     is_plain = [] if plan.colour is None else (plan.colour == np.eye(3, 4)).all((1, 2)).tolist()
@@ -147,7 +147,7 @@ class _Warp:
 
 
 def warp_by(matrix: Matrices, source: ImageU8, size: tuple[int, int], out: ImageU8 | None, flags: int) -> ImageU8:
-    """Return the picture moved by a (2, 3) or (3, 3) matrix from output to input pixels, mirrored at the border."""
+    """Return the image moved by a (2, 3) or (3, 3) matrix from output to input pixels, mirrored at the border."""
     if len(matrix) == 3 and matrix[2, :2].any():
         moved = cv2.warpPerspective(source, matrix, size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
     else:

@@ -1,7 +1,7 @@
 """Colour operations. Each turns uniform draws into affine maps of RGB; a pipeline composes them into one 3x4 matrix.
 
 A matrix (B, 3, 4) maps levels 0..255: new = matrix[:, :, :3] @ rgb + matrix[:, :, 3]. Levels are cut to 0..255 once,
-after the whole composition. On grey pictures R = G = B, so saturation and hue do nothing.
+after the whole composition. On grey images R = G = B, so saturation and hue do nothing.
 """
 
 from typing import Annotated, Literal
@@ -22,7 +22,7 @@ class Colour(Operation):
     """An operation that changes colours."""
 
     def matrices(self, draws: Draws, mean_grey: npt.NDArray[np.float64]) -> Matrices:
-        """Return (B, 3, 4) matrices for (B, num_draws) uniform numbers and the mean grey (B,) of each picture."""
+        """Return (B, 3, 4) matrices for (B, num_draws) uniform numbers and the mean grey (B,) of each image."""
         raise NotImplementedError
 
 
@@ -38,9 +38,9 @@ class Brightness(Colour):
 
 
 class Contrast(Colour):
-    """Blend with the picture's mean grey by a factor uniform in 1-amount..1+amount.
+    """Blend with the image's mean grey by a factor uniform in 1-amount..1+amount.
 
-    The mean is that of the whole stored picture before tone operations, not of the part that a crop leaves visible.
+    The mean is that of the whole stored image before tone operations, not of the part that a crop leaves visible.
     """
 
     kind: Literal["contrast"] = "contrast"
@@ -55,7 +55,7 @@ class Contrast(Colour):
 
 
 class Saturation(Colour):
-    """Blend with the grey picture by a factor uniform in 1-amount..1+amount."""
+    """Blend with the grey image by a factor uniform in 1-amount..1+amount."""
 
     kind: Literal["saturation"] = "saturation"
     amount: Amount = 0.2
@@ -85,7 +85,7 @@ class Hue(Colour):
 
 
 class Grey(Colour):
-    """With probability `p` the grey picture, in three equal channels."""
+    """With probability `p` the grey image, in three equal channels."""
 
     kind: Literal["grey"] = "grey"
     p: Probability = 0.1
@@ -122,13 +122,13 @@ def unchanged(num: int) -> Matrices:
 
 
 def mean_grey(matrices: Matrices, means: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the mean grey (B,) of pictures with channel means (B, 1 or 3) after `matrices`."""
+    """Return the mean grey (B,) of images with channel means (B, 1 or 3) after `matrices`."""
     rgb = np.broadcast_to(means, (len(means), 3)).astype(np.float64)
     return ((matrices[:, :, :3] @ rgb[:, :, None])[:, :, 0] + matrices[:, :, 3]) @ LUMA
 
 
 def for_grey(matrices: Matrices) -> Matrices:
-    """Return the (B, 1, 2) scale and offset that `matrices` mean for a picture with R = G = B."""
+    """Return the (B, 1, 2) scale and offset that `matrices` mean for an image with R = G = B."""
     return np.stack([matrices[:, 0, :3].sum(1), matrices[:, 0, 3]], axis=1)[:, None]
 
 

@@ -1,4 +1,4 @@
-"""Operations that no matrix expresses: they are applied picture by picture, to whom they are drawn for."""
+"""Operations that no matrix expresses: they are applied image by image, to whom they are drawn for."""
 
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class Effect(Operation):
-    """An operation on levels 0..255, written twice: for one picture with OpenCV, for a batch with torch."""
+    """An operation on levels 0..255, written twice: for one image with OpenCV, for a batch with torch."""
 
     def values(self, draws: Draws) -> Numbers:
-        """Return (B, V) settings of each picture; NaN in the first column leaves a picture as it is."""
+        """Return (B, V) settings of each image; NaN in the first column leaves an image as it is."""
         raise NotImplementedError
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
-        """Return the changed copy of a picture (H, W) or (H, W, C) for values (V,)."""
+        """Return the changed copy of an image (H, W) or (H, W, C) for values (V,)."""
         raise NotImplementedError
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
@@ -32,7 +32,7 @@ Drawn: TypeAlias = tuple[tuple[Effect, Numbers], ...]
 
 
 def where_drawn(effects: Drawn, row: int, picture: ImageU8) -> ImageU8:
-    """Return a picture after the effects that row `row` of each of them asks for."""
+    """Return an image after the effects that row `row` of each of them asks for."""
     for effect, values in effects:
         if values[row, 0] == values[row, 0]:  # not NaN
             picture = effect.on_cpu(picture, values[row])
@@ -40,7 +40,7 @@ def where_drawn(effects: Drawn, row: int, picture: ImageU8) -> ImageU8:
 
 
 def where_drawn_torch(effects: Drawn, pixels: "torch.Tensor") -> "torch.Tensor":
-    """Return pixels (B, C, H, W), levels 0..255, after the effects drawn for each picture."""
+    """Return pixels (B, C, H, W), levels 0..255, after the effects drawn for each image."""
     import torch
 
     for effect, values in effects:

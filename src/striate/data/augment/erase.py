@@ -1,4 +1,4 @@
-"""Erasing: a box of each picture gets the mean colour, so a network cannot lean on one detail."""
+"""Erasing: a box of each image gets the mean colour, so a network cannot lean on one detail."""
 
 from typing import ClassVar, Literal, Self
 

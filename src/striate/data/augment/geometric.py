@@ -90,7 +90,7 @@ class Shift(Geometric):
 
 
 class Zoom(Geometric):
-    """Scale the picture by a factor log-uniform in min..max; above 1 enlarges."""
+    """Scale the image by a factor log-uniform in min..max; above 1 enlarges."""
 
     kind: Literal["zoom"] = "zoom"
     min: float = Field(0.9, gt=0)
@@ -154,7 +154,7 @@ class Crop(Geometric):
 
 
 class Perspective(Geometric):
-    """With probability `p` see the picture from aside: each corner moves inwards, along x and along y.
+    """With probability `p` see the image from aside: each corner moves inwards, along x and along y.
 
     The way is uniform in 0..amount of half the side; up to 0.4 the horizon stays outside the output. The matrices are
     homographies, not affine.

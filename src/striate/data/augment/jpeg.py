@@ -34,7 +34,7 @@ class Jpeg(Quality):
 
     Chroma keeps its full resolution (4:4:4). The codec counts in whole numbers, so a coefficient near the edge of a
     quantisation step may fall to different sides on a CPU and on a GPU: there the two differ by that step, which makes
-    less than one level on average over a picture.
+    less than one level on average over an image.
     """
 
     kind: Literal["jpeg"] = "jpeg"

@@ -1,4 +1,4 @@
-"""Mixing: every picture of a batch with another one of it, and their targets in the same shares."""
+"""Mixing: every image of a batch with another one of it, and their targets in the same shares."""
 
 import math
 from concurrent.futures import Executor
@@ -28,7 +28,7 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 class Mixing(Operation):
-    """An operation on the pictures of a batch. Draws: place in the cycle of partners, chance, share, box (x, y)."""
+    """An operation on the images of a batch. Draws: place in the cycle of partners, chance, share, box (x, y)."""
 
     alpha: float = Field(1.0, gt=0, le=100)
     p: Probability = 1.0
@@ -43,10 +43,10 @@ class Mixing(Operation):
 
 
 class Mixup(Mixing):
-    """With probability `p` the picture times a share plus another picture of the batch times the rest.
+    """With probability `p` the image times a share plus another image of the batch times the rest.
 
-    The share is Beta(alpha, alpha), drawn for each picture. Several mixing operations of a pipeline never meet in one
-    picture: a later one takes what the earlier ones left. `[mixup(p=0.5), cutmix()]` is half of each.
+    The share is Beta(alpha, alpha), drawn for each image. Several mixing operations of a pipeline never meet in one
+    image: a later one takes what the earlier ones left. `[mixup(p=0.5), cutmix()]` is half of each.
 
     Reference: Zhang et al., mixup: beyond empirical risk minimization, 2017.
     """
@@ -57,9 +57,9 @@ class Mixup(Mixing):
 
 
 class Cutmix(Mixing):
-    """With probability `p` a box of the picture shows what another picture of the batch has there.
+    """With probability `p` a box of the image shows what another image of the batch has there.
 
-    The box has the picture's aspect and the area 1 - share, with the share Beta(alpha, alpha). Its centre is uniform,
+    The box has the image's aspect and the area 1 - share, with the share Beta(alpha, alpha). Its centre is uniform,
     and what is beyond the border is cut. Targets mix by the pixels that are seen.
 
     Reference: Yun et al., CutMix, 2019.
@@ -75,7 +75,7 @@ class Mix:
 
     Args:
         cycle: (B,) rows of the batch; each has the one after it as its partner, the last the first.
-        weight: (B,) share of the own picture in every pixel; 1 where a box is pasted.
+        weight: (B,) share of the own image in every pixel; 1 where a box is pasted.
         boxes: (B, 4) xyxy pixels that show the partner; empty where none is.
         size_hw: height and width of the images.
     """
@@ -94,7 +94,7 @@ class Mix:
 
     @property
     def share(self) -> npt.NDArray[np.float32]:
-        """(B,) share of the own picture in all pixels, and so in the target."""
+        """(B,) share of the own image in all pixels, and so in the target."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
         return (self.weight * (1 - width * height / math.prod(self.size_hw))).astype(np.float32)
 
@@ -128,9 +128,9 @@ def boxes_of(draws: Draws, size_hw: SizeHW) -> Boxes:
 
 
 def mix_cpu(pixels: Pixels, mix: Mix, pool: Executor | None, parts: int) -> None:
-    """Mix pictures (B, H, W, C) in place.
+    """Mix images (B, H, W, C) in place.
 
-    Along the cycle a picture is changed when the one before it has been done, so only the first of a piece is copied.
+    Along the cycle an image is changed when the one before it has been done, so only the first of a piece is copied.
     """
     num = len(mix.cycle)
     parts = parts if pool else 1
@@ -167,7 +167,7 @@ def mix_torch(pixels: "torch.Tensor", mix: Mix, is_pasted: "torch.Tensor") -> "t
 
 
 def refuse_unmixable(ops: tuple[Operation, ...], name: str, target: "Target") -> None:
-    """Raise if an operation of a pipeline mixes pictures whose target cannot be mixed.
+    """Raise if an operation of a pipeline mixes images whose target cannot be mixed.
 
     Raises:
         SettingsError: boxes, masks and angles cannot be mixed, numbers not by cutmix.

@@ -1,4 +1,4 @@
-"""The same plan for what belongs to a picture: masks, boxes, points and angles follow the pixels exactly.
+"""The same plan for what belongs to an image: masks, boxes, points and angles follow the pixels exactly.
 
 Points and boxes are in pixels from the outer corner: the left edge of the first pixel is 0, its centre 0.5.
 """
@@ -75,7 +75,7 @@ def move_angles(angles_deg: npt.NDArray[np.floating], plan: Plan) -> npt.NDArray
 
     An angle is measured anticlockwise, as seen on the screen, from the direction to the right; so a rotation adds to
     it, a left-right flip gives 180 - angle, and a shear or stretch bends it as it bends an arrow drawn there. Under
-    perspective, where the bend depends on the place, the arrow stands at the picture's centre.
+    perspective, where the bend depends on the place, the arrow stands at the image's centre.
     """
     angle = np.deg2rad(angles_deg.astype(np.float64))
     arrow = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)[..., None]  # y points down

@@ -60,7 +60,7 @@ STRENGTHS: dict[str, tuple[Op, ...]] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to each picture of a batch.
+    """What happens to each image of a batch.
 
     Args:
         warp: (B, 2, 3) affine, or (B, 3, 3) homographies when the pipeline has perspective, from output to input
@@ -71,7 +71,7 @@ class Plan:
         erase: (num_boxes, B, 4) xyxy output pixels to blank, or None.
         tones: effects on the stored squares, before anything else.
         qualities: effects after the colours, before erasing.
-        mix: how the finished pictures of the batch are mixed, or None.
+        mix: how the finished images of the batch are mixed, or None.
     """
 
     warp: Matrices
@@ -88,7 +88,7 @@ class Plan:
 
     @property
     def is_copy(self) -> npt.NDArray[np.bool_]:
-        """(B,) true where no pixel moves, so the picture must come out exact, not interpolated."""
+        """(B,) true where no pixel moves, so the image must come out exact, not interpolated."""
         still = (self.warp == np.eye(*self.warp.shape[1:])).all(axis=(1, 2))
         return still & (self.in_hw == self.out_hw)
 
@@ -97,7 +97,7 @@ class Pipeline:
     """A list of operations, applied as one interpolation and one colour map, with what no matrix expresses around them.
 
     The stages are: tones (posterise ...), geometry, colours, quality (blur ...), erasing, mixing. Within a stage
-    operations act in the order given. Pixels from beyond the border are the picture mirrored at its edge. The empty
+    operations act in the order given. Pixels from beyond the border are the image mirrored at its edge. The empty
     pipeline is the evaluation view.
 
     Example:
@@ -142,7 +142,7 @@ class Pipeline:
             draws: (B, D) rows of `draw`.
             in_hw: height and width of the stored images.
             out_hw: height and width of the images to make.
-            means: (B, C) mean level 0..255 of each stored picture and channel, the pivot of contrast.
+            means: (B, C) mean level 0..255 of each stored image and channel, the pivot of contrast.
         """
         move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))
         boxes: list[npt.NDArray[np.int32]] = []

@@ -1,4 +1,4 @@
-"""Policies: operations that draw, for each picture, which operations it gets and how strongly."""
+"""Policies: operations that draw, for each image, which operations it gets and how strongly."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal, TypeAlias
@@ -59,11 +59,11 @@ class Policy(Operation):
 
 
 class RandAugment(Policy):
-    """`n` operations, each drawn for each picture from 14 and applied at magnitude `m` of 30 with a random sign.
+    """`n` operations, each drawn for each image from 14 and applied at magnitude `m` of 30 with a random sign.
 
     The 14 are: nothing, shear and shift along x and y, rotation, brightness, saturation, contrast, sharpness,
     posterise, solarise, autocontrast, equalise, with torchvision's ranges. Tones act first, then geometry, colours and
-    sharpness, whatever the order of the draw; shearing is about the centre and uncovers the mirrored picture.
+    sharpness, whatever the order of the draw; shearing is about the centre and uncovers the mirrored image.
 
     Reference: Cubuk et al., RandAugment, 2019.
     """
@@ -82,7 +82,7 @@ class RandAugment(Policy):
 
 
 class TrivialAugment(Policy):
-    """One operation, drawn for each picture from RandAugment's 14, at one of 31 magnitudes up to a wide range.
+    """One operation, drawn for each image from RandAugment's 14, at one of 31 magnitudes up to a wide range.
 
     The ranges are torchvision's `TrivialAugmentWide`; its shift of 32 px is 1/7 of the side, as at 224 px.
 

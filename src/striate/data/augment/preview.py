@@ -1,4 +1,4 @@
-"""A picture of what an augmentation does."""
+"""An image of what an augmentation does."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,15 +21,15 @@ def preview(
     seed: int = 0,
     others: Sequence[ImageU8] = (),
 ) -> ImageU8:
-    """Return an (H, W, 3) uint8 grid: first the picture as evaluation sees it, then `count` augmented draws of it.
+    """Return an (H, W, 3) uint8 grid: first the image as evaluation sees it, then `count` augmented draws of it.
 
     Args:
-        image_u8: (H, W, C) picture, C = 1 or 3.
+        image_u8: (H, W, C) image, C = 1 or 3.
         pipeline: the augmentation.
         geometry: the resize policy.
         count: how many draws, the first `count` samples of epoch 0.
         seed: the run's seed.
-        others: pictures it is mixed with, in turn; without any, draws of the picture are mixed with each other.
+        others: images it is mixed with, in turn; without any, draws of the image are mixed with each other.
     """
     stored = geometry.to_store(image_u8)
     partners = [geometry.to_store(other) for other in others[:count]] or [stored]

@@ -1,4 +1,4 @@
-"""Quality operations: what a poor lens, sensor or enlargement does to the finished picture.
+"""Quality operations: what a poor lens, sensor or enlargement does to the finished image.
 
 They act after geometry and colour, in the order given, on pixels of the network's input.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Quality(Effect):
-    """An operation on the finished picture."""
+    """An operation on the finished image."""
 
     num_draws: ClassVar[int] = 2
 
@@ -155,7 +155,7 @@ def enlarging(num: int, more: int) -> Numbers:
 
 
 class Sharpness(Quality):
-    """Blend with the picture smoothed over 3 x 3 pixels by a factor uniform in 1-amount..1+amount; above 1 sharpens.
+    """Blend with the image smoothed over 3 x 3 pixels by a factor uniform in 1-amount..1+amount; above 1 sharpens.
 
     The outermost pixels stay. Kernel and border are Pillow's and torchvision's.
     """

@@ -1,6 +1,6 @@
-"""Tone operations: a table of 256 new levels for each picture.
+"""Tone operations: a table of 256 new levels for each image.
 
-They act on the stored square before anything moves, so on whole levels and on the histogram of the whole picture:
+They act on the stored square before anything moves, so on whole levels and on the histogram of the whole image:
 then a threshold that lies between two levels cannot fall differently on a CPU and on a GPU.
 """
 
@@ -30,7 +30,7 @@ class Tone(Effect):
 
         Args:
             levels: 0..255, (256,).
-            values: (B, 1, 1) setting of each picture.
+            values: (B, 1, 1) setting of each image.
             counts: (B, C, 256) pixels of each level, when the operation needs them.
         """
         raise NotImplementedError

@@ -50,7 +50,7 @@ def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = 
 def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = None) -> Findings:
     """Return everything found in a dataset.
 
-    Unreadable files, odd formats and modes, constant and tiny pictures, exact and near copies inside and across
+    Unreadable files, odd formats and modes, constant and tiny images, exact and near copies inside and across
     splits (also mirrored, turned and cropped), copies with different labels, small, uneven and missing classes,
     groups in two splits, and classes that size, brightness, border or format alone give away.
 
@@ -174,7 +174,7 @@ def _target_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
 
 
 def _complaints(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
-    """Yield a finding on pictures that were read, but not without a complaint of the decoder."""
+    """Yield a finding on images that were read, but not without a complaint of the decoder."""
     said = {dataset.ids[index]: probe.complaint for index, probe in enumerate(seen.probes) if probe.complaint}
     if said:
         which = listed([f"{shown(name, 80)} ({complaint})" for name, complaint in said.items()])
@@ -267,7 +267,7 @@ def _copies(
     """Yield a finding on a group of copies: a leak when it is in two splits, and its conflict of labels.
 
     Leaks, conflicts and exact copies are warnings; near copies inside one split are a note. In a set of look-alikes
-    nobody can be sure that two pictures are one: there all on near copies are notes.
+    nobody can be sure that two images are one: there all on near copies are notes.
     """
     severe = "warning" if is_sure else "note"
     ids = tuple(dataset.ids[index] for index in group)

@@ -1,8 +1,8 @@
-"""Pictures that are the same: pixel for pixel, re-encoded or resized, turned or flipped, cut at the rim.
+"""Images that are the same: pixel for pixel, re-encoded or resized, turned or flipped, cut at the rim.
 
-Two pictures are compared by the low frequencies of their 32 x 32 grey thumbnails (cosine transform), each frequency
-weighted by its own size: natural pictures have most energy in the low ones, and without the weights every bright spot
-on a dark ground looks like every other. The correlation of these vectors is near 1 for copies of one picture whatever
+Two images are compared by the low frequencies of their 32 x 32 grey thumbnails (cosine transform), each frequency
+weighted by its own size: natural images have most energy in the low ones, and without the weights every bright spot
+on a dark ground looks like every other. The correlation of these vectors is near 1 for copies of one image whatever
 its size, compression, brightness or contrast, and below 0.9 for different ones. In this form a flip is a change of
 sign and a quarter turn an exchange of axes, so turned copies cost no further transform.
 """
@@ -22,12 +22,12 @@ Pairs = npt.NDArray[np.intp]
 
 ROWS = 1024  # of the blocks of correlations computed at once
 MAX_PAIRS = 1_000_000  # beyond: a film or a set of blanks, where pairs say nothing new
-MIN_CONTRAST = 4.0  # grey levels: flatter pictures have no form to compare
+MIN_CONTRAST = 4.0  # grey levels: flatter images have no form to compare
 COARSE, FINE = 10, 16  # frequencies a side: to find candidates, to confirm them
 CANDIDATE, SAME = 0.86, 0.90
 STRICT_CANDIDATE, STRICT = 0.97, 0.985  # in a set of look-alikes, see `_is_uniform`
-MANY, VERY_MANY = 4, 30  # look-alikes of one picture
-BURST, MAX_TRIED = 0.8, 16  # so many of a picture's look-alikes (the first 16) are alike each other: one scene
+MANY, VERY_MANY = 4, 30  # look-alikes of one image
+BURST, MAX_TRIED = 0.8, 16  # so many of an image's look-alikes (the first 16) are alike each other: one scene
 MIN_LOOSE, SURELY_LOOSE, MIN_PLACES = 10, 30, 3
 CROP_CANDIDATE, CROP_SAME, CROP_SIDE = 0.80, 0.94, 0.9
 QUARTER = "turned by 90 degrees"  # to the left or to the right: the only turn that is not its own inverse
@@ -44,7 +44,7 @@ TURNS = {  # name: (exchange the axes, flip rows, flip columns), applied in this
 
 @dataclass(frozen=True)
 class Alike:
-    """Pairs (P, 2) of pictures that are the same but for `how`: "near", a key of TURNS, or "cropped".
+    """Pairs (P, 2) of images that are the same but for `how`: "near", a key of TURNS, or "cropped".
 
     `least` is the correlation that was asked for: SAME, or STRICT in a set of look-alikes.
     """
@@ -73,7 +73,7 @@ def look_alikes(thumbs: npt.NDArray[np.uint8], colours: Floats, *, turns: bool =
 
     `colours` (N, 3) are the mean colours: a turned or cropped copy must have the tint of the other, a near copy not.
 
-    In a set of look-alikes (digits, garments on white), where many pictures have several that pass for copies, only
+    In a set of look-alikes (digits, garments on white), where many images have several that pass for copies, only
     the closest count, and crops are not looked for.
     """
     usable = np.flatnonzero(_contrast(thumbs) >= MIN_CONTRAST)
@@ -97,7 +97,7 @@ def look_alikes(thumbs: npt.NDArray[np.uint8], colours: Floats, *, turns: bool =
 
 @dataclass(frozen=True)
 class _Views:
-    """The features of N pictures: coarse to find candidates, fine and without the rim to confirm them."""
+    """The features of N images: coarse to find candidates, fine and without the rim to confirm them."""
 
     coarse: Floats
     fine: Floats
@@ -120,11 +120,11 @@ class _Views:
 
 
 def _is_uniform(views: _Views) -> bool:
-    """Return whether many of a sample of pictures have several that pass for their copies and are none.
+    """Return whether many of a sample of images have several that pass for their copies and are none.
 
-    Copies of one picture, or a burst of one scene, are all alike each other. The look-alikes of a picture that is
-    `loose` are not: a digit leans to the left or to the right. A set is uniform when more than one picture in a
-    hundred is loose, at least 10, and they are in three groups or more than 30; or when one picture in ten looks like
+    Copies of one image, or a burst of one scene, are all alike each other. The look-alikes of an image that is
+    `loose` are not: a digit leans to the left or to the right. A set is uniform when more than one image in a
+    hundred is loose, at least 10, and they are in three groups or more than 30; or when one image in ten looks like
     a tenth of the set, which no burst is (X-rays of one body part, one scene seen by a fixed camera).
     """
     count = len(views.coarse)
@@ -162,9 +162,9 @@ def _contrast(thumbs: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def features(pictures: Floats, count: int) -> Floats:
-    """Return (N, count * count) unit vectors of the weighted low frequencies of square pictures (N, S, S).
+    """Return (N, count * count) unit vectors of the weighted low frequencies of square images (N, S, S).
 
-    Reference: the cosine transform as in "pHash"; the weights whiten the 1/f amplitude of natural pictures
+    Reference: the cosine transform as in "pHash"; the weights whiten the 1/f amplitude of natural images
     (Field 1987).
     """
     basis = _cosines(pictures.shape[1], count)
@@ -174,7 +174,7 @@ def features(pictures: Floats, count: int) -> Floats:
 
 
 def turned(vectors: Floats, count: int, swap: bool, flip_rows: bool, flip_columns: bool) -> Floats:
-    """Return the features of the turned pictures: axes exchanged, then flipped."""
+    """Return the features of the turned images: axes exchanged, then flipped."""
     spectrum = vectors.reshape(-1, count, count)
     sign = np.where(np.arange(count) % 2, -1, 1).astype(np.float32)
     spectrum = spectrum.transpose(0, 2, 1) if swap else spectrum
@@ -245,7 +245,7 @@ def _cropped(pictures: Floats, vectors: Floats) -> Pairs:
 
 
 def _best_crop(whole: Floats, cut: Floats) -> Floats:
-    """Return the best correlation (P,) of the cut pictures with 9 x 9 parts of the whole ones."""
+    """Return the best correlation (P,) of the cut images with 9 x 9 parts of the whole ones."""
     count, places = 12, np.linspace(0, 1, 9)
     basis = _cosines(THUMB_PX, count)
     looks = np.concatenate([basis @ _enlarge(place) for place in places])  # every place at once, per axis

@@ -1,4 +1,4 @@
-"""One look at every picture: can it be decoded, what is it, and the few numbers that the check compares."""
+"""One look at every image: can it be decoded, what is it, and the few numbers that the check compares."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ STATISTICS = (
 
 @dataclass(frozen=True)
 class Scan:
-    """What one look said of N pictures.
+    """What one look said of N images.
 
     `digests` (N, 16) of the decoded pixels, see `_digest`; `thumbs` (N, 32, 32) grey; `statistics` (N, 12) named by
     STATISTICS, colours in 0..255; `is_decoded` (N,) is False where only the header was read. Of very many images in
@@ -59,7 +59,7 @@ class Scan:
 
     @property
     def usable(self) -> npt.NDArray[np.intp]:
-        """The indices of the pictures that were decoded without a problem."""
+        """The indices of the images that were decoded without a problem."""
         return np.array([i for i, probe in enumerate(self.probes) if self.is_decoded[i] and not probe.problem], np.intp)
 
     @property
@@ -70,7 +70,7 @@ class Scan:
 
     @classmethod
     def empty(cls, count: int) -> "Scan":
-        """Return a scan of `count` pictures not looked at yet."""
+        """Return a scan of `count` images not looked at yet."""
         return cls(
             probes=[Probe()] * count,
             digests=np.zeros((count, 16), dtype=np.uint8),
@@ -87,9 +87,9 @@ class Scan:
 
 
 def scan(dataset: Dataset, *, full: bool = False, is_anew: bool = False, progress: Progress | None = None) -> Scan:
-    """Decode every picture once and return what was seen; files that did not change since are not read again.
+    """Decode every image once and return what was seen; files that did not change since are not read again.
 
-    Beyond 50,000 pictures or one minute the rest is looked at by header only, unless `full`; `is_anew` reads
+    Beyond 50,000 images or one minute the rest is looked at by header only, unless `full`; `is_anew` reads
     unchanged files too.
     """
     found = Scan.empty(len(dataset))
@@ -173,10 +173,10 @@ def _digest_all(dataset: Dataset, images: ArrayImages, found: Scan) -> None:
 
 
 def _digest(data: bytes, pixels: ImageU8 | None, size_hw: tuple[int, int]) -> bytes:
-    """Return a digest of a picture's pixels: equal for a PNG and a BMP of one picture.
+    """Return a digest of an image's pixels: equal for a PNG and a BMP of one image.
 
     Of the file's content where the pixels are not known, or only in part: a large JPEG is decoded at reduced size,
-    and of 16 bits 8 are left, in which different pictures may be one.
+    and of 16 bits 8 are left, in which different images may be one.
     """
     if pixels is None or sorted(pixels.shape[:2]) != sorted(size_hw):
         return hashlib.blake2b(data, digest_size=16).digest()
@@ -186,7 +186,7 @@ def _digest(data: bytes, pixels: ImageU8 | None, size_hw: tuple[int, int]) -> by
 
 
 def _summary(pixels: ImageU8, size_hw: tuple[int, int], num_bytes: int) -> tuple[ImageU8, Sequence[float]]:
-    """Return the grey thumbnail (32, 32) and the statistics of a picture."""
+    """Return the grey thumbnail (32, 32) and the statistics of an image."""
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     small = picture.resize((THUMB_PX, THUMB_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     thumb = np.asarray(small.convert("L"))

@@ -98,7 +98,7 @@ def _check_pictures(root: Path, images: Lines) -> None:
         elif not os.path.isfile(root / "images" / name):  # noqa: PTH113 - many files
             problem = "is missing"
         if problem:
-            what = f"picture {shown(name, 80)!r} {problem}"
+            what = f"image {shown(name, 80)!r} {problem}"
             raise DataError(what, where=f"{root / IMAGES}:{line}", fix="download the set again, or remove the line")
 
 

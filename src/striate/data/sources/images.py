@@ -1,4 +1,4 @@
-"""Where pictures live: files below a root, or one array in memory."""
+"""Where images live: files below a root, or one array in memory."""
 
 import hashlib
 import os
@@ -37,11 +37,11 @@ class FileImages:
         return f"FileImages({len(self):,} files below {str(self.root)!r}, {self.channels} channels)"
 
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
-        """Return picture `index` as (H, W, C) uint8, upright; see `Images.read`."""
+        """Return image `index` as (H, W, C) uint8, upright; see `Images.read`."""
         return decode(self.path(index), channels=self.channels, short_side_px=short_side_px, levels=self.levels)
 
     def path(self, index: int) -> Path:
-        """Return the picture's file."""
+        """Return the image's file."""
         return self.root / self.names[index]
 
     def stamp(self, index: int) -> str:
@@ -70,11 +70,11 @@ class FileImages:
         return sum(_size(self.path(index)) for index in range(len(self)))
 
     def in_channels(self, channels: int) -> "FileImages":
-        """Return the same pictures, read as 1 (grey) or 3 (RGB) channels."""
+        """Return the same images, read as 1 (grey) or 3 (RGB) channels."""
         return replace(self, channels=channels)
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "FileImages":
-        """Return some of the pictures, in the order of `indices`."""
+        """Return some of the images, in the order of `indices`."""
         return replace(self, names=tuple(self.names[index] for index in indices))
 
 
@@ -96,7 +96,7 @@ class ArrayImages:
         return f"ArrayImages({' x '.join(str(side) for side in self.array.shape)})"
 
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
-        """Return picture `index` as (H, W, C) uint8, always at its full size."""
+        """Return image `index` as (H, W, C) uint8, always at its full size."""
         return self.array[index]
 
     def path(self, index: int) -> None:
@@ -115,13 +115,13 @@ class ArrayImages:
         return self.array.nbytes
 
     def in_channels(self, channels: int) -> "ArrayImages":
-        """Return the same pictures in 1 (grey) or 3 (RGB) channels."""
+        """Return the same images in 1 (grey) or 3 (RGB) channels."""
         from ..geometry import coloured  # brings OpenCV, which opening a dataset does without
 
         return replace(self, array=np.stack([coloured(image, channels) for image in self.array]))
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "ArrayImages":
-        """Return some of the pictures, in the order of `indices`."""
+        """Return some of the images, in the order of `indices`."""
         return replace(self, array=self.array[np.asarray(indices, dtype=np.intp)])
 
 

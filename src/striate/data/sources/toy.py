@@ -1,4 +1,4 @@
-"""`toy:shapes`: drawn shapes on cluttered backgrounds, with a class, an angle, a box and a mask for each picture.
+"""`toy:shapes`: drawn shapes on cluttered backgrounds, with a class, an angle, a box and a mask for each image.
 
 Everything is a function of the options in the name: `toy:shapes?n=2000&size=48&seed=0&noise=0.08&clutter=8`.
 Each shape has a bite taken out of its rim; `angle` is the direction of the bite from the middle of the shape, in
@@ -20,7 +20,7 @@ from ..target import Angle, Boxes, Label, Mask
 from .images import ArrayImages
 
 Floats = npt.NDArray[np.float32]
-CHUNK = 256  # pictures drawn at once: the intermediate arrays stay in the cache
+CHUNK = 256  # images drawn at once: the intermediate arrays stay in the cache
 
 OPTIONS: dict[str, tuple[float, float, float]] = {  # default, lowest, highest
     "n": (2000, 10, 200_000),
@@ -106,7 +106,7 @@ def boxes_of(masks: npt.NDArray[np.bool_]) -> Floats:
     return np.stack([x0, y0, x1, y1], axis=1).astype(np.float32)
 
 
-# One row of uniform numbers a picture, so that picture i does not depend on how many are drawn.
+# One row of uniform numbers an image, so that image i does not depend on how many are drawn.
 _SHAPE_PARAMS = 13
 _CLUTTER_PARAMS = 9
 _MAX_CLUTTER = int(OPTIONS["clutter"][2])
@@ -129,7 +129,7 @@ def _column(values: Floats) -> Floats:
 
 
 def _paint(params: Floats, size: int, num_clutter: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return pictures (n, S, S, 3) in 0..1 and the masks of their shapes; coordinates run from -1 to 1, y upwards."""
+    """Return images (n, S, S, 3) in 0..1 and the masks of their shapes; coordinates run from -1 to 1, y upwards."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
     x, y = axis[None, None, :], -axis[None, :, None]
     edge = np.float32(size / 2)  # one pixel of soft edge
@@ -150,7 +150,7 @@ def _background(params: Floats, x: Floats, y: Floats) -> Floats:
 
 
 def _paint_clutter(picture: Floats, params: Floats, x: Floats, y: Floats, edge: np.float32) -> None:
-    """Draw one ellipse, bar or corner a picture, of any colour and half transparent."""
+    """Draw one ellipse, bar or corner an image, of any colour and half transparent."""
     turn = params[:, 0] * 2 * np.pi
     dx, dy = x - _column(params[:, 1] * 2.4 - 1.2), y - _column(params[:, 2] * 2.4 - 1.2)
     u = _column(np.cos(turn)) * dx + _column(np.sin(turn)) * dy
@@ -174,7 +174,7 @@ def _shape_colour(params: Floats) -> Floats:
 
 
 def _shape_distance(params: Floats, x: Floats, y: Floats) -> Floats:
-    """Return the signed distance (about) to each picture's shape, with its bite taken out."""
+    """Return the signed distance (about) to each image's shape, with its bite taken out."""
     radius = 0.45 + 0.3 * params[:, 9]
     reach = 1 - radius
     dx = x - _column((params[:, 10] * 2 - 1) * reach)

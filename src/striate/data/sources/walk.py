@@ -202,7 +202,7 @@ class Walk:
         self.leave_out(Reason(f"{reason} image", f"{reason} images", True, fix) if is_image else NOT_IMAGES, name)
 
     def _is_own(self, entry: "os.DirEntry[str]") -> bool:
-        """Whether a folder is a run, a study or a search, or a picture is a chart or a contact sheet of ours."""
+        """Whether a folder is a run, a study or a search, or an image is a chart or a contact sheet of ours."""
         if entry.is_dir():
             return is_own_folder(entry.path)
         return bool(OWN_PICTURES.fullmatch(entry.name)) and is_own_picture(entry.path)

@@ -33,7 +33,7 @@ def lenet(
 ) -> Blueprint:
     """Return figure 2 of the paper: C1 to F6 are 60,000 trainable parameters, and linear outputs.
 
-    The paper's outputs are distances to fixed pictures of the characters; here they are weighted sums.
+    The paper's outputs are distances to fixed images of the characters; here they are weighted sums.
 
     Args:
         c3: "partial" connects S2 and C3 as table I says, "dense" all with all.

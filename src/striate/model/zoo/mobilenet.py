@@ -16,7 +16,7 @@ PAPER_V3 = "Howard et al., Searching for MobileNetV3, arXiv:1905.02244"
 # Table 1 of v1: channels, layers, stride of the first.
 V1 = ((64, 1, 1), (128, 2, 2), (256, 2, 2), (512, 6, 2), (1024, 2, 2))
 
-# Table 2 of v2: expansion, channels, blocks, stride of the first; and the same for pictures of 32x32.
+# Table 2 of v2: expansion, channels, blocks, stride of the first; and the same for images of 32x32.
 V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 V2_SMALL = ((1, 16, 1, 1), (6, 24, 2, 1), *V2[2:])
 
@@ -164,7 +164,7 @@ def _head(dropout: float, hidden: int = 0) -> list[Row]:
 SEPARABLE = "depthwise separable convolutions"
 INVERTED = "inverted residual blocks"
 SEARCHED = "inverted residual blocks with squeeze-and-excitation, found by search"
-SMALL = ", for pictures of 32x32"
+SMALL = ", for images of 32x32"
 ENTRIES = {
     "mobilenetv1_100": Entry(partial(mobilenet_v1, "mobilenetv1_100", 224), PAPER_V1, 2017, SEPARABLE),
     "mobilenetv1_cifar": Entry(partial(mobilenet_v1, "mobilenetv1_cifar", 32), PAPER_V1, 2017, SEPARABLE + SMALL),

@@ -1,4 +1,4 @@
-"""NASNet: cells that a search found on small pictures, stacked for large ones."""
+"""NASNet: cells that a search found on small images, stacked for large ones."""
 
 from functools import partial
 

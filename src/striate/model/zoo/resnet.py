@@ -84,7 +84,7 @@ def small(
     dropout: float = 0.0,
     drop_path: float = 0.0,
 ) -> Blueprint:
-    """Return section 4.2 of the paper, for pictures of 32x32: a 3x3 stem and three stages at 32, 16 and 8 pixels.
+    """Return section 4.2 of the paper, for images of 32x32: a 3x3 stem and three stages at 32, 16 and 8 pixels.
 
     Args:
         depth: blocks in each stage, n of the paper's 6 n + 2 layers.
@@ -140,7 +140,7 @@ def _v2(name: str, depth: tuple[int, ...]) -> Entry:
 
 def _small(layers: int) -> Entry:
     name, count = f"resnet{layers}", (layers - 2) // 6
-    return Entry(partial(small, name, depth=(count,) * 3), PAPER, 2015, "residual network for pictures of 32x32")
+    return Entry(partial(small, name, depth=(count,) * 3), PAPER, 2015, "residual network for images of 32x32")
 
 
 WIDE, NEXT_4, NEXT_8 = {"reduction": 2}, {"reduction": 2, "groups": 32}, {"reduction": 1, "groups": 32}

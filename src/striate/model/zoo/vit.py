@@ -1,4 +1,4 @@
-"""ViT: a picture as a sentence of patches, read by a transformer."""
+"""ViT: an image as a sentence of patches, read by a transformer."""
 
 from functools import partial
 from typing import Any
@@ -76,6 +76,6 @@ SMALL: dict[str, Any] = {"patch": 4, "width": 192, "depth": 9, "heads": 12, "exp
 ENTRIES = {
     "vit_b_16": Entry(partial(vit, "vit_b_16", 224, PAPER), PAPER, 2020, "transformer on patches of 16x16 pixels"),
     "vit_cifar": Entry(
-        partial(vit, "vit_cifar", 32, PAPER_SMALL, **SMALL), PAPER_SMALL, 2021, "small transformer for 32x32 pictures"
+        partial(vit, "vit_cifar", 32, PAPER_SMALL, **SMALL), PAPER_SMALL, 2021, "small transformer for 32x32 images"
     ),
 }
