@@ -119,13 +119,6 @@ def test_dangerous_calls_stand_nowhere(pattern):
 
 KINDS = {"label", "tags", "value", "number", "angle", "mask", "box", "boxes", "points", "image"}
 KNOW_KINDS = {"task"}  # and data/target: tasks say which targets they take
-NOT_DONE = {
-    "diagnose/reading.py",
-    "diagnose/rules.py",
-    "diagnose/symptoms.py",
-    "run/execute.py",
-    "run/start.py",
-}  # files that still ask for a target's kind: the list only shrinks
 
 
 def asks_for_kind(node: ast.AST) -> bool:
@@ -199,8 +192,7 @@ def test_nobody_asks_a_target_for_its_kind():
         if parts[0] not in KNOW_KINDS and parts[:2] != ("data", "target"):
             lines = kinds_asked_for(ast.parse(path.read_text()))
             asking |= {str(path.relative_to(SOURCE)): lines} if lines else {}
-    assert {name: lines for name, lines in asking.items() if name not in NOT_DONE} == {}
-    assert asking.keys() == NOT_DONE, "a file that no longer asks leaves the list"
+    assert asking == {}
 
 
 def without_docstrings(text: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from striate.base.errors import UserError
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.stages import has_frozen_body
+from striate.evaluate.layout import layout_of
 from striate.evaluate.predictions import Predictions, read
 from striate.metric import Metric, metric_of
 from striate.model import zoo
@@ -70,6 +71,13 @@ class Reading:
         return str(at(self.info, "task.monitor") or "accuracy")
 
     @property
+    def is_exclusive(self) -> bool:
+        """Each image has one of the classes."""
+        with suppress(UserError):
+            return layout_of(at(self.info, "task") or {}).is_exclusive
+        return False
+
+    @property
     def is_head_only(self) -> bool:
         """Only a head was solved: the history's rows are strengths of weight decay, not epochs."""
         return self.setting("transfer.head") == "only"
@@ -97,7 +105,7 @@ class Reading:
     def guess(self) -> float:
         """The loss of one who knows only how frequent each class is; NaN for a task that is not one of classes."""
         counts = at(self.info, "dataset.class_counts.train")
-        if at(self.info, "task.kind") != "label" or not isinstance(counts, list) or not sum(counts):
+        if not self.is_exclusive or not isinstance(counts, list) or not sum(counts):
             return math.nan
         shares = np.array([count for count in counts if count], dtype=float) / sum(counts)
         return float(-(shares * np.log(shares)).sum())

@@ -200,7 +200,7 @@ def _train_behind(found: Reading) -> str:
 def _sure_mistakes(found: Reading) -> str:
     """Confidence does not tell mistakes from hits, and images it is surest of are wrong too."""
     table = found.val
-    if table is None or table.kind != "label" or table.probabilities is None or not _has_skill(found):
+    if table is None or not table.layout.is_exclusive or table.probabilities is None or not _has_skill(found):
         return ""
     sure, right = table.probabilities.max(1), np.asarray(table.correct, dtype=bool)
     hits, mistakes = sure[right], sure[~right]

@@ -61,7 +61,7 @@ def _regularization(found: Reading) -> tuple[str, str]:
         return "Add augmentation: it is the first regularization to try on few images.", again(found, "augment=medium")
     if not number(found.setting("train.weight_decay")) > 0:
         return "Add weight decay.", again(found, "train.weight_decay=0.05")
-    if not number(found.setting("train.label_smoothing")) > 0 and at(found.info, "task.kind") == "label":
+    if not number(found.setting("train.label_smoothing")) > 0 and found.is_exclusive:
         return "Add label smoothing.", again(found, "train.label_smoothing=0.1")
     if found.option("dropout") == 0:
         return "Add dropout before the last layer.", again(found, "model.dropout=0.3")

@@ -284,9 +284,9 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
 def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:
     before, now = info["dataset"], describe_dataset(dataset, info["task"]["target"])
     pairs = [] if is_same_data(before, now) else [("dataset", before["fingerprint"][:12], now["fingerprint"][:12])]
-    classes = list(dataset.target(info["task"]["target"]).names)
-    if classes != info["task"]["names"] and info["task"]["kind"] != "value":
-        pairs.append(("classes", ", ".join(info["task"]["names"]), ", ".join(classes)))
+    classes = before.get("classes", now["classes"])
+    if classes != now["classes"]:
+        pairs.append(("classes", ", ".join(classes), ", ".join(now["classes"])))
     then, now_fixed = (state.document, fixed_of(info)) if state else ({}, {})
     old = then.get("fixed") or {"recipe": then.get("recipe", info["recipe"])}  # which older checkpoints have
     if "longer_since" in info:

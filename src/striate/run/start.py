@@ -18,6 +18,7 @@ from striate.model.network import Network
 from striate.model.published import PRESETS, Preset, fetch, find
 from striate.model.weights import Loaded, load
 from striate.task import Task
+from striate.task.head import nouns_of
 
 from .recipe import Recipe
 
@@ -78,7 +79,7 @@ class Start:
         loaded = load(network, source, reset_head=True, new_head=reason)
         if loaded.missing:
             return loaded
-        same = f"the same {_noun(task.kind)}" if run else "as many outputs as here, for what the file does not say"
+        same = f"the same {nouns_of(task.kind)}" if run else "as many outputs as here, for what the file does not say"
         return replace(loaded, head=f"the head is kept: {same}")
 
     def _run(self) -> RunDir | None:
@@ -93,11 +94,7 @@ def _other_outputs(before: Mapping[str, Any], task: Task) -> str:
     if before["kind"] == task.kind and names == list(task.names):
         return ""
     theirs, ours = shown(", ".join(names), 60), shown(", ".join(task.names), 60)
-    return f"the head is new: the run's {_noun(before['kind'])} are {theirs}, those here {ours}"
-
-
-def _noun(kind: str) -> str:
-    return {"label": "classes", "tags": "tags"}.get(kind, "numbers")
+    return f"the head is new: the run's {nouns_of(before['kind'])} are {theirs}, those here {ours}"
 
 
 def start_of(recipe: Recipe, model: object) -> Start | None:

@@ -14,6 +14,8 @@ from striate.model.build import assemble
 from striate.model.decoder import with_map, with_pyramid
 
 MAX_ITEMS = 4  # of a tuple or dict that are described
+NOUNS = {"label": ("class", "classes"), "tags": ("tag", "tags")}  # kind of answer -> what its names are
+ANY_NOUN = ("number", "numbers")
 
 
 class Head(Protocol):
@@ -162,4 +164,9 @@ def noun_of(kind: str, count: int) -> str:
         >>> noun_of("label", 1), noun_of("tags", 3), noun_of("value", 2)
         ('1 class', '3 tags', '2 numbers')
     """
-    return {"label": plural(count, "class", "classes"), "tags": plural(count, "tag")}.get(kind, plural(count, "number"))
+    return plural(count, *NOUNS.get(kind, ANY_NOUN))
+
+
+def nouns_of(kind: str) -> str:
+    """Return the plural of what a task has names for: classes, tags or numbers."""
+    return NOUNS.get(kind, ANY_NOUN)[1]

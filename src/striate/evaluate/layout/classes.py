@@ -28,6 +28,7 @@ class _Classes:
     unit: ClassVar[str] = ""
     text_columns: ClassVar[frozenset[str]] = frozenset(("truth", "prediction"))
     keeps_records: ClassVar[bool] = False
+    is_exclusive: ClassVar[bool] = False
     combination: ClassVar[str] = "mean probability"
 
     @classmethod
@@ -87,6 +88,7 @@ class Labels(_Classes):
     """`truth`, `values` (N,) class indices; `probabilities` (N, K)."""
 
     kind: ClassVar[str] = "label"
+    is_exclusive: ClassVar[bool] = True
 
     def _texts(self, values: npt.NDArray[Any]) -> list[str]:
         names = [cell(name) for name in self.names]

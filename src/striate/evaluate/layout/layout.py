@@ -65,11 +65,13 @@ class Layout(Protocol):
         kind: its name in a task's document.
         text_columns: the columns that hold no number.
         keeps_records: whether a row holds the records of the task's metrics, since the answer itself is not in it.
+        is_exclusive: whether each image has exactly one of `names`.
     """
 
     kind: ClassVar[str]
     text_columns: ClassVar[frozenset[str]]
     keeps_records: ClassVar[bool]
+    is_exclusive: ClassVar[bool]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ class Maps:
     first_columns: ClassVar[tuple[str, ...]] = ("truth", "file", "loss")
     text_columns: ClassVar[frozenset[str]] = frozenset(("truth", "file"))
     keeps_records: ClassVar[bool] = True
+    is_exclusive: ClassVar[bool] = False
     combination: ClassVar[str] = "nothing"
 
     @classmethod

@@ -23,6 +23,7 @@ class Numbers:
     kind: ClassVar[str] = "value"
     text_columns: ClassVar[frozenset[str]] = frozenset()
     keeps_records: ClassVar[bool] = False
+    is_exclusive: ClassVar[bool] = False
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> Self:
