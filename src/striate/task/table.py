@@ -16,10 +16,16 @@ from .classify import Classify
 from .defaults import Defaults
 from .protocol import Task
 from .regress import Regress
+from .segment import Segment
 from .tag import Tag
 
-TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress}
-USUAL = {"label": "classify", "tags": "tag", "value": "regress"}  # kind of target -> its task where none is asked for
+TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress, "segment": Segment}
+USUAL = {  # kind of target -> its task where none is asked for
+    "label": "classify",
+    "tags": "tag",
+    "value": "regress",
+    "mask": "segment",
+}
 
 
 def register(cls: Any) -> Any:
