@@ -43,7 +43,7 @@ def table(accuracy: float, num: int = 400, sure: tuple[float, float] = (0.9, 0.5
     p[np.arange(num), said] = confidence
     names, ids = ("a", "b", "c", "d"), tuple(f"{i}.png" for i in range(num))
     losses = -np.log(p[np.arange(num), truth])
-    return Predictions(Labels(names), ids, truth, said, losses.astype(np.float32), p.astype(np.float32))
+    return Predictions(truth, said, losses.astype(np.float32), p.astype(np.float32), layout=Labels(names), ids=ids)
 
 
 def tell(

@@ -24,7 +24,7 @@ def label_tables(rng: np.random.Generator, num: int = 3) -> list[Predictions]:
         p[np.arange(len(IDS)), truth] += 0.2
         p /= p.sum(1, keepdims=True)
         losses = -np.log(p[np.arange(len(IDS)), truth])
-        tables.append(Predictions(Labels(("a", "b", "c")), IDS, truth, p.argmax(1), losses, p))
+        tables.append(Predictions(truth, p.argmax(1), losses, p, layout=Labels(("a", "b", "c")), ids=IDS))
     return tables
 
 
@@ -54,7 +54,8 @@ def test_tags_by_the_mean_probability(rng):
     truth = rng.integers(0, 2, (len(IDS), 2))
     probabilities = rng.random((3, len(IDS), 2))
     tables = [
-        Predictions(Tags(("a", "b")), IDS, truth, (p > 0.5).astype(int), np.zeros(len(IDS)), p) for p in probabilities
+        Predictions(truth, (p > 0.5).astype(int), np.zeros(len(IDS)), p, layout=Tags(("a", "b")), ids=IDS)
+        for p in probabilities
     ]
     whole = combined(tables)
     mean = probabilities.mean(0)
@@ -65,7 +66,7 @@ def test_tags_by_the_mean_probability(rng):
 
 def test_numbers_by_their_mean_and_losses_on_the_scale_of_the_task(rng):
     truth, said = rng.normal(size=(len(IDS), 2)), rng.normal(size=(3, len(IDS), 2))
-    tables = [Predictions(Numbers(("x", "y")), IDS, truth, one, np.zeros(len(IDS))) for one in said]
+    tables = [Predictions(truth, one, np.zeros(len(IDS)), layout=Numbers(("x", "y")), ids=IDS) for one in said]
     whole = combined(tables, std=(2.0, 4.0))
     mean = said.mean(0)
     np.testing.assert_allclose(whole.values, mean)
@@ -76,7 +77,7 @@ def test_numbers_by_their_mean_and_losses_on_the_scale_of_the_task(rng):
 def test_angles_by_their_mean_direction():
     truth = np.array([[0.0], [90.0]])
     tables = [
-        Predictions(Numbers(("angle",), "deg"), ("a", "b"), truth, np.array(said), np.zeros(2))
+        Predictions(truth, np.array(said), np.zeros(2), layout=Numbers(("angle",), "deg"), ids=("a", "b"))
         for said in ([[350.0], [80.0]], [[20.0], [100.0]])
     ]
     whole = combined(tables)

@@ -27,20 +27,20 @@ def labels(names: tuple[str, ...], ids: tuple[str, ...], seed: int = 0) -> Predi
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.ones(len(names)), len(ids)).astype(np.float32)
     truth = rng.integers(0, len(names), len(ids))
-    return Predictions(Labels(names), ids, truth, p.argmax(1), rng.random(len(ids)).astype(np.float32), p)
+    return Predictions(truth, p.argmax(1), rng.random(len(ids)).astype(np.float32), p, layout=Labels(names), ids=ids)
 
 
 def tags(names: tuple[str, ...], ids: tuple[str, ...], seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
     p = rng.random((len(ids), len(names)))
     truth = (rng.random(p.shape) < 0.4).astype(np.uint8)
-    return Predictions(Tags(names), ids, truth, (p > 0.5).astype(np.uint8), rng.random(len(ids)), p)
+    return Predictions(truth, (p > 0.5).astype(np.uint8), rng.random(len(ids)), p, layout=Tags(names), ids=ids)
 
 
 def numbers(names: tuple[str, ...], ids: tuple[str, ...], seed: int = 0) -> Predictions:
     rng = np.random.default_rng(seed)
     truth, said = (rng.normal(0, 1000, (len(ids), len(names))) for _ in range(2))
-    return Predictions(Numbers(names), ids, truth, said, rng.random(len(ids)))
+    return Predictions(truth, said, rng.random(len(ids)), layout=Numbers(names), ids=ids)
 
 
 LABEL = {"kind": "label"}
@@ -87,7 +87,12 @@ def test_a_spreadsheet_sees_the_promised_columns(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     p = np.array([[0.75, 0.25], [0.5, 0.5]], dtype=np.float32)
     table = Predictions(
-        Labels(("cat", "=dog")), ("cat/1.jpg", "=2.jpg"), np.array([0, 1]), np.array([0, 0]), np.array([0.25, 0.5]), p
+        np.array([0, 1]),
+        np.array([0, 0]),
+        np.array([0.25, 0.5]),
+        p,
+        layout=Labels(("cat", "=dog")),
+        ids=("cat/1.jpg", "=2.jpg"),
     )
     write(path, {"test": table})
     with path.open(newline="", encoding="utf-8") as file:
@@ -101,7 +106,9 @@ def test_a_spreadsheet_sees_the_promised_columns(tmp_path: Path) -> None:
 
 def test_numbers_have_their_fields_and_error(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
-    table = Predictions(Numbers(("x", "y")), ("a",), np.array([[-1.5, 2.0]]), np.array([[1, 2]]), np.array([0.5]))
+    table = Predictions(
+        np.array([[-1.5, 2.0]]), np.array([[1, 2]]), np.array([0.5]), layout=Numbers(("x", "y")), ids=("a",)
+    )
     write(path, {"test": table})
     assert path.read_text().splitlines() == [
         "split,id,truth:x,truth:y,prediction:x,prediction:y,error,loss",
@@ -133,12 +140,12 @@ def test_infinite_and_undefined_losses_come_back(tmp_path: Path) -> None:
 
 def test_correct_wants_all_tags_right() -> None:
     table = Predictions(
-        Tags(("a", "b")),
-        ("1", "2"),
         np.array([[1, 0], [1, 1]]),
         np.array([[1, 0], [1, 0]]),
         np.zeros(2),
         np.zeros((2, 2)),
+        layout=Tags(("a", "b")),
+        ids=("1", "2"),
     )
     assert table.correct.tolist() == [True, False]
 

@@ -25,20 +25,24 @@ def label_table(num_classes, sharpness):
     truth = RNG.integers(0, num_classes, 200)
     losses = -np.log(np.maximum(p[np.arange(200), truth], 1e-30)).astype(np.float32)
     names = tuple(f"class {index}" for index in range(num_classes))
-    return Predictions(Labels(names), tuple(map(str, range(200))), truth, p.argmax(1), losses, p)
+    return Predictions(truth, p.argmax(1), losses, p, layout=Labels(names), ids=tuple(map(str, range(200))))
 
 
 def tag_table():
     p = RNG.beta(0.05, 0.05, (200, 4)).astype(np.float32)
     truth = (RNG.random((200, 4)) < p).astype(np.uint8)
     losses = RNG.exponential(size=200).astype(np.float32)
-    return Predictions(Tags(tuple("abcd")), tuple(map(str, range(200))), truth, (p > 0.5).astype(np.uint8), losses, p)
+    return Predictions(
+        truth, (p > 0.5).astype(np.uint8), losses, p, layout=Tags(tuple("abcd")), ids=tuple(map(str, range(200)))
+    )
 
 
 def value_table():
     truth = 4_000_000 + RNG.normal(size=(200, 2)) / 3
     said = truth + RNG.normal(size=(200, 2)) / 7
-    return Predictions(Numbers(("x", "y")), tuple(map(str, range(200))), truth, said, np.abs(said - truth).mean(1) ** 2)
+    return Predictions(
+        truth, said, np.abs(said - truth).mean(1) ** 2, layout=Numbers(("x", "y")), ids=tuple(map(str, range(200)))
+    )
 
 
 TABLES = {

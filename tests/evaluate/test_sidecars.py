@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +19,8 @@ from striate.evaluate.layout import Answers, Maps, Objects, Rows, Sidecar
 from striate.evaluate.layout.sidecar import digest, read_map, read_objects
 from striate.evaluate.predictions import Predictions, read, write
 from striate.evaluate.run import evaluate
+from striate.metric import Metric
+from striate.metric.metric import mean
 from striate.task.defaults import Defaults
 from striate.task.head import Map
 from striate.task.protocol import Decoded
@@ -40,7 +41,7 @@ def shares(records, weights):
 @dataclass(frozen=True)
 class Quadrants(Defaults):
     name: ClassVar[str] = "quadrants"
-    metrics: ClassVar = (SimpleNamespace(key="right", direction="max", record=overlap, value=shares),)
+    metrics: ClassVar = (Metric("right", "right", record=overlap, value=shares),)
 
     @property
     def head(self):
@@ -96,6 +97,33 @@ def test_maps_come_back_exactly_with_their_records(tmp_path):
     assert (tmp_path / "predictions.csv").read_bytes() == before
     with PillowImage.open(tmp_path / "predictions" / "test" / "000003.png") as image:
         assert image.format == "PNG" and np.array_equal(np.array(image), expected[3])
+
+
+def test_records_that_metrics_share_are_made_and_written_once(tmp_path, monkeypatch):
+    calls = []
+
+    def counted(answers):
+        calls.append(len(answers))
+        return overlap(answers)
+
+    def all_right(records, weights):
+        return mean((records[:, :1] == records[:, 1:]).astype(float), weights)
+
+    share = Metric("share", "share right", record=counted, value=shares, record_name="pixels")
+    whole = Metric("whole", "images all right", record=counted, value=all_right, record_name="pixels")
+    monkeypatch.setattr(Quadrants, "metrics", (share, whole))
+    truth, found = maps(tmp_path, num=6, size=3)
+    assert calls == [3, 3]
+    write(tmp_path / "predictions.csv", {"test": Predictions.of(Maps(("sky", "bird")), list("abcdef"), found)})
+    table = read(tmp_path / "predictions.csv", TASK)["test"]
+    assert set(table.records) == {"pixels"} and table.records["pixels"].shape == (6, 2)
+    right = np.concatenate([np.zeros_like(truth[:, :1]), truth[:, 1:]], 1) == truth
+    assert share.per_image(table).mean() == pytest.approx(right.mean())
+    assert whole.score(whole.records(table)) == pytest.approx(right.all((1, 2)).mean()) and calls == [3, 3]
+    task, batch = Quadrants("part", ("sky", "bird")), next(iter(Loader(truth, 6).batches(0)))
+    rows = task.tally(Network()(batch.images), batch)
+    assert rows.shape == (6, 1 + 1 + 2) and calls == [3, 3, 6]
+    assert task.summarise(rows)["share"] == pytest.approx(right.mean())
 
 
 def test_batches_do_not_matter_and_without_a_sidecar_nothing_is_written(tmp_path):

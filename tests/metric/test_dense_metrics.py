@@ -23,7 +23,7 @@ def maps(num: int = 12) -> Answers:
         truth[i] = RNG.integers(0, NUM_CLASSES - 1, size).astype(np.uint8)
         values[i] = np.where(RNG.random(size) < 0.6, truth[i], RNG.integers(0, NUM_CLASSES - 1, size))
         truth[i][RNG.random(size) < 0.1] = 255
-    return Answers(truth, values, None, np.ones(num))
+    return Answers(truth, values, np.ones(num))
 
 
 def flat(given: Answers) -> tuple[np.ndarray, np.ndarray]:
@@ -61,14 +61,14 @@ def test_contributions_of_maps(metric: Metric) -> None:
 
 
 def test_maps_without_a_known_pixel_have_no_score() -> None:
-    unknown = Answers(np.full((2, 3, 3), 255), np.zeros((2, 3, 3), int), None, np.ones(2))
+    unknown = Answers(np.full((2, 3, 3), 255), np.zeros((2, 3, 3), int), np.ones(2))
     assert all(metric.score(metric.record(unknown)) is None for metric in METRICS)
     assert np.isnan(METRICS[0].per_image(unknown)).all()
 
 
 def pairs(num: int = 6) -> Answers:
     truth = RNG.random((num, 24, 19, 3))
-    return Answers(truth, np.clip(truth + 0.1 * RNG.normal(size=truth.shape), 0, 1), None, np.ones(num))
+    return Answers(truth, np.clip(truth + 0.1 * RNG.normal(size=truth.shape), 0, 1), np.ones(num))
 
 
 def test_psnr_is_opencvs() -> None:

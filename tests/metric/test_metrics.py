@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,16 +28,16 @@ def answers(kind: str, num_classes: int = 7, seed: int = 0) -> tuple[Task, Answe
     if kind in {"deg", "mm"}:
         truth = rng.uniform(0, 360, (NUM, 2))
         values = (truth + rng.normal(0, 12, (NUM, 2))) % 360
-        return Regress("value", ("a", "b"), kind, (0.0, 0.0), (1.0, 1.0)), Answers(truth, values, None, losses)
+        return Regress("value", ("a", "b"), kind, (0.0, 0.0), (1.0, 1.0)), Answers(truth, values, losses)
     if kind == "tags":
         on = (rng.random((NUM, num_classes)) < 0.4).astype(np.uint8)
         p = np.clip(np.round(0.5 * on + 0.6 * rng.random(on.shape), 1), 0, 1)  # rounded: with ties
-        return Tag("tags", names), Answers(on, (p > 0.5).astype(np.uint8), p, losses)
+        return Tag("tags", names), Answers(on, (p > 0.5).astype(np.uint8), losses, p)
     labels = rng.integers(0, num_classes, NUM)
     p = rng.dirichlet(np.ones(num_classes), NUM)
     p[np.arange(NUM), labels] += 0.3
     p /= p.sum(1, keepdims=True)
-    return Classify("label", names), Answers(labels, p.argmax(1), p, losses)
+    return Classify("label", names), Answers(labels, p.argmax(1), losses, p)
 
 
 KINDS = {"label": ("label", 7), "binary": ("label", 2), "tags": ("tags", 7), "deg": ("deg", 2), "mm": ("mm", 2)}
@@ -178,7 +177,7 @@ def test_equal_records_are_one_kind() -> None:
 
 
 def test_what_is_not_defined_has_no_score() -> None:
-    one_class = Answers(np.zeros(4, int), np.zeros(4, int), np.tile([0.8, 0.2], (4, 1)), np.ones(4))
+    one_class = Answers(np.zeros(4, int), np.zeros(4, int), np.ones(4), np.tile([0.8, 0.2], (4, 1)))
     scores = {metric.key: metric.score(metric.record(one_class)) for metric in Classify("l", ("a", "b")).metrics}
     assert scores["auc"] is scores["kappa"] is scores["mcc"] is None
     assert scores["accuracy"] == scores["macro_f1"] == 1.0
@@ -189,7 +188,7 @@ def test_what_is_not_defined_has_no_score() -> None:
 
 def test_a_class_without_images_counts_in_no_average() -> None:
     truth, values = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])
-    given = Answers(truth, values, np.eye(3)[values], np.zeros(5))
+    given = Answers(truth, values, np.zeros(5), np.eye(3)[values])
     by_name = {metric.key: metric for metric in Classify("l", ("a", "b", "c")).metrics}
     score = by_name["macro_f1"].score(by_name["macro_f1"].record(given))
     assert score == pytest.approx(sk.f1_score(truth, values, labels=[0, 1], average="macro", zero_division=0))
@@ -201,7 +200,7 @@ def test_fifty_thousand_images_of_a_thousand_classes_take_little_memory() -> Non
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 1000, 50_000)
     values = np.where(rng.random(50_000) < 0.7, truth, rng.integers(0, 1000, 50_000))
-    given = Answers(truth, values, None, np.zeros(50_000))
+    given = Answers(truth, values, np.zeros(50_000))
     by_name = {metric.key: metric for metric in Classify("l", tuple(map(str, range(1000)))).metrics}
     tracemalloc.start()
     for key in ("balanced_accuracy", "macro_f1"):
@@ -212,14 +211,14 @@ def test_fifty_thousand_images_of_a_thousand_classes_take_little_memory() -> Non
 
 def test_a_metric_of_ones_own_is_a_record() -> None:
     near = Metric("near", "share within 1", form="percent", possible=SHARE, record=lambda a: column(a.values <= 1))
-    given = Answers(np.zeros(4), np.array([0, 1, 2, 3]), None, np.zeros(4))
+    given = Answers(np.zeros(4), np.array([0, 1, 2, 3]), np.zeros(4))
     assert near.score(near.record(given)) == near.per_image(given).mean() == 0.5
     assert near.text(0.5) == "50.0%"
 
 
 def test_words_alone_compute_nothing() -> None:
     with pytest.raises(SettingsError, match="plugin"):
-        by_key("a_score_of_mine").per_image(Answers(np.zeros(1), np.zeros(1), None, np.zeros(1)))
+        by_key("a_score_of_mine").per_image(Answers(np.zeros(1), np.zeros(1), np.zeros(1)))
 
 
 def test_an_unknown_monitor_is_refused_with_the_nearest() -> None:
@@ -255,5 +254,4 @@ def test_a_document_says_how_an_unknown_metric_is_written() -> None:
 
 def test_a_truth_of_equal_numbers_has_nothing_to_explain():
     truth, values = np.full((7, 1), 0.1), np.linspace(0, 1, 7)[:, None]
-    answers = SimpleNamespace(truth=truth, values=values, losses=np.zeros(7), probabilities=None)
-    assert r2().score(r2().record(answers)) is None
+    assert r2().score(r2().record(Answers(truth, values, np.zeros(7)))) is None

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from striate.base.errors import DataError
 from striate.data.sample import Batch
-from striate.metric.calibration import bins, error_of_bins
+from striate.metric.calibration import bins_of, error_of_bins
 from striate.task import Task
+from striate.task.protocol import answers_of
 from striate.task.temperature import Temperature
 
 from .run import Batches
@@ -80,10 +81,6 @@ def fit_temperature(way: Temperature, outputs: npt.ArrayLike, truth: npt.ArrayLi
 
 def reliability(task: Task, outputs: Tensor, truth: Tensor, temperature: float = 1.0) -> dict[str, float | None]:
     """Return {"loss", "ece"} of outputs at a temperature: mean loss, and expected calibration error over 15 bins."""
-    outputs = outputs / temperature
-    decoded = task.decode(outputs)
-    assert decoded.probabilities is not None
-    probabilities, true = decoded.probabilities.numpy(), truth.numpy()
-    rows = bins(*temperature_of(task).confidences(probabilities, true))
     batch = Batch(outputs, {task.target: truth}, np.arange(len(truth)))
-    return {"loss": float(task.losses(outputs, batch).double().mean()), "ece": error_of_bins(rows)}
+    answers = answers_of(task, outputs / temperature, batch)
+    return {"loss": float(answers.losses.mean(dtype=np.float64)), "ece": error_of_bins(bins_of(answers))}

@@ -49,7 +49,7 @@ def combined(tables: Sequence[Predictions], std: Sequence[float] = ()) -> Predic
         std: the scale of each number that losses are in; without it they are in the target's unit.
     """
     first = tables[0]
-    return Predictions.of(first.layout, first.ids, first.layout.combined([table.answers for table in tables], std))
+    return Predictions.of(first.layout, first.ids, first.layout.combined(tables, std))
 
 
 def ensembles(study: StudyDir, *, variant: str | None = None, split: str = "test") -> dict[str, Any]:

@@ -8,7 +8,7 @@ file is UTF-8; a file name that is not keeps its bytes.
 import csv
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,43 +18,32 @@ import numpy.typing as npt
 from striate.base.cells import cell, encoding_errors, opened, unguarded
 from striate.base.errors import ModelError
 from striate.base.files import write_bytes
+from striate.metric import Answers
 from striate.metric.accuracy import correct
 
-from .layout import Answers, Cells, Layout, Numbers, layout_of
+from .layout import Cells, Layout, Numbers, layout_of
 from .layout.sidecar import read_map
 
 Document = Mapping[str, Any]
 FIELDS = fields(Answers)
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """Answers to N images of one split, see `layout.Answers`, with their layout and the images' ids.
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Answers):
+    """Answers to N images of one split, with their layout and the images' ids.
 
     `folder` is where the files lie that the rows name.
     """
 
     layout: Layout
     ids: tuple[str, ...]
-    truth: npt.NDArray[Any]
-    values: npt.NDArray[Any]
-    losses: npt.NDArray[np.floating]
-    probabilities: npt.NDArray[np.floating] | None = None
-    records: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
     folder: Path | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
     @classmethod
     def of(cls, layout: Layout, ids: Sequence[str], answers: Answers, folder: Path | None = None) -> Self:
         """Return the table of answers to images; `ids[i]` belongs to row i."""
-        return cls(layout, tuple(ids), **{item.name: getattr(answers, item.name) for item in FIELDS}, folder=folder)
-
-    @property
-    def answers(self) -> Answers:
-        """The table without its images."""
-        return Answers(**{item.name: getattr(self, item.name) for item in FIELDS})
+        parts = {item.name: getattr(answers, item.name) for item in FIELDS}
+        return cls(**parts, layout=layout, ids=tuple(ids), folder=folder)
 
     @property
     def kind(self) -> str:
@@ -90,7 +79,7 @@ class Predictions:
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
         """Which images are right (N,); for tags all of an image's tags must be."""
-        return correct(self.answers)
+        return correct(self)
 
     @property
     def order(self) -> list[int]:
@@ -116,10 +105,9 @@ def write(path: Path, splits: Mapping[str, Predictions]) -> None:
     for split, table in splits.items():
         if not content.tell():
             content.write(
-                ",".join(map(cell, ("split", "id", *table.layout.columns(table.answers)))).encode("utf-8", errors)
-                + b"\n"
+                ",".join(map(cell, ("split", "id", *table.layout.columns(table)))).encode("utf-8", errors) + b"\n"
             )
-        for name, row in zip(table.ids, table.layout.rows(table.answers), strict=True):
+        for name, row in zip(table.ids, table.layout.rows(table), strict=True):
             content.write(",".join((cell(split), cell(name), *row)).encode("utf-8", errors) + b"\n")
     write_bytes(path, content.getvalue())
 

@@ -1,7 +1,7 @@
 """Run a model over a split and keep, for every image, truth, prediction, probabilities and loss."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from striate.data.sample import Batch
+from striate.metric import Answers, records_of
 from striate.task import Task
 from striate.task.protocol import answers_of
 from striate.task.tally import gather, total
 from striate.task.views import each
 
-from .layout import Answers, Layout, Rows, Sidecar, layout_of
+from .layout import Layout, Rows, Sidecar, layout_of
 from .layout.rows import Column
 
 
@@ -59,10 +60,12 @@ def evaluate(model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | N
 
 def _answers(task: Task, outputs: object, batch: Batch, layout: Layout) -> Answers:
     """The answers to a batch, with the records of its metrics where they cannot be made from a table."""
-    given = answers_of(task, outputs, batch)
-    made = {metric.key: metric.record(given) for metric in task.metrics} if layout.keeps_records else {}
-    records = {key: np.asarray(table, np.float64).reshape(len(given), -1) for key, table in made.items()}
-    return Answers(given.truth, given.values, given.losses, given.probabilities, records)
+    answers = answers_of(task, outputs, batch)
+    if not layout.keeps_records:
+        return answers
+    made = records_of(task.metrics, answers)
+    records = {metric.record_name or metric.key: made[metric.key].astype(np.float64) for metric in task.metrics}
+    return replace(answers, records=records)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DivergedError
-from striate.metric import Answers, Metric
+from striate.metric import Answers, Metric, records_of
 from striate.metric.metric import Interval
 from striate.task import Task
 
@@ -29,16 +29,14 @@ def scores_of(task: Task, answers: Answers) -> dict[str, Any]:
         DivergedError: a prediction is not a finite number.
 
     Example:
-        >>> from types import SimpleNamespace
         >>> from striate.task.regress import Regress
-        >>> table = SimpleNamespace(truth=np.array([[359.0], [10.0]]), values=np.array([[1.0], [25.0]]),
-        ...                         probabilities=None, losses=np.array([0.1, 0.2]))
+        >>> table = Answers(np.array([[359.0], [10.0]]), np.array([[1.0], [25.0]]), losses=np.array([0.1, 0.2]))
         >>> scores = scores_of(Regress("angle", ("angle",), "deg", (0.0,), (1.0,)), table)
         >>> scores["mean_error_deg"], scores["within_10_deg"]
         (8.5, 0.5)
     """
     _require_finite(answers)
-    records = _records(task.metrics, answers)
+    records = records_of(task.metrics, answers)
     scores = {metric.key: metric.score(records[metric.key]) for metric in task.metrics}
     intervals = _intervals(task.metrics, records, scores)
     ends = {key: list(interval) for key, interval in intervals.items()}
@@ -49,16 +47,6 @@ def _require_finite(answers: Answers) -> None:
     values = answers.values if answers.probabilities is None else answers.probabilities
     if values.dtype.kind == "f" and not np.isfinite(values).all():  # else classes, or names of files
         raise DivergedError("the network's prediction is not a finite number", fix="train again with a lower --lr")
-
-
-def _records(metrics: Sequence[Metric], answers: Answers) -> dict[str, Array]:
-    """The records of each metric; those that are made by one function are one array."""
-    kept = getattr(answers, "records", {})
-    made: dict[Any, Array] = {}
-    for metric in metrics:
-        if metric.key not in kept and metric.record not in made:
-            made[metric.record] = metric.made(answers)
-    return {metric.key: kept[metric.key] if metric.key in kept else made[metric.record] for metric in metrics}
 
 
 def _intervals(

@@ -13,8 +13,7 @@ def correct(answers: Answers) -> npt.NDArray[np.bool_]:
     """Return which images are right (N,); of several tags all must be.
 
     Example:
-        >>> from types import SimpleNamespace as Answers
-        >>> correct(Answers(truth=np.array([[0, 1], [1, 1]]), values=np.array([[0, 1], [1, 0]]))).tolist()
+        >>> correct(Answers(np.array([[0, 1], [1, 1]]), np.array([[0, 1], [1, 0]]), losses=np.zeros(2))).tolist()
         [True, False]
     """
     same = np.equal(answers.truth, answers.values)

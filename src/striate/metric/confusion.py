@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .metric import SHARE, Answers, Array, Floats, Metric
+from .ratios import mean_ratio, ratio
 
 
 def matrix(true: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.intp]:
@@ -46,11 +47,6 @@ def figures(hits: Array, support: Array, predicted: Array, names: Sequence[str])
     ]
 
 
-def ratio(part: float, whole: float) -> float | None:
-    """Return part / whole; None of nothing."""
-    return float(part / whole) if whole else None
-
-
 def pairs(answers: Answers) -> Array:
     """Return (N, 2) true and predicted class."""
     return np.stack([np.asarray(answers.truth, dtype=np.int64), np.asarray(answers.values, dtype=np.int64)], axis=1)
@@ -81,20 +77,9 @@ def _sums(weights: Array, labels: Array, num: int) -> Array:
     return sums
 
 
-def mean_of_present(scores: Array, support: Array) -> Floats:
-    """Return the means (R,) of scores (R, K) over the classes that have images."""
-    is_present = support > 0
-    return np.asarray(np.where(is_present, scores, 0).sum(-1) / np.maximum(is_present.sum(-1), 1))
-
-
-def over(part: Array, whole: Array) -> Floats:
-    """Return part / whole; 0 of nothing."""
-    return np.asarray(part / np.where(whole > 0, whole, 1))
-
-
 def _balanced(records: Array, weights: Array, num_classes: int) -> Floats:
     hits, support, _ = margins(records, weights, num_classes)
-    return mean_of_present(over(hits, support), support)
+    return mean_ratio(hits, support)
 
 
 def _balanced_contribution(records: Array) -> Floats:

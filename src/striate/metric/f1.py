@@ -4,18 +4,18 @@ A class without images counts in no average, also where it was predicted (scikit
 has images and is never predicted has F1 0 (`zero_division=0`). Without tags, true or predicted, there is no micro F1.
 """
 
-import math
 from functools import partial
 
 import numpy as np
 
-from .confusion import margins, mean_of_present, over, over_cells
+from .confusion import margins, over_cells
 from .metric import SHARE, Answers, Array, Floats, Metric
+from .ratios import contribution, mean_ratio
 
 
 def _macro(records: Array, weights: Array, num_classes: int) -> Floats:
     hits, support, predicted = margins(records, weights, num_classes)
-    return mean_of_present(over(2 * hits, support + predicted), support)
+    return mean_ratio(2 * hits, support + predicted, support > 0)
 
 
 def _macro_contribution(records: Array) -> Floats:
@@ -43,23 +43,13 @@ def tag_margins(records: Array, weights: Array) -> tuple[Array, Array, Array]:
 
 def _macro_tags(records: Array, weights: Array) -> Floats:
     hits, support, predicted = tag_margins(records, weights)
-    scores = mean_of_present(over(2 * hits, support + predicted), support)
-    return np.where((support > 0).any(1), scores, math.nan)
+    return mean_ratio(2 * hits, support + predicted, support > 0)
 
 
 def _macro_tags_contribution(records: Array) -> Floats:
     true, predicted = np.split(records, 2, axis=1)
     kept = true.any(0)
-    if not kept.any():
-        return np.full(len(records), math.nan)
-    part, whole = 2.0 * (true & predicted)[:, kept], true[:, kept] + 1.0 * predicted[:, kept]
-    return np.asarray(ratio_contribution(part, whole).mean(1))
-
-
-def ratio_contribution(part: Array, whole: Array) -> Floats:
-    """Return the contributions to sum(part) / sum(whole) over images, the first axis."""
-    ratio = part.sum(0) / whole.sum(0)
-    return np.asarray(ratio + len(part) * (part - ratio * whole) / whole.sum(0))
+    return contribution(2.0 * (true & predicted)[:, kept], true[:, kept] + 1.0 * predicted[:, kept])
 
 
 def _hits_and_total(answers: Answers) -> Array:
@@ -68,13 +58,13 @@ def _hits_and_total(answers: Answers) -> Array:
 
 
 def _micro(records: Array, weights: Array) -> Floats:
-    hits, total = (weights @ records).T
-    return np.where(total > 0, 2 * hits / np.where(total > 0, total, 1), math.nan)
+    hits, total = np.split(weights @ records, 2, axis=1)
+    return mean_ratio(2 * hits, total)
 
 
 def _micro_contribution(records: Array) -> Floats:
-    hits, total = records.T
-    return ratio_contribution(2.0 * hits, 1.0 * total) if total.any() else np.full(len(records), math.nan)
+    hits, total = np.split(records, 2, axis=1)
+    return contribution(2.0 * hits, 1.0 * total)
 
 
 def macro_f1(num_classes: int = 0) -> Metric:

@@ -5,7 +5,6 @@ A class that is neither in the truth nor in the prediction has no IoU and counts
 has no accuracy. Pixels whose truth is 255 are left out.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from striate.base.errors import SettingsError
 
 from .metric import SHARE, Answers, Array, Floats, Metric
+from .ratios import contribution, mean_ratio, ratio
 
 IGNORED = 255  # a pixel whose class is not known
 
@@ -75,23 +75,13 @@ def _parts(records: Array, parts: Parts) -> tuple[Floats, Floats]:
     return parts(right, true, predicted)
 
 
-def _mean_ratio(records: Array, weights: Array, parts: Parts) -> Floats:
-    """The mean over classes of a ratio of sums over images."""
-    part, whole = (weights @ counts for counts in _parts(records, parts))
-    is_known = whole > 0
-    num = is_known.sum(1)
-    total = np.where(is_known, part / np.where(is_known, whole, 1), 0).sum(1)
-    return np.where(num > 0, total / np.maximum(num, 1), math.nan)
-
-
-def _mean_ratio_contribution(records: Array, parts: Parts) -> Floats:
+def _value(records: Array, weights: Array, parts: Parts) -> Floats:
     part, whole = _parts(records, parts)
-    kept = whole.sum(0) > 0
-    if not kept.any():
-        return np.full(len(records), math.nan)
-    part, whole = part[:, kept], whole[:, kept]
-    ratio = part.sum(0) / whole.sum(0)
-    return np.asarray((ratio + len(part) * (part - ratio * whole) / whole.sum(0)).mean(1))
+    return mean_ratio(weights @ part, weights @ whole)
+
+
+def _contribution(records: Array, parts: Parts) -> Floats:
+    return contribution(*_parts(records, parts))
 
 
 def _all_classes(right: Floats, true: Floats, predicted: Floats) -> tuple[Floats, Floats]:
@@ -105,9 +95,10 @@ def _metric(key: str, name: str, num_classes: int, parts: Parts) -> Metric:
         form="percent",
         possible=SHARE,
         record=_recorder(num_classes),
-        value=partial(_mean_ratio, parts=parts),
-        closed=partial(_mean_ratio_contribution, parts=parts),
+        value=partial(_value, parts=parts),
+        closed=partial(_contribution, parts=parts),
         stream="pixels",
+        record_name="pixel_counts",
     )
 
 
@@ -140,12 +131,9 @@ def per_class(records: Array, names: Sequence[str]) -> list[dict[str, Any]]:
          {'name': 'ship', 'iou': None, 'dice': None, 'accuracy': None, 'pixels': 0}]
     """
     sums = np.split(records.sum(0, keepdims=True).astype(np.float64), 3, axis=1)
-    ratios = [_ratios(*parts(*sums)) for parts in (_intersection_and_union, _twice_and_sum, _right_and_true)]
+    shares = [parts(*sums) for parts in (_intersection_and_union, _twice_and_sum, _right_and_true)]
+    ratios = [map(ratio, part[0], whole[0]) for part, whole in shares]
     return [
         {"name": name, "iou": iou, "dice": dice, "accuracy": share, "pixels": int(pixels)}
         for name, iou, dice, share, pixels in zip(names, *ratios, sums[1][0], strict=True)
     ]
-
-
-def _ratios(part: Floats, whole: Floats) -> list[float | None]:
-    return [float(a / b) if b else None for a, b in zip(part[0], whole[0], strict=True)]

@@ -12,8 +12,8 @@ N images, S numbers an image, R rows of weights. Reference: Efron and Tibshirani
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,17 +32,23 @@ STEP = 1e-3  # of a weight, for a derivative: errs by 1e-6 of it, and rounds by 
 CHUNK_NUMBERS = 2_000_000  # weights held at once: 16 MB
 
 
-class Answers(Protocol):
-    """What a network said of N images: truth, predicted values, losses, and probabilities where there are classes."""
+@dataclass(frozen=True)
+class Answers:
+    """What a network answered for N images beside the truth: classes, numbers, maps or objects, as the task says.
 
-    @property
-    def truth(self) -> Array: ...
-    @property
-    def values(self) -> Array: ...
-    @property
-    def losses(self) -> npt.NDArray[np.floating]: ...
-    @property
-    def probabilities(self) -> npt.NDArray[np.floating] | None: ...
+    `truth` and `values` are laid out alike, `losses` (N,); `probabilities` (N, K) where there are classes; `records`
+    maps the name of what a metric records to its numbers of each image (N, S), where they cannot be made again from
+    the rest.
+    """
+
+    truth: Array
+    values: Array
+    losses: npt.NDArray[np.floating]
+    probabilities: npt.NDArray[np.floating] | None = None
+    records: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.losses)
 
 
 def mean(records: Array, weights: Array) -> Floats:
@@ -74,6 +80,7 @@ class Metric:
         unit: of the numbers; "deg" for degrees.
         possible: the least and the largest value.
         record: from answers to the numbers of each image (N, S).
+        record_name: what the records are called in files where several metrics make the same; by default the key.
         value: from records (N, S) and weights (R, N), not negative, to scores (R,); NaN where there is none.
         closed: from records to contributions (N,), where there is a closed form of the general ones.
         interval: how the interval of a score is found: "wilson" (a mean of 0 and 1), "bootstrap", "student" (of the
@@ -102,6 +109,7 @@ class Metric:
     closed: Callable[[Array], Floats] | None = None
     interval: Literal["wilson", "bootstrap", "student", "none"] = "bootstrap"
     stream: str = "images"
+    record_name: str = ""
     is_discrete: bool = False
     is_typeset: bool = False
 
@@ -138,8 +146,8 @@ class Metric:
 
     def records(self, answers: Answers) -> Array:
         """Return the numbers of each image (N, S): those that a table of predictions kept, else made anew."""
-        kept: Mapping[str, Array] = getattr(answers, "records", {})
-        return kept[self.key] if self.key in kept else self.made(answers)
+        kept = answers.records.get(self.record_name or self.key)
+        return self.made(answers) if kept is None else kept
 
     def contribution(self, records: Array) -> Floats:
         """Return (N,) values of records (N, S), whose mean is the score; NaN where the score is not defined."""
@@ -241,6 +249,15 @@ class Metric:
 
     def _signs(self, text: str) -> str:
         return text.replace("-", "−") if self.is_typeset else text
+
+
+def records_of(metrics: Sequence[Metric], answers: Answers) -> dict[str, Array]:
+    """Return the records of each metric by its key; metrics with one `record` function share one array."""
+    made: dict[Any, Array] = {}
+    for metric in metrics:
+        if metric.record not in made:
+            made[metric.record] = metric.records(answers)
+    return {metric.key: made[metric.record] for metric in metrics}
 
 
 def _keys(records: Array) -> Array:

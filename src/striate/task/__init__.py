@@ -1,8 +1,10 @@
 """Tasks: what is predicted, how it is scored and how it is shown. The engine knows them only by the protocol."""
 
+from striate.metric import Answers
+
 from .defaults import Defaults
 from .head import Head, Image, Map, Parts, Pyramid, Vector
-from .protocol import Answers, Decoded, Outputs, Task
+from .protocol import Decoded, Outputs, Task
 from .table import TASKS, fit_task, for_target, from_json, register
 from .views import View, mean_outputs, mean_sigmoid, mean_softmax
 

@@ -137,7 +137,7 @@ class Defaults:
             rows = tally.of_answers(decoded, self.truth(batch), losses)
             if rows is not None:
                 return rows
-        return tally.of_records(self.metrics, answers_of(self, outputs, batch))  # type: ignore[arg-type]
+        return tally.of_records(self.metrics, answers_of(self, outputs, batch))
 
     def add(self, before: Tensor, rows: Tensor) -> Tensor:
         """Return the rows of both."""

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-import striate.metric as metric
 from striate.data.sample import Batch
-from striate.metric import Metric
+from striate.metric import Answers, Metric
 
 from .answer import Answer
 from .head import Head
@@ -35,22 +34,6 @@ class Decoded:
     probabilities: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a network said of N images beside the truth, as arrays: what a metric records from.
-
-    `truth` and `values` are laid out alike, `probabilities` (N, K) or None, `losses` (N,).
-    """
-
-    truth: npt.NDArray[Any]
-    values: npt.NDArray[Any]
-    probabilities: npt.NDArray[Any] | None
-    losses: npt.NDArray[np.floating]
-
-    def __len__(self) -> int:
-        return len(self.losses)
-
-
 class Task(Protocol):
     """What the engine, the study and the reports know of a task. `defaults.Defaults` gives most of it.
 
@@ -58,11 +41,14 @@ class Task(Protocol):
     documents; `names` are the classes, tags or fields; `monitor` is the key of the metric that chooses the best epoch.
     """
 
-    name: str
-    kind: str
-    monitor: str
-    monitor_mode: str
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def monitor(self) -> str: ...
+    @property
+    def monitor_mode(self) -> str: ...
     @property
     def target(self) -> str: ...
     @property
@@ -114,7 +100,7 @@ class Task(Protocol):
     def truth(self, batch: Batch) -> Tensor:
         """Return the truth of a batch, laid out like the values of `decode`."""
 
-    def details(self, answers: metric.Answers) -> dict[str, Any]:
+    def details(self, answers: Answers) -> dict[str, Any]:
         """Return what scores.json holds beside the metrics, such as a confusion matrix."""
 
     def undo_view(self, outputs: Outputs, view: View) -> Outputs:
@@ -151,8 +137,8 @@ def answers_of(task: Task, outputs: Outputs, batch: Batch) -> Answers:
     return Answers(
         task.truth(batch).cpu().numpy(),
         decoded.values.cpu().numpy(),
-        None if probabilities is None else probabilities.cpu().numpy(),
         losses.cpu().numpy(),
+        None if probabilities is None else probabilities.cpu().numpy(),
     )
 
 

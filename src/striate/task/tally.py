@@ -2,22 +2,22 @@
 
 On a CPU a row has the records of each metric. On a GPU, where reading them would make every step wait, small answers
 stay on the device as they are, and are recorded from once an epoch; large ones, such as maps, are recorded from at
-every step. Rows: loss, then for each metric how many numbers it records, and these; or loss, -1, how the three parts of
-an answer are laid out, and the parts. N images.
+every step. Rows: loss, then for each different record how many numbers it has, and these; or loss, -1, how the three
+parts of an answer are laid out, and the parts. N images.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from striate.metric import Answers, Metric
+from striate.metric import Answers, Metric, records_of
 
-from .protocol import Answers as Given
 from .protocol import Decoded
 
 Add = Callable[[Tensor, Tensor], Tensor]
@@ -52,11 +52,10 @@ def total(parts: Sequence[Tensor], add: Add) -> Tensor | None:
 
 
 def of_records(metrics: Sequence[Metric], answers: Answers) -> Tensor:
-    """Return rows of the records of each metric."""
-    columns = [answers.losses[:, None]]
-    for metric in metrics:
-        records = metric.made(answers)
-        columns += [np.full((len(records), 1), records.shape[1]), records]
+    """Return rows of the records; those that several metrics share stand there once."""
+    columns, records = [answers.losses[:, None]], records_of(metrics, answers)
+    for table in {metric.record: records[metric.key] for metric in metrics}.values():
+        columns += [np.full((len(table), 1), table.shape[1]), table]
     return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float64))
 
 
@@ -84,17 +83,19 @@ def scores(metrics: Sequence[Metric], tally: Tensor) -> dict[str, float]:
     rows = tally.cpu().numpy()
     if rows.shape[1] > 1 and rows[0, 1] == ANSWERS:
         rows = of_records(metrics, _answers(rows)).numpy()
-    found, start = {"loss": float(rows[:, 0].mean())}, 1
+    records: dict[object, npt.NDArray[np.float64]] = {}
+    start = 1
     for metric in metrics:
-        end = start + 1 + int(rows[0, start])
-        score = metric.score(rows[:, start + 1 : end])
-        found[metric.key] = math.nan if score is None else score
-        start = end
-    return found
+        if metric.record not in records:
+            end = start + 1 + int(rows[0, start])
+            records[metric.record], start = rows[:, start + 1 : end], end
+    known = {metric.key: metric.score(records[metric.record]) for metric in metrics}
+    values = {key: math.nan if score is None else score for key, score in known.items()}
+    return {"loss": float(rows[:, 0].mean()), **values}
 
 
-def _answers(rows: npt.NDArray[np.float64]) -> Given:
-    parts: list[npt.NDArray[np.generic] | None] = []
+def _answers(rows: npt.NDArray[np.float64]) -> Answers:
+    parts: list[npt.NDArray[Any] | None] = []
     start = NUM_HEADER
     for width, is_float in rows[0, 2:NUM_HEADER].reshape(3, 2):
         if width == NONE:
@@ -107,4 +108,4 @@ def _answers(rows: npt.NDArray[np.float64]) -> Given:
     truth, values, probabilities = parts
     assert truth is not None
     assert values is not None
-    return Given(truth, values, probabilities, rows[:, 0])
+    return Answers(truth, values, rows[:, 0], probabilities)

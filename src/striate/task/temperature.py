@@ -14,9 +14,6 @@ class Temperature(Protocol):
     def slope(self, logits: Floats, truth: npt.NDArray[Any], inverse: float) -> float:
         """Return the derivative of the mean loss by 1/T, at 1/T = `inverse`."""
 
-    def confidences(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[Any, Any]:
-        """Return how sure each answer is, and whether it is right, both 1-D."""
-
 
 class Softmax:
     """One class an image: truth (N,) class indices."""
@@ -28,10 +25,6 @@ class Softmax:
         expected = (powers * logits).sum(1) / powers.sum(1)
         return float((expected - logits[np.arange(len(logits)), truth]).mean())
 
-    def confidences(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[Any, Any]:
-        """Return the largest probability of each image, and whether its class is right."""
-        return probabilities.max(1), probabilities.argmax(1) == truth
-
 
 class Sigmoid:
     """Tags: truth (N, K) of 0 and 1."""
@@ -41,7 +34,3 @@ class Sigmoid:
         with np.errstate(over="ignore"):
             probabilities = 1 / (1 + np.exp(-inverse * logits))
         return float(((probabilities - truth) * logits).mean())
-
-    def confidences(self, probabilities: npt.NDArray[Any], truth: npt.NDArray[Any]) -> tuple[Any, Any]:
-        """Return the probability of each tag of each image, and whether the image has it."""
-        return probabilities.ravel(), truth.ravel()

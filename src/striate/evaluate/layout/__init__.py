@@ -5,9 +5,10 @@ from typing import Any
 
 from striate.base.choose import choose
 from striate.base.errors import ModelError
+from striate.metric import Answers
 
 from .classes import Labels, Tags
-from .layout import Answers, Cells, Layout
+from .layout import Cells, Layout
 from .maps import Maps
 from .numbers import Numbers
 from .ragged import Objects

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.cells import cell, joined, tags
+from striate.metric import Answers
 from striate.metric.accuracy import correct
 
-from .layout import Answers, Cells, Floats, digits
+from .layout import Cells, Floats, digits
 from .sidecar import Sidecar
 
 COLUMNS = ("truth", "prediction", "correct", "loss")

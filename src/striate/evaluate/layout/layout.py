@@ -9,25 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.cells import unguarded
+from striate.metric import Answers
 
 from .sidecar import Sidecar
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a network answered for N images beside the truth, as the layout says; `losses` (N,).
-
-    `probabilities` (N, K) where there are classes; `records` maps a metric's key to its numbers of each image (N, S),
-    where they cannot be made again from the rest.
-    """
-
-    truth: npt.NDArray[Any]
-    values: npt.NDArray[Any]
-    losses: npt.NDArray[np.floating]
-    probabilities: npt.NDArray[np.floating] | None = None
-    records: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
 
 
 @dataclass

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from striate.base.cells import cell
 from striate.base.errors import DataError
+from striate.metric import Answers
 
-from .layout import Answers, Cells, digits
+from .layout import Cells, digits
 from .sidecar import Sidecar, digest
 
 RECORD = "record"

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import SettingsError
+from striate.metric import Answers
 from striate.metric.error import absolute_errors
 
-from .layout import Answers, Cells, Floats, digits
+from .layout import Cells, Floats, digits
 from .sidecar import Sidecar
 
 

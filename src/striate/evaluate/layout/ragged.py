@@ -5,7 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from .layout import Answers, Cells
+from striate.metric import Answers
+
+from .layout import Cells
 from .maps import Maps, numbers_of
 from .sidecar import Sidecar, digest
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .layout import Answers
+from striate.metric import Answers
 
 BLOCK = 1024  # images
 Array = npt.NDArray[Any]
