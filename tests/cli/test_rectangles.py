@@ -60,6 +60,6 @@ def test_what_is_no_size_is_refused_in_one_line(text, capsys):
 def test_the_setting_takes_both_forms(tmp_path):
     from striate.run.recipe import DataSettings, Recipe
 
-    assert Recipe().changed(["data.size=180x240"]).data.size_hw == (180, 240)
+    assert Recipe().changed(["data.size=180x240"]).data.size == "180x240"
     assert Recipe().changed(["data.size=[180, 240]"]).data.size == "180x240"
     assert DataSettings(size="64x64") == DataSettings(size=64)

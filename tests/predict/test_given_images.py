@@ -114,7 +114,7 @@ def test_arrays_are_opened_by_the_same_rules():
     labels = np.array([0, 1])
     for images, says in (
         ([IMAGE, IMAGE[:8]], "different sizes"),
-        (np.zeros((2, 8, 8, 4), np.uint8), "shape"),
+        (np.zeros((2, 8), np.uint8), "shape"),
         (np.zeros((2, 8, 8), complex), "complex"),
     ):
         with pytest.raises(DataError, match=says):

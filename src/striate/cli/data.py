@@ -116,13 +116,14 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
     from striate.data.augment.preview import preview
     from striate.data.sheet import own_mark
     from striate.run.geometry import choose_geometry
+    from striate.run.prepare import suited
 
     bad = set(findings.bad.tolist())
     index, *others = [int(i) for i in dataset.splits["train"] if int(i) not in bad][:: max(1, len(dataset) // 8)][:8]
     geometry = choose_geometry(dataset, recipe, skip=bad)
     grid = preview(
         dataset.images.read(index),
-        recipe.pipeline(len(dataset.splits["train"])),
+        suited(recipe, len(dataset.splits["train"]), dataset.channels, recipe.data.depth),
         geometry,
         others=[dataset.images.read(i) for i in others],
     )
@@ -132,9 +133,12 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
 
 
 def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list[str]:
+    from striate.data.bands import channels_text
+
     summary, rows = findings.summary(), _class_counts(dataset)
     width = max([len(shown(name, 40)) for name, _ in rows[:MAX_SHOWN]] + [5])
-    lines = [f"{shown(dataset.name)}: {plural(len(dataset), 'image')}, {'grey' if dataset.channels == 1 else 'RGB'}"]
+    colours = {1: "grey", 3: "RGB"}.get(dataset.channels) or channels_text(dataset.channels, dataset.bands)
+    lines = [f"{shown(dataset.name)}: {plural(len(dataset), 'image')}, {colours}"]
     lines.append(f"{'':<{width}}" + "".join(f"{name:>9}" for name in dataset.splits))
     lines += [
         f"{shown(name, 40):<{width}}" + "".join(f"{count:>9,}" for count in counts) for name, counts in rows[:MAX_SHOWN]

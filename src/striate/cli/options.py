@@ -140,7 +140,7 @@ class Opening:
     ] = None
     separator: Annotated[str | None, typer.Option(help="Separator of several labels in one cell of a table.")] = None
     channels: Annotated[
-        int | None, typer.Option(help="Read images as 1 (grey) or 3 (RGB) channels; by default what they are.")
+        int | None, typer.Option(help="Read images as 1 (grey), 3 (RGB) or the first bands; by default what they are.")
     ] = None
     blank: Annotated[
         str | None, typer.Option(help="Blank 0/1 cells of a table: negative, or ignore (leave the image out).")

@@ -10,16 +10,16 @@ import numpy as np
 from striate.base.errors import SettingsError
 from striate.base.text import plural
 
-from .decode import header
+from .bands import WORDS, channels_text
+from .decode import Probe, header
 from .sample import Dataset, Images
 
 NUM_SAMPLED, MIN_A_GROUP, MAX_SAMPLED = 256, 2, 4096
-WORDS = {1: "grey (1 channel)", 3: "RGB (3 channels)"}
 _READ_AS = "read as "
 
 
 def sampled_channels(root: Path, names: Sequence[str], groups: Sequence[Hashable] | None = None) -> tuple[int, str]:
-    """Return 1 when every file of a sample is grey by its header, else 3, and a sentence that says so.
+    """Return the channels of a sample of files by their headers, 3 where they differ, and a sentence that says so.
 
     Args:
         groups: of each file: some of every group are looked at, evenly spread; by default the folder it is in.
@@ -27,27 +27,50 @@ def sampled_channels(root: Path, names: Sequence[str], groups: Sequence[Hashable
     groups = groups if groups is not None else [name.rpartition("/")[0] for name in names]
     probes = [header(root / names[place]) for place in _sample(groups)]
     found = [probe.channels for probe in probes if probe.mode]
-    num_grey, channels = found.count(1), 1 if found and set(found) == {1} else 3
-    said = f"{_READ_AS}{WORDS[channels]}, by the headers of {plural(len(found), 'file')}"
+    kinds = set(found)
+    num_grey, channels = found.count(1), kinds.pop() if len(kinds) == 1 else 3
+    names_of_bands = probes[0].band_names if probes else ()
+    said = f"{_READ_AS}{channels_text(channels, names_of_bands)}, by the headers of {plural(len(found), 'file')}"
     if 0 < num_grey < len(found):
         said += f", {num_grey:,} in grey and {len(found) - num_grey:,} in colour; --channels 1 makes all grey"
+    num_bands = min((probe.bands for probe in probes if probe.mode), default=0)
+    if num_bands > channels:
+        said += f"; the files have {num_bands} bands, --channels {num_bands} reads them"
     return channels, said
 
 
 def in_channels(dataset: Dataset, channels: int | None) -> Dataset:
-    """Return the dataset with its images read as 1 (grey) or 3 (RGB) channels; None leaves them as they are.
+    """Return the dataset with its images read as 1 (grey) or 3 (RGB) channels, or as the first of more.
+
+    None leaves them as they are.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: they cannot be.
     """
     if channels is None or channels == dataset.channels:
         return dataset
-    if channels not in WORDS:
-        raise SettingsError(f"images of {channels} channels", where="--channels", fix="give 1 (grey) or 3 (RGB)")
+    has = max(dataset.channels, _first(dataset).bands)
+    is_colour = {channels, dataset.channels} <= set(WORDS)
+    if not (is_colour or (1 <= channels <= has and has not in WORDS)):
+        fix = "give 1 (grey) or 3 (RGB)" if has in WORDS else f"give 1 to {has}"
+        what = f"images of {channels} channels from images of {dataset.channels}"
+        raise SettingsError(what, where="--channels", fix=fix)
     notes = [note for note in dataset.notes if not note.startswith(_READ_AS)]
     images = cast(Images, cast(Any, dataset.images).in_channels(channels))
-    said = f"{_READ_AS}{WORDS[channels]}, as asked for"
-    return replace(dataset, images=images, channels=channels, notes=(*notes, said))
+    said, bands = f"{_READ_AS}{channels_text(channels)}, as asked for", dataset.bands[:channels]
+    return replace(dataset, images=images, channels=channels, bands=bands, notes=(*notes, said))
+
+
+def with_band_names(dataset: Dataset) -> Dataset:
+    """Return the dataset with the names of its bands, where its files have them."""
+    names = _first(dataset).band_names if dataset.channels not in WORDS and not dataset.bands else ()
+    return replace(dataset, bands=names[: dataset.channels]) if names else dataset
+
+
+def _first(dataset: Dataset) -> Probe:
+    """The header of the first file, an empty one where there is none."""
+    path = dataset.images.path(0) if len(dataset) else None
+    return header(path) if path else Probe()
 
 
 def _sample(groups: Sequence[Hashable]) -> list[int]:

@@ -23,14 +23,16 @@ from PIL import (
 from striate.base.errors import DataError
 
 from . import decode_heif
+from .bands import in_depth
 from .checksums import broken
-from .decode_deep import TiffFile, deep
+from .decode_bands import Bands, exact, open_tiff
+from .decode_deep import SAMPLES
 from .decode_jpeg import flawless, listen, missing_rows
-from .decode_netpbm import Netpbm, open_netpbm, samples
+from .decode_netpbm import open_netpbm
 from .format import Unusable, expected_format, sniff
 from .jpeg_stream import silent_damage
 from .levels import FULL, Levels
-from .raster import on_white
+from .raster import Samples, on_white
 from .sample import ImageU8
 from .upright import orientation, upright
 
@@ -48,7 +50,7 @@ _READERS: dict[str, Any] = {
     "WebP": WebPImagePlugin.WebPImageFile,
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
-    "TIFF": TiffFile,
+    "TIFF": open_tiff,
     "netpbm": open_netpbm,
     decode_heif.NAME: decode_heif.open_heif,
 }
@@ -63,7 +65,7 @@ class Probe:
     """What one full decode said of a file; `problem` is empty when it can be used.
 
     `complaint` is what the decoder says of pixels that it read all the same: they may be damaged. `used` are the
-    lowest and the highest level of an image with 16 bits.
+    lowest and the highest level of an image with 16 bits. `bands` are those in the file of a TIFF, by their names.
     """
 
     format: str = ""
@@ -74,10 +76,14 @@ class Probe:
     problem: str = ""
     complaint: str = ""
     used: Levels | None = None
+    bands: int = 0
+    band_names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:
-        """1 for grey images, 3 for all others."""
+        """1 for grey images, as many as there are bands, 3 for all others."""
+        if self.mode.endswith(" bands"):
+            return self.bands
         return 1 if self.mode in _GREY_MODES else 3
 
 
@@ -139,21 +145,38 @@ def decode_heard(
     levels: Levels = FULL,
 ) -> tuple[ImageU8, str]:
     """Return the image in `data` like `decode_bytes`, and what speaks for damage ("" for nothing)."""
+    pixels, complaint = decode_samples(
+        data, 8, name=name, channels=channels, short_side_px=short_side_px, max_pixels=max_pixels, levels=levels
+    )
+    return pixels.astype(np.uint8, copy=False), complaint
+
+
+def decode_samples(
+    data: bytes,
+    depth: int,
+    *,
+    name: str,
+    channels: int | None = None,
+    short_side_px: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    levels: Levels = FULL,
+) -> tuple[Samples, str]:
+    """Return the image in `data` like `decode_heard`: uint8, or uint16 with all its bits, by a depth of 8 or 16."""
     try:
-        return _heard(data, name, channels, short_side_px, max_pixels, levels)[:2]
+        return _heard(data, name, channels, short_side_px, max_pixels, levels, depth)[:2]
     except Unusable as problem:
         raise DataError(str(problem), where=name, fix="replace or remove this file") from problem
 
 
 def _heard(
-    data: bytes, name: str, channels: int | None, short_side_px: int | None, max_pixels: int, levels: Levels
-) -> tuple[ImageU8, str, Levels | None]:
+    data: bytes, name: str, channels: int | None, short_side_px: int | None, max_pixels: int, levels: Levels, depth: int
+) -> tuple[Samples, str, Levels | None]:
     """The pixels, what speaks for damage, and which levels of 16 bits are used."""
     try:
         pixels = flawless(data, channels, short_side_px, max_pixels)
         if pixels is not None:
-            return pixels, silent_damage(data), None
-        return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px, levels)
+            return in_depth(pixels, depth), silent_damage(data), None
+        return _pixels(_open_whole(data, name, max_pixels), data, channels, short_side_px, levels, depth)
     except (Unusable, MemoryError):
         raise
     except Exception as problem:  # in a thread nobody would know which file it was
@@ -177,8 +200,8 @@ def examine(
     probe = Probe()
     try:
         probe = _describe(_open(io.BytesIO(data), name, max_pixels))
-        pixels, complaint, used = _heard(data, name, channels, short_side_px, max_pixels, levels)
-        return replace(probe, complaint=complaint, used=used), pixels
+        pixels, complaint, used = _heard(data, name, channels, short_side_px, max_pixels, levels, 8)
+        return replace(probe, complaint=complaint, used=used), pixels.astype(np.uint8, copy=False)
     except Unusable as problem:
         return replace(probe, problem=str(problem)), None
 
@@ -283,24 +306,27 @@ def _describe(opened: Any) -> Probe:
         size_hw=(opened.height, opened.width),
         frames=frames,
         orientation=orientation(opened),
+        bands=int(opened.tag_v2.get(SAMPLES, 1)) if opened.format == "TIFF" else 0,
+        band_names=getattr(opened, "names", ()),
     )
 
 
 def _pixels(
-    opened: Any, data: bytes, channels: int | None, short_side_px: int | None, levels: Levels
-) -> tuple[ImageU8, str, Levels | None]:
+    opened: Any, data: bytes, channels: int | None, short_side_px: int | None, levels: Levels, depth: int
+) -> tuple[Samples, str, Levels | None]:
     """The upright pixels, the complaint about them, and which levels of 16 bits are used."""
-    if opened.mode not in _GREY_MODES | _COLOUR_MODES:
+    if opened.mode not in _GREY_MODES | _COLOUR_MODES and not isinstance(opened, Bands):
         kind = {"I": "32-bit integer", "F": "floating-point"}.get(opened.mode, f"{opened.mode}-mode")
         raise Unusable(f"{kind} images have no fixed range: save it with 8 or 16 bits")
-    wanted = channels or (1 if opened.mode in _GREY_MODES else 3)
+    wanted = channels or Probe(mode=opened.mode).channels
     stored, complaint = _listened(opened, data, short_side_px)
     try:
-        raster = samples(opened, data) if isinstance(opened, Netpbm) else deep(opened, data, levels)
+        raster = exact(opened, data, levels, wanted)
         if raster is not None:
-            pixels, used = raster.eight(wanted, levels), raster.used
+            pixels, used = raster.at_depth(depth, wanted, levels), raster.used
         else:
-            pixels, used = _convert(_loaded(opened, short_side_px) if stored is None else stored, wanted), None
+            image = _loaded(opened, short_side_px) if stored is None else stored
+            pixels, used = in_depth(_convert(image, wanted), depth), None
         # a TIFF is turned by Pillow as it loads, and its tag is gone by then
         turned = upright(pixels, orientation(opened))
     except (Unusable, MemoryError):  # that memory ran out says nothing of the file

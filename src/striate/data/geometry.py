@@ -6,6 +6,7 @@ network and back, one scale and one offset an axis. Images have two axes; a sign
 (N, C, D, H, W) three.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -15,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.choose import choose
-from striate.base.errors import SettingsError
+from striate.base.errors import DataError, SettingsError
 from striate.base.size import SizeHW, size_text
 
-from .sample import IGNORE, ImageU8
+from .bands import in_depth
+from .raster import Samples
+from .sample import IGNORE
 
 VERSION = 1  # part of every store's key: raise it when a stored pixel changes
 PAD_U8 = 128  # mid-grey: after normalisation close to zero, which is what a convolution pads with
@@ -48,6 +51,7 @@ class Geometry:
         margin: each stored side over that of `size_hw`, at least 1. More than 1 keeps detail for zoom and crop;
             exactly 1 means that an image already of this size is never resampled.
         channels: 1 (grey), 3 (RGB) or any other number of bands.
+        depth: bits of a stored level, 8 or 16.
 
     The evaluation view is the whole stored rectangle brought to `size_hw`, so training without augmentation, evaluation
     and prediction see equal pixels.
@@ -64,6 +68,7 @@ class Geometry:
     fit: str = "crop"
     margin: float = 1.0
     channels: int = 3
+    depth: int = 8
 
     def __post_init__(self) -> None:
         choose("fit", self.fit, FITS)
@@ -71,6 +76,7 @@ class Geometry:
             ("size_hw", min(self.size_hw) >= 1 and max(self.size_hw) <= MAX_PX, f"1 to {MAX_PX}"),
             ("margin", 1 <= self.margin <= 4, "1 to 4"),
             ("channels", 1 <= self.channels <= MAX_CHANNELS, f"1 to {MAX_CHANNELS}"),
+            ("depth", self.depth in (8, 16), "8 or 16"),
         ):
             if not fits:
                 raise SettingsError(
@@ -87,7 +93,8 @@ class Geometry:
         """
         height, width = document["size_hw"] if "size_hw" in document else (document["size_px"],) * 2
         names = ("fit", "margin", "channels")
-        return cls((int(height), int(width)), **{name: document[name] for name in names})
+        values = {name: document[name] for name in names}
+        return cls((int(height), int(width)), **values, depth=document.get("depth", 8))
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain document; a square says its side too, as `size_px`."""
@@ -106,6 +113,16 @@ class Geometry:
         return (*self.store_hw, self.channels)
 
     @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Of the stored levels."""
+        return np.uint8 if self.depth == 8 else np.uint16
+
+    @property
+    def num_bytes(self) -> int:
+        """Of a stored image."""
+        return math.prod(self.store_shape) * self.depth // 8
+
+    @property
     def text(self) -> str:
         """The size of what a network receives, as it is typed: 128 or 180x240."""
         return size_text(self.size_hw)
@@ -119,18 +136,18 @@ class Geometry:
         """Return where an image of this size lands in the stored rectangle."""
         return FITS[self.fit](height, width, self.store_hw)
 
-    def to_store(self, image_u8: ImageU8) -> ImageU8:
-        """Return (H, W, C) pixels as the stored rectangle (*`store_hw`, channels).
+    def to_store(self, image: Samples) -> npt.NDArray[Any]:
+        """Return (H, W, C) pixels of either depth as the stored rectangle (*`store_hw`, channels).
 
         Resizing is bilinear, antialiased when it shrinks; an image of the right size is not resampled.
         """
-        place, (height, width) = self.placement(*image_u8.shape[:2]), self.store_hw
+        place, (height, width) = self.placement(*image.shape[:2]), self.store_hw
         (left, top, box_width, box_height), spot = place.box, place.spot
-        part = coloured(image_u8[top : top + box_height, left : left + box_width], self.channels)
+        part = coloured(in_depth(image, self.depth)[top : top + box_height, left : left + box_width], self.channels)
         part = resized(part, spot[2], spot[3])
         if spot[2:] == (width, height):
             return np.ascontiguousarray(part)
-        stored = np.full(self.store_shape, PAD_U8, np.uint8)
+        stored = np.full(self.store_shape, PAD_U8 if self.depth == 8 else PAD_U8 * 257, self.dtype)
         stored[spot[1] : spot[1] + spot[3], spot[0] : spot[0] + spot[2]] = part
         return stored
 
@@ -259,25 +276,41 @@ def _squash(height: int, width: int, target_hw: SizeHW) -> Placement:
 FITS: dict[str, Callable[[int, int, SizeHW], Placement]] = {"crop": _crop, "letterbox": _letterbox, "squash": _squash}
 
 
-def coloured(image_u8: ImageU8, channels: int) -> ImageU8:
-    """Grey to RGB repeats the channel; RGB to grey is the ITU-R 601 luma."""
-    if image_u8.shape[2] == channels:
-        return image_u8
-    if channels == 3:
-        return np.repeat(image_u8, 3, axis=2)
-    return np.asarray(cv2.cvtColor(image_u8, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
+def coloured(image: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
+    """Grey to RGB repeats the channel; RGB to grey is the ITU-R 601 luma; of more bands the first are taken.
+
+    Raises:
+        DataError: it has fewer channels, or is RGB, whose first two are no image.
+
+    Example:
+        >>> image = np.zeros((4, 6, 2), np.uint8)
+        >>> coloured(image, 1).shape
+        (4, 6, 1)
+    """
+    has = image.shape[2]
+    if has == channels:
+        return image
+    if has == 1 and channels == 3:
+        return np.repeat(image, 3, axis=2)
+    if has == 3 and channels == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[..., None]
+    if has == 3 or has < channels:
+        raise DataError(f"an image of {has} channels, {channels} are wanted", fix="give images of as many channels")
+    return image[..., :channels]
 
 
-def resized(image_u8: ImageU8, width: int, height: int) -> ImageU8:
+def resized(image: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any]:
     """Bilinear with antialiasing, what torchvision and Pillow call so; torch's takes a third of OpenCV's area time."""
-    if image_u8.shape[:2] == (height, width):
-        return image_u8
+    if image.shape[:2] == (height, width):
+        return image
     import torch
 
     # a copy, since a decoder's array may be read-only, which torch warns of; C order, so that torch sees channels-last
-    pixels = torch.from_numpy(np.array(image_u8[None], order="C")).permute(0, 3, 1, 2)
+    kind = np.uint8 if image.dtype == np.uint8 else np.float32  # torch resizes no uint16
+    pixels = torch.from_numpy(np.array(image[None], kind, order="C")).permute(0, 3, 1, 2)
     sized = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
-    return sized.permute(0, 2, 3, 1).numpy()[0]
+    levels = sized.permute(0, 2, 3, 1).numpy()[0]
+    return levels if image.dtype == np.uint8 else np.rint(levels).astype(image.dtype)
 
 
 def _nearest(start: int, length: int, num_pixels: int) -> npt.NDArray[np.intp]:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from striate.base.errors import DataError
 
-from .sample import ImageU8
+from .bands import in_depth
+from .raster import Samples
 from .sources.arrays import to_uint8
 
 if TYPE_CHECKING:
@@ -58,28 +59,34 @@ def png_of(image: Image.Image, name: str) -> bytes:
     return content.getvalue()
 
 
-def pixels_of(given: "npt.NDArray[Any] | torch.Tensor", name: str) -> ImageU8:
-    """Return an array or tensor as (H, W, C) uint8, its values as they are read when a dataset is opened.
+def pixels_of(given: "npt.NDArray[Any] | torch.Tensor", name: str, channels: int = 3, depth: int = 8) -> Samples:
+    """Return an array or tensor as (H, W, C) uint8, or uint16 for a depth of 16, as a dataset is read.
 
-    Arrays are (H, W) or (H, W, C) with C = 1 or 3, of uint8, uint16, bool or numbers in 0..1; tensors may have their
-    channels first; `name` is for messages.
+    Arrays are (H, W) or (H, W, C) with C = 1, 3 or `channels`, of uint8, uint16, bool or numbers in 0..1; tensors may
+    have their channels first; `name` is for messages.
 
     Raises:
         DataError: it is no image, or its values have no known range; the message says what came.
     """
+    known = {1, 3, channels}
     if hasattr(given, "detach"):
         pixels = given.detach().cpu().numpy()
-        if pixels.ndim == 3 and pixels.shape[0] in {1, 3} and pixels.shape[2] not in {1, 3}:
+        if pixels.ndim == 3 and pixels.shape[0] in known and pixels.shape[2] not in known:
             pixels = pixels.transpose(1, 2, 0)
     elif isinstance(given, np.ndarray):
         pixels = given
     else:
         raise DataError(f"{type(given).__name__} is no image", where=name, fix=f"give {KINDS}")
     shape = "x".join(map(str, pixels.shape))
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and channels != 4:
         raise DataError(f"an array of 4 channels ({shape})", where=name, fix="leave its alpha out: image[..., :3]")
-    if pixels.ndim == 3 and pixels.shape[0] in {1, 3} and pixels.shape[2] not in {1, 3}:
+    if pixels.ndim == 3 and pixels.shape[0] in known and pixels.shape[2] not in known:
         raise DataError(f"an array with its channels first ({shape})", where=name, fix="image.transpose(1, 2, 0)")
-    if pixels.ndim not in {2, 3} or (pixels.ndim == 3 and pixels.shape[2] not in {1, 3}) or not pixels.size:
-        raise DataError(f"an array of shape {shape} is no image", where=name, fix="give (H, W), (H, W, 1) or (H, W, 3)")
-    return to_uint8(pixels.reshape(1, *pixels.shape[:2], -1), name)[0]
+    if pixels.ndim not in {2, 3} or (pixels.ndim == 3 and pixels.shape[2] not in known) or not pixels.size:
+        raise DataError(
+            f"an array of shape {shape} is no image", where=name, fix=f"give (H, W), (H, W, 1) or (H, W, {channels})"
+        )
+    whole = pixels.reshape(1, *pixels.shape[:2], -1)
+    if depth == 16 and pixels.dtype == np.uint16:
+        return whole[0].astype(np.uint16)
+    return in_depth(to_uint8(whole, name)[0], depth)

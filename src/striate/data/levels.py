@@ -43,6 +43,20 @@ def words(levels: Levels) -> str:
     return f"{levels[0]}-{levels[1]}"
 
 
+def to_sixteen(samples: npt.NDArray[np.uint16], levels: Levels) -> npt.NDArray[np.uint16]:
+    """Return samples of sixteen bits stretched so that `levels` become 0 and 65535, what lies beyond them too.
+
+    Example:
+        >>> to_sixteen(np.array([0, 100, 4095, 60000], np.uint16), (100, 4095)).tolist()
+        [0, 0, 65535, 65535]
+    """
+    if levels == FULL:
+        return samples
+    low, high = levels
+    level = np.clip(samples.astype(np.int64), low, high) - low
+    return ((level * FULL[1] + (high - low) // 2) // (high - low)).astype(np.uint16)
+
+
 def to_eight(samples: npt.NDArray[np.uint16], levels: Levels) -> ImageU8:
     """Return samples of sixteen bits as eight: `levels` become 0 and 255, what lies beyond them too.
 

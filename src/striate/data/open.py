@@ -14,7 +14,7 @@ from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
 from . import subset
-from .channels import in_channels
+from .channels import in_channels, with_band_names
 from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
 from .sources import arrays, cifar, cub, folder, idx, public, table, toy
@@ -85,7 +85,7 @@ def open_dataset(
     """
     given = {name: value for name, value in locals().items() if name != "where" and value is not None}
     wanted = levels_asked(levels)
-    dataset = in_channels(find(str(where), given), channels)
+    dataset = with_band_names(in_channels(find(str(where), given), channels))
     dataset = first_target(dataset, target, task)
     dataset = _grouped(dataset, group)
     if classes:

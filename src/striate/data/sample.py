@@ -29,7 +29,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
-        """Return image `index` as (H, W, C) uint8, C = 1 (grey) or 3 (RGB), upright by EXIF.
+        """Return image `index` as (H, W, C) uint8, C = 1 (grey), 3 (RGB) or any number of bands, upright by EXIF.
 
         A decoder may return a smaller image as long as its shorter side is at least `short_side_px`.
 
@@ -95,7 +95,7 @@ class Dataset:
     `options` are the arguments it was opened with, so that a run can open it again; `findings` are the warnings of
     the look before training, as plain documents for the run folder; `left_out` says which files and folders of its
     folder are not in it, and why; `readings` say how its source was read where that could be doubted; `made_splits`
-    are the splits that the data did not come with.
+    are the splits that the data did not come with; `bands` names the channels where the source has names.
     """
 
     name: str
@@ -112,6 +112,7 @@ class Dataset:
     left_out: tuple[LeftOut, ...] = ()
     readings: tuple[Reading, ...] = ()
     made_splits: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -162,8 +163,9 @@ class Dataset:
 class Batch:
     """What a model and a task receive.
 
-    `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; `targets` what each target's
-    `batch` makes of it, a tensor or a ragged batch, on the device; `index` (N,) positions in the dataset, on the CPU.
+    `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; of signals (N, C, L), of volumes
+    (N, C, D, H, W); `targets` what each target's `batch` makes of it, a tensor or a ragged batch, on the device;
+    `index` (N,) positions in the dataset, on the CPU.
     """
 
     images: "torch.Tensor"

@@ -13,6 +13,7 @@ from striate.base.own import SOFTWARE
 from striate.base.seeds import rng_for
 from striate.base.text import shown
 
+from .bands import shown_bands
 from .geometry import coloured
 from .sample import Dataset, ImageU8
 
@@ -99,5 +100,5 @@ def _drawn(dataset: Dataset, index: int, tile_px: int) -> ImageU8:
     """An image (H, W, 3) with the first target drawn on it; places need the image at its own size."""
     target = next(iter(dataset.targets.values()), None)
     pixels = dataset.images.read(index, None if target is not None and target.has_places else tile_px)
-    pixels = coloured(pixels, 3)
+    pixels = coloured(shown_bands(pixels), 3)
     return pixels if target is None else target.draw(pixels, index)

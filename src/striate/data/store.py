@@ -1,7 +1,6 @@
-"""Decode once: every image as a uint8 rectangle, in one file that is mapped into memory and shared by all runs."""
+"""Decode once: every image as a rectangle of 8 or 16 bits, in one file that is mapped and shared by all runs."""
 
 import hashlib
-import math
 import mmap
 import os
 import shutil
@@ -25,11 +24,13 @@ from striate.base.errors import DataError, ResourceError, UserError, combined
 from striate.base.files import whole_folder, write_json
 from striate.base.progress import Progress
 
+from .bands import band_names
 from .cache import cached
 from .decode import VERSION as DECODER
 from .eviction import hold, limit_bytes, make_room, touch
 from .geometry import VERSION as RESIZER
 from .geometry import Geometry
+from .raster import Samples
 from .sample import Dataset, Images, ImageU8
 from .sources.images import ArrayImages, FileImages
 
@@ -58,7 +59,7 @@ class Rows:
 
 
 class Store:
-    """The images of a dataset as uint8 rectangles of one geometry.
+    """The images of a dataset as uint8 or uint16 rectangles of one geometry.
 
     `images` is the (R, H, W, C) array, mapped from disk or in memory, or None where images are decoded each time
     they are asked for. `row_of` (N,) maps an image of the dataset to its row, -1 for one that is not stored; `key`
@@ -88,7 +89,7 @@ class Store:
             DataError: it is decoded on the fly and its file has become unreadable.
         """
         if self.images is None:
-            return self.geometry.to_store(self._source.read(index, self._short_side_px))
+            return np.asarray(self.geometry.to_store(read_at(self._source, index, self._short_side_px, self.geometry)))
         return self.images[self.row_of[index]]
 
     def means(self, indices: Indices, images_u8: Sequence[ImageU8]) -> npt.NDArray[np.float64]:
@@ -153,7 +154,7 @@ def open_store(
     if isinstance(dataset.images, ArrayImages) and _fits(dataset.images.array, geometry):
         return _in_memory(dataset.images, geometry, threads)
     key = _key(dataset, used, geometry, full_size)
-    num_bytes = len(used) * math.prod(geometry.store_shape)
+    num_bytes = len(used) * geometry.num_bytes
     folder = cached("stores", key[:32])
     progress = progress or Progress()
     if _info(folder) is None:
@@ -168,7 +169,9 @@ def open_store(
     return _load(folder, dataset, used, geometry, key, full_size, skip_bad)
 
 
-def statistics(store: Store, indices: Indices, threads: int | None = None) -> tuple[list[float], list[float]]:
+def statistics(
+    store: Store, indices: Indices, threads: int | None = None, names: Sequence[str] = ()
+) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation of each channel in 0..1, over all pixels of these images.
 
     Exact from a store; where images are decoded each time, from 2,000 of them evenly spread.
@@ -185,14 +188,20 @@ def statistics(store: Store, indices: Indices, threads: int | None = None) -> tu
             moments = np.stack(list(pool.map(lambda index: _moments(store.image(int(index))), chosen)))
     mean = moments[:, 0].mean(0)
     variance = (moments[:, 1] ** 2 + moments[:, 0] ** 2).mean(0) - mean**2
-    names = ("grey",) if len(mean) == 1 else ("red", "green", "blue")
-    for name, value in zip(names, variance, strict=True):
+    for name, value in zip(band_names(len(mean), names), variance, strict=True):
         if not value > 1e-6:
             grey = "remove blank images; of 16 bits that use few levels, use --levels auto"
-            fix = grey if name == "grey" else "use --channels 1, which reads images as grey"
+            fix = grey if len(mean) != 3 else "use --channels 1, which reads images as grey"
             what = f"the {name} channel is constant over the training split"
             raise DataError(what, where=f"channel {name}", fix=fix)
     return (mean / 255).tolist(), (np.sqrt(variance) / 255).tolist()
+
+
+def read_at(images: Images, index: int, short_side_px: int | None, geometry: Geometry) -> Samples:
+    """Return an image as its source has it, with all its bits where the geometry keeps them."""
+    if geometry.depth == 8 or not isinstance(images, FileImages | ArrayImages):
+        return images.read(index, short_side_px)
+    return images.read_samples(index, short_side_px, geometry.depth)
 
 
 def in_order(
@@ -213,7 +222,7 @@ def in_order(
 
 
 def _fits(array: npt.NDArray[np.uint8], geometry: Geometry) -> bool:
-    return array.shape[1:] == geometry.store_shape
+    return geometry.depth == 8 and array.shape[1:] == geometry.store_shape
 
 
 def _in_memory(source: ArrayImages, geometry: Geometry, threads: int | None) -> Store:
@@ -264,7 +273,7 @@ def _build(
 
     def decode(index: int) -> Decoded | DataError:
         try:
-            image = dataset.images.read(index, short_side_px)
+            image = read_at(dataset.images, index, short_side_px, geometry)
             stored = geometry.to_store(image)
             return stored, [*_moments(stored).ravel(), *image.shape[:2]]
         except DataError as problem:
@@ -332,11 +341,14 @@ def _load(
     rows = Rows(table[:, :-2].reshape(len(good), 2, geometry.channels), table[:, -2:].astype(np.int64))
     touch(folder / "store.json")
     with hold(folder) as file:  # the mapping keeps hold of it
-        mapping = mmap.mmap(file.fileno(), math.prod(shape), access=mmap.ACCESS_READ) if len(good) else None
-    images = np.frombuffer(mapping or b"", np.uint8).reshape(shape)
+        mapping = (
+            mmap.mmap(file.fileno(), len(good) * geometry.num_bytes, access=mmap.ACCESS_READ) if len(good) else None
+        )
+    images: npt.NDArray[Any] = np.frombuffer(mapping or b"", geometry.dtype).reshape(shape)
     return Store(geometry, key, row_of, dataset.images, full_size=full_size, images=images, rows=rows, mapping=mapping)
 
 
 def _moments(image_u8: ImageU8) -> npt.NDArray[np.float64]:
-    """(2, C): mean and deviation of each channel; OpenCV sums uint8 in integers, so both are exact."""
-    return np.array(cv2.meanStdDev(image_u8), np.float64)[:, :, 0]
+    """(2, C): mean and deviation of each channel in levels 0..255; OpenCV sums uint8 in integers, so both are exact."""
+    moments = np.array(cv2.meanStdDev(image_u8), np.float64)[:, :, 0]
+    return moments if image_u8.dtype == np.uint8 else moments / 257

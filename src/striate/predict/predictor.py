@@ -23,11 +23,11 @@ from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
-from striate.data.decode import FIX_DOUBTFUL, decode_heard, read_bytes
+from striate.data.decode import FIX_DOUBTFUL, decode_samples, read_bytes
 from striate.data.geometry import Geometry
 from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
-from striate.data.sample import IGNORE, ImageU8
+from striate.data.sample import IGNORE
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
@@ -179,7 +179,7 @@ class Predictor:
             raise combined(problems)
         return found
 
-    def fitted(self, picture: "Given") -> ImageU8:
+    def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the stored rectangle (H, W, C) of an image: decoded, upright, fitted."""
         return self.geometry.to_store(self._heard(picture))
 
@@ -188,16 +188,19 @@ class Predictor:
         """The shorter side that a decoder must deliver at least."""
         return self.geometry.short_side_px
 
-    def _heard(self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "image") -> ImageU8:
+    def _heard(
+        self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "image"
+    ) -> npt.NDArray[Any]:
         """The pixels of an image; what its decoder complains of goes to `doubtful`, or is a warning."""
         if isinstance(picture, str | Path):
             name, content = str(picture), read_bytes(Path(picture))
         elif isinstance(picture, Image):
             content = png_of(picture, name)
         else:
-            return pixels_of(picture, name)
-        pixels, complaint = decode_heard(
+            return pixels_of(picture, name, self.geometry.channels, self.geometry.depth)
+        pixels, complaint = decode_samples(
             content,
+            self.geometry.depth,
             name=name,
             channels=self.geometry.channels,
             short_side_px=None if isinstance(self.task.head, Map) else self.short_side_px,  # a map has its own size
@@ -210,7 +213,7 @@ class Predictor:
         return pixels
 
     @torch.inference_mode()
-    def outputs(self, stored: Sequence[ImageU8]) -> Outputs:
+    def outputs(self, stored: Sequence[npt.NDArray[Any]]) -> Outputs:
         """Return the network's outputs for stored images."""
         plan = _plain_view(len(stored), self.geometry)
         pixels = apply_cpu(stored, plan, normal=self.normal)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 from torch import nn
 
 from striate.base.choose import choose
 from striate.base.errors import ModelError
 from striate.data.geometry import Geometry
-from striate.data.sample import ImageU8
 from striate.model import zoo
 from striate.model.published import PRESETS, Preset, classes, find
 from striate.model.weights import Loaded
@@ -49,7 +49,7 @@ class Pretrained(Predictor):
         """The shorter side that a decoder must deliver at least."""
         return self.preset.resize
 
-    def fitted(self, picture: "Given") -> ImageU8:
+    def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the centre square (size, size, C) of an image."""
         preset, image_u8 = self.preset, self._heard(picture)
         height, width = image_u8.shape[:2]

@@ -20,6 +20,7 @@ from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
 from striate.base.tensors import write_tensors
 from striate.base.text import plural
+from striate.data.bands import in_depth, shown_bands
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.layout import Sidecar, layout_of
@@ -154,7 +155,8 @@ def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str
 
 
 def _jpeg(image_u8: np.ndarray) -> bytes:
-    picture = Image.fromarray(image_u8[:, :, 0] if image_u8.shape[2] == 1 else image_u8)
+    shown = shown_bands(in_depth(image_u8, 8))
+    picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
     picture.thumbnail((PICTURE_PX, PICTURE_PX))
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=85)

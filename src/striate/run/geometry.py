@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from striate.base.size import SizeHW
+from striate.base.size import SizeHW, parse_size
 from striate.data.geometry import Geometry
 from striate.data.sample import Dataset
 
@@ -30,6 +30,7 @@ def choose_geometry(
     sample = train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
     shapes = {dataset.images.read(int(index)).shape[:2] for index in sample}
     short_side = int(np.median([min(shape) for shape in shapes]))
-    size_hw = recipe.data.size_hw or size_hw or (min(SMALL_PX, short_side),) * 2
+    asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
+    size_hw = asked or size_hw or (min(SMALL_PX, short_side),) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
-    return Geometry(size_hw=size_hw, fit=recipe.data.fit, margin=margin, channels=dataset.channels)
+    return Geometry(size_hw, recipe.data.fit, margin, dataset.channels, recipe.data.depth)

@@ -16,10 +16,11 @@ from striate.base.device import num_cpus
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.memory import keep_blocks
 from striate.base.progress import Progress
-from striate.base.text import plural
+from striate.base.text import listed, plural
 from striate.data.augment import Pipeline
 from striate.data.augment.mix import Mixing, refuse_unmixable
 from striate.data.augment.operation import Operation
+from striate.data.augment.suits import refuse_unsuited, suiting
 from striate.data.geometry import Geometry
 from striate.data.loader import Loader
 from striate.data.open import absolute_path
@@ -58,7 +59,7 @@ class Prepared:
     @property
     def pipeline(self) -> Pipeline:
         """The augmentation of training images."""
-        return self.recipe.pipeline(len(self.dataset.splits["train"]))
+        return suited(self.recipe, len(self.dataset.splits["train"]), self.geometry.channels, self.geometry.depth)
 
     @property
     def _eval_batch_size(self) -> int:
@@ -130,7 +131,7 @@ def prepare(
             raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images, or raise their limit")
     train = dataset.splits["train"]
     fitted = task_for(dataset, recipe, target, task)
-    name, ops = fitted.target, recipe.pipeline(len(train)).ops
+    name, ops = fitted.target, suited(recipe, len(train), dataset.channels, recipe.data.depth, progress).ops
     _refuse_mixing(fitted, dataset, ops)
     if recipe.data.balance != "none":
         dataset.target(name).refuse_balance(name)
@@ -144,7 +145,7 @@ def prepare(
         if dataset.target(name).has_plane:  # here, where progress is shown; loaders find it in the store
             open_plane(store, dataset.target(name), progress=progress)
     keep_blocks()  # now that images of any size are decoded: what was needed for a large one would be kept too
-    mean, std = start.normal(geometry.channels) if start else statistics(store, train)
+    mean, std = start.normal(geometry.channels) if start else statistics(store, train, names=dataset.bands)
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
     _say_odd_batches(len(train), batch_size, progress)
@@ -165,6 +166,24 @@ def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | N
     settings: dict[str, Any] = {"label_smoothing": recipe.train.label_smoothing}
     settings["is_balanced"] = recipe.data.balance == "weights"
     return fit_task(dataset.targets, dataset.splits["train"], name=name, target=target, **settings)
+
+
+def suited(recipe: Recipe, num_train: int, channels: int, depth: int, progress: Progress | None = None) -> Pipeline:
+    """Return the augmentation of a recipe for images of so many channels and bits.
+
+    What a named strength has that does not suit them is left out, and said so.
+
+    Raises:
+        SettingsError: an operation that is named itself does not suit them.
+    """
+    ops = recipe.pipeline(num_train).ops
+    if not recipe.strength():
+        refuse_unsuited(ops, channels, depth)
+    chosen = suiting(ops, channels, depth)
+    left_out = listed([op.kind for op in ops if op not in chosen])
+    if left_out and progress is not None:
+        progress.line(f"augmentation without {left_out}: not for images of {channels} channels and {depth} bits")
+    return Pipeline(chosen)
 
 
 def _refuse_mixing(task: Task, dataset: Dataset, ops: tuple[Operation, ...]) -> None:

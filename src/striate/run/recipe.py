@@ -16,7 +16,7 @@ from pydantic import (
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
-from striate.base.size import SizeHW, parse_size, size_setting
+from striate.base.size import size_setting
 from striate.base.stages import OLD, with_stages
 from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
 from striate.model import zoo
@@ -44,19 +44,15 @@ class DataSettings(Settings):
 
     `size` is the side of a square in pixels, or height x width ("180x240"); None: the images' own up to 64 px, else 64.
     `fit` is the resize policy: "crop" fills the network's input and cuts what is over, "letterbox" pads, "squash"
-    stretches. `margin` is the store's size over the network's, so that zooming in has pixels to show. `balance`:
-    "weights" in the loss, or "sampling" of rare classes more often.
+    stretches. `margin` is the store's size over the network's, so that zooming in has pixels to show. `depth`: 16 keeps
+    all bits of deeper images. `balance`: "weights" in the loss, or "sampling" of rare classes more often.
     """
 
     size: Annotated[int | str | None, BeforeValidator(size_setting)] = None
     fit: Literal["crop", "letterbox", "squash"] = "crop"
     margin: float = Field(1.15, ge=1.0, le=2.0)
+    depth: Literal[8, 16] = 8
     balance: Literal["none", "weights", "sampling"] = "none"
-
-    @property
-    def size_hw(self) -> SizeHW | None:
-        """Height and width in pixels, None where they are automatic."""
-        return None if self.size is None else parse_size(str(self.size))
 
 
 class ModelSettings(Settings):

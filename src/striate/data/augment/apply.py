@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from striate.base.size import SizeHW
 
+from ..bands import as_levels
 from ..geometry import PAD_U8
 from ..sample import ImageU8
 from .colour import for_grey
@@ -79,7 +81,7 @@ def apply_cpu(
     """Return (B, *out_hw, C): uint8 levels, or normalised float32 with `normal`.
 
     Args:
-        images_u8: B images (*in_hw, C).
+        images_u8: B images (*in_hw, C), uint8; or uint16, which is worked on as float32 in levels 0..255.
         plan: what happens to each.
         normal: the normalisation; erased boxes become 0 with it and mid-grey without.
         out: where to write; a new array by default.
@@ -106,16 +108,17 @@ def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, n
     channels, is_copy = out.shape[3], plan.is_copy.tolist()
     colour = None if plan.colour is None else plan.colour if channels == 3 else for_grey(plan.colour)
     is_plain = [] if plan.colour is None else (plan.colour == np.eye(3, 4)).all((1, 2)).tolist()
-    warp = _Warp(plan.in_hw, plan.out_hw, channels)
+    is_deep = len(images_u8) > 0 and images_u8[0].dtype != np.uint8
+    warp = _Warp(plan.in_hw, plan.out_hw, channels, np.float32 if is_deep else np.uint8)
     for row in rows:
         target = out[row]
-        source = where_drawn(plan.tones, row, images_u8[row])
+        source = as_levels(images_u8[row]) if is_deep else where_drawn(plan.tones, row, images_u8[row])
         picture = source if is_copy[row] else warp(source, plan.warp[row])
         if colour is not None and not is_plain[row]:
-            picture = np.asarray(cv2.transform(picture, colour[row]), np.uint8)
+            picture = _coloured(picture, colour[row])
         picture = where_drawn(plan.qualities, row, picture)
         if normal is None:
-            target[...] = picture.reshape(target.shape)
+            target[...] = (np.rint(picture) if is_deep else picture).reshape(target.shape)
         else:
             cv2.multiply(picture, normal.scale, dst=target, dtype=cv2.CV_32F)
             cv2.add(target, normal.offset, dst=target)
@@ -123,15 +126,24 @@ def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, n
             target[top:bottom, left:right] = PAD_U8 if normal is None else 0
 
 
+def _coloured(picture: npt.NDArray[Any], matrix: Matrices) -> npt.NDArray[Any]:
+    """Levels (H, W, C), uint8 or float32, after a (3, 4) map of RGB or a (1, 2) one of each level, cut to 0..255."""
+    flat = picture if len(matrix) == 3 else picture.reshape(len(picture), -1)  # of any number of bands alike
+    levels = cv2.transform(flat, matrix)
+    if picture.dtype != np.uint8:
+        np.clip(levels, 0, 255, out=levels)  # OpenCV cuts whole numbers only
+    return np.asarray(levels).reshape(picture.shape)
+
+
 class _Warp:
     """`warpAffine`, or `warpPerspective` where a matrix asks for it, with the buffers they need."""
 
-    def __init__(self, in_hw: SizeHW, out_hw: SizeHW, channels: int) -> None:
+    def __init__(self, in_hw: SizeHW, out_hw: SizeHW, channels: int, kind: npt.DTypeLike) -> None:
         wide = 4 if channels == 3 else channels
         self.size, self.channels = out_hw[::-1], channels
-        self.source = np.empty((*in_hw, wide), np.uint8)
-        self.wide = np.empty((*out_hw, wide), np.uint8)
-        self.picture = np.empty((*out_hw, channels), np.uint8)
+        self.source = np.empty((*in_hw, wide), kind)
+        self.wide = np.empty((*out_hw, wide), kind)
+        self.picture = np.empty((*out_hw, channels), kind)
 
     def __call__(self, image_u8: ImageU8, matrix: Matrices) -> ImageU8:
         if self.channels != 3:
@@ -152,4 +164,4 @@ def warp_by(matrix: Matrices, source: ImageU8, size: tuple[int, int], out: Image
         moved = cv2.warpPerspective(source, matrix, size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
     else:
         moved = cv2.warpAffine(source, matrix[:2], size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(moved, np.uint8)
+    return np.asarray(moved)

@@ -16,21 +16,24 @@ def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: to
     """Return (B, C, *out_hw) float32, normalised, channels-last, on the images' device, without waiting for it.
 
     Args:
-        images_u8: (B, *in_hw, C) uint8 on the device.
+        images_u8: (B, *in_hw, C) uint8 or uint16 on the device.
         plan: what happens to each.
         mean: (C,) in 0..1 on the device.
         std: (C,) in 0..1 on the device.
     """
-    pixels = where_drawn_torch(plan.tones, images_u8.permute(0, 3, 1, 2).float())
+    is_deep = images_u8.dtype != torch.uint8
+    pixels = images_u8.permute(0, 3, 1, 2).float()
+    pixels = where_drawn_torch(plan.tones, pixels) if not is_deep else pixels / 257
     if not plan.is_copy.all():
         pixels = torch.nn.functional.grid_sample(
             pixels, _grid(plan, pixels), padding_mode="reflection", align_corners=False
         )
     if plan.colour is not None:
-        matrix = on(plan.colour if pixels.shape[1] == 3 else for_grey(plan.colour), pixels)
-        flat = torch.baddbmm(matrix[:, :, -1:], matrix[:, :, :-1], pixels.flatten(2))
-        pixels = flat.clamp_(0, 255).view_as(pixels)
-    pixels = where_drawn_torch(plan.qualities, pixels)
+        is_rgb = pixels.shape[1] == 3
+        matrix = on(plan.colour if is_rgb else for_grey(plan.colour), pixels)
+        flat = pixels.flatten(2) if is_rgb else pixels.flatten(1)[:, None]  # of any number of bands alike
+        pixels = torch.baddbmm(matrix[:, :, -1:], matrix[:, :, :-1], flat).clamp_(0, 255).view_as(pixels)
+    pixels = where_drawn_torch(plan.qualities, pixels, has_fractions=is_deep)
     pixels = pixels.sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
     if plan.erase is not None:
         pixels = pixels.masked_fill_(_inside(on(plan.erase, pixels), plan.out_hw), 0)

@@ -39,15 +39,20 @@ def where_drawn(effects: Drawn, row: int, picture: ImageU8) -> ImageU8:
     return picture
 
 
-def where_drawn_torch(effects: Drawn, pixels: "torch.Tensor") -> "torch.Tensor":
-    """Return pixels (B, C, H, W), levels 0..255, after the effects drawn for each image."""
+def where_drawn_torch(effects: Drawn, pixels: "torch.Tensor", *, has_fractions: bool = False) -> "torch.Tensor":
+    """Return pixels (B, C, H, W), levels 0..255, after the effects drawn for each image.
+
+    Args:
+        has_fractions: of levels, which eight bits do not have.
+    """
     import torch
 
     for effect, values in effects:
         is_drawn = ~np.isnan(values[:, 0])
         if is_drawn.any():
             rows = sent(torch.from_numpy(np.flatnonzero(is_drawn)), pixels)
-            pixels = pixels.index_copy(0, rows, effect.on_torch(pixels[rows].round(), values[is_drawn]))
+            chosen = pixels[rows] if has_fractions else pixels[rows].round()
+            pixels = pixels.index_copy(0, rows, effect.on_torch(chosen, values[is_drawn]))
     return pixels
 
 

@@ -144,6 +144,8 @@ class Pipeline:
             out_hw: height and width of the images to make.
             means: (B, C) mean level 0..255 of each stored image and channel, the pivot of contrast.
         """
+        if means.shape[1] not in (1, 3):  # of bands that are no colours the mean is the grey
+            means = means.mean(1, keepdims=True)
         move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))
         boxes: list[npt.NDArray[np.int32]] = []
         tones: list[tuple[Effect, Numbers]] = []

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..bands import shown_bands
 from ..geometry import Geometry
 from ..sample import ImageU8
 from .apply import apply_cpu
@@ -24,7 +25,7 @@ def preview(
     """Return an (H, W, 3) uint8 grid: first the image as evaluation sees it, then `count` augmented draws of it.
 
     Args:
-        image_u8: (H, W, C) image, C = 1 or 3.
+        image_u8: (H, W, C) image, any C: of other numbers than 1 and 3 the first bands are shown.
         pipeline: the augmentation.
         geometry: the resize policy.
         count: how many draws, the first `count` samples of epoch 0.
@@ -41,7 +42,7 @@ def preview(
     if plan.mix is not None and others:  # each draw is followed by its partner
         plan = replace(plan, mix=replace(plan.mix, cycle=np.arange(2 * count).reshape(2, count).T.ravel()))
     views = np.concatenate([plain, apply_cpu(stored_views, plan)[:count]]) if count else plain
-    return _grid(np.broadcast_to(views, (*views.shape[:3], 3)).astype(np.uint8))
+    return _grid(np.broadcast_to(shown_bands(views), (*views.shape[:3], 3)).astype(np.uint8))
 
 
 def _grid(views: ImageU8) -> ImageU8:

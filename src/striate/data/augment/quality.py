@@ -49,7 +49,7 @@ class Blur(Quality):
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
         """See `Effect.on_cpu`."""
         kernel = self.kernels(values, min(picture.shape[:2]))[0]
-        return np.asarray(cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101), np.uint8)
+        return np.asarray(cv2.sepFilter2D(picture, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101))
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
@@ -85,7 +85,8 @@ class Noise(Quality):
         (height, width), channels = picture.shape[:2], math.prod(picture.shape[2:])
         left, top = (values[1:] * (width + 1, height + 1)).astype(int)
         window = noise_field((height, width), channels)[top : top + height, left : left + width].reshape(picture.shape)
-        return np.asarray(cv2.scaleAdd(window, values[0], picture.astype(np.float32)).round().clip(0, 255), np.uint8)
+        noisy = cv2.scaleAdd(window, values[0], picture.astype(np.float32)).clip(0, 255)
+        return np.asarray(noisy.round() if picture.dtype == np.uint8 else noisy, picture.dtype)
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
@@ -122,13 +123,22 @@ class Resolution(Quality):
         """See `Effect.on_cpu`."""
         height, width = picture.shape[:2]
         size = _fewer(width, values[0]), _fewer(height, values[0])
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        small = _by_four(picture, size, cv2.INTER_AREA)
+        return _by_four(small, (width, height), cv2.INTER_LINEAR)
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
         down, across = (on(_coarse(side, values[:, 0]), pixels)[:, None] for side in pixels.shape[2:])
         return down @ pixels @ across.mT
+
+
+def _by_four(picture: ImageU8, size: tuple[int, int], way: int) -> ImageU8:
+    """The resized image; OpenCV takes four channels at most."""
+    channels = range(0, math.prod(picture.shape[2:]), 4)
+    if len(channels) == 1:
+        return np.asarray(cv2.resize(picture, size, interpolation=way))
+    parts = [cv2.resize(np.ascontiguousarray(picture[..., at : at + 4]), size, interpolation=way) for at in channels]
+    return np.concatenate([part.reshape(size[1], size[0], -1) for part in parts], axis=2)
 
 
 def _fewer(side_px: int, share: float) -> int:
@@ -174,7 +184,7 @@ class Sharpness(Quality):
         changed = picture.copy()
         inner = slice(1, -1), slice(1, -1)
         blended = cv2.addWeighted(picture, values[0], smooth, 1 - values[0], 0).reshape(picture.shape)
-        changed[inner] = blended[inner]
+        changed[inner] = blended[inner] if picture.dtype == np.uint8 else blended[inner].clip(0, 255)
         return changed
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":

@@ -23,6 +23,7 @@ from striate.base.progress import Progress
 from striate.base.seeds import rng_for
 
 from .. import decode
+from ..bands import mode_of, shown_bands
 from ..cache import cached
 from ..decode import Probe
 from ..levels import FULL
@@ -166,7 +167,7 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
 def _digest_all(dataset: Dataset, images: ArrayImages, found: Scan) -> None:
     """Fill the digests of images in memory, 2 us each, and their probes, which are all the same."""
     array = images.array
-    found.probes[:] = [Probe(mode="L" if dataset.channels == 1 else "RGB", size_hw=array.shape[1:3])] * len(array)
+    found.probes[:] = [Probe(mode=mode_of(dataset.channels), size_hw=array.shape[1:3])] * len(array)
     content = b"".join(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in array)
     found.digests[:] = np.frombuffer(content, dtype=np.uint8).reshape(found.digests.shape)
     found.is_decoded[:] = True
@@ -187,6 +188,7 @@ def _digest(data: bytes, pixels: ImageU8 | None, size_hw: tuple[int, int]) -> by
 
 def _summary(pixels: ImageU8, size_hw: tuple[int, int], num_bytes: int) -> tuple[ImageU8, Sequence[float]]:
     """Return the grey thumbnail (32, 32) and the statistics of an image."""
+    pixels = shown_bands(pixels)
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     small = picture.resize((THUMB_PX, THUMB_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     thumb = np.asarray(small.convert("L"))

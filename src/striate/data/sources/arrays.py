@@ -14,6 +14,7 @@ from striate.base.columns import size
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
+from ..bands import MAX_BANDS, channels_text
 from ..levels import FULL, Levels, to_eight
 from ..sample import SPLITS, Dataset, Reading
 from .array_labels import refuse_unlike, refuse_untrained, target_of, texts
@@ -31,9 +32,9 @@ MAX_BYTES = 16 << 30
 def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None = None) -> Dataset:
     """Return the dataset of an .npz file: `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`, ...
 
-    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3, uint8, uint16 or numbers in 0..1. Labels are whole
-    numbers (N,) (a class each), 0/1 (N, K) (classes where every row has one 1, else tags), or floats (numbers); with
-    task "regress" all are numbers. `classes` may hold the class names.
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, uint16 or numbers in 0..1; `bands` may hold the channels'
+    names. Labels are whole numbers (N,) (a class each), 0/1 (N, K) (classes where every row has one 1, else tags), or
+    floats (numbers); with task "regress" all are numbers. `classes` may hold the class names.
 
     Args:
         levels: of uint16, those that become 0 and 255; None for the range that the training images use.
@@ -55,9 +56,13 @@ def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None 
     dataset = from_arrays(images, labels, classes=classes, name=path.stem, where=where, task=task)
     refuse_untrained(dataset.target(), splits, path)
     used = _range([pixels for pixels, _ in parts.values()])
-    taken = {name for pair in pairs.values() for name in pair} | {"classes"}
+    taken = {name for pair in pairs.values() for name in pair} | {"classes", "bands"}
     readings = (*dataset.readings, *_unused([*(name for name in arrays if name not in taken), *others]))
-    dataset = replace(dataset, images=ArrayImages(images, levels, used), readings=readings)
+    deep, bands = _deep([pixels for pixels, _ in parts.values()]), _bands(arrays, dataset.channels, path)
+    notes = (*dataset.notes, f"read as {channels_text(dataset.channels, bands)}")
+    dataset = replace(
+        dataset, images=ArrayImages(images, levels, used, deep), readings=readings, bands=bands, notes=notes
+    )
     return dataset if "" in splits else dataset.with_splits({key: splits[key] for key in SPLITS if key in splits})
 
 
@@ -87,7 +92,7 @@ def from_arrays(
     return Dataset(
         name=name,
         where=where,
-        images=ArrayImages(pixels),
+        images=ArrayImages(pixels, deep=_deep([np.asarray(images)])),
         ids=tuple(str(index) for index in range(len(pixels))),
         targets={"label" if target.classes else "value": target},
         splits={},
@@ -111,13 +116,10 @@ def to_uint8(images: Array, where: object, levels: Levels = FULL) -> npt.NDArray
         raise DataError("images of different sizes", where=where, fix="give one array (N, H, W, C)") from problem
     if pixels.dtype.kind not in "buif":
         raise DataError(f"images of type {pixels.dtype}", where=where, fix="use uint8, uint16, or numbers from 0 to 1")
-    if pixels.ndim == 4 and pixels.shape[3] not in {1, 3} and pixels.shape[1] in {1, 3}:
-        pixels = pixels.transpose(0, 2, 3, 1)
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    if pixels.ndim != 4 or pixels.shape[3] not in {1, 3} or 0 in pixels.shape:
+    pixels = channels_last(pixels[..., None] if pixels.ndim == 3 else pixels)
+    if pixels.ndim != 4 or 0 in pixels.shape or pixels.shape[3] > MAX_BANDS:
         what = f"images of shape {pixels.shape}"
-        raise DataError(what, where=where, fix="use (N, H, W) or (N, H, W, C) with 1 or 3 channels")
+        raise DataError(what, where=where, fix=f"use (N, H, W) or (N, H, W, C) with at most {MAX_BANDS} channels")
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, dtype=np.uint8)
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.max() > 1:
@@ -130,6 +132,35 @@ def to_uint8(images: Array, where: object, levels: Levels = FULL) -> npt.NDArray
         what = f"images of type {pixels.dtype}, range {numbers.min():g} to {numbers.max():g}"
         raise DataError(what, where=where, fix="use uint8, uint16, or numbers from 0 to 1")
     return np.rint(numbers * 255).astype(np.uint8)
+
+
+def channels_last(pixels: Array) -> Array:
+    """Return images (N, H, W, C) or (N, C, H, W) as (N, H, W, C).
+
+    Three and one are channels where they are last, else where they are first; of other numbers the least is.
+    """
+    if pixels.ndim != 4 or pixels.shape[3] in {1, 3}:
+        return pixels
+    is_first = pixels.shape[1] in {1, 3} or pixels.shape[1] < min(pixels.shape[2:])
+    return pixels.transpose(0, 2, 3, 1) if is_first else pixels
+
+
+def _deep(arrays: Sequence[Array]) -> npt.NDArray[np.uint16] | None:
+    """The samples (N, H, W, C) of images with more than 8 bits, None of others; numbers in 0..1 are scaled by 65535."""
+    is_float = all(pixels.dtype.kind == "f" for pixels in arrays)
+    if not is_float and _range(arrays) is None:
+        return None
+    whole = np.concatenate([channels_last(pixels[..., None] if pixels.ndim == 3 else pixels) for pixels in arrays])
+    return np.ascontiguousarray(np.rint(whole * 65535) if is_float else whole, dtype=np.uint16)
+
+
+def _bands(arrays: Mapping[str, Array], channels: int, where: object) -> tuple[str, ...]:
+    names = tuple(texts(arrays["bands"], where)) if "bands" in arrays else ()
+    if names and len(names) != channels:
+        raise DataError(
+            f"{len(names)} names of bands for {channels} channels", where=where, fix="name each channel once"
+        )
+    return names
 
 
 def _range(arrays: Sequence[Array]) -> Levels | None:
@@ -181,7 +212,7 @@ def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
 
 def _known_names() -> set[str]:
     pairs = [key.format(split) for pair in KEYS for key in pair for split in SPLIT_NAMES]
-    return {"classes", *pairs, *(key for pair in POOL_KEYS for key in pair)}
+    return {"classes", "bands", *pairs, *(key for pair in POOL_KEYS for key in pair)}
 
 
 def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

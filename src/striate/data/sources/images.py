@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..decode import decode
-from ..levels import FULL, Levels, words
+from ..bands import in_depth
+from ..decode import decode, decode_samples, read_bytes
+from ..levels import FULL, Levels, to_sixteen, words
+from ..raster import Samples
 from ..sample import ImageU8
 
 KNOWS_CHANGES = os.name == "posix"  # the system keeps when a file was last changed, in any way
@@ -19,7 +21,7 @@ NUM_PIECES = 16  # of a file that is too large to be read whole for its digest
 
 @dataclass(frozen=True, repr=False)
 class FileImages:
-    """Images in files: `names` are paths relative to `root`; each is read as `channels` (1 grey, 3 RGB).
+    """Images in files: `names` are paths relative to `root`; each is read as `channels` (1 grey, 3 RGB, or more).
 
     `levels` of images with 16 bits become 0 and 255.
     """
@@ -39,6 +41,14 @@ class FileImages:
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
         """Return image `index` as (H, W, C) uint8, upright; see `Images.read`."""
         return decode(self.path(index), channels=self.channels, short_side_px=short_side_px, levels=self.levels)
+
+    def read_samples(self, index: int, short_side_px: int | None, depth: int) -> Samples:
+        """Return image `index` as `read` does, in a depth of 8 or 16 bits."""
+        path = self.path(index)
+        data, channels, levels = read_bytes(path), self.channels, self.levels
+        return decode_samples(
+            data, depth, name=str(path), channels=channels, short_side_px=short_side_px, levels=levels
+        )[0]
 
     def path(self, index: int) -> Path:
         """Return the image's file."""
@@ -80,14 +90,16 @@ class FileImages:
 
 @dataclass(frozen=True, repr=False)
 class ArrayImages:
-    """Images of one size in memory: `array` is (N, H, W, C) uint8, C = 1 or 3.
+    """Images of one size in memory: `array` is (N, H, W, C) uint8.
 
-    Of images that had 16 bits, `levels` became 0 and 255, and `used` are the lowest and highest level.
+    Of images that had 16 bits, `levels` became 0 and 255, `used` are the lowest and highest level, and `deep` (N, H, W,
+    C) uint16 is what they were.
     """
 
     array: npt.NDArray[np.uint8]
     levels: Levels = FULL
     used: Levels | None = None
+    deep: npt.NDArray[np.uint16] | None = None
 
     def __len__(self) -> int:
         return len(self.array)
@@ -99,30 +111,39 @@ class ArrayImages:
         """Return image `index` as (H, W, C) uint8, always at its full size."""
         return self.array[index]
 
+    def read_samples(self, index: int, short_side_px: int | None, depth: int) -> Samples:
+        """Return image `index` as `read` does, in a depth of 8 or 16 bits."""
+        if depth == 8 or self.deep is None:
+            return in_depth(self.array[index], depth)
+        return to_sixteen(self.deep[index], self.levels if self.used else FULL)
+
     def path(self, index: int) -> None:
         """Return None: there is no file."""
 
     def stamp(self, index: int) -> str:
         """Return a hash of the pixels."""
-        return hashlib.blake2b(self.array[index].tobytes(), digest_size=16).hexdigest()
+        pixels = self.array if self.deep is None else self.deep
+        return hashlib.blake2b(pixels[index].tobytes(), digest_size=16).hexdigest()
 
     def digest(self, index: int, max_bytes: int) -> str:
-        """Return a hash of the pixels, of all of them."""
-        return self.stamp(index)
+        """Return a hash of the pixels in eight bits, of all of them."""
+        return hashlib.blake2b(self.array[index].tobytes(), digest_size=16).hexdigest()
 
     def num_bytes(self) -> int:
         """Return the size of the array."""
         return self.array.nbytes
 
     def in_channels(self, channels: int) -> "ArrayImages":
-        """Return the same images in 1 (grey) or 3 (RGB) channels."""
+        """Return the same images in 1 (grey) or 3 (RGB) channels, or the first of more."""
         from ..geometry import coloured  # brings OpenCV, which opening a dataset does without
 
-        return replace(self, array=np.stack([coloured(image, channels) for image in self.array]))
+        deep = None if self.deep is None else np.stack([coloured(image, channels) for image in self.deep])
+        return replace(self, array=np.stack([coloured(image, channels) for image in self.array]), deep=deep)
 
     def take(self, indices: Sequence[int] | npt.NDArray[np.intp]) -> "ArrayImages":
         """Return some of the images, in the order of `indices`."""
-        return replace(self, array=self.array[np.asarray(indices, dtype=np.intp)])
+        chosen = np.asarray(indices, dtype=np.intp)
+        return replace(self, array=self.array[chosen], deep=None if self.deep is None else self.deep[chosen])
 
 
 def _size(path: Path) -> int:

@@ -62,7 +62,7 @@ class Image(Target):
 
     def square(self, index: int, geometry: "Geometry") -> ImageU8:
         """Return a partner as a store keeps it: resized like an image."""
-        return replace(geometry, channels=self.channels).to_store(self.images.read(index))
+        return replace(geometry, channels=self.channels, depth=8).to_store(self.images.read(index))
 
     def batch(self, indices: Indices, plan: "Plan", place: "Place") -> "torch.Tensor":
         """Return the moved partners (B, C, H, W)."""
