@@ -53,10 +53,10 @@ def open_dataset(
 
     `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
     CIFAR binary files or with the lists of CUB-200, an .npz file, a public name such as "fashion-mnist", or
-    "toy:shapes".
+    "toy:shapes", or "toy:digits".
 
     Args:
-        root: where the files of a table, or a local copy of a public dataset, lie.
+        root: where the files of a table, or a local copy of a public dataset, lie; for "toy:digits" one of MNIST.
         target: which target to learn (a column of a table; "label", "angle", ... of a toy); it becomes the first.
         task: "classify", "regress", "segment" or "detect": take the first target of its kind.
         split: shares of train, val and test where the data does not say; stratified by the target.
@@ -188,9 +188,9 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
             option = f"--{name.replace('_', '-')}"
             raise SettingsError(f"{option} is for tables, and this is none", where=where, fix="leave it out")
     root, allow_empty = options.get("root"), bool(options.get("allow_empty"))
-    if where.startswith("toy:"):
-        return toy.read(where)
     base = path_of(root) if root is not None else None
+    if where.startswith("toy:"):
+        return toy.read(where, base)
     if path.is_file():
         if path.suffix.lower() == ".npz":
             return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"])

@@ -165,6 +165,7 @@ def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | N
     name = name or dataset.options.get("task")
     settings: dict[str, Any] = {"label_smoothing": recipe.train.label_smoothing}
     settings["is_balanced"] = recipe.data.balance == "weights"
+    settings["options"] = recipe.task
     return fit_task(dataset.targets, dataset.splits["train"], name=name, target=target, **settings)
 
 

@@ -205,6 +205,9 @@ class Recipe(Settings):
     is by default. None ("auto" in a file) is automatic: the strength "medium" up to 20,000 training images, else
     "light", since the few epochs that many images allow do not fit a harder task.
 
+    `task` holds the settings that the task itself declares, such as `task.loss` of segmentation: they are checked when
+    it is known which task is trained.
+
     `network` is the one that the recipe is made for, taken where none is named; "" is bipyramid.
 
     Example:
@@ -220,6 +223,7 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     transfer: TransferSettings = TransferSettings()
+    task: Mapping[str, Any] = Field(default_factory=dict)
 
     @field_validator("augment", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.plugin import Plugin
+from striate.base.settings import Settings
 from striate.data.sample import Batch
 from striate.data.target import Target
 from striate.metric import Answers, Metric
@@ -33,7 +34,8 @@ class Defaults:
 
     `kinds`: of targets it can predict, one at a time · `target_names`: those it predicts together, by name ·
     `metrics`: see `striate.metric` · `views`: how the outputs of several views of an image are merged, see
-    `task.views`; None refuses them · `is_mixable`: whether `loss` takes shares of classes, as mixup makes them.
+    `task.views`; None refuses them · `is_mixable`: whether `loss` takes shares of classes, as mixup makes them ·
+    `Options`: the settings `task.NAME` of a recipe that it takes; `fit` gets them, checked, as `options`.
     """
 
     target: str
@@ -44,6 +46,7 @@ class Defaults:
     metrics: ClassVar[Sequence[Metric]] = ()
     views: ClassVar[Merge | None] = None
     is_mixable: ClassVar[bool] = False
+    Options: ClassVar[type[Settings]] = Settings
     plugin: ClassVar[Plugin | None] = None
     temperature: ClassVar[Temperature | None] = None
 
@@ -54,8 +57,8 @@ class Defaults:
         Args:
             targets: those to predict, by name.
             train: the training images.
-            settings: `label_smoothing`, which is left to tasks that have a use for it, and `is_balanced`, whether
-                classes weigh by their frequency.
+            settings: `label_smoothing`, which is left to tasks that have a use for it, `is_balanced`, whether
+                classes weigh by their frequency, and `options`, an instance of `Options`.
 
         Raises:
             SettingsError: classes are to weigh, which this task does not know of.

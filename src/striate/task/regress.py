@@ -1,16 +1,16 @@
-"""One number an image, or a vector; an angle is two outputs, its sine and cosine."""
+"""One number an image, or a vector; an angle is two outputs by default, its sine and cosine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
+from striate.base.settings import Settings
 from striate.data.sample import Batch
 from striate.data.target import Number, Target
 from striate.metric import Answers, Metric
@@ -19,38 +19,58 @@ from striate.metric.error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, per_fiel
 from striate.metric.loss import LOSS
 
 from .defaults import Defaults, Sums, mean_scores, with_count
+from .encoding import Encoding, PlainAngle, Sectors, SineCosine, Standardised, signed
 from .head import Vector
 from .protocol import Decoded, Outputs
+
+Angles = Literal["sine-cosine", "plain", "classes"]
+
+
+class RegressOptions(Settings):
+    """How angles are learnt, see `task.encoding`; other numbers have one way."""
+
+    angles: Angles = "sine-cosine"
 
 
 @dataclass(frozen=True)
 class Regress(Sums, Defaults):
-    """Predict D numbers. Loss: mean squared error of standardised numbers, or of sine and cosine for angles.
+    """Predict D numbers. Loss: mean squared error of standardised numbers; for angles see `task.encoding`.
 
     Numbers keep float64 from the table to the scores: float32 has seven digits, coordinates and dates need more.
-    Outputs are (N, D) standardised by the training split's `mean` and `std`; for angles (unit "deg") (N, 2 D), the
-    sines before the cosines. The circle has no seam that way: 359 and 1 degree are two degrees apart.
+    Outputs are (N, D) standardised by the training split's `mean` and `std`; for angles (unit "deg") by default
+    (N, 2 D), the sines before the cosines: that circle has no seam, 359 and 1 degree are two degrees apart.
     """
 
     unit: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    angles: Angles = "sine-cosine"
     name: ClassVar[str] = "regress"
     kind: ClassVar[str] = "value"
     kinds: ClassVar[tuple[str, ...]] = ("value",)
     is_mixable: ClassVar[bool] = True
+    Options: ClassVar[type[Settings]] = RegressOptions
 
     @classmethod
-    def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **_: Any) -> Self:
+    def fit(
+        cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp],
+        *, options: RegressOptions = RegressOptions(), **_: Any,
+    ) -> Self:  # fmt: skip
         """Return the task with the scale of the training split.
 
         Raises:
             DataError: a value is not finite, or a field is constant on the training split.
+            SettingsError: a way for angles is given, and the numbers are none.
         """
         ((name, target),) = targets.items()
+        if options != RegressOptions() and target.unit != "deg":
+            what = f"{name} has no angles: it is {target.describe()}"
+            raise SettingsError(what, where="task.angles", fix="leave it out, or choose another --target")
         values = np.asarray(cast(Number, target).values[train], dtype=np.float64)
         if not np.isfinite(values).all():
             raise DataError("a value is not a finite number", where=name, fix="remove that row or fill in the number")
+        if options.angles == "plain" and target.unit == "deg":
+            values = signed(torch.from_numpy(values)).numpy()
         std = values.std(0)
         names = target.names or (name,)
         if target.unit != "deg" and (std == 0).any():
@@ -59,7 +79,7 @@ class Regress(Sums, Defaults):
                 where=names[int(np.argmin(std))],
                 fix="choose another --target",
             )
-        return cls(name, names, target.unit, tuple(values.mean(0).tolist()), tuple(std.tolist()))
+        return cls(name, names, target.unit, tuple(values.mean(0).tolist()), tuple(std.tolist()), options.angles)
 
     @property
     def is_angle(self) -> bool:
@@ -72,9 +92,18 @@ class Regress(Sums, Defaults):
         return "mean_error_deg" if self.is_angle else "rmse"
 
     @property
+    def encoding(self) -> Encoding:
+        """How the numbers become outputs."""
+        if not self.is_angle:
+            return Standardised(self.mean, self.std)
+        plain = PlainAngle(self.mean, self.std)
+        ways: dict[str, Encoding] = {"sine-cosine": SineCosine(), "plain": plain, "classes": Sectors()}
+        return ways[self.angles]
+
+    @property
     def head(self) -> Vector:
-        """D numbers, or 2 D for angles."""
-        return Vector(len(self.names) * (2 if self.is_angle else 1))
+        """D numbers; for angles 2 D, D or 36 D."""
+        return Vector(len(self.names) * self.encoding.width)
 
     @property
     def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
@@ -87,18 +116,17 @@ class Regress(Sums, Defaults):
         return {"per_field": per_field(answers, self.names, self.unit)}
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return {"squared_error": scalar}."""
-        return {"squared_error": self.losses(outputs, batch).mean()}
+        """Return {"squared_error": scalar}, or {"cross_entropy": scalar} for classes of angles."""
+        return {self.encoding.loss_name: self.losses(outputs, batch).mean()}
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Return the mean squared error of each image (N,), on the scale of the outputs."""
-        truth = batch.targets[self.target]
-        return F.mse_loss(outputs.float(), self._encode(truth).float(), reduction="none").mean(1)
+        """Return the loss of each image (N,), on the scale of the outputs."""
+        return self.encoding.losses(outputs, batch.targets[self.target])
 
     def tally(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (loss, squared error, absolute error, within 10 degrees, images) as sums."""
         truth = batch.targets[self.target]
-        error = self._error(self._decode(outputs), truth)
+        error = self._error(self.encoding.decode(outputs), truth)
         near = (error < 10).float().mean(1).sum()
         sums = (self.losses(outputs, batch).sum(), error.square().mean(1).sum(), error.mean(1).sum(), near)
         return with_count(*sums, count=len(truth))
@@ -113,7 +141,7 @@ class Regress(Sums, Defaults):
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return numbers (N, D) in the target's unit; angles in 0..360."""
-        return Decoded(self._decode(outputs))
+        return Decoded(self.encoding.decode(outputs))
 
     def merge_views(self, outputs: Sequence[Outputs]) -> Outputs:
         """Refuse several views.
@@ -122,20 +150,6 @@ class Regress(Sums, Defaults):
             DataError: always.
         """
         raise self._no_views("a number may change when the image is mirrored or moved")
-
-    def _encode(self, truth: Tensor) -> Tensor:
-        if self.is_angle:
-            radians = torch.deg2rad(truth.double())
-            return torch.cat([radians.sin(), radians.cos()], 1)
-        truth = truth.double()
-        return (truth - truth.new_tensor(self.mean)) / truth.new_tensor(self.std)
-
-    def _decode(self, outputs: Tensor) -> Tensor:
-        outputs = outputs.double()
-        if self.is_angle:
-            sine, cosine = outputs.chunk(2, 1)
-            return torch.rad2deg(torch.atan2(sine, cosine)) % 360
-        return outputs * outputs.new_tensor(self.std) + outputs.new_tensor(self.mean)
 
     def _error(self, predicted: Tensor, truth: Tensor) -> Tensor:
         error = (predicted - truth).abs()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from striate.base.choose import choose
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.plugin import being_loaded
+from striate.base.settings import Settings
 from striate.data.target import TASK_KINDS, Target, Values
 
 from .classify import Classify
@@ -55,6 +56,7 @@ def fit_task(
     *,
     name: str | None = None,
     target: str | None = None,
+    options: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Task:
     """Return the task that predicts a target, or the targets that the named task declares.
@@ -65,17 +67,18 @@ def fit_task(
         name: of a task in the table; where it does not predict such targets (`classify` for tags), and without a
             name, the target's kind decides.
         target: its name; by default the first.
-        settings: of the task, such as `label_smoothing` or `is_balanced`.
+        options: values for the settings that the task declares itself, see `Defaults.Options`.
+        settings: of any task, such as `label_smoothing` or `is_balanced`.
 
     Raises:
         DataError: no task predicts targets of this kind, or a target that the task declares is not there.
-        SettingsError: no task has that name.
+        SettingsError: no task has that name, or it knows no such option.
     """
     cls = choose("task", name, TASKS, SettingsError) if name else None
     if cls is not None and cls.target_names:
         wanted = {one: choose("target", one, targets, DataError) for one in cls.target_names}
         fit: Callable[..., Task] = cls.fit
-        return fit(wanted, train, **settings)
+        return fit(wanted, train, options=_options(cls, options or {}), **settings)
     first = target or next(iter(targets))
     kind = choose("target", first, targets, DataError).kind
     if cls is None or kind not in cls.kinds:
@@ -83,8 +86,17 @@ def fit_task(
             fix = f"choose a target of kind {', '.join(USUAL)}, or a task of your own with --task"
             raise DataError(f"no task predicts targets of kind {kind!r}", where=first, fix=fix)
         cls = TASKS[USUAL[kind]]
-    task: Task = cls.fit({first: targets[first]}, train, **settings)
+    task: Task = cls.fit({first: targets[first]}, train, options=_options(cls, options or {}), **settings)
     return task
+
+
+def _options(cls: Any, values: Mapping[str, Any]) -> Settings:
+    """The settings of a task, checked."""
+    if values and not cls.Options.model_fields:
+        what, where = f"the task {cls.name} has no settings of its own", f"task.{next(iter(values))}"
+        raise SettingsError(what, where=where, fix="leave it out")
+    options: Settings = cls.Options.parse(values, "task")
+    return options
 
 
 def for_target(name: str, target: Values, train_values: Any, **settings: Any) -> Task:

@@ -5,7 +5,8 @@ Each shape has a bite taken out of its rim; `angle` is the direction of the bite
 degrees counter-clockwise as one sees it: 0 right, 90 up, 180 left, 270 down.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -17,6 +18,7 @@ from striate.base.seeds import rng_for
 
 from ..sample import Dataset
 from ..target import Angle, Boxes, Label, Mask
+from . import toy_digits
 from .images import ArrayImages
 
 Floats = npt.NDArray[np.float32]
@@ -31,17 +33,25 @@ OPTIONS: dict[str, tuple[float, float, float]] = {  # default, lowest, highest
 }
 
 
-def read(name: str) -> Dataset:
-    """Return the toy dataset called `name`, for example `toy:shapes?n=1200&size=64`.
+def read(name: str, root: Path | None = None) -> Dataset:
+    """Return the toy dataset called `name`, for example `toy:shapes?n=1200&size=64` or `toy:digits?angle=45`.
 
-    Targets: "label" (5 classes), "angle" (degrees, see above), "box" (xyxy pixels), "mask" (0 background, class + 1).
+    Args:
+        root: a folder with MNIST's files, for `toy:digits`.
 
     Raises:
         DataError: the name or an option is unknown, or a value is out of its range.
     """
     kind, _, query = name.removeprefix("toy:").partition("?")
-    choose("toy dataset", kind, {"shapes": None}, DataError)
-    options = _options(query, name)
+    if choose("toy dataset", kind, {"shapes": "shapes", "digits": "digits"}, DataError) == "digits":
+        return toy_digits.make(name, _options(query, name, toy_digits.OPTIONS), root)
+    if root is not None:
+        raise DataError("a root is for toy:digits", where=name, fix="leave --root out")
+    return _shapes(name, _options(query, name, OPTIONS))
+
+
+def _shapes(name: str, options: Mapping[str, float]) -> Dataset:
+    """Targets: "label" (5 classes), "angle" (degrees), "box" (xyxy pixels), "mask" (0 background, class + 1)."""
     n, size, seed = int(options["n"]), int(options["size"]), int(options["seed"])
     params = _draw_params(n, seed)
     images = np.empty((n, size, size, 3), dtype=np.uint8)
@@ -49,16 +59,16 @@ def read(name: str) -> Dataset:
     noise = rng_for(seed, "shapes", "noise", size)
     for start in range(0, n, CHUNK):
         rows = params[start : start + CHUNK]
-        picture, masks[start : start + CHUNK] = _paint(rows, size, int(options["clutter"]))
-        picture += options["noise"] * noise.standard_normal(picture.shape, dtype=np.float32)
-        images[start : start + CHUNK] = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
+        pixels, masks[start : start + CHUNK] = _paint(rows, size, int(options["clutter"]))
+        pixels += options["noise"] * noise.standard_normal(pixels.shape, dtype=np.float32)
+        images[start : start + CHUNK] = np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8)
     return _dataset(name, images, masks, params)
 
 
-def _options(query: str, name: str) -> dict[str, float]:
-    values = {key: default for key, (default, _, _) in OPTIONS.items()}
+def _options(query: str, name: str, table: Mapping[str, tuple[float, float, float]]) -> dict[str, float]:
+    values = {key: default for key, (default, _, _) in table.items()}
     for key, text in parse_qsl(query, keep_blank_values=True):
-        _, low, high = choose("option", key, OPTIONS, DataError)
+        _, low, high = choose("option", key, table, DataError)
         try:
             values[key] = float(text)
         except ValueError as problem:
