@@ -1,4 +1,4 @@
-"""Images with masks or boxes are refused by what they are; class folders are not, whatever they are called."""
+"""Images with boxes are refused by what they are; class folders are not, whatever they are called."""
 
 import json
 from collections.abc import Callable
@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import photo, tree
+from masked import SIZE_HW, numbered, put_masks, put_photos
+from pictures import tree
 from PIL import Image
 
 from striate.base.errors import DataError
 from striate.cli.app import run
 from striate.data import open_dataset
 
-SIZE_HW = (48, 64)
-PALETTE = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]], np.uint8)
 VOC = "<annotation><object><name>{}</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
 LABELME = json.dumps({"version": "5.0", "shapes": [{"label": "a", "points": [[1, 2]]}], "imagePath": "x.jpg"})
 YOLO = "0 0.5 0.5 0.25 0.3\n1 0.1 0.2 0.1 0.1\n"
@@ -27,133 +26,10 @@ def refused(root: Path) -> DataError:
     return caught.value
 
 
-def areas(seed: int, levels: int = 4) -> np.ndarray:
-    """Return numbers in areas (H, W), as a mask has them."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros(SIZE_HW, np.uint8)
-    for level in range(1, levels):
-        top, left = rng.integers(0, 24, 2)
-        mask[top : top + 20, left : left + 26] = level
-    return mask
-
-
-def put_photos(folder: Path, names: list[str], first_seed: int = 0, grey: bool = False) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(names):
-        picture = photo(first_seed + number, SIZE_HW)
-        (picture.convert("L") if grey else picture).save(folder / name)
-
-
-def put_masks(folder: Path, names: list[str], how: str = "L", quality: int = 90) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(names):
-        mask = areas(number, 2 if how == "binary" else 4)
-        if how == "RGB":
-            picture = Image.fromarray(PALETTE[mask])
-        elif how == "P":
-            picture = Image.fromarray(mask)
-            picture.putpalette(PALETTE.tobytes())
-        elif how == "16":
-            picture = Image.fromarray(mask.astype(np.uint16))
-        else:
-            picture = Image.fromarray(mask * 255 if how == "binary" else mask)
-        picture.save(folder / name, **({"quality": quality} if name.endswith("jpg") else {}))
-
-
 def put(folder: Path, texts: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text)
-
-
-def numbered(suffix: str, count: int = 6) -> list[str]:
-    return [f"{index:03d}{suffix}" for index in range(count)]
-
-
-def camvid(root: Path) -> None:
-    for split in ("train", "val", "test"):
-        put_photos(root / split, numbered(".jpg"))
-        put_masks(root / f"{split}annot", numbered(".png"))
-
-
-def in_splits(root: Path) -> None:
-    for split in ("train", "val"):
-        put_photos(root / split / "images", numbered(".png"))
-        put_masks(root / split / "masks", numbered(".png"), "P")
-
-
-def colours(root: Path) -> None:
-    put_photos(root / "701_StillsRaw_full", numbered(".png"))
-    put_masks(root / "LabeledApproved_full", numbered("_L.png"), "RGB")
-
-
-def carvana(root: Path) -> None:
-    put_photos(root / "train", numbered(".jpg"))
-    put_masks(root / "train_masks", numbered("_mask.gif"), "binary")
-
-
-def jpeg_masks(root: Path) -> None:
-    put_photos(root / "images", numbered(".jpg"))
-    put_masks(root / "masks", numbered(".jpg"), "binary")
-
-
-def medical(root: Path) -> None:
-    put_photos(root / "x", numbered(".png"), grey=True)
-    put_masks(root / "y", numbered(".png"), "binary")
-
-
-def instances(root: Path) -> None:
-    put_photos(root / "images", numbered(".png"))
-    put_masks(root / "instances", numbered(".png"), "16")
-
-
-def cityscapes(root: Path) -> None:
-    for city in ("aachen", "bremen"):
-        names = [f"{city}_{index:06d}_000019" for index in range(4)]
-        put_photos(root / "leftImg8bit" / "train" / city, [f"{name}_leftImg8bit.png" for name in names])
-        for kind, how in (("color", "RGB"), ("labelIds", "L")):
-            put_masks(root / "gtFine" / "train" / city, [f"{name}_gtFine_{kind}.png" for name in names], how)
-
-
-def among_the_classes(root: Path) -> None:
-    for seed, name in enumerate(("benign", "malignant")):
-        put_photos(root / name, [f"{name} ({index}).png" for index in range(6)], 10 * seed, grey=True)
-        put_masks(root / name, [f"{name} ({index})_mask.png" for index in range(6)], "binary")
-
-
-def beside_the_classes(root: Path) -> None:
-    for seed, name in enumerate(("cat", "dog")):
-        put_photos(root / name, [f"{name}{index}.jpg" for index in range(6)], 10 * seed)
-        put_masks(root / "masks", [f"{name}{index}.png" for index in range(6)])
-
-
-def a_folder_a_sample(root: Path) -> None:
-    for number in range(4):
-        put_photos(root / f"sample{number}" / "images", [f"sample{number}.png"], number)
-        put_masks(root / f"sample{number}" / "masks", [f"{number}{index}ab.png" for index in range(3)], "binary")
-
-
-@pytest.mark.parametrize(
-    ("make", "says", "fix"),
-    [
-        (camvid, "images with masks (", "path,label"),
-        (in_splits, "images with masks (train/images/ and train/masks/)", "path,label"),
-        (colours, "images with masks (701_StillsRaw_full/ and LabeledApproved_full/)", "path,label"),
-        (carvana, "images with masks (train/ and train_masks/)", "path,label"),
-        (jpeg_masks, "images with masks (images/ and masks/)", "path,label"),
-        (medical, "images with masks (x/ and y/)", "path,label"),
-        (instances, "images with masks (images/ and instances/)", "path,label"),
-        (cityscapes, "images with masks (leftImg8bit/train/", "leftImg8bit/train, whose folders can be classes"),
-        (among_the_classes, "masks among the images (benign/benign (", "move benign/benign ("),
-        (beside_the_classes, "and masks/)", "move masks/"),
-        (a_folder_a_sample, "images with masks (sample", ""),
-    ],
-)
-def test_masks_are_not_classes(tmp_path: Path, make: Callable[[Path], None], says: str, fix: str) -> None:
-    make(tmp_path)
-    problem = refused(tmp_path)
-    assert says in problem.what and "segmentation is not a task yet" in problem.what, problem.line
-    assert fix in problem.fix, problem.line
 
 
 def voc(root: Path) -> None:
@@ -266,19 +142,15 @@ def test_captions_are_not_classes(tmp_path: Path) -> None:
 
 
 def test_the_fixes_work(tmp_path: Path) -> None:
-    for number, make in enumerate((camvid, voc)):
-        root = tmp_path / str(number)
-        make(root)
-        images = sorted(path.relative_to(root) for path in root.rglob("*.jpg"))
-        lines = [f"{path},{'ab'[index % 2]}" for index, path in enumerate(images)]
-        (root / "labels.csv").write_text("\n".join(["path,label", *lines]))
-        assert len(open_dataset(root / "labels.csv")) == len(images)
+    root = tmp_path / "voc"
+    voc(root)
+    images = sorted(path.relative_to(root) for path in root.rglob("*.jpg"))
+    lines = [f"{path},{'ab'[index % 2]}" for index, path in enumerate(images)]
+    (root / "labels.csv").write_text("\n".join(["path,label", *lines]))
+    assert len(open_dataset(root / "labels.csv")) == len(images)
     dogs(tmp_path / "dogs")
     inner = refused(tmp_path / "dogs").fix.removeprefix("open ").removesuffix(", whose folders can be classes")
     assert open_dataset(inner).classes == ("n01-Chihuahua", "n02-Spaniel")
-    beside_the_classes(tmp_path / "moved")
-    (tmp_path / "moved" / "masks").rename(tmp_path / "masks")
-    assert open_dataset(tmp_path / "moved").classes == ("cat", "dog")
 
 
 def numbered_classes(root: Path) -> None:
@@ -352,21 +224,16 @@ def test_class_folders_are_classes(tmp_path: Path, make: Callable[[Path], None])
 def test_every_command_refuses_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    camvid(tmp_path / "set")
+    voc(tmp_path / "set")
     monkeypatch.chdir(tmp_path)  # a long path would shorten the line
     for command in ("check", "train"):  # the others open their data alike
         assert run([command, "set", "--out", "out"]) == 3, command
         last = capsys.readouterr().err.strip().split("\n")[-1]
-        assert "segmentation is not a task yet" in last and "path,label" in last, last
+        assert "detection is not a task yet" in last and "path,label" in last, last
     assert not (tmp_path / "out").exists()
 
 
-SEGMENTED = ("camvid", "oxford_pets", "pennfudan", "pennfudan_sample")
-
-
 def test_real_sets(real_data: Path) -> None:
-    for name in SEGMENTED:
-        assert "segmentation is not a task yet" in refused(real_data / name).what
     for name, kind in (("bccd", "Pascal VOC"), ("coco_sample", "COCO"), ("oxford_pets/annotations", "Pascal VOC")):
         assert kind in refused(real_data / name).what
     for name in (

@@ -77,13 +77,15 @@ def check(
 
 
 def _describe(dataset: "Dataset") -> dict[str, Any]:
-    counts = {name: len(found) for name, found in dataset.splits.items()}
+    counts = {name: len(members) for name, members in dataset.splits.items()}
+    found = dataset.target() if dataset.targets else None
     return {
         "name": dataset.name,
         "images": len(dataset),
         "channels": dataset.channels,
         "splits": counts,
         "classes": {name: dict(zip(counts, row, strict=True)) for name, row in _class_counts(dataset)},
+        "pixels": {name: found.shares(members) for name, members in dataset.splits.items()} if found else {},
         "notes": list(dataset.notes),
     }
 

@@ -153,6 +153,10 @@ class Opening:
         str | None,
         typer.Option(metavar="auto|full|LOW-HIGH", help="Of images with 16 bits, the levels from black to white."),
     ] = None
+    ignore: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE|CLASS", help="Pixels of masks to leave out of loss and scores: 255, or void."),
+    ] = None
     split_seed: Annotated[
         int,
         typer.Option("--split-seed", help="Seed of the split into train, val and test.", min=-MAX_SEED, max=MAX_SEED),
@@ -177,6 +181,7 @@ class Opening:
             "split_column": self.split_column,
             "root": str(self.root) if self.root else None,
             "levels": self.levels,
+            "ignore": self.ignore,
             "seed": self.split_seed,
             "channels": self.channels,
             "allow_empty": allow_empty,

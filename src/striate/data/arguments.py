@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PLAIN = ("target", "task", "group", "separator", "blank", "split_column", "per_class", "top_classes", "root", "folds",
-         "channels", "levels")  # fmt: skip
+         "channels", "levels", "ignore")  # fmt: skip
 
 
 def option_words(options: Mapping[str, Any]) -> list[str]:

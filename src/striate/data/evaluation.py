@@ -14,7 +14,7 @@ from .open import find, first_target, levelled, levels_asked
 from .sample import Dataset
 from .target import Target
 
-CELLS = ("target", "task", "separator", "blank", "levels")  # options that say what cells and pixels mean
+CELLS = ("target", "task", "separator", "blank", "levels", "ignore")  # options that say what cells and pixels mean
 
 
 def open_to_evaluate(where: str, name: str, kind: str, names: Sequence[str], options: Mapping[str, Any]) -> Dataset:

@@ -48,6 +48,7 @@ def open_dataset(
     fold: int | None = None,
     channels: int | None = None,
     levels: str | None = None,
+    ignore: str | None = None,
 ) -> Dataset:
     """Open the dataset at `where` and split it. No image is decoded.
 
@@ -75,6 +76,7 @@ def open_dataset(
         channels: read images as 1 (grey) or 3 (RGB); by default grey where all of a sample are, else RGB.
         levels: of images with 16 bits, those that become black and white: "full" (0-65535), "LOW-HIGH", or "auto",
             the range that the training images use; every file is decoded for it.
+        ignore: of masks, the values or classes that nobody knows, with commas between them: "255", "void,#000000".
 
     Raises:
         DataError: nothing readable is there, or the data contradicts itself; the message names the file and the fix.
@@ -198,7 +200,7 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
             return table.read(path, where, root=base, known=known, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
     if path.is_dir():
-        return _folder(path, where, allow_empty, known)
+        return _folder(path, where, allow_empty, known, options.get("ignore"))
     if where.lower() in public.PUBLIC:
         return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty, known))
     close = nearest(where, public.PUBLIC)
@@ -206,13 +208,15 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
     raise DataError("no such file, folder or public dataset", where=where, fix=fix)
 
 
-def _folder(path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None) -> Dataset:
+def _folder(
+    path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, ignore: str | None = None
+) -> Dataset:
     if cifar.matches(path):
         return cifar.read(path, where)
     for source in (idx, cub):
         if source.matches(path):
             return source.read(path, where, known)
-    return folder.read(path, where, allow_empty=allow_empty, known=known)
+    return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=ignore)
 
 
 def levels_asked(text: str | None) -> Levels | None:

@@ -10,13 +10,14 @@ from target_data import dataset_of, loader_of, nearest_moved, place_of, plain_ma
 from striate.base.errors import DataError
 from striate.base.errors import DataError as Refused
 from striate.data.augment import STRENGTHS, Brightness, Flip, Pipeline, Rotate, Zoom
+from striate.data.sources.mask_coding import LEVELS, Coding
 from striate.data.sources.mask_files import MaskFiles
 from striate.data.target import Mask
 from striate.data.target.mask import IGNORE
 
 COUNT = 10
 NAMES = ("background", "cat", "dog")
-LEVELS = np.array([20, 120, 220], np.uint8)  # of the image, for each class
+GREYS = np.array([20, 120, 220], np.uint8)  # of the image, for each class
 TURN = Pipeline((Flip(), Rotate(max_deg=25), Zoom(min=0.8, max=1.2), Brightness(amount=0.2)))
 
 
@@ -26,7 +27,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def images_of(masks: list[np.ndarray]) -> list[np.ndarray]:
-    return [np.repeat(LEVELS[mask % 3][..., None], 3, axis=2) for mask in masks]
+    return [np.repeat(GREYS[mask % 3][..., None], 3, axis=2) for mask in masks]
 
 
 def files_of(folder, masks: list[np.ndarray], **options) -> MaskFiles:
@@ -48,7 +49,7 @@ def test_masks_of_any_size_follow_their_image(tmp_path, fit):
         mask = batch.targets["mask"]
         assert mask.dtype == torch.int64 and mask.shape == (len(batch), 32, 32)
         level = ((batch.images[:, 0] * 0.25 + 0.5) * 255).numpy()
-        for label, expected in enumerate(LEVELS):
+        for label, expected in enumerate(GREYS):
             is_sure = (np.abs(level - expected) < 0.5) & (mask.numpy() != IGNORE)
             num_sure += is_sure.sum()
             if not is_sure.any():
@@ -121,7 +122,7 @@ def test_masks_as_large_as_the_store_are_used_where_they_lie(tmp_path):
     from striate.data.sources.images import ArrayImages
 
     array = np.random.default_rng(0).integers(0, 3, (6, 32, 32, 1), dtype=np.uint8)
-    images = [np.repeat(LEVELS[mask[..., 0]][..., None], 3, axis=2) for mask in array]
+    images = [np.repeat(GREYS[mask[..., 0]][..., None], 3, axis=2) for mask in array]
     loader = loader_of(dataset_of(tmp_path / "set", images, {"mask": Mask(ArrayImages(array), NAMES)}))
     assert loader.store.planes[0].pixels is array
     assert np.array_equal(next(loader.batches(0)).targets["mask"], array[:4, ..., 0])
@@ -144,12 +145,12 @@ def test_numbers_of_a_palette_are_classes_and_colours_are_not(tmp_path):
     palette.convert("RGB").save(tmp_path / "rgb.png")
     Pillow.fromarray((mask + 1).astype(np.uint8)).save(tmp_path / "from_one.png")
     assert np.array_equal(MaskFiles(tmp_path, ("p.png",), 1).read(0)[..., 0], mask)
-    shifted = MaskFiles(tmp_path, ("from_one.png",), 1, classes=(IGNORE, 0, 1, 2))
+    shifted = MaskFiles(tmp_path, ("from_one.png",), 1, coding=Coding.of_levels((IGNORE, 0, 1, 2)))
     assert np.array_equal(shifted.read(0)[..., 0], mask)
     with pytest.raises(DataError, match=r"in colour \(RGB\).*rgb\.png"):
         MaskFiles(tmp_path, ("rgb.png",), 1).read(0)
-    with pytest.raises(DataError, match="the mask holds 3; classes are 0 to 2"):
-        MaskFiles(tmp_path, ("from_one.png",), 1, classes=(0, 1, 2)).read(0)
+    with pytest.raises(DataError, match=r"the mask holds 3 \(row \d+, column \d+\), which is none of its 3 classes"):
+        MaskFiles(tmp_path, ("from_one.png",), 1, coding=Coding.of_levels((0, 1, 2))).read(0)
 
 
 def test_findings_name_the_masks_that_are_odd():
@@ -176,7 +177,10 @@ def test_a_drawn_mask_covers_its_classes_half_and_nothing_else():
 
 def test_masks_read_as_other_classes_are_others(tmp_path):
     Image.fromarray(np.array([[0, 1]], np.uint8)).save(tmp_path / "a.png")
-    files = [MaskFiles(tmp_path, ("a.png",), 1, classes=classes) for classes in (None, (0, 1), (1, 0))]
+    files = [
+        MaskFiles(tmp_path, ("a.png",), 1, coding=coding)
+        for coding in (LEVELS, Coding.of_levels((0, 1)), Coding.of_levels((1, 0)))
+    ]
     assert len({one.stamp(0) for one in files}) == 3
     assert len({one.digest(0, 1 << 20) for one in files}) == 3
 

@@ -1,15 +1,13 @@
-"""Folders of images with masks or boxes: they are no class folders, whatever their folders are called."""
+"""Folders of images with boxes or outlines: they are no class folders, whatever their folders are called."""
 
 import os
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from striate.base.errors import DataError
 from striate.base.text import shown
 
 from .boxes import Annotation, find_beside, find_list
-from .masks import MASK_WORD, Pair, find_masks
 from .names import SPLIT_NAMES
 from .walk import Walk
 
@@ -23,7 +21,7 @@ LABEL = "give each image a label: a table with the columns path,label, or one fo
 
 
 def refuse(walk: Walk) -> None:
-    """Return if no masks, boxes or outlines belong to the images of a folder.
+    """Return if no boxes or outlines belong to the images of a folder.
 
     Raises:
         DataError: they do; it says of which kind, and how to learn classes from the images.
@@ -32,9 +30,6 @@ def refuse(walk: Walk) -> None:
     images = [name for names in folders.values() for name in names]
     if not images:
         return
-    pair = find_masks(walk.root, folders)
-    if pair:
-        raise DataError(_masks_text(pair), where=walk.root, fix=_fix(walk, _without_masks(folders, pair), pair.mask))
     others = walk.others()
     found = find_beside(walk.root, images, others) or find_list(walk.root, others)
     if found and not _names_classes(found, folders):
@@ -43,54 +38,29 @@ def refuse(walk: Walk) -> None:
         raise DataError(what, where=walk.root, fix=_fix(walk, list(folders), found.file))
 
 
-def _masks_text(pair: Pair) -> str:
-    image, mask = PurePosixPath(pair.image), PurePosixPath(pair.mask)
-    if image.parent == mask.parent:
-        what = f"masks among the images ({shown(mask, 50)})"
-    else:
-        what = f"images with masks ({shown(image.parent, 30)}/ and {shown(mask.parent, 30)}/)"
-    return f"{what}: segmentation is not a task yet"
-
-
-def _without_masks(folders: Iterable[str], pair: Pair) -> list[str]:
-    """Return the folders that hold no masks, as far as a pair of them tells; all where they lie among the images."""
-    image, mask = _folder(pair.image), _folder(pair.mask)
-    if image == mask:
-        return list(folders)
-    top = mask.split("/")[0]
-    apart = top if top != image.split("/")[0] else mask
-    return [
-        name for name in folders if name != apart and not name.startswith(f"{apart}/") and not MASK_WORD.search(name)
-    ]
-
-
 def _fix(walk: Walk, kept: list[str], file: str) -> str:
     """Return what to do so that the images in the folders `kept` can be classified."""
-    if len(_classes(kept)) > 1:
+    if len(classes_of(kept)) > 1:
         return f"to learn the folders as classes, move {shown(file, 40)} and all like it elsewhere"
     inner = os.path.commonpath(kept) if kept and all(kept) else ""
-    if inner and len(_classes(name.removeprefix(inner).lstrip("/") for name in kept)) > 1:
+    if inner and len(classes_of(name.removeprefix(inner).lstrip("/") for name in kept)) > 1:
         return f"open {shown(walk.root / inner, 90)}, whose folders can be classes"
     return LABEL
 
 
 def _names_classes(found: Annotation, folders: dict[str, list[str]]) -> bool:
     """Whether a list of boxes calls things as the class folders are called: then these are classes all the same."""
-    classes = {name.casefold() for name in _classes(folders)}
+    classes = {name.casefold() for name in classes_of(folders)}
     return len(classes) > 1 and 2 * len(classes & found.labels) >= len(classes)
 
 
-def _classes(folders: Iterable[str]) -> set[str]:
+def classes_of(folders: Iterable[str]) -> set[str]:
     """Return the folders of images that could be classes: the first ones, or the first in those of splits.
 
     Example:
-        >>> sorted(_classes(["cat", "dog/old", "images", "train/yak", "val"]))
+        >>> sorted(classes_of(["cat", "dog/old", "images", "train/yak", "val"]))
         ['cat', 'dog', 'yak']
     """
     paths = [folder.split("/") for folder in folders]
     names = [parts[1:2] if parts[0].casefold() in SPLIT_NAMES else parts[:1] for parts in paths]
     return {name for first in names for name in first if name and not NO_CLASS.fullmatch(name)}
-
-
-def _folder(name: str) -> str:
-    return name.rpartition("/")[0]

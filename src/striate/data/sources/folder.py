@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from ..channels import sampled_channels
 from ..sample import SPLITS, Dataset
 from ..target import Label
-from . import annotated
+from . import annotated, mask_folders
 from .images import FileImages
 from .names import SPLIT_NAMES, class_list, folder_name, natural_key
 from .walk import Reason, Walk
@@ -39,7 +39,10 @@ class _Part:
     names: dict[str, list[str]]
 
 
-def read(root: Path, where: str, *, allow_empty: bool = False, known: tuple[str, ...] | None = None) -> Dataset:
+def read(
+    root: Path, where: str, *, allow_empty: bool = False, known: tuple[str, ...] | None = None,
+    ignore: str | None = None,
+) -> Dataset:  # fmt: skip
     """Return the dataset of a folder of class folders. No image is decoded, but to tell masks from images.
 
     Class folders may hold folders of their own. The class list is the union over the splits in natural order.
@@ -57,6 +60,8 @@ def read(root: Path, where: str, *, allow_empty: bool = False, known: tuple[str,
     if is_own_folder(root):
         raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
+    if (masked := mask_folders.read(walk, where, ignore)) is not None:
+        return masked
     annotated.refuse(walk)
     folders = _split_folders(walk) if known is None else _given_folders(walk, known)
     parts = [_part(walk, split, folder, known) for split, folder in folders.items()]

@@ -1,7 +1,9 @@
 """A class for every pixel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -13,6 +15,7 @@ from striate.base.text import plural, shown
 from ..check.finding import Finding, listed
 from ..sample import IGNORE, Images, ImageU8
 from .arrays import ListImages
+from .known import refuse_strange_names
 from .palette import colour_of
 from .target import Indices, Target
 
@@ -90,28 +93,88 @@ class Mask(Target):
 
         return torch.from_numpy(move_masks([square[..., 0] for square in place.own_squares(indices)], plan)).long()
 
+    def pixels(self, index: int) -> npt.NDArray[np.int64]:
+        """Return how many pixels of a mask have each class (256,), 255 among them.
+
+        Raises:
+            DataError: its file cannot be read.
+        """
+        count = getattr(self.images, "class_counts", None)  # of files that were counted when they were opened
+        return count(index) if count else np.bincount(self.read(index).ravel(), minlength=256)
+
+    def size_hw(self, index: int) -> tuple[int, int]:
+        """Return height and width of a mask.
+
+        Raises:
+            DataError: its file cannot be read.
+        """
+        size: Callable[[int], tuple[int, int]] | None = getattr(self.images, "size_hw", None)
+        height, width = size(index) if size else self.read(index).shape
+        return height, width
+
+    @cached_property
+    def class_pixels(self) -> npt.NDArray[np.int64]:
+        """How many pixels of each mask have each of `names` (N, K); none of a mask that cannot be read."""
+        found = np.zeros((len(self), len(self.names)), np.int64)
+        for index in range(len(self)):
+            with suppress(DataError):
+                found[index] = self.pixels(index)[: len(self.names)]
+        return found
+
+    def strata(self) -> npt.NDArray[np.int64]:
+        """Return the class (N,) that each mask has most of, relative to all masks: a rare one before a background."""
+        if not self.names:
+            return super().strata()
+        total = np.maximum(self.class_pixels.sum(0), 1)
+        return (self.class_pixels / total).argmax(1)
+
+    def shares(self, indices: Indices) -> dict[str, float]:
+        """Return the share of each class among the pixels of these masks that have one."""
+        counts = self.class_pixels[indices].sum(0)
+        return dict(zip(self.names, (counts / max(1, counts.sum())).tolist(), strict=True))
+
+    def summary(self, name: str, splits: Mapping[str, Indices]) -> list[str]:
+        """Return the share of pixels of each class, a line a class and a column a split."""
+        columns = [self.shares(indices) for indices in splits.values()]
+        width = max([len(shown(one, 40)) for one in self.names] + [5])
+        return ["share of pixels"] + [
+            f"{shown(one, 40):<{width}}" + "".join(f"{100 * column[one]:>8.2f}%" for column in columns)
+            for one in self.names
+        ]
+
+    def as_known(self, names: tuple[str, ...], where: str, *, is_complete: bool) -> Self:
+        """Return the masks as indices into the run's classes; one that is not here has no pixels."""
+        if self.names == names:
+            return self
+        if not hasattr(self.images, "coding"):
+            return super().as_known(names, where, is_complete=is_complete)
+        refuse_strange_names([one for one, num in zip(self.names, self.class_pixels.sum(0), strict=True) if num],
+                             names, where)  # fmt: skip
+        table = [names.index(one) if one in names else IGNORE for one in self.names]
+        coding = self.images.coding.renumbered(table)
+        return replace(self, images=replace(self.images, coding=coding), names=names)  # type: ignore[type-var]
+
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield masks that cannot be read, of another shape than their image, of unnamed classes, and without any."""
-        shape, strange, empty = [], [], []
+        shape, strange, empty, bad = [], [], [], []
         for index, name in enumerate(ids):
             try:
-                mask, (height, width) = self.read(index), sizes_hw[index]
+                counts, (rows, columns), (height, width) = self.pixels(index), self.size_hw(index), sizes_hw[index]
             except DataError as problem:
-                fix = problem.fix or "replace it"
-                yield Finding("unreadable", "error", (name,), f"{shown(name, 120)}: {problem.what}", fix)
+                bad.append((name, problem))
                 continue
-            levels = np.unique(mask)
-            if height and abs(mask.shape[0] * width - mask.shape[1] * height) > max(*mask.shape, height, width):
+            if height and abs(rows * width - columns * height) > max(rows, columns, height, width):
                 shape.append(name)
-            strange += [name] if ((levels >= len(self.names)) & (levels != IGNORE)).any() and self.names else []
-            empty += [name] if (levels == IGNORE).all() else []
-        for kind, bad, what, fix in (
+            strange += [name] if self.names and counts[len(self.names) : IGNORE].any() else []
+            empty += [name] if not counts[:IGNORE].any() else []
+        yield from _unusable(bad)
+        for kind, odd, what, fix in (
             ("mask_shape", shape, "of another shape than its image", "make them anew at the size of the images"),
             ("strange_class", strange, f"with a value above {len(self.names) - 1} that is not 255", "name its class"),
             ("empty_mask", empty, "in which no pixel has a class", "remove them"),
         ):
-            if bad:
-                yield Finding(kind, "warning", tuple(bad), f"{plural(len(bad), 'mask')} {what}: {listed(bad)}", fix)
+            if odd:
+                yield Finding(kind, "warning", tuple(odd), f"{plural(len(odd), 'mask')} {what}: {listed(odd)}", fix)
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3) half covered with the colours of the classes; a background stays clear."""
@@ -124,3 +187,11 @@ class Mask(Target):
         is_clear = (mask == IGNORE) | ((mask == 0) & has_background)
         covered = image_u8 * np.float32(1 - SHOWN) + table[mask] * np.float32(SHOWN)
         return np.where(is_clear[..., None], image_u8, np.rint(covered).astype(np.uint8))
+
+
+def _unusable(bad: Sequence[tuple[str, DataError]]) -> Iterator[Finding]:
+    if bad:
+        (name, problem), names = bad[0], tuple(name for name, _ in bad)
+        more = f" and {plural(len(bad) - 1, 'more mask')}" if len(bad) > 1 else ""
+        fix = problem.fix or "replace it"
+        yield Finding("unreadable", "error", names, f"{shown(name, 120)}: {problem.what}{more}", fix)

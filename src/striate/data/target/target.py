@@ -175,6 +175,10 @@ class Target:
         """Return lines for the table of a dataset where it has no classes; none by default."""
         return []
 
+    def shares(self, indices: Indices) -> dict[str, float]:
+        """Return the share of the pixels of these images that each class has; empty where pixels have none."""
+        return {}
+
     def as_known(self, names: tuple[str, ...], where: str, *, is_complete: bool) -> Self:
         """Return the target laid out as a run's whose classes are `names`.
 
