@@ -39,6 +39,7 @@ TINY = {
         for name in ("tiny", "small", "base", "large")
     },
     "vit_b_16": ({"width": 12, "depth": 2, "expand": 1.0}, (32, 64)),
+    **dict.fromkeys(("unet", "encoder_decoder", "segnet", "segnet_nearest"), ({"width": 4, "depth": 2}, (33, 64))),
     "vit_cifar": ({"width": 12, "depth": 2}, (32, 40)),
 }
 

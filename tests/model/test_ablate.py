@@ -247,7 +247,7 @@ ONE_A_FAMILY = [
     *("bipyramid", "mlp", "lenet5", "alexnet", "vgg11_bn", "googlenet", "inception_v2", "inception_v3"),
     *("inception_resnet_v2", "squeezenet1_0", "densenet121", "xception", "xception_small", "resnet18", "resnet50"),
     *("resnetv2_50", "resnet20", "mobilenetv1_100", "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5"),
-    *("efficientnet_b0", "nasnetamobile", "convnext_tiny", "vit_cifar"),
+    *("efficientnet_b0", "nasnetamobile", "convnext_tiny", "vit_cifar", "unet", "segnet"),
 ]
 
 
@@ -279,7 +279,8 @@ def check_switches(name: str, options: dict, size: int) -> None:
         kept = network.shapes.keys()
         assert {row: shape for row, shape in whole.shapes.items() if row in kept} == network.shapes, (without, pool)
         outputs = network(draw(4, 3, size, size), auxiliary=True).values()
-        sum(F.cross_entropy(y, torch.tensor([0, 1, 2, 0])) for y in outputs).backward()
+        vectors = [y.flatten(2).mean(2) if y.ndim == 4 else y for y in outputs]
+        sum(F.cross_entropy(y, torch.tensor([0, 1, 2, 0])) for y in vectors).backward()
         assert all(value.grad is not None and value.grad.isfinite().all() for value in network.parameters())
         assert set(without).isdisjoint(parts_of(changed))
 

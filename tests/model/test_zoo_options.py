@@ -94,6 +94,7 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "patch": (lambda patch: patch // 2, lambda old, new: new.shapes["patches"][1] == 2 * old.shapes["patches"][1]),
     "heads": (lambda heads: heads // 2, lambda old, new: new.rows["encoder"][0].heads < old.rows["encoder"][0].heads),
     "expand": (lambda expand: expand * 2, wider),
+    "encoder": (lambda _: "lenet5", lambda old, new: "c1" in new.rows.keys() - old.rows.keys()),
 }
 NEEDS: dict[tuple[str, str], dict[str, Any]] = {
     ("lenet5", "width"): {"c3": "dense"},
@@ -153,7 +154,8 @@ def test_any_classes_channels_and_size(name: str, tiny) -> None:
         plan = zoo.blueprint(name, **given)
         network = build(plan, channels=channels, outputs=outputs, size_hw=size_hw, seed=0).eval()
         with torch.no_grad():
-            assert network(torch.zeros(2, channels, *size_hw)).shape == (2, outputs)
+            y = network(torch.zeros(2, channels, *size_hw))
+        assert y.shape == (2, outputs, *(size_hw if y.ndim == 4 else ()))
         if name == "mlp":
             assert of(network, nn.Linear)[0].in_features == channels * size_hw[0] * size_hw[1]
 
@@ -175,6 +177,7 @@ STRIDES = {
     "xception_small": [2, 4, 8, 16],
     **{f"convnext_{one}": [4, 8, 16, 32] for one in ("tiny", "small", "base", "large")},
     "vit_b_16": [16],
+    **{key: [1, 2, 4, 8, 16] for key in ("unet", "encoder_decoder", "segnet", "segnet_nearest")},
     "vit_cifar": [4],
 }
 

@@ -89,6 +89,7 @@ class Blueprint:
         init: how weights start, a name in `striate.model.init.SCHEMES`.
         ends: names of the rows whose outputs, as a list, are the network's; empty = the last row alone, no list.
         aux_weight: of the loss of each auxiliary head in training, as published; GoogLeNet's where nothing is.
+        encoder: the network of the zoo whose body its first rows are, `{"name": "resnet18"}` and that one's options.
 
     Example:
         >>> tiny = Blueprint("tiny", (Row("conv", 8), Row("max_pool", stride=2), Row("global_pool"), Row("linear")))
@@ -108,11 +109,13 @@ class Blueprint:
     init: str = "he"
     ends: tuple[str, ...] = ()
     aux_weight: float = AUX_WEIGHT
+    encoder: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(self.rows))
         object.__setattr__(self, "defaults", _frozen(self.defaults))
         object.__setattr__(self, "ends", _frozen(self.ends))
+        object.__setattr__(self, "encoder", _frozen(self.encoder))
         if type(self.aux_weight) is int:  # TOML writes 1 for 1.0
             object.__setattr__(self, "aux_weight", float(self.aux_weight))
         _check_types(self, f"blueprint {self.name}")
@@ -264,7 +267,7 @@ TYPES: Mapping[str, type] = {
     **dict.fromkeys(("block", "name", "paper", "head", "init"), str),
     "aux_weight": float,
     **dict.fromkeys(("width", "repeat", "stride", "size", "channels"), int),
-    **dict.fromkeys(("options", "each", "defaults"), Mapping),
+    **dict.fromkeys(("options", "each", "defaults", "encoder"), Mapping),
     **dict.fromkeys(("inputs", "rows", "ends"), tuple),
 }
 

@@ -13,7 +13,8 @@ from striate.base.errors import SettingsError
 
 from .blueprint import IMAGE, Blueprint, Row
 from .build import assemble
-from .network import Network, plan
+from .encoder import as_map, body
+from .network import Network
 
 WIDTH = 64  # of the pyramid
 PLAIN = {"kernel": 1, "norm": "none", "activation": "none"}
@@ -26,13 +27,13 @@ def with_map(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -
     Raises:
         SettingsError: the network has neither maps nor a vector that one could be made of.
     """
-    body, levels = _pyramid(blueprint, channels, size_hw)
+    plan, levels = _pyramid(blueprint, channels, size_hw)
     rows = (
         Row("conv", WIDTH, inputs=(levels[0],), name="map_smooth"),
         Row("conv", options=PLAIN, name="map_outputs"),
         Row("resize", inputs=("map_outputs", IMAGE), name=MAP),
     )
-    return replace(body, rows=(*body.rows, *rows))
+    return replace(plan, rows=(*plan.rows, *rows))
 
 
 def with_pyramid(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
@@ -41,31 +42,28 @@ def with_pyramid(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int
     Raises:
         SettingsError: the network has neither maps nor a vector that one could be made of.
     """
-    body, levels = _pyramid(blueprint, channels, size_hw)
+    plan, levels = _pyramid(blueprint, channels, size_hw)
     rows: list[Row] = []
     for number, level in enumerate(levels):
         rows.append(Row("conv", WIDTH, inputs=(level,), name=f"level{number}_smooth"))
         rows.append(Row("conv", inputs=(f"level{number}_smooth",), options=PLAIN, name=f"level{number}"))
     ends = tuple(f"level{number}" for number in range(len(levels)))
-    return replace(body, rows=(*body.rows, *rows), ends=ends)
+    return replace(plan, rows=(*plan.rows, *rows), ends=ends)
 
 
 def _pyramid(blueprint: Blueprint, channels: int, size_hw: tuple[int, int]) -> tuple[Blueprint, list[str]]:
     """The body with the pyramid's rows, and the names of its levels, fine to coarse."""
     network = assemble(blueprint, channels=channels, outputs=1, size_hw=size_hw)
     stages = _stages(network)
-    rows = list(_body(network, stages) if stages else _flat_body(network))
+    rows = list(body(network, stages) if stages else _flat_body(network))
     first = len(rows)
     if not stages:
         rows.append(Row("unpool", WIDTH, inputs=(rows[-1].name,), name="unpooled"))
         return replace(blueprint, rows=tuple(rows), head="unpooled"), ["unpooled"]
-    sources = blueprint.sources
     levels: list[str] = []
     for stage in reversed(stages):
-        number, source = len(stages) - len(levels), stage
-        if len(network.shapes[stage]) == 2:  # tokens
-            source = f"map_of_{stage}"
-            rows.append(Row("grid", inputs=(stage, _cut_from(network, sources, stage)), name=source))
+        number = len(stages) - len(levels)
+        rows, source = as_map(network, stage, rows)
         lateral = f"lateral{number}"
         rows.append(Row("conv", WIDTH, inputs=(source,), options=PLAIN, name=lateral))
         if levels:
@@ -85,20 +83,6 @@ def _stages(network: Network) -> list[str]:
 
 def _size_of(network: Network, name: str) -> tuple[int, ...]:
     return network.grids.get(name) or network.shapes[name][1:]
-
-
-def _cut_from(network: Network, sources: dict[str, tuple[str, ...]], name: str) -> str:
-    """The map that a row's tokens were cut from."""
-    while len(network.shapes[name]) != 3:
-        name = sources[name][0]
-    return name
-
-
-def _body(network: Network, stages: list[str]) -> list[Row]:
-    """The rows that the stages need, each with the names of what it takes."""
-    sources = network.blueprint.sources
-    needed = {name for name, _, _ in plan(network.blueprint, tuple(stages))}
-    return [replace(row, inputs=sources[row.name]) for row in network.blueprint.rows if row.name in needed]
 
 
 def _flat_body(network: Network) -> list[Row]:

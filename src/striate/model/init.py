@@ -1,12 +1,12 @@
 """How weights start. One generator, so that a seed gives one network, and the global random state stays as it was."""
 
 from collections.abc import Callable, Mapping
-from math import sqrt
+from math import prod, sqrt
 from typing import Any
 
 from torch import Generator, Tensor, nn, norm_except_dim
 from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from striate.base.choose import choose
@@ -48,7 +48,7 @@ def _set(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> 
             draw(direction, gain, generator)
             length.data = norm_except_dim(direction.data)
         else:
-            draw(module.weight, gain, generator)
+            _draw(module, draw, gain, generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm):
@@ -57,6 +57,15 @@ def _set(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> 
         pass  # set with the module it belongs to
     elif any(True for _ in module.parameters(recurse=False)) or any(True for _ in module.buffers(recurse=False)):
         raise TypeError(f"{type(module).__name__} has parameters or buffers of its own but no initialise(generator)")
+
+
+def _draw(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> None:
+    """Draw a layer's weight; where windows of a transposed convolution overlap less, an output sums fewer inputs."""
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    if isinstance(module, _ConvTransposeNd):
+        weight, gain = weight.detach().transpose(0, 1), gain * sqrt(prod(module.stride) * module.groups)
+    draw(weight, gain, generator)
 
 
 def fan_in(weight: Tensor) -> int:

@@ -56,7 +56,7 @@ class DataSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """Options handed to the blueprint; None leaves the blueprint's own value.
+    """Options handed to the blueprint; None leaves its own value. `encoder`: the network that a U-Net begins with.
 
     `dropout` is before the last layer, `spatial_dropout` of whole maps (bipyramid), `drop_path` the chance of leaving
     out the last residual branch, smaller for earlier ones.
@@ -70,6 +70,7 @@ class ModelSettings(Settings):
     width: int | float | None = Field(None, gt=0, le=65536)
     depth: int | None = Field(None, ge=1, le=1000)
     head: str | None = None
+    encoder: str | None = None
 
     def options(self) -> dict[str, Any]:
         """Return the options that are set."""
@@ -116,8 +117,7 @@ class TrainSettings(Settings):
     two passes a step (0.05 is usual).
 
     Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out);
-    `freeze_norm` keeps every batch norm's statistics as they are. `stages` split the epochs; without them there is one,
-    in which everything trains.
+    `freeze_norm` keeps every batch norm's statistics as they are. `stages` split the epochs; without, all train.
     `record_gradients` writes gradient, weights, activations and dead units of each row into the history.
     """
 

@@ -26,6 +26,7 @@ from . import (
     neocognitron,
     resnet,
     squeezenet,
+    unet,
     vgg,
     vit,
     xception,
@@ -55,6 +56,7 @@ ZOO: dict[str, Entry] = {
     **efficientnet.ENTRIES,
     **vit.ENTRIES,
     **convnext.ENTRIES,
+    **unet.ENTRIES,
 }
 
 DEFAULT = "bipyramid"  # trains in a minute on a CPU

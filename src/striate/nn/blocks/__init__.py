@@ -32,6 +32,7 @@ from .preactivation import normalise, pre_conv
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .resize import Resize, Unpool
 from .separable import XceptionUnit, separable
+from .upsample import MaxUnpool, Subpixel, Transposed
 from .whiten import Whiten
 
 Block = Callable[..., nn.Module]
@@ -64,6 +65,9 @@ BLOCKS: dict[str, Block] = {
     "grid": Grid,
     "resize": Resize,
     "unpool": Unpool,
+    "transposed": Transposed,
+    "subpixel": Subpixel,
+    "max_unpool": MaxUnpool,
     "add": Add,
     "concat": Concat,
     "partial_conv": PartialConv,

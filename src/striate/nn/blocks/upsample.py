@@ -1,0 +1,191 @@
+"""Maps made larger by a whole factor: transposed convolution, sub-pixel convolution, unpooling with positions."""
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from striate.base.choose import choose
+from striate.base.errors import SettingsError
+
+from .conv import Pair, check_groups, pair
+from .norm import Spec, make_activation, make_norm, normalises
+
+
+def fit(x: Tensor, like: Tensor) -> Tensor:
+    """Return a map with the height and width of another: cut off, or its last row or column repeated, at the end.
+
+    Example:
+        >>> fit(torch.arange(3.0).view(1, 1, 1, 3), torch.zeros(1, 1, 2, 4))
+        tensor([[[[0., 1., 2., 2.],
+                  [0., 1., 2., 2.]]]])
+    """
+    high, wide = like.shape[2:]
+    if x.shape[2] > high or x.shape[3] > wide:
+        x = x[:, :, :high, :wide]
+    more = high - x.shape[2], wide - x.shape[3]
+    return F.pad(x, (0, more[1], 0, more[0]), mode="replicate") if more != (0, 0) else x
+
+
+class BilinearConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution that starts as bilinear interpolation of each channel.
+
+    Reference: Long et al., Fully Convolutional Networks, arXiv:1411.4038, section 3.3.
+    """
+
+    def initialise(self, generator: Generator) -> None:
+        """Set each channel's own kernel to the bilinear one, others to 0."""
+        factors = [_triangle(size, step) for size, step in zip(self.kernel_size, self.stride, strict=True)]
+        kernel, width = torch.outer(*factors), self.weight.shape[1]
+        with torch.no_grad():
+            self.weight.zero_()
+            for channel in range(self.weight.shape[0]):
+                self.weight[channel, channel % width] = kernel
+            if self.bias is not None:
+                self.bias.zero_()
+
+
+def _triangle(size: int, step: int) -> Tensor:
+    """Return the weights along one axis: highest in the middle, falling to 0 at a distance of `step`."""
+    return (1 - (torch.arange(size) - (size - 1) / 2).abs() / step).clamp(min=0)
+
+
+STARTS = {"drawn": nn.ConvTranspose2d, "bilinear": BilinearConvTranspose2d}
+
+
+class Transposed(nn.Module):
+    """Transposed convolution, normalisation, activation: (N, c_in, H, W) -> (N, width, H * stride, W * stride).
+
+    Args:
+        c_ins: channels of the map; with a second input the result is cut or continued to that one's height and width.
+        kernel, stride: one number, or one for height and one for width; by default the kernel has the size of the
+            stride, so that windows do not overlap. A kernel that the stride does not divide gives a checkerboard.
+        start: "drawn" at random, or "bilinear": as interpolation, each channel for itself.
+        trains: False keeps the weights as they start.
+
+    Raises:
+        SettingsError: the groups do not divide the channels, or "bilinear" is asked of a change of channels.
+
+    Reference: Dumoulin and Visin, arXiv:1603.07285, section 4; checkerboard: Odena et al., Distill (2016).
+
+    Example:
+        >>> Transposed((8,), 4)(torch.zeros(2, 8, 5, 6)).shape
+        torch.Size([2, 4, 10, 12])
+        >>> Transposed((8, 3), 4)(torch.zeros(2, 8, 5, 6), torch.zeros(2, 3, 9, 13)).shape
+        torch.Size([2, 4, 9, 13])
+    """
+
+    def __init__(
+        self,
+        c_ins: tuple[int, ...],
+        width: int,
+        *,
+        kernel: Pair = 0,
+        stride: Pair = 2,
+        groups: int = 1,
+        bias: bool | None = None,
+        start: str = "drawn",
+        trains: bool = True,
+        norm: Spec = "none",
+        activation: str = "none",
+    ) -> None:
+        super().__init__()
+        check_groups(groups, c_ins[0], width)
+        if start == "bilinear" and c_ins[0] != width:
+            what = f"bilinear interpolation keeps the channels: {c_ins[0]} in, {width} out"
+            raise SettingsError(what, fix=f"use width={c_ins[0]}")
+        steps, sizes = pair(stride), pair(kernel or stride)
+        (top, below), (left, right) = (_margins(k, s) for k, s in zip(sizes, steps, strict=True))
+        has_bias = not normalises(norm) if bias is None else bias
+        make = choose("start", start, STARTS)
+        self.conv = make(c_ins[0], width, sizes, steps, (top, left), (below, right), groups=groups, bias=has_bias)
+        self.conv.requires_grad_(trains)
+        self.norm = make_norm(norm, width)
+        self.activation = make_activation(activation)
+
+    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+        y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y if like is None else fit(y, like)
+
+
+def _margins(kernel: int, stride: int) -> tuple[int, int]:
+    """Return how many pixels are cut from both ends, and added at the last, so that the size is `stride` times more."""
+    cut = max(0, -(-(kernel - stride) // 2))
+    return cut, stride - kernel + 2 * cut
+
+
+class Subpixel(nn.Module):
+    """Convolution to `scale`^2 times the channels, which become pixels: (N, c_in, H, W) -> (N, width, H s, W s).
+
+    Args:
+        c_ins: channels of the map; with a second input the result is cut or continued to that one's height and width.
+        scale: factor of height and width.
+
+    Reference: Shi et al., arXiv:1609.05158, equation 4.
+
+    Example:
+        >>> Subpixel((8,), 4, scale=3)(torch.zeros(2, 8, 5, 6)).shape
+        torch.Size([2, 4, 15, 18])
+    """
+
+    def __init__(
+        self,
+        c_ins: tuple[int, ...],
+        width: int,
+        *,
+        scale: int = 2,
+        kernel: int = 3,
+        norm: Spec = "none",
+        activation: str = "none",
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            c_ins[0],
+            width * scale**2,
+            kernel,
+            padding="same",
+            bias=not normalises(norm),
+        )
+        self.shuffle = nn.PixelShuffle(scale)
+        self.norm = make_norm(norm, width)
+        self.activation = make_activation(activation)
+
+    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+        y: Tensor = self.activation(self.norm(self.shuffle(self.conv(x))))
+        return y if like is None else fit(y, like)
+
+
+class MaxUnpool(nn.Module):
+    """A map put back where a max-pooling took its maxima; all else is 0. The opposite of a row `max_pool`.
+
+    Args:
+        c_ins: channels of the pooled map, and of the one that was pooled, whose maxima are found again: positions
+            are no row's output, and finding them costs a hundredth of a convolution.
+        kernel, stride, padding, ceil: of that pooling.
+
+    Raises:
+        SettingsError: the two differ in their number of channels.
+
+    Reference: Badrinarayanan et al., SegNet, arXiv:1511.00561, section 3.
+
+    Example:
+        >>> x = torch.tensor([[[[1.0, 4.0], [2.0, 3.0]]]])
+        >>> MaxUnpool((1, 1), stride=2)(torch.tensor([[[[7.0]]]]), x)
+        tensor([[[[0., 7.],
+                  [0., 0.]]]])
+    """
+
+    def __init__(
+        self, c_ins: tuple[int, ...], *, kernel: Pair = 2, stride: Pair = 2, padding: Pair = 0, ceil: bool = False
+    ) -> None:
+        super().__init__()
+        if len(c_ins) != 2 or c_ins[0] != c_ins[1]:
+            what = f"takes a map and the one that was pooled, of one width; got widths {c_ins}"
+            raise SettingsError(what, fix='give inputs=("map", "before_pooling")')
+        self.kernel, self.stride, self.padding, self.ceil = pair(kernel), pair(stride), pair(padding), ceil
+
+    def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
+        at = F.max_pool2d(
+            pooled.detach(), self.kernel, self.stride, self.padding, ceil_mode=self.ceil, return_indices=True
+        )[1]
+        high, wide = pooled.shape[2:]
+        return F.max_unpool2d(x, at, self.kernel, self.stride, self.padding, (high, wide))
