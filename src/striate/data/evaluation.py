@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from .check.finding import listed
 from .open import find, first_target, levelled, levels_asked
 from .sample import Dataset
-from .target import Target
+from .target import KINDS, Target
 
 CELLS = ("target", "task", "separator", "blank", "levels", "ignore")  # options that say what cells and pixels mean
 
@@ -29,6 +29,8 @@ def open_to_evaluate(where: str, name: str, kind: str, names: Sequence[str], opt
         DataError: the data cannot be read, have no such target, or have a class that the run does not know.
     """
     cells = {key: options[key] for key in CELLS if options.get(key) is not None}
+    if own := next((found for found in KINDS if found.kind == kind), None):
+        cells["task"] = own.tasks[-1]  # the one of this kind alone: few values look like those of several kinds
     dataset = find(where, cells, known=tuple(names))
     fitting = [key for key, found in dataset.targets.items() if found.kind == kind]
     if name not in fitting and len(fitting) == 1:

@@ -195,7 +195,7 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
         return toy.read(where, base)
     if path.is_file():
         if path.suffix.lower() == ".npz":
-            return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"])
+            return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"], known)
         if is_table:
             return table.read(path, where, root=base, known=known, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
@@ -211,9 +211,7 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
 def _folder(
     path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, ignore: str | None = None
 ) -> Dataset:
-    if cifar.matches(path):
-        return cifar.read(path, where)
-    for source in (idx, cub):
+    for source in (cifar, idx, cub):
         if source.matches(path):
             return source.read(path, where, known)
     return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=ignore)

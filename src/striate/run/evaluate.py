@@ -1,5 +1,6 @@
 """Score a finished run again, or on other data."""
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from striate.base.files import sha256, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
+from striate.base.text import plural
 from striate.data.channels import in_channels
 from striate.data.check.check import ABOUT_PIXELS, prescan
+from striate.data.check.finding import listed
+from striate.data.check.leaks import copies
 from striate.data.evaluation import open_to_evaluate
 from striate.data.geometry import Geometry
 from striate.data.open import absolute_path
 from striate.data.sample import SPLITS, Dataset
-from striate.data.store import open_store
+from striate.data.store import Indices, open_store
 from striate.evaluate.calibrate import fit_temperature, outputs_of, reliability, temperature_of
 from striate.evaluate.ensemble import EVERYTHING, ensembles
 from striate.evaluate.layout import Sidecar
@@ -64,7 +68,8 @@ def evaluate_run(
     """
     run, progress = _finished(path), progress or Progress()
     info = run.info()
-    dataset = reopen(run, where=data) if where is None else _other(run, where, info, progress)
+    own = reopen(run, where=data) if where is None else _own(run, where, info, progress)
+    dataset = _other(str(where), info, progress) if own is None else own
     split = split or ("test" if "test" in dataset.splits else "all")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
     if split != "all":
@@ -72,6 +77,8 @@ def evaluate_run(
     if not len(chosen):
         fix = f"choose another --split: {', '.join([*dataset.splits, 'all'])}"
         raise DataError(f"the data have no {split} images", where=dataset.where, fix=fix)
+    if own is None:
+        dataset = _with_copies_noted(dataset, chosen, run, progress)
     prepared = _prepared(dataset.with_splits({split: chosen}), info, device, progress)
     network = network_of(run, prepared)
     network = Averaged(network, prepared.task, views) if views != 1 else network
@@ -179,27 +186,7 @@ def _finished(path: Path) -> RunDir:
     return run
 
 
-def _other(run: RunDir, where: str, info: dict[str, Any], progress: Progress) -> Dataset:
-    task, dataset = info["task"], _own(run, where, info)
-    if dataset is not None:
-        progress.line(f"{where} holds the run's own data: their splits are those of the run")
-    else:
-        if len(from_json(task).targets) > 1:
-            what = "a run of several targets is evaluated on its own data only"
-            raise DataError(what, where=where, fix="leave the data out")
-        options, target = info["dataset"]["options"], info["dataset"].get("target", task)  # older runs had but the task
-        dataset = open_to_evaluate(where, task["target"], target["kind"], target["names"], options)
-        dataset = in_channels(dataset, info["input"]["channels"])
-        for note in dataset.notes:
-            if note.startswith("left out") or "without images" in note:
-                progress.line(note)
-    for item in prescan(dataset, progress):
-        if item.kind in ABOUT_PIXELS:
-            progress.warn(item.text)
-    return dataset
-
-
-def _own(run: RunDir, where: str, info: dict[str, Any]) -> Dataset | None:
+def _own(run: RunDir, where: str, info: dict[str, Any], progress: Progress) -> Dataset | None:
     """Return the run's own dataset if that is what lies there, perhaps at a new place; else None.
 
     Taken for other data, its training images would be scored as well.
@@ -211,7 +198,49 @@ def _own(run: RunDir, where: str, info: dict[str, Any]) -> Dataset | None:
     before = info["dataset"]
     if outline(found) != before.get("outline", before["fingerprint"]):
         return None
-    return found if "outline" not in before or fingerprint(found) == before["fingerprint"] else None
+    if "outline" in before and fingerprint(found) != before["fingerprint"]:
+        return None
+    progress.line(f"{where} holds the run's own data: their splits are those of the run")
+    _warn_of_pixels(found, progress)
+    return found
+
+
+def _other(where: str, info: dict[str, Any], progress: Progress) -> Dataset:
+    task = info["task"]
+    if len(from_json(task).targets) > 1:
+        what = "a run of several targets is evaluated on its own data only"
+        raise DataError(what, where=where, fix="leave the data out")
+    options, target = info["dataset"]["options"], info["dataset"].get("target", task)  # older runs had but the task
+    dataset = open_to_evaluate(where, task["target"], target["kind"], target["names"], options)
+    dataset = in_channels(dataset, info["input"]["channels"])
+    for note in dataset.notes:
+        if note.startswith("left out") or "without images" in note:
+            progress.line(note)
+    _warn_of_pixels(dataset, progress)
+    return dataset
+
+
+def _warn_of_pixels(dataset: Dataset, progress: Progress) -> None:
+    for item in prescan(dataset, progress):
+        if item.kind in ABOUT_PIXELS:
+            progress.warn(item.text)
+
+
+def _with_copies_noted(dataset: Dataset, chosen: Indices, run: RunDir, progress: Progress) -> Dataset:
+    """Say how many of the chosen images of other data the run was trained on: scores show what it remembers of them."""
+    try:
+        own = reopen(run)
+    except UserError as problem:
+        note = f"not compared with the run's training images ({problem.what})"
+        progress.line(note)
+    else:
+        same = copies(dataset, chosen, own, progress)
+        if not same:
+            return dataset
+        which = listed([dataset.ids[index] for index in same], 3)
+        note = f"{len(same):,} of {plural(len(chosen), 'image')} are exact copies of training images of the run: {which}"
+        progress.warn(note)
+    return replace(dataset, notes=(*dataset.notes, note))
 
 
 def _prepared(dataset: Dataset, info: dict[str, Any], device: str, progress: Progress) -> Prepared:

@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DataError
+from striate.base.progress import Progress
 from striate.base.text import plural, shown
 
 from ..sample import SPLITS, Dataset
 from ..sources.names import SPLIT_NAMES
 from .duplicates import exact_groups
 from .finding import MAX_DETAILS, Finding, Findings
-from .scan import Scan
+from .scan import Scan, digests
 
 KIND = "split_leak"
 MAX_SHARE, MIN_COPIES = 0.05, 2  # of the images of val or test: more than this share, and at least so many, are refused
@@ -44,6 +45,13 @@ def leak_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     if again:
         text = f"{len(again):,} of {num_images[test]:,} test images {'are' if len(again) > 1 else 'is'} also in val"
         yield _finding(dataset, "warning", text, again)
+
+
+def copies(dataset: Dataset, members: npt.NDArray[np.intp], train: Dataset, progress: Progress) -> list[int]:
+    """Return which `members` of a dataset are exact copies of training images of another one; of usable images only."""
+    originals, found = digests(train, progress), digests(dataset, progress)
+    known = {originals[index] for index in train.splits["train"].tolist() if index in originals}
+    return [index for index in members.tolist() if found.get(index) in known]
 
 
 def require_apart(dataset: Dataset, findings: Findings) -> None:

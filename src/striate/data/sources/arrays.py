@@ -29,7 +29,13 @@ POOL_KEYS = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target"))
 MAX_BYTES = 16 << 30
 
 
-def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None = None) -> Dataset:
+def read(
+    path: Path,
+    where: str,
+    levels: Levels | None = FULL,
+    task: str | None = None,
+    known: tuple[str, ...] | None = None,
+) -> Dataset:
     """Return the dataset of an .npz file: `x_train`, `y_train`, `x_test`, `y_test`, or `images`, `labels`, ...
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), uint8, uint16 or numbers in 0..1; `bands` may hold the channels'
@@ -38,13 +44,14 @@ def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None 
 
     Args:
         levels: of uint16, those that become 0 and 255; None for the range that the training images use.
+        known: the classes of a run that is to be evaluated on the file, which needs no training images then.
 
     Raises:
         DataError: the file is no .npz, holds Python objects, or its arrays do not fit.
     """
     arrays, others = _load(path)
     classes = texts(arrays["classes"], path) if "classes" in arrays else None
-    pairs = _parts(path, arrays)
+    pairs = _parts(path, arrays, needs_train=known is None)
     parts = {split: (arrays[images], arrays[labels]) for split, (images, labels) in pairs.items()}
     levels = levels or _range([next(iter(parts.values()))[0]]) or FULL
     images = np.concatenate([to_uint8(pixels, path, levels) for pixels, _ in parts.values()])
@@ -54,7 +61,8 @@ def read(path: Path, where: str, levels: Levels | None = FULL, task: str | None 
         splits[name] = np.arange(at, at + len(pixels), dtype=np.intp)
         at += len(pixels)
     dataset = from_arrays(images, labels, classes=classes, name=path.stem, where=where, task=task)
-    refuse_untrained(dataset.target(), splits, path)
+    if known is None:
+        refuse_untrained(dataset.target(), splits, path)
     used = _range([pixels for pixels, _ in parts.values()])
     taken = {name for pair in pairs.values() for name in pair} | {"classes", "bands"}
     readings = (*dataset.readings, *_unused([*(name for name in arrays if name not in taken), *others]))
@@ -228,21 +236,21 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
         raise DataError(what, where=path, fix="save it again with numpy.savez")
 
 
-def _parts(path: Path, arrays: Mapping[str, Array]) -> dict[str, tuple[str, str]]:
+def _parts(path: Path, arrays: Mapping[str, Array], needs_train: bool) -> dict[str, tuple[str, str]]:
     """Return the names of images and labels by split; "" when the file has one pool.
 
     Raises:
         DataError: there are none, or those of the splits do not fit each other; the message names the arrays.
     """
-    for image_key, label_key in KEYS:
-        found = _pairs(path, arrays, image_key, label_key)
-        if "train" in found:
-            break
-    else:
-        pools = [pair for pair in POOL_KEYS if set(pair) <= set(arrays)]
-        found = {"": pools[0]} if pools else {}
+    split = [_pairs(path, arrays, image_key, label_key) for image_key, label_key in KEYS]
+    pools = [{"": pair} for pair in POOL_KEYS if set(pair) <= set(arrays)]
+    trained = [found for found in split if "train" in found]
+    found = next(iter([*trained, *pools, *filter(None, split)]), {})
     if not found:
         raise _no_pair(path, list(arrays))
+    if needs_train and not {"train", ""} & set(found):
+        what = f"no training images beside {next(iter(found.values()))[0]}"
+        raise DataError(what, where=path, fix="add x_train and y_train, or evaluate a run on the file")
     for images, labels in found.values():
         if not arrays[images].ndim or not arrays[labels].ndim or len(arrays[images]) != len(arrays[labels]):
             what = f"{images} is {arrays[images].shape}, but {labels} is {arrays[labels].shape}"

@@ -14,41 +14,50 @@ from .images import ArrayImages
 from .names import folder_name
 
 PIXELS = 3 * 32 * 32
-# marker file: (number of classes, label bytes a record, training files, test file, file of class names)
-_VERSIONS = {
-    "data_batch_1.bin": (10, 1, [f"data_batch_{n}.bin" for n in range(1, 6)], "test_batch.bin", "batches.meta.txt"),
-    "train.bin": (100, 2, ["train.bin"], "test.bin", "fine_label_names.txt"),
-}
+# number of classes, label bytes a record, training files, test file, file of class names
+_VERSIONS = (
+    (10, 1, [f"data_batch_{n}.bin" for n in range(1, 6)], "test_batch.bin", "batches.meta.txt"),
+    (100, 2, ["train.bin"], "test.bin", "fine_label_names.txt"),
+)
 
 
 def matches(root: Path) -> bool:
-    """Return whether a folder holds a binary CIFAR set."""
-    return any((root / marker).is_file() for marker in _VERSIONS)
+    """Return whether a folder holds a binary CIFAR set, or a part of one: a test file alone must have whole records."""
+    return any(_present(root, train) or _is_whole(root / test, size) for _, size, train, test, _ in _VERSIONS)
 
 
-def read(root: Path, where: str) -> Dataset:
+def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Dataset:
     """Return CIFAR-10 (`data_batch_1.bin`, ...) or CIFAR-100 (`train.bin`; the fine labels) with its own test split.
+
+    Args:
+        known: the classes of a run that is to be evaluated on these images: the test file alone will do.
 
     Raises:
         DataError: a file is missing, its length is not a whole number of records, or a record has an impossible label.
     """
-    marker = next(name for name in _VERSIONS if (root / name).is_file())
-    count, label_bytes, train_files, test_file, names_file = _VERSIONS[marker]
+    count, label_bytes, train_files, test_file, names_file = next(
+        version for version in _VERSIONS if any(_present(root, [*version[2], version[3]]))
+    )
     names = _names(root / names_file)
     most = len(names) or count
-    train = [_records(root / name, label_bytes, most) for name in train_files if (root / name).is_file()]
-    parts = {"train": np.concatenate(train)}
+    train = [_records(root / name, label_bytes, most) for name in _present(root, train_files)]
+    if not train and known is None:
+        fix = f"download {train_files[0]} as well, or evaluate a run on the folder"
+        raise DataError(f"no training file beside {test_file}", where=root, fix=fix)
+    parts = {"train": np.concatenate(train)} if train else {}
     if (root / test_file).is_file():
         parts["test"] = _records(root / test_file, label_bytes, most)
     records = np.concatenate(list(parts.values()))
     labels = records[:, label_bytes - 1].astype(np.int64)
     pixels = records[:, label_bytes:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    num_train = len(parts["train"])
+    num_train = len(parts.get("train", ()))
     whole = np.arange(len(records), dtype=np.intp)
     missing = len(train_files) - len(train)
     target = of_ids(labels, root, names or None)
     splits = {"train": whole[:num_train], "test": whole[num_train:]} if "test" in parts else {}
-    refuse_untrained(target, splits, root)
+    splits = {split: members for split, members in splits.items() if len(members)}
+    if known is None:
+        refuse_untrained(target, splits, root)
     return Dataset(
         name=folder_name(root),
         where=where,
@@ -57,8 +66,16 @@ def read(root: Path, where: str) -> Dataset:
         targets={"label": target},
         splits=splits,
         channels=3,
-        notes=(f"{missing} of {len(train_files)} training files are missing",) if missing else (),
+        notes=(f"{missing} of {len(train_files)} training files are missing",) if train and missing else (),
     )
+
+
+def _present(root: Path, names: list[str]) -> list[str]:
+    return [name for name in names if (root / name).is_file()]
+
+
+def _is_whole(path: Path, label_bytes: int) -> bool:
+    return path.is_file() and 0 < path.stat().st_size and not path.stat().st_size % (label_bytes + PIXELS)
 
 
 def _records(path: Path, label_bytes: int, num_classes: int) -> npt.NDArray[np.uint8]:
