@@ -238,7 +238,9 @@ def _with_copies_noted(dataset: Dataset, chosen: Indices, run: RunDir, progress:
         if not same:
             return dataset
         which = listed([dataset.ids[index] for index in same], 3)
-        note = f"{len(same):,} of {plural(len(chosen), 'image')} are exact copies of training images of the run: {which}"
+        note = (
+            f"{len(same):,} of {plural(len(chosen), 'image')} are exact copies of training images of the run: {which}"
+        )
         progress.warn(note)
     return replace(dataset, notes=(*dataset.notes, note))
 
