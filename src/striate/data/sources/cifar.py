@@ -75,7 +75,7 @@ def _present(root: Path, names: list[str]) -> list[str]:
 
 
 def _is_whole(path: Path, label_bytes: int) -> bool:
-    return path.is_file() and 0 < path.stat().st_size and not path.stat().st_size % (label_bytes + PIXELS)
+    return path.is_file() and path.stat().st_size > 0 and not path.stat().st_size % (label_bytes + PIXELS)
 
 
 def _records(path: Path, label_bytes: int, num_classes: int) -> npt.NDArray[np.uint8]:
