@@ -24,7 +24,8 @@ def pixel_counts(truth: Array, predicted: Array, num_classes: int) -> npt.NDArra
     """Return (3 K,) counts of pixels of one image, a class each: right, true, predicted.
 
     Args:
-        truth, predicted: (H, W) class indices; `truth` 255 where it is not known.
+        truth, predicted: (H, W) class indices; `truth` 255 where it is not known, `predicted` 255 where nothing was
+            predicted, which is no class and so wrong.
 
     Example:
         >>> pixel_counts(np.array([[0, 0, 1, 255]]), np.array([[0, 1, 1, 1]]), 2).tolist()
@@ -34,13 +35,13 @@ def pixel_counts(truth: Array, predicted: Array, num_classes: int) -> npt.NDArra
         SettingsError: a class is not below `num_classes`.
     """
     known = truth != IGNORED
-    true, given = truth[known].astype(np.int64), predicted[known].astype(np.int64)
-    beyond = max((int(labels.max()) for labels in (true, given) if labels.size), default=0)
-    if beyond >= num_classes:
+    true, given = truth[known], predicted[known]
+    right, given = true[true == given], given[given != IGNORED]
+    counts = [np.bincount(labels, minlength=num_classes) for labels in (right, true, given)]
+    if (beyond := max(map(len, counts)) - 1) >= num_classes:
         what = f"a map holds class {beyond}; there are {num_classes}, from 0"
         raise SettingsError(what, where="the task's answers", fix="give the task a name for every class")
-    counts = (np.bincount(labels, minlength=num_classes) for labels in (true[true == given], true, given))
-    return np.concatenate([count.astype(np.int64) for count in counts])
+    return np.concatenate(counts).astype(np.int64)
 
 
 def _record(answers: Answers, num_classes: int) -> Array:
@@ -55,7 +56,8 @@ def _recorder(num_classes: int) -> Callable[[Answers], Array]:
     return partial(_record, num_classes=num_classes)
 
 
-def _intersection_and_union(right: Floats, true: Floats, predicted: Floats) -> tuple[Floats, Floats]:
+def intersection_and_union(right: Floats, true: Floats, predicted: Floats) -> tuple[Floats, Floats]:
+    """Return both parts of IoU."""
     return right, true + predicted - right
 
 
@@ -68,6 +70,7 @@ def _right_and_true(right: Floats, true: Floats, predicted: Floats) -> tuple[Flo
 
 
 Parts = Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]
+Columns = Callable[[Array], Array]
 
 
 def _parts(records: Array, parts: Parts) -> tuple[Floats, Floats]:
@@ -75,51 +78,68 @@ def _parts(records: Array, parts: Parts) -> tuple[Floats, Floats]:
     return parts(right, true, predicted)
 
 
-def _value(records: Array, weights: Array, parts: Parts) -> Floats:
-    part, whole = _parts(records, parts)
+def _value(records: Array, weights: Array, parts: Parts, columns: Columns) -> Floats:
+    part, whole = _parts(columns(records), parts)
     return mean_ratio(weights @ part, weights @ whole)
 
 
-def _contribution(records: Array, parts: Parts) -> Floats:
-    return contribution(*_parts(records, parts))
+def _contribution(records: Array, parts: Parts, columns: Columns) -> Floats:
+    return contribution(*_parts(columns(records), parts))
 
 
 def _all_classes(right: Floats, true: Floats, predicted: Floats) -> tuple[Floats, Floats]:
     return right.sum(1, keepdims=True), true.sum(1, keepdims=True)
 
 
-def _metric(key: str, name: str, num_classes: int, parts: Parts) -> Metric:
+def _whole(records: Array) -> Array:
+    return records
+
+
+def of_counts(
+    key: str,
+    name: str,
+    parts: Parts,
+    record: Callable[[Answers], Array],
+    record_name: str = "pixel_counts",
+    columns: Columns = _whole,
+) -> Metric:
+    """Return the mean over classes of a ratio of `pixel_counts`, summed over images.
+
+    Args:
+        parts: from right, true and predicted pixels (N, K) to the part and the whole of the ratio.
+        columns: which of the records (N, S) are the (N, 3 K) counts.
+    """
     return Metric(
         key,
         name,
         form="percent",
         possible=SHARE,
-        record=_recorder(num_classes),
-        value=partial(_value, parts=parts),
-        closed=partial(_contribution, parts=parts),
+        record=record,
+        value=partial(_value, parts=parts, columns=columns),
+        closed=partial(_contribution, parts=parts, columns=columns),
         stream="pixels",
-        record_name="pixel_counts",
+        record_name=record_name,
     )
 
 
 def mean_iou(num_classes: int) -> Metric:
     """Return intersection over union, mean over the classes that occur (mIoU)."""
-    return _metric("mean_iou", "mean IoU", num_classes, _intersection_and_union)
+    return of_counts("mean_iou", "mean IoU", intersection_and_union, _recorder(num_classes))
 
 
 def mean_dice(num_classes: int) -> Metric:
     """Return 2 x intersection over the sum of both areas (Dice, F1 of pixels), mean over the classes that occur."""
-    return _metric("mean_dice", "mean Dice", num_classes, _twice_and_sum)
+    return of_counts("mean_dice", "mean Dice", _twice_and_sum, _recorder(num_classes))
 
 
 def class_accuracy(num_classes: int) -> Metric:
     """Return the share of a class's pixels that are right, mean over the classes in the truth."""
-    return _metric("class_accuracy", "class accuracy", num_classes, _right_and_true)
+    return of_counts("class_accuracy", "class accuracy", _right_and_true, _recorder(num_classes))
 
 
 def pixel_accuracy(num_classes: int) -> Metric:
     """Return the share of all pixels that are right."""
-    return _metric("pixel_accuracy", "pixel accuracy", num_classes, _all_classes)
+    return of_counts("pixel_accuracy", "pixel accuracy", _all_classes, _recorder(num_classes))
 
 
 def per_class(records: Array, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -131,7 +151,7 @@ def per_class(records: Array, names: Sequence[str]) -> list[dict[str, Any]]:
          {'name': 'ship', 'iou': None, 'dice': None, 'accuracy': None, 'pixels': 0}]
     """
     sums = np.split(records.sum(0, keepdims=True).astype(np.float64), 3, axis=1)
-    shares = [parts(*sums) for parts in (_intersection_and_union, _twice_and_sum, _right_and_true)]
+    shares = [parts(*sums) for parts in (intersection_and_union, _twice_and_sum, _right_and_true)]
     ratios = [map(ratio, part[0], whole[0]) for part, whole in shares]
     return [
         {"name": name, "iou": iou, "dice": dice, "accuracy": share, "pixels": int(pixels)}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .accuracy import ACCURACY, EXACT_MATCH, top, within
+from .boundary import boundary_f1, boundary_iou, interior_iou
 from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
 from .error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, r2, rmse
@@ -39,6 +40,9 @@ METRICS = {
         mean_dice(0),
         class_accuracy(0),
         pixel_accuracy(0),
+        boundary_f1(0),
+        boundary_iou(0),
+        interior_iou(0),
         mean_psnr(),
         mean_ssim(),
     )
