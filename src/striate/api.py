@@ -1,16 +1,15 @@
 """The verbs in Python: open, train, study, predict, report. The command line calls these too."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.base.errors import SettingsError, UserError
+from striate.base.errors import SettingsError
 from striate.base.folder import kind_of
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
-from striate.base.text import duration, plural, shown
 from striate.data import open_dataset
 from striate.data.open import name_of
 from striate.data.sample import Dataset
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from striate.data.given import Given
-    from striate.predict.predictor import Prediction
+    from striate.predict.predictor import Prediction, Tiles
     from striate.run.recipe import Recipe
     from striate.studies.plan import Variant
 
@@ -41,10 +40,14 @@ class Run:
         self.info = self.folder.info()
 
     def __repr__(self) -> str:
-        return _safe_text(self.folder, facts_text)
+        from striate.report.text import facts_text, safe_text
+
+        return safe_text(self.folder, facts_text)
 
     def __str__(self) -> str:
-        return _safe_text(self.folder, run_text)
+        from striate.report.text import run_text, safe_text
+
+        return safe_text(self.folder, run_text)
 
     def _repr_html_(self) -> str:
         from striate.report.card import run_card
@@ -66,11 +69,21 @@ class Run:
         """One document an epoch."""
         return self.folder.history()
 
-    def predict(self, pictures: "Given | Iterable[Given]", network: "nn.Module | None" = None) -> "list[Prediction]":
-        """Return a prediction for each image: a path, an (H, W, C) array, a tensor, a Pillow image, or many of them."""
+    def predict(
+        self,
+        pictures: "Given | Iterable[Given]",
+        network: "nn.Module | None" = None,
+        *,
+        tiles: "Tiles | None" = None,
+    ) -> "list[Prediction]":
+        """Return a prediction for each image: a path, an (H, W, C) array, a tensor, a Pillow image, or many of them.
+
+        Args:
+            tiles: cut large images into tiles at this scale, or at that of training ("auto"), see `Predictor`.
+        """
         from striate.predict import Predictor
 
-        return Predictor.load(self.folder, network)(pictures)
+        return Predictor.load(self.folder, network)(pictures, tiles=tiles)
 
     def report(self) -> Path:
         """Write the report and return its path."""
@@ -351,50 +364,3 @@ def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *skipped])
     write_text(folder / "skipped.csv", text.getvalue())
-
-
-def run_text(run: RunDir) -> str:
-    """Return what a person wants to know of a run, in a few lines: its facts, its state and the next experiment."""
-    return "\n".join([facts_text(run), *(f"  {line}" for line in _state_text(run))])
-
-
-def facts_text(run: RunDir) -> str:
-    """Return a run's scores, size, time and folder, from its small documents alone."""
-    info, scores = run.info(), run.scores()
-    task, result = info["task"], info.get("result")
-    lines = [f"{info['name']} on {shown(info['dataset']['name'])}: {info['status']}"]
-    for split in ("val", "test"):
-        if split in scores:
-            lines.append(f"  {split}.{task['monitor']} {score_text(scores[split], task['monitor'])}")
-    if result:
-        size, epochs = plural(info["model"]["parameters"], "parameter"), plural(result["epochs"], "epoch")
-        speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
-        lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
-    lines += [f"  folder {run.path}", *([f"  report {run.report}"] if run.report.exists() else [])]
-    return "\n".join(lines)
-
-
-def _safe_text(run: RunDir, write: Callable[[RunDir], str]) -> str:
-    """The text of a run; of one whose documents are gone or broken its folder, since printing must not fail."""
-    with contextlib.suppress(Exception):
-        return write(run)
-    return f"Run({str(run.path)!r}: its documents cannot be read)"
-
-
-def _state_text(run: RunDir) -> list[str]:
-    """The first thing the narrator says of a run, and the next experiment; nothing where it cannot read the folder."""
-    from striate.diagnose import narrate
-
-    with contextlib.suppress(UserError):
-        for first in narrate(run)[:1]:
-            return [f"{first.title}: {first.evidence}", f"Next: {first.next}" + f" {first.command}".rstrip()]
-    return []
-
-
-def score_text(scores: dict[str, Any], name: str) -> str:
-    """Return `0.912 (95 % interval 0.894 to 0.928, 600 images)`."""
-    value, interval = scores.get(name), scores.get("intervals", {}).get(name)
-    if value is None:
-        return "n/a"
-    around = f"95 % interval {interval[0]:.3f} to {interval[1]:.3f}, " if interval else ""
-    return f"{value:.3f} ({around}{plural(scores['num_images'], 'image')})"

@@ -1,7 +1,7 @@
 """striate report, striate evaluate, striate predict."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from striate.base.progress import Progress, say
 from striate.base.text import plural, shown
 
 from . import options as o
+
+if TYPE_CHECKING:
+    from striate.predict.predictor import Predictor, Tiles
 
 
 def add_to(app: typer.Typer) -> None:
@@ -104,8 +107,8 @@ def _refuse_mixed(data: str | None, modes: dict[str, bool], variant: str | None)
 def _scores(
     run: Path, other: str | None, data: str | None, split: str | None, views: int, device: str, progress: Progress
 ) -> tuple[dict[str, Any], str]:
-    from striate.api import score_text
     from striate.data.check.finding import listed
+    from striate.report.text import score_text
     from striate.run.evaluate import evaluate_run
 
     found = evaluate_run(run, other, data=data, split=split, views=views, device=device, progress=progress)
@@ -186,19 +189,33 @@ def predict(
         Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="How those weights want their images, e.g. torchvision.")] = None,
+    draw: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Of a map of classes: write overlay and mask of each image as PNG."),
+    ] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option(metavar="auto|SCALE", help="Cut large images into tiles, at the scale of training or another."),
+    ] = None,
     on_bad: o.OnBad = "stop",
     threads: o.Threads = None,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Say what is in images: class and probabilities, or numbers.
+    """Say what is in images: class and probabilities, numbers, or a class for every pixel.
 
-    A run that `striate evaluate --calibrate` has seen gives calibrated probabilities.
+    A run that `striate evaluate --calibrate` has seen gives calibrated probabilities. `--draw` writes for each image
+    NAME-overlay.png and NAME-mask.png (class ids with a palette, of the image's own size) and once classes.csv.
+    Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
+    larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
+    whose answers are blended; `--tiles 1` cuts them at their own pixels.
 
     \b
     Examples:
       striate predict runs/001-bipyramid-regularized new/*.jpg
       striate predict imagenet:mobilenet_v2 photo.jpg
+      striate predict runs/003-unet-augmented new/ --draw drawn/
+      striate predict runs/003-unet-augmented aerial.tif --draw drawn/ --tiles auto
     """
     o.use_threads(threads)
     from striate.data.sources.walk import Walk
@@ -214,19 +231,61 @@ def predict(
         say(f"warning: {missed.text}")
     files = _with_images(images, folders)
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
-    bad: list[DataError] = []
-    doubtful: list[DataError] = []
-    found, temperature = predictor(files, bad, doubtful), predictor.temperature
-    if bad and on_bad == "stop":
-        raise combined(bad)
-    if temperature != 1 and not as_json:
-        say(f"calibrated probabilities: temperature {temperature:.3f}, from {Path(run) / 'calibration.json'}")
-    lines = [f"{shown(one.id)}: {one.line(top)}" for one in found]
-    for problem in doubtful:
+    asked = _Predict(predictor, _tiles(tiles), draw, is_stopping=on_bad == "stop")
+    rows = [row for part in range(0, len(files), asked.chunk) for row in asked(files[part : part + asked.chunk], top)]
+    if asked.bad and on_bad == "stop":
+        raise combined(asked.bad)
+    if predictor.temperature != 1 and not as_json:
+        path = Path(run) / "calibration.json"
+        say(f"calibrated probabilities: temperature {predictor.temperature:.3f}, from {path}")
+    for problem in asked.doubtful:
         say(f"warning: {problem}")
-    for problem in bad:
+    for problem in asked.bad:
         say(f"skipped: {problem}")
-    document = {"command": "predict", "temperature": temperature, "predictions": [one.to_json() for one in found]}
-    document["doubtful"] = [{"id": str(problem.where), "text": problem.what} for problem in doubtful]
-    document["skipped"] = [problem.where for problem in bad]
+    predictions = [document for _, document in rows]
+    document = {"command": "predict", "temperature": predictor.temperature, "predictions": predictions}
+    document["doubtful"] = [{"id": str(problem.where), "text": problem.what} for problem in asked.doubtful]
+    document["skipped"] = [problem.where for problem in asked.bad]
+    lines = [line for line, _ in rows]
+    if draw is not None:
+        document["drawn"] = str(draw)
+        lines.append(f"drawn: {draw}")
     o.give(document, "\n".join(lines), as_json)
+
+
+def _tiles(text: str | None) -> "Tiles | None":
+    if text is None or text == "auto":
+        return "auto" if text else None
+    try:
+        return float(text)
+    except ValueError:
+        fix = "write auto, or a number: 1 for an image's own pixels"
+        raise SettingsError(f"{text!r} is no scale", where="--tiles", fix=fix) from None
+
+
+class _Predict:
+    """Predicts images chunk by chunk, so that no more maps than those of one lie in memory, and draws them."""
+
+    def __init__(self, predictor: "Predictor", tiles: "Tiles | None", draw: Path | None, *, is_stopping: bool) -> None:
+        self.predictor, self.tiles, self.is_stopping = predictor, tiles, is_stopping
+        self.chunk = 8 if predictor.predicts_maps else 256
+        self.bad: list[DataError] = []
+        self.doubtful: list[DataError] = []
+        self.drawer = None
+        if draw is not None:
+            if not predictor.predicts_maps:
+                what = f"a run of the task {predictor.task.name} predicts no map that could be drawn"
+                raise SettingsError(what, where="--draw", fix="leave --draw out")
+            from striate.predict.overlay import Drawer
+
+            self.drawer = Drawer(draw, predictor.task.names, predictor.levels)
+
+    def __call__(self, files: list[Path], top: int) -> list[tuple[str, dict[str, Any]]]:
+        """Return a line and a document for each image."""
+        rows = []
+        for one in self.predictor(files, self.bad, self.doubtful, self.tiles):
+            document = one.to_json()
+            if self.drawer and not (self.bad and self.is_stopping):
+                document["drawn"] = self.drawer.draw(Path(one.id), one)
+            rows.append((f"{shown(one.id)}: {one.line(top)}", document))
+        return rows

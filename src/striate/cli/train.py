@@ -140,8 +140,8 @@ def resume(
 
 def give_run(run: "RunDir", command: str, as_json: bool) -> None:
     """Give a finished run as the result of a command."""
-    from striate.api import run_text
     from striate.diagnose import narrate
+    from striate.report.text import run_text
 
     info = run.info()
     summary: dict[str, Any] = {"command": command, "run": str(run.path), "status": info["status"]}

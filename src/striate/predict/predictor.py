@@ -3,10 +3,10 @@
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,31 +17,36 @@ from torch.nn.parameter import is_lazy
 
 from striate.base.device import place
 from striate.base.documents import read_json, understood
-from striate.base.errors import DataError, ModelError, combined
+from striate.base.errors import DataError, ModelError, SettingsError, combined
 from striate.base.files import sha256
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.decode import FIX_DOUBTFUL, decode_samples, read_bytes
-from striate.data.geometry import Geometry
+from striate.data.geometry import Geometry, WayBack, coloured
 from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
-from striate.data.sample import IGNORE
+from striate.data.raster import Samples
+from striate.data.sample import IGNORE, ImageU8
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Outputs, Task, from_json
+from striate.task.answer import Answer
 from striate.task.head import Map
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
 from .card import prediction_card, prediction_text
+from .overlay import overlay, rgb_of
+from .tiling import at_scale, tiled_outputs
 
 if TYPE_CHECKING:
     from striate.data.given import Given
 
 BATCH = 64
+Tiles = float | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,18 @@ class Prediction:
         names = [*self.names, *map(str, range(len(self.names), len(counts)))]  # of a map without names: its numbers
         return {name: float(count / max(1, counts.sum())) for name, count in zip(names, counts, strict=True)}
 
+    def overlay(self, image: "Given") -> ImageU8:
+        """Return the image (H, W, 3) half covered with the colours of its map's classes; a background stays clear.
+
+        Raises:
+            DataError: there is no map of classes, or the image is of another size than it.
+        """
+        if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
+            raise DataError(
+                "no map of classes was predicted", where=self.id, fix="predict with a run of --task segment"
+            )
+        return overlay(rgb_of(image), self.map, self.names, self.id)
+
     def line(self, most: int) -> str:
         """Return the answer in a line: the most probable classes, those with most pixels, or the numbers."""
         ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
@@ -97,7 +114,8 @@ class Predictor:
     """A trained network with its preparation of images, its task and its class names.
 
     Outputs are divided by `temperature` before they become probabilities; a run that `striate evaluate --calibrate`
-    has seen brings its own, others have 1. `levels` are those of 16 bits that become 0 and 255, as in training.
+    has seen brings its own, others have 1. `levels` are those of 16 bits that become 0 and 255, as in training;
+    `scale` is how many of the network's pixels one of a training image became, None where a run does not say.
 
     Example:
         >>> predictor = Predictor.load(run)                     # doctest: +SKIP
@@ -114,9 +132,11 @@ class Predictor:
         std: Sequence[float],
         temperature: float = 1.0,
         levels: Levels = FULL,
+        scale: float | None = None,
     ) -> None:
         self.network = place(network.eval(), "cpu")
         self.task, self.geometry, self.temperature, self.levels = task, geometry, temperature, levels
+        self.scale = scale
         self.normal = Normal.of(mean, std, geometry.size_hw)
 
     @classmethod
@@ -141,13 +161,16 @@ class Predictor:
             levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
             network = network or _network(run, info, task, geometry)
             load_weights(network, run)
-            return cls(network, task, geometry, data["mean"], data["std"], temperature_of(run), levels)
+            return cls(
+                network, task, geometry, data["mean"], data["std"], temperature_of(run), levels, data.get("scale")
+            )
 
     def __call__(
         self,
         pictures: "Given | Iterable[Given]",
         bad: list[DataError] | None = None,
         doubtful: list[DataError] | None = None,
+        tiles: Tiles | None = None,
     ) -> list[Prediction]:
         """Return a prediction for each image: a path, an array, a tensor or a Pillow image, see `data.given`.
 
@@ -156,25 +179,34 @@ class Predictor:
             bad: gets the errors of files that cannot be read, whose predictions are left out.
             doubtful: gets what a decoder complained of in files that are predicted all the same and may be damaged;
                 without it, each is a Python warning.
+            tiles: predict maps in overlapping tiles, see `tiling`: the scale at which an image is cut (1: its own
+                pixels), or "auto", that of training. Images that then fit into the network's view are seen whole.
 
         Raises:
             DataError: files cannot be read and `bad` is not given; the message names them.
+            SettingsError: tiles are asked for of what is no map, or at a scale that is not known.
         """
         found: list[Prediction] = []
-        problems = [] if bad is None else bad
+        scale, problems = self._tile_scale(tiles), [] if bad is None else bad
         numbered = enumerate(images_of(pictures))
         while some := list(islice(numbered, BATCH)):
-            names, stored, sizes_hw = [], [], []
+            whole: list[tuple[int, Samples, str, tuple[int, int]]] = []
+            given: dict[int, Prediction] = {}
             for number, picture in some:
                 try:
                     pixels = self._heard(picture, doubtful, f"image {number}")
-                    stored.append(self.fitted(pixels))
-                    sizes_hw.append(pixels.shape[:2])
-                    names.append(str(picture) if isinstance(picture, str | Path) else str(number))
                 except DataError as problem:
                     problems.append(problem)
-            if stored:
-                found += self._read(self.outputs(stored), names, sizes_hw)
+                    continue
+                name = str(picture) if isinstance(picture, str | Path) else str(number)
+                if scale and self._is_larger(pixels, scale):
+                    given[number] = self._tiled(pixels, scale, name)
+                else:
+                    whole.append((number, self.fitted(pixels), name, (pixels.shape[0], pixels.shape[1])))
+            if whole:
+                numbers, stored, names, sizes_hw = zip(*whole, strict=True)
+                given |= dict(zip(numbers, self._read(self.outputs(stored), names, sizes_hw), strict=True))
+            found += [given[number] for number in sorted(given)]
         if problems and bad is None:
             raise combined(problems)
         return found
@@ -182,6 +214,11 @@ class Predictor:
     def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the stored rectangle (H, W, C) of an image: decoded, upright, fitted."""
         return self.geometry.to_store(self._heard(picture))
+
+    @property
+    def predicts_maps(self) -> bool:
+        """Whether the answer to an image is a map over it."""
+        return isinstance(self.task.head, Map)
 
     @property
     def short_side_px(self) -> int:
@@ -203,7 +240,7 @@ class Predictor:
             self.geometry.depth,
             name=name,
             channels=self.geometry.channels,
-            short_side_px=None if isinstance(self.task.head, Map) else self.short_side_px,  # a map has its own size
+            short_side_px=None if self.predicts_maps else self.short_side_px,  # a map has its own size
             levels=self.levels,
         )
         if complaint and doubtful is not None:
@@ -215,13 +252,49 @@ class Predictor:
     @torch.inference_mode()
     def outputs(self, stored: Sequence[npt.NDArray[Any]]) -> Outputs:
         """Return the network's outputs for stored images."""
-        plan = _plain_view(len(stored), self.geometry)
-        pixels = apply_cpu(stored, plan, normal=self.normal)
+        return self._seen(stored, self.geometry)
+
+    def _seen(self, stored: Sequence[Samples], geometry: Geometry) -> Outputs:
+        pixels = apply_cpu(stored, _plain_view(len(stored), geometry), normal=self.normal)
         return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
-    def _read(self, outputs: Outputs, ids: list[str], sizes_hw: list[tuple[int, int]]) -> list[Prediction]:
-        decoded = self.task.decode(each(lambda values: values / self.temperature, outputs))
-        answers = zip(ids, self.task.answers(decoded), sizes_hw, strict=True)
+    def _tile_scale(self, tiles: Tiles | None) -> float | None:
+        """The scale at which images are cut into tiles; None where they are not."""
+        if tiles is None:
+            return None
+        if not self.predicts_maps:
+            what = f"the task {self.task.name} predicts no map that tiles could make up"
+            raise SettingsError(what, where="tiles", fix="leave --tiles out")
+        scale = self.scale if tiles == "auto" else tiles
+        if scale is None:
+            what = "the run does not say at which scale it saw its training images"
+            raise SettingsError(what, where="tiles", fix="give the scale: --tiles 1 for an image's own pixels")
+        if not 0 < scale < math.inf:
+            raise SettingsError(f"tiles at a scale of {scale:g}", where="tiles", fix="give a number above 0")
+        return scale
+
+    def _is_larger(self, pixels: Samples, scale: float) -> bool:
+        """Whether an image at a scale is larger than the network's view by more than half a pixel."""
+        return any(
+            side * scale > seen + 0.5 for side, seen in zip(pixels.shape[:2], self.geometry.size_hw, strict=True)
+        )
+
+    def _tiled(self, pixels: Samples, scale: float, name: str) -> Prediction:
+        sized = at_scale(coloured(pixels, self.geometry.channels), scale)
+        exact = replace(self.geometry, margin=1.0)
+        answers = []
+        with torch.inference_mode():
+            for band in tiled_outputs(sized, self.geometry.size_hw, lambda tiles: self._seen(tiles, exact)):
+                answers += self._answers(band)
+        whole = np.concatenate([_compact(one.map) for one in answers])
+        way = Geometry((sized.shape[0], sized.shape[1]), "squash").way_back(pixels.shape[0], pixels.shape[1])
+        return Prediction(name, answers[0].names, map=_moved(way, whole))
+
+    def _answers(self, outputs: Outputs) -> list[Answer]:
+        return self.task.answers(self.task.decode(each(lambda values: values / self.temperature, outputs)))
+
+    def _read(self, outputs: Outputs, ids: Sequence[str], sizes_hw: Sequence[tuple[int, int]]) -> list[Prediction]:
+        answers = zip(ids, self._answers(outputs), sizes_hw, strict=True)
         return [
             Prediction(name, one.names, one.values, one.probabilities, self._own_map(one.map, *size_hw))
             for name, one, size_hw in answers
@@ -231,9 +304,20 @@ class Predictor:
         """A map of what the network saw as one of the image's own pixels; 255 or nan where it saw nothing."""
         if seen is None:
             return None
-        is_index = np.issubdtype(seen.dtype, np.integer)
-        way = self.geometry.way_back(height, width)
-        return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
+        return _moved(self.geometry.way_back(height, width), _compact(seen))
+
+
+def _compact(seen: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    """A map; of classes in one byte a pixel, as masks are: an image of 12 megapixels would else take 100 MB."""
+    assert seen is not None
+    is_index = np.issubdtype(seen.dtype, np.integer) and (not seen.size or 0 <= seen.min() <= seen.max() <= IGNORE)
+    return seen.astype(np.uint8) if is_index else seen
+
+
+def _moved(way: WayBack, seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A map in an image's own pixels: the nearest class, or numbers between."""
+    is_index = np.issubdtype(seen.dtype, np.integer)
+    return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
 
 
 def _plain_view(count: int, geometry: Geometry) -> Any:

@@ -31,6 +31,7 @@ from striate.transfer.stages import stages
 from striate.transfer.training import ProbeTraining, fit_linear_probe
 
 from .finish import finish
+from .geometry import training_scale
 from .longer import as_begun, lengthened
 from .memory import require_batch, told_of_memory
 from .network import (
@@ -359,7 +360,12 @@ def _describe(
             "depth": cost.depth if cost else None,
             "blueprint": plan.to_json() if plan is not None else None,
         },
-        "input": {**geometry.to_json(), "mean": list(prepared.mean), "std": list(prepared.std)},
+        "input": {
+            **geometry.to_json(),
+            "mean": list(prepared.mean),
+            "std": list(prepared.std),
+            "scale": training_scale(prepared.dataset, geometry),
+        },
         "seed": seed,
         "batch_size": prepared.batch_size,
         "num_epochs": prepared.num_epochs,

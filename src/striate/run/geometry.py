@@ -3,13 +3,16 @@
 from collections.abc import Collection
 
 import numpy as np
+import numpy.typing as npt
 
 from striate.base.size import SizeHW, parse_size
+from striate.data.decode import header
 from striate.data.geometry import Geometry
 from striate.data.sample import Dataset
 
 from .recipe import Recipe
 
+Indices = npt.NDArray[np.intp]
 SMALL_PX = 64
 SAMPLE = 24
 
@@ -27,10 +30,28 @@ def choose_geometry(
         size_hw: of the weights that the network starts from.
     """
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
-    sample = train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)]
-    shapes = {dataset.images.read(int(index)).shape[:2] for index in sample}
+    shapes = {dataset.images.read(int(index)).shape[:2] for index in _sample(train)}
     short_side = int(np.median([min(shape) for shape in shapes]))
     asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
     size_hw = asked or size_hw or (min(SMALL_PX, short_side),) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
     return Geometry(size_hw, recipe.data.fit, margin, dataset.channels, recipe.data.depth)
+
+
+def training_scale(dataset: Dataset, geometry: Geometry) -> float:
+    """Return how many of the network's pixels one of a training image becomes: the median of a sample of them.
+
+    Where the two axes differ ("squash"), the root of their product, so that areas are right.
+    """
+    scales = []
+    for index in _sample(dataset.splits["train"]):
+        path = dataset.images.path(int(index))
+        size_hw = dataset.images.read(int(index)).shape[:2] if path is None else header(path).size_hw
+        if min(size_hw):  # else its header cannot be read
+            across, down = np.abs(np.diag(geometry.way_back(size_hw[0], size_hw[1]).matrix[:, :2]))
+            scales.append(1 / np.sqrt(across * down))
+    return float(np.median(scales)) if scales else 1.0
+
+
+def _sample(train: Indices) -> Indices:
+    return np.asarray(train[np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int)])

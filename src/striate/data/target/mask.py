@@ -16,7 +16,7 @@ from ..check.finding import Finding, listed
 from ..sample import IGNORE, Images, ImageU8
 from .arrays import ListImages
 from .known import refuse_strange_names
-from .palette import colour_of
+from .palette import covered
 from .target import Indices, Target
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ..augment.pipeline import Plan
     from ..geometry import Geometry
     from .place import Place
-
-SHOWN = 0.5  # how much of a drawn mask covers the image
 
 
 @dataclass(frozen=True)
@@ -182,11 +180,7 @@ class Mask(Target):
 
         height, width = image_u8.shape[:2]
         mask = cv2.resize(self.read(index), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        table = np.array([colour_of(label) for label in range(256)], np.float32)
-        has_background = bool(self.names) and self.names[0].casefold() in {"background", "void"}
-        is_clear = (mask == IGNORE) | ((mask == 0) & has_background)
-        covered = image_u8 * np.float32(1 - SHOWN) + table[mask] * np.float32(SHOWN)
-        return np.where(is_clear[..., None], image_u8, np.rint(covered).astype(np.uint8))
+        return covered(image_u8, mask, self.names)
 
 
 def _unusable(bad: Sequence[tuple[str, DataError]]) -> Iterator[Finding]:

@@ -1,11 +1,20 @@
 """Colours that targets are drawn in, one a class."""
 
 import colorsys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from ..sample import ImageU8
+import numpy as np
+import numpy.typing as npt
+
+from ..sample import IGNORE, ImageU8
 
 GOLDEN = 0.618034  # turns of the hue between classes: neighbours are never alike, however many there are
 DRAWN_PX = 96  # side of the tiles that drawn images are shown in
+COVER = 0.5  # how much of a drawn mask covers the image
+BACKGROUND = frozenset({"background", "void"})  # names of a first class that is left clear
+BLACK, UNKNOWN = (0, 0, 0), (128, 128, 128)
 
 
 def colour_of(label: int) -> tuple[int, int, int]:
@@ -22,3 +31,29 @@ def colour_of(label: int) -> tuple[int, int, int]:
 def line_px(image_u8: ImageU8) -> int:
     """Return how wide a line must be to be seen when the image is shown as a small tile."""
     return max(1, round(max(image_u8.shape[:2]) / DRAWN_PX))
+
+
+def has_background(names: Sequence[str]) -> bool:
+    """Return whether the first class is a background, which stays clear where masks are drawn."""
+    return bool(names) and names[0].casefold() in BACKGROUND
+
+
+def class_colours(names: Sequence[str]) -> ImageU8:
+    """Return the colour (256, 3) of each value of a mask: a background is black, 255 (not known) grey."""
+    table = _colours().copy()
+    if has_background(names):
+        table[0] = BLACK
+    table[IGNORE] = UNKNOWN
+    return table
+
+
+def covered(image_u8: ImageU8, mask: npt.NDArray[Any], names: Sequence[str]) -> ImageU8:
+    """Return an image (H, W, 1 or 3) half covered with a mask (H, W); a background and 255 stay clear."""
+    is_clear = (mask == IGNORE) | ((mask == 0) & has_background(names))
+    mixed = image_u8 * np.float32(1 - COVER) + _colours().astype(np.float32)[mask] * np.float32(COVER)
+    return np.where(is_clear[..., None], image_u8, np.rint(mixed).astype(np.uint8))
+
+
+@cache
+def _colours() -> ImageU8:
+    return np.array([colour_of(label) for label in range(256)], np.uint8)
