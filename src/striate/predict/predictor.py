@@ -254,7 +254,7 @@ class Predictor:
         """Return the network's outputs for stored images."""
         return self._seen(stored, self.geometry)
 
-    def _seen(self, stored: Sequence[Samples], geometry: Geometry) -> Outputs:
+    def _seen(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Outputs:
         pixels = apply_cpu(stored, _plain_view(len(stored), geometry), normal=self.normal)
         return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
 

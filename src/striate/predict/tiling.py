@@ -12,7 +12,6 @@ Reference: Isensee et al., "nnU-Net" (2021), which blends tiles half a tile apar
 import math
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -99,7 +98,4 @@ def at_scale(image_u8: Samples, scale: float) -> Samples:
 def _at_least(image_u8: Samples, tile_hw: SizeHW) -> Samples:
     """The image, continued by its mirror image to the right and below where it is smaller than a tile."""
     down, right = (max(0, tile - side) for tile, side in zip(tile_hw, image_u8.shape[:2], strict=True))
-    if not (down or right):
-        return image_u8
-    padded = cv2.copyMakeBorder(image_u8, 0, down, 0, right, cv2.BORDER_REFLECT)
-    return np.asarray(padded).reshape(*padded.shape[:2], image_u8.shape[2])
+    return np.pad(image_u8, ((0, down), (0, right), (0, 0)), "symmetric") if down or right else image_u8
