@@ -11,6 +11,7 @@ Reference: Isensee et al., "nnU-Net" (2021), which blends tiles half a tile apar
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,10 @@ from torch import Tensor
 
 from striate.base.size import SizeHW
 from striate.data.geometry import resized
-from striate.data.raster import Samples
 
 BATCH = 16
 BLIND, RAMP = 1 / 8, 1 / 4  # of a tile's side
+Samples = npt.NDArray[Any]  # of 8 or 16 bits
 Floats = npt.NDArray[np.float32]
 
 
