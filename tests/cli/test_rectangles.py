@@ -58,7 +58,8 @@ def test_what_is_no_size_is_refused_in_one_line(text, capsys):
 
 
 def test_the_setting_takes_both_forms(tmp_path):
-    from striate.run.recipe import DataSettings, Recipe
+    from striate.run.recipe import Recipe
+    from striate.run.settings import DataSettings
 
     assert Recipe().changed(["data.size=180x240"]).data.size == "180x240"
     assert Recipe().changed(["data.size=[180, 240]"]).data.size == "180x240"

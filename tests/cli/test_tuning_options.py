@@ -12,7 +12,8 @@ import striate as st
 from striate.base.errors import SettingsError
 from striate.cli import options as o
 from striate.cli.app import app, run
-from striate.run.recipe import SHORT, Recipe, TrainSettings, named
+from striate.run.recipe import SHORT, Recipe, named
+from striate.run.settings import TrainSettings
 
 COMMANDS = get_command(app).commands
 TYPED = {

@@ -15,7 +15,8 @@ from striate.model.blueprint import Blueprint, Row
 from striate.run.execute import resume, train
 from striate.run.network import build_network
 from striate.run.prepare import prepare
-from striate.run.recipe import TrainSettings, named
+from striate.run.recipe import named
+from striate.run.settings import TrainSettings
 
 EACH = {
     "penalties and noise": ["train.l1=1e-4", "train.l2=1e-4", "train.weight_noise=0.1", "train.label_noise=0.2"],

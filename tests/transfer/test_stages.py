@@ -9,7 +9,8 @@ import torch
 from striate.base.errors import SettingsError
 from striate.base.tensors import read_tensors
 from striate.run.execute import train
-from striate.run.recipe import Recipe, TrainSettings, named
+from striate.run.recipe import Recipe, named
+from striate.run.settings import TrainSettings
 from striate.transfer.stages import stages
 
 TWO = ("train.frozen=body", "train.frozen_epochs=2", "train.ema=0", "augment=none")  # in the older keys

@@ -7,7 +7,8 @@ from striate.base.errors import UserError
 from striate.base.stages import OLD
 from striate.model import zoo
 from striate.run.assignment import assignment, from_named
-from striate.run.recipe import OPTIONS, DataSettings
+from striate.run.recipe import OPTIONS
+from striate.run.settings import DataSettings
 
 from .opening import opening, typed, value_after
 from .reading import Reading, at

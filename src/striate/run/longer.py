@@ -12,7 +12,8 @@ from striate.data.open import SHARES
 from striate.engine.checkpoint import State
 from striate.transfer.stages import patience_of
 
-from .recipe import RECIPES, TrainSettings
+from .recipe import RECIPES
+from .settings import TrainSettings
 
 MAX_FIX = 110  # characters of a fix that are shown whole
 

@@ -12,7 +12,7 @@ from striate.transfer.stages import patience_of, stages
 
 from .network import Model, name_of
 from .prepare import Prepared
-from .recipe import ModelSettings
+from .settings import ModelSettings
 
 
 def resolved(prepared: Prepared, network: nn.Module, model: Model, precision: str) -> dict[str, Any]:

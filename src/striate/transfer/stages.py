@@ -6,7 +6,7 @@ from itertools import accumulate
 from striate.base.errors import SettingsError
 from striate.base.text import plural
 from striate.engine.optim import DEFAULT_LR
-from striate.run.recipe import StageSettings, TrainSettings
+from striate.run.settings import StageSettings, TrainSettings
 
 
 @dataclass(frozen=True)
