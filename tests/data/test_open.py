@@ -261,6 +261,12 @@ def test_limits_and_choices(tmp_path: Path) -> None:
         assert name.startswith(limited.classes[limited.target().values[index]])
         assert limited.images.path(index) == root / name
     more = open_dataset(root, limit={"train": 28})
+    said = [one.text for one in open_dataset(root, limit={"train": 14, "test": 999}).readings]
+    assert said == ["the limit of test is 999, and there are 10 images: all are taken"] and not limited.readings
+    assert len(open_dataset(root).splits["test"]) == 10
+    assert "the largest class has 40 images" in open_dataset(root, per_class=41).readings[0].text
+    assert "there are 3 classes" in open_dataset(root, top_classes=4).readings[0].text
+    assert not open_dataset(root, per_class=40, top_classes=3).readings
     assert set(names_in(limited, "train")) < set(names_in(more, "train"))
     assert open_dataset(root, top_classes=2).classes == ("cat", "dog")
     chosen = open_dataset(root, classes=["yak", "cat"])

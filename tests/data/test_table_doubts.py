@@ -103,3 +103,41 @@ def test_a_broken_line_is_named_where_it_begins(root: Path, text: str, line: int
     with pytest.raises(DataError) as caught:
         open_dataset(root / "broken.csv")
     assert caught.value.where == f"{root / 'broken.csv'}:{line}" and word in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("fold", list("123451234512")),
+        ("Fold", list("010101010101")),
+        ("split", list("abcabcabcabc")),
+        ("is_valid", ["yes", "no"] * 6),
+        ("set", list("ABABABABABAB")),
+    ],
+)
+def test_a_column_that_divides_the_images_is_no_class_unless_it_is_named(
+    root: Path, name: str, cells: list[str]
+) -> None:
+    with pytest.raises(DataError, match="no column to learn from") as caught:
+        opened(root, **{name: cells})
+    assert caught.value.fix == f"add a column `label`, or use --target {name}"
+    assert opened(root, {"target": name}, **{name: cells}).classes == tuple(sorted(set(cells)))
+    found = opened(root, kind=["a", "b"] * 6, **{name: cells})
+    assert found.classes == ("a", "b") and f"1 column not used: {name}" in warned(found)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+@pytest.mark.parametrize("first", ["sep=;", "SEP=,", '"sep=|"', "sep=\t", "sep=;;;"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_first_line_may_say_the_separator(root: Path, suffix: str, first: str, end: str, mark: str) -> None:
+    separator = first.strip('"')[4]
+    rows = [["path", "label"], *([f"pics/{at}.jpg", "ab"[at % 2]] for at in range(LINES)), ["pics/none.jpg", "a"]]
+    lines = [first, *(separator.join(row) for row in rows)]
+    path = root / f"s.{suffix}"
+    path.write_bytes((mark + end.join(lines)).encode())
+    with pytest.raises(DataError, match="missing") as caught:
+        open_dataset(path)
+    assert caught.value.where == f"{path}:{len(lines)}"
+    path.write_bytes((mark + end.join(lines[:-1])).encode())
+    assert open_dataset(path).target().values.tolist() == [0, 1] * (LINES // 2)

@@ -294,12 +294,14 @@ def assignments(
     Raises:
         SettingsError: a setting is given twice, or an option has a value that is not allowed; it names the option.
     """
-    from striate.run.recipe import OPTIONS, Recipe
+    from striate.base.settings import value_of
+    from striate.run.keywords import require_allowed
+    from striate.run.recipe import OPTIONS
 
     typed = {"--size": size, "--fit": fit, "--weights": weights, **(tuning.typed() if tuning else {})}
     given = {option: f"{OPTIONS[option]}={value}" for option, value in typed.items() if value is not None}
     for option, assignment in given.items():
-        Recipe().changed([assignment], option)
+        require_allowed(OPTIONS[option], value_of(assignment.partition("=")[2]), option)
     everything = [*((option, text) for option, text in given.items()), *(("--set", text) for text in changes or [])]
     names = [text.partition("=")[0].strip() for _, text in everything]
     for (option, _), name in zip(everything, names, strict=True):

@@ -10,7 +10,7 @@ from striate.base.choose import choose
 from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
-from .sample import SPLITS, Dataset
+from .sample import SPLITS, Dataset, Reading
 from .split import choose_some
 from .target import Label, Target
 
@@ -89,6 +89,7 @@ def top_classes(dataset: Dataset, count: int) -> Dataset:
     """Return the images of the `count` classes with most images (ties by class order)."""
     _, label = _label(dataset, "top_classes")
     counts = label.counts(np.arange(len(dataset)))
+    dataset = _beyond(dataset, count, len(counts), f"top_classes is {count:,}, and there are", "class", "classes")
     chosen = np.argsort(-counts, kind="stable")[:count]
     return keep_classes(dataset, [label.names[index] for index in chosen])
 
@@ -104,6 +105,8 @@ def limit_classes(dataset: Dataset, count: int, seed: int) -> Dataset:
             members = label.members(index, part)
             picks = choose_some(list(ids[members]), np.zeros(len(members), dtype=np.int64), count, seed)
             chosen.append(members[picks])
+    most = max(int(label.counts(part).max()) for part in parts)
+    dataset = _beyond(dataset, count, most, f"per_class is {count:,}, and the largest class has", "image")
     smaller = take(dataset, np.sort(np.concatenate(chosen)))
     return replace(smaller, notes=(*dataset.notes, f"at most {plural(count, 'image')} of each class"))
 
@@ -124,9 +127,17 @@ def limit_splits(dataset: Dataset, limits: Mapping[str, int], seed: int) -> Data
         members = dataset.splits[name]
         if limit < len(members):
             kept[name] = members[choose_some(list(ids[members]), stratum[members], limit, seed)]
+        dataset = _beyond(dataset, limit, len(members), f"the limit of {name} is {limit:,}, and there are", "image")
     smaller = take(dataset.with_splits(kept), np.sort(np.concatenate(list(kept.values()))))
-    said = ", ".join(f"{name} {limit:,}" for name, limit in limits.items())
+    said = ", ".join(f"{name} {len(kept[name]):,}" for name in limits)
     return replace(smaller, notes=(*dataset.notes, f"limited to {said} images"))
+
+
+def _beyond(dataset: Dataset, count: int, most: int, text: str, *noun: str) -> Dataset:
+    """Say that a limit cuts nothing off: whoever typed it may take the data for larger than they are."""
+    if count <= most:
+        return dataset
+    return replace(dataset, readings=(*dataset.readings, Reading(f"{text} {plural(most, *noun)}: all are taken")))
 
 
 def _label(dataset: Dataset, option: str) -> tuple[str, Target]:

@@ -27,8 +27,23 @@ def recipe_changes(options: dict[str, Any], verb: Callable[..., Any]) -> list[tu
     given = {name: options.pop(name) for name in SHORT if name in options}
     pairs = {name: [(SHORT[name], value)] for name, value in given.items() if value is not None}
     for name, pair in pairs.items():
-        Recipe().with_values(pair, name)
+        require_allowed(*pair[0], name)
     return [one for pair in pairs.values() for one in pair]
+
+
+def require_allowed(path: str, value: Any, name: str) -> None:
+    """Return if a setting may have this value.
+
+    Args:
+        path: of the setting; `name` is what a person typed for it.
+
+    Raises:
+        SettingsError: it may not; the message has the name that was typed.
+    """
+    try:
+        Recipe().with_values([(path, value)])
+    except SettingsError as problem:
+        raise SettingsError(problem.what, where=name, fix=problem.fix.replace(path, name)) from None
 
 
 def _way_to_say(name: str, known: set[str], settings: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ from .kinds import is_whole
 DELIMITERS = ",;\t|"
 MAX_BYTES = 256 << 20  # in memory a cell takes some ten times its bytes
 MIN_PIXELS = 16  # columns of numbers that can be an image
+_DIRECTIVE = re.compile(r'"?sep=([^\w\s"]|\t)"?[ ,;\t]*(\r\n|\n|\r)', re.ASCII | re.IGNORECASE)
 _PIXEL = re.compile(r"(pixel|pix|px|p)?[ _-]?\d+([ _x-]\d+)?|pixels", re.ASCII | re.IGNORECASE)
 
 
@@ -57,9 +58,7 @@ def read_cells(path: Path) -> Table:
         DataError: no UTF-8 text, too large, no header, a column twice or without a name, a cell too many.
     """
     text = _text(path)
-    first = text.split("\n", 1)[0]
-    is_tabbed = path.suffix.lower() == ".tsv" and "\t" in first
-    delimiter = "\t" if is_tabbed else max(DELIMITERS, key=first.count)
+    delimiter, text = _delimiter(path, text)
     rows: list[list[str]] = []
     lines: list[int] = []
     if "\0" in text:
@@ -68,7 +67,7 @@ def read_cells(path: Path) -> Table:
     start = 1  # a quote that is never closed swallows the lines behind it
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        header = [name.strip() for name in next((row for row in reader if row), [])]
         for row in reader:
             if any(cell.strip() for cell in row):
                 rows.append([cell.strip() for cell in row])
@@ -79,6 +78,15 @@ def read_cells(path: Path) -> Table:
         raise DataError(what, where=f"{path}:{start}", fix=fix) from problem
     _check_shape(path, header, rows, lines)
     return _named(path, header, rows, lines)
+
+
+def _delimiter(path: Path, text: str) -> tuple[str, str]:
+    """Return the delimiter and the text; a first line `sep=;`, which spreadsheets write and obey, is blank in it."""
+    if directive := _DIRECTIVE.match(text):
+        return directive[1], "\n" + text[directive.end() :]
+    first = text.split("\n", 1)[0]
+    is_tabbed = path.suffix.lower() == ".tsv" and "\t" in first
+    return "\t" if is_tabbed else max(DELIMITERS, key=first.count), text
 
 
 def refuse_pixels(path: Path, header: Sequence[str]) -> None:

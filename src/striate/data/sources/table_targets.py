@@ -13,6 +13,7 @@ from ..target import Angle, Label, Number, Tags, Target
 from . import kinds
 from .cells import Table
 from .names import class_list
+from .table_splits import may_divide
 
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "tags")
 DERIVED = ("tags", "label")  # targets made of several columns
@@ -199,7 +200,9 @@ def _of_columns(table: Table, target: str, task: str | None) -> Plan:
 
 
 def _unnamed(table: Table, free: Sequence[str], task: str | None) -> Plan:
-    """Return the plan for a table without a column called `label`."""
+    """Return the plan for a table without a column called `label`; one that may divide the images is not guessed."""
+    dividing = [name for name in free if may_divide(name, table.columns[name])]
+    free = [name for name in free if name not in dividing]
     flags = [name for name in free if kinds.misfits(table.columns[name], kinds.is_flag) is not None]
     if task != "regress" and (len(flags) > 1 or (task == "tag" and flags)):
         return Plan("tags" if len(flags) > 1 else flags[0], "flags", tuple(flags))
@@ -219,6 +222,7 @@ def _unnamed(table: Table, free: Sequence[str], task: str | None) -> Plan:
     _refuse_dressed(table, free)
     choice = shown((words or free or ["COLUMN"])[0], 40)
     fix = f"name a column `label`, or use --target {choice}" if free else "add a column `label`"
+    fix += f", or use --target {shown(dividing[0], 40)}" if dividing and not free else ""
     fix = "add a column of numbers, or leave --task regress out" if task == "regress" else fix
     raise DataError("no column to learn from", where=f"{table.path}:1", fix=fix)
 
