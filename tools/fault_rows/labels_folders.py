@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .bench import Bench, expect
 from .pictures import SMALL, encoded, pixels, put, write_split, write_tree
 from .sheet import Row
@@ -111,9 +109,6 @@ def layouts(bench: Bench) -> None:
 
 def masks_and_boxes(bench: Bench) -> str:
     photos = {f"{index:02d}": encoded(pixels(str(index)), "JPEG") for index in range(8)}
-    masks = {name: np.zeros((24, 24), np.uint8) for name in photos}
-    for index, mask in enumerate(masks.values()):
-        mask[index : index + 9, 3:12], mask[12:20, index : index + 8] = 1, 2
     box = "<annotation><object><name>a</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
     coco = {
         "images": [{"file_name": "00.jpg"}],
@@ -121,20 +116,18 @@ def masks_and_boxes(bench: Bench) -> str:
         "categories": [],
     }
     for name, content in photos.items():
-        for folder in ("camvid/train", "camvid/test", "voc/JPEGImages", "yolo/train/images", "coco/images"):
+        for folder in ("voc/JPEGImages", "yolo/train/images", "coco/images"):
             put(bench.folder / folder / f"{name}.jpg", content)
-        for folder in ("camvid/trainannot", "camvid/testannot"):
-            put(bench.folder / folder / f"{name}.png", encoded(masks[name]))
         put(bench.folder / "voc" / "Annotations" / f"{name}.xml", box)
         put(bench.folder / "yolo" / "train" / "labels" / f"{name}.txt", "0 0.5 0.5 0.2 0.2\n")
     put(bench.folder / "coco" / "annotations" / "instances.json", json.dumps(coco))
-    kinds = {"camvid": "images with masks", "voc": "Pascal VOC", "yolo": "YOLO", "coco": "COCO"}
+    kinds = {"voc": "Pascal VOC", "yolo": "YOLO", "coco": "COCO"}
     for name, kind in kinds.items():
         for words in (("check", name), ("train", name, *SMALL)):
             bench.refuses(3, *words, "--out", "out", names=[kind, "not a task yet", "path,label"])
-    rows = [f"train/{name}.jpg,{'ab'[index % 2]}" for index, name in enumerate(photos)]
-    put(bench.folder / "camvid" / "labels.csv", "\n".join(["path,label", *rows]))
-    bench.works("check", "camvid/labels.csv", "--out", "sheet")
+    rows = [f"JPEGImages/{name}.jpg,{'ab'[index % 2]}" for index, name in enumerate(photos)]
+    put(bench.folder / "voc" / "labels.csv", "\n".join(["path,label", *rows]))
+    bench.works("check", "voc/labels.csv", "--out", "sheet")
     for band, name in enumerate(("images", "masks", "labels")):  # classes may be called so, and numbered alike
         for index in range(8):
             put(

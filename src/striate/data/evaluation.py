@@ -10,9 +10,10 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from .check.finding import listed
-from .open import find, first_target, levelled, levels_asked
+from .open import find, levelled, levels_asked
 from .sample import Dataset
 from .target import KINDS, Target
+from .target_choice import first_target
 
 CELLS = ("target", "task", "separator", "blank", "levels", "ignore")  # options that say what cells and pixels mean
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.base.choose import choose, nearest
+from striate.base.choose import nearest
 from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural
 
@@ -17,11 +17,11 @@ from . import subset
 from .channels import in_channels, with_band_names
 from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
-from .sources import arrays, cifar, cub, folder, idx, public, table, toy
+from .sources import arrays, cifar, cub, folder, idx, pets, public, table, toy, voc_masks
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .split import Indices, assign
-from .target import TASK_KINDS
+from .target_choice import first_target
 
 CELLS = ("target", "task", "separator", "blank", "split_column")  # options that tables are read by
 SHARES = (0.7, 0.15, 0.15)  # of train, val and test
@@ -211,6 +211,9 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
 def _folder(
     path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, ignore: str | None = None
 ) -> Dataset:
+    for masked in (pets, voc_masks):
+        if masked.matches(path):
+            return masked.read(path, where, ignore)
     for source in (cifar, idx, cub):
         if source.matches(path):
             return source.read(path, where, known)
@@ -245,29 +248,6 @@ def _measured(dataset: Dataset) -> Levels:
     used = [found for index in train if (found := probes[int(index)].used) is not None]
     low, high = (min(low for low, _ in used), max(high for _, high in used)) if used else FULL
     return (low, high) if low < high else FULL
-
-
-def first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:
-    """Return the dataset with the wanted target first."""
-    kinds = choose("task", task, TASK_KINDS) if task else ()
-    name = target
-    if name is None and kinds:
-        fitting = [key for key, found in dataset.targets.items() if found.kind in kinds]
-        if len(fitting) > 1:
-            what = f"several targets for task {task!r}: {', '.join(fitting)}"
-            raise DataError(what, where=dataset.where, fix=f"choose one, as in --target {fitting[0]}")
-        name = next(iter(fitting), None)
-        if name is None:
-            have = ", ".join(f"{key} ({found.kind})" for key, found in dataset.targets.items())
-            what = f"no target for task {task!r}; the dataset has {have}"
-            raise DataError(what, where=dataset.where, fix="choose another --task or dataset")
-    if name is None:
-        return dataset
-    chosen = choose("target", name, dataset.targets, DataError)
-    if kinds and chosen.kind not in kinds:
-        what = f"target {name!r} is of kind {chosen.kind!r}; task {task!r} needs {' or '.join(kinds)}"
-        raise DataError(what, where=dataset.where, fix="choose another --target or --task")
-    return replace(dataset, targets={name: chosen, **dataset.targets})
 
 
 def _grouped(dataset: Dataset, pattern: str | None) -> Dataset:

@@ -41,6 +41,7 @@ class Boxes(Target):
         difficult: (T,) whether finding it or not is not counted (VOC).
         names: the classes of the boxes.
         shares_labels: the classes are those of the images, one box each: a fingerprint has them from the label.
+        is_partial: of an image without boxes nothing is known, rather than that nothing is there.
     """
 
     xyxy: npt.NDArray[np.float32]
@@ -50,9 +51,10 @@ class Boxes(Target):
     difficult: Flags
     names: tuple[str, ...] = ()
     shares_labels: bool = False
+    is_partial: bool = False
     kind: ClassVar[str] = "box"
     noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
-    tasks: ClassVar[tuple[str, ...]] = ("detect",)
+    tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
     has_places: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class Boxes(Target):
     def of(
         cls, boxes: Iterable[Any], labels: Iterable[Any] | None = None, names: Sequence[str] = (),
         *, crowd: Iterable[Any] | None = None, difficult: Iterable[Any] | None = None,
-        shares_labels: bool = False,
+        shares_labels: bool = False, is_partial: bool = False,
     ) -> Self:  # fmt: skip
         """Return the boxes of a list with one (B_i, 4) xyxy an image, and (B_i,) of everything else; 0 by default.
 
@@ -78,10 +80,15 @@ class Boxes(Target):
         columns = (_joined(column, int(starts[-1])) for column in (labels, crowd, difficult))
         label, many, hard = columns
         xyxy = np.concatenate([*parts, np.empty((0, 4), np.float32)])
-        return cls(xyxy, starts, label, many.astype(bool), hard.astype(bool), tuple(names), shares_labels)
+        return cls(xyxy, starts, label, many.astype(bool), hard.astype(bool), tuple(names), shares_labels, is_partial)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def unknown(self) -> Indices:
+        """The images without boxes, where these are not all known."""
+        return np.flatnonzero(np.diff(self.starts) == 0) if self.is_partial else super().unknown
 
     def take(self, indices: Indices) -> Self:
         """Return the boxes of some images, in the order of `indices`."""

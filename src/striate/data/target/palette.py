@@ -13,7 +13,7 @@ from ..sample import IGNORE, ImageU8
 GOLDEN = 0.618034  # turns of the hue between classes: neighbours are never alike, however many there are
 DRAWN_PX = 96  # side of the tiles that drawn images are shown in
 COVER = 0.5  # how much of a drawn mask covers the image
-BACKGROUND = frozenset({"background", "void"})  # names of a first class that is left clear
+BACKGROUND = frozenset({"background", "_background_", "void"})  # names of a class that is left clear
 BLACK, UNKNOWN = (0, 0, 0), (128, 128, 128)
 
 
@@ -33,23 +33,22 @@ def line_px(image_u8: ImageU8) -> int:
     return max(1, round(max(image_u8.shape[:2]) / DRAWN_PX))
 
 
-def has_background(names: Sequence[str]) -> bool:
-    """Return whether the first class is a background, which stays clear where masks are drawn."""
-    return bool(names) and names[0].casefold() in BACKGROUND
+def backgrounds(names: Sequence[str]) -> list[int]:
+    """Return the classes that are a background, which stays clear where masks are drawn."""
+    return [label for label, name in enumerate(names) if name.casefold() in BACKGROUND]
 
 
 def class_colours(names: Sequence[str]) -> ImageU8:
     """Return the colour (256, 3) of each value of a mask: a background is black, 255 (not known) grey."""
     table = _colours().copy()
-    if has_background(names):
-        table[0] = BLACK
+    table[backgrounds(names)] = BLACK
     table[IGNORE] = UNKNOWN
     return table
 
 
 def covered(image_u8: ImageU8, mask: npt.NDArray[Any], names: Sequence[str]) -> ImageU8:
     """Return an image (H, W, 1 or 3) half covered with a mask (H, W); a background and 255 stay clear."""
-    is_clear = (mask == IGNORE) | ((mask == 0) & has_background(names))
+    is_clear = np.isin(mask, [*backgrounds(names), IGNORE])
     mixed = image_u8 * np.float32(1 - COVER) + _colours().astype(np.float32)[mask] * np.float32(COVER)
     return np.where(is_clear[..., None], image_u8, np.rint(mixed).astype(np.uint8))
 

@@ -98,6 +98,11 @@ class Target:
         return ()
 
     @property
+    def unknown(self) -> Indices:
+        """The images of which nothing is known: they are left out where this target is learnt."""
+        return np.zeros(0, np.intp)
+
+    @property
     def form(self) -> str:
         """The kind as messages on mixing name it."""
         return self.kind
