@@ -82,9 +82,8 @@ class Probe:
     @property
     def channels(self) -> int:
         """1 for grey images, as many as there are bands, 3 for all others."""
-        if self.mode.endswith(" bands"):
-            return self.bands
-        return 1 if self.mode in _GREY_MODES else 3
+        number, _, rest = self.mode.partition(" ")
+        return int(number) if rest == "bands" else 1 if self.mode in _GREY_MODES else 3
 
 
 def decode(

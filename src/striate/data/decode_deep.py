@@ -13,7 +13,7 @@ from .upright import orientation, upright
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _STRIP_LENGTHS, _PLANES = 258, 259, 262, 273, 279, 284
 _WHITE_IS_ZERO, _RGB = 0, 2
-SAMPLES = 277
+SAMPLES, _EXTRA = 277, 338
 _GREY, _COLOUR = 0, 2  # of a PNG
 
 
@@ -22,8 +22,9 @@ class TiffFile(TiffImagePlugin.TiffImageFile):
 
     def _setup(self) -> None:
         tags = self.tag_v2
-        if tags.get(SAMPLES, 1) > 4:  # Pillow takes three of up to six, and complains of more
-            raise SyntaxError("more than four bands")
+        has_alpha, is_grey = bool({1, 2} & set(tags.get(_EXTRA, ()))), tags.get(_PHOTOMETRIC) in (_WHITE_IS_ZERO, 1)
+        if tags.get(SAMPLES, 1) > (1 + has_alpha if is_grey else 4):  # Pillow leaves some out, or reads them wrong
+            raise SyntaxError("bands that are neither colours nor alpha")
         is_unknown = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and tags.get(_BITS) == (16,) and tags.prefix == b"MM"
         if is_unknown:
             tags[_PHOTOMETRIC] = 1

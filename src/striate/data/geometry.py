@@ -18,6 +18,7 @@ import numpy.typing as npt
 from striate.base.choose import choose
 from striate.base.errors import DataError, SettingsError
 from striate.base.size import SizeHW, size_text
+from striate.base.text import plural
 
 from .bands import in_depth
 from .raster import Samples
@@ -295,7 +296,9 @@ def coloured(image: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
     if has == 3 and channels == 1:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[..., None]
     if has == 3 or has < channels:
-        raise DataError(f"an image of {has} channels, {channels} are wanted", fix="give images of as many channels")
+        raise DataError(
+            f"an image of {plural(has, 'channel')}, {channels} are wanted", fix="give images of as many channels"
+        )
     return image[..., :channels]
 
 

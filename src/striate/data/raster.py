@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from striate.base.text import plural
+
 from .format import Unusable
 from .levels import FULL, Levels, to_eight, to_sixteen
 from .sample import ImageU8
@@ -71,7 +73,7 @@ def first_bands(colours: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]:
     """
     has = colours.shape[2]
     if has < channels or has == 3:
-        raise Unusable(f"it has {has} channels, {channels} are wanted")
+        raise Unusable(f"it has {plural(has, 'channel')}, {channels} are wanted")
     return colours[..., :channels]
 
 

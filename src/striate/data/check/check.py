@@ -153,12 +153,12 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
         if odd:
             is_asked_for = kind == "colour_in_grey" and "channels" in dataset.options
             level = "note" if is_asked_for else severity
-            yield Finding(kind, level, tuple(odd), f"{plural(len(odd), 'picture')} {text}: {listed(odd)}")
+            yield Finding(kind, level, tuple(odd), f"{plural(len(odd), 'image')} {text}: {listed(odd)}")
     yield from _complaints(dataset, seen)
     yield from level_findings(dataset, seen)
     flat = [dataset.ids[index] for index, _ in usable if seen.is_decoded[index] and _is_constant(seen, index)]
     if flat:
-        text = f"{plural(len(flat), 'picture')} of one colour only: {listed(flat)}"
+        text = f"{plural(len(flat), 'image')} of one colour only: {listed(flat)}"
         yield Finding("constant", "warning", tuple(flat), text, "remove them: there is nothing to learn from")
     unseen = int((~seen.is_decoded).sum()) - sum(1 for probe in seen.probes if probe.problem and not probe.mode)
     if unseen > 0:
@@ -192,11 +192,15 @@ def _has_wrong_name(name: str, probe: Probe, channels: int) -> bool:
     return bool(probe.format and expected_format(name) and probe.format != expected_format(name))
 
 
+def _has_alpha(name: str, probe: Probe, channels: int) -> bool:
+    return probe.mode in {"RGBA", "LA", "PA"} and channels in (1, 3)  # of other numbers it is a band
+
+
 _Test = Callable[[str, Probe, int], bool]
 _ODD: tuple[tuple[str, str, str, _Test], ...] = (
     ("wrong_extension", "note", "of another format than their name says", _has_wrong_name),
     ("frames", "warning", "with several frames or pages: the first is used", lambda _, p, c: p.frames > 1),
-    ("sixteen_bit", "note", "with 16 bits: scaled to 8", lambda _, p, c: p.used is not None),
+    ("sixteen_bit", "note", "with 16 bits: read as 8 unless data.depth=16", lambda _, p, c: p.used is not None),
     (
         "colour_in_grey",
         "warning",
@@ -204,7 +208,7 @@ _ODD: tuple[tuple[str, str, str, _Test], ...] = (
         lambda _, p, c: c == 1 and p.channels == 3,
     ),
     ("grey_in_colour", "note", "in grey among coloured ones: read as RGB", lambda _, p, c: c == 3 and p.channels == 1),
-    ("transparent", "note", "with an alpha channel: laid on white", lambda _, p, c: p.mode in {"RGBA", "LA", "PA"}),
+    ("transparent", "note", "with an alpha channel: laid on white", _has_alpha),
     ("cmyk", "note", "in CMYK: converted to RGB", lambda _, p, c: p.mode == "CMYK"),
     ("rotated", "note", "turned upright by EXIF", lambda _, p, c: p.orientation != 1),
     ("tiny", "warning", f"with a side under {TINY_PX} pixels", lambda _, p, c: min(p.size_hw) < TINY_PX),
@@ -274,13 +278,13 @@ def _copies(
     sides = list(dict.fromkeys(splits[index] for index in group if splits[index]))
     is_leak = len(sides) > 1
     where = f" across {' and '.join(sides)}" if is_leak else ""
-    text = f"{plural(len(ids), 'picture')} {how}{where}: {listed(ids)}"
+    text = f"{plural(len(ids), 'image')} {how}{where}: {listed(ids)}"
     fix = "keep them in one split" if is_leak else "keep one of them"
     yield Finding(f"{kind}_leak" if is_leak else kind, severe if is_leak or is_exact else "note", ids, text, fix)
     labels = _labels(dataset, group)
     if len(set(labels)) > 1:
         said = ", ".join(f"{shown(name, 80)} ({label})" for name, label in list(zip(ids, labels, strict=True))[:4])
-        text = f"{plural(len(ids), 'picture')} {how} but labelled differently: {said}"
+        text = f"{plural(len(ids), 'image')} {how} but labelled differently: {said}"
         yield Finding("conflicting_labels", severe, ids, text, "find out which label is right")
 
 

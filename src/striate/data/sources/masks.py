@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from striate.base.errors import DataError
 
+from ..bands import shown_bands
 from ..decode import decode, header
 from ..sample import ImageU8
 
@@ -165,7 +166,7 @@ def _areas(colours: npt.NDArray[np.uint32], counts: npt.NDArray[np.intp]) -> lis
 
 
 def _packed(pixels: ImageU8) -> npt.NDArray[np.uint32]:
-    wide = pixels.astype(np.uint32)
-    if pixels.shape[2] == 1:
+    wide = shown_bands(pixels).astype(np.uint32)
+    if wide.shape[2] == 1:
         return wide[..., 0]
     return np.asarray((wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2], dtype=np.uint32)
