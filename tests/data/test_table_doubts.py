@@ -121,7 +121,7 @@ def test_a_column_that_divides_the_images_is_no_class_unless_it_is_named(
     with pytest.raises(DataError, match="no column to learn from") as caught:
         opened(root, **{name: cells})
     assert caught.value.fix == f"add a column `label`, or use --target {name}"
-    assert opened(root, {"target": name}, **{name: cells}).classes == tuple(sorted(set(cells)))
+    assert opened(root, {"target": name, "task": "classify"}, **{name: cells}).classes == tuple(sorted(set(cells)))
     found = opened(root, kind=["a", "b"] * 6, **{name: cells})
     assert found.classes == ("a", "b") and f"1 column not used: {name}" in warned(found)
 
