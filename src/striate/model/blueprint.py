@@ -17,6 +17,7 @@ MAX_WIDTH, MAX_BLOCKS = 1 << 20, 4000  # far beyond any network that was ever tr
 # Blocks that carry their input past themselves; a test finds among them all that can do without it.
 SKIPPING = {"add", "concat", "basic", "bottleneck", "pre_basic", "pre_bottleneck", "inverted", "xception", "convnext"}
 SKIPPING |= {"dense", "transformer", "cell", "inception_residual"}
+MAP_ENDS = {"conv", "transposed", "subpixel", "resize"}  # blocks of a last row that gives a map, not a vector
 AUX_WEIGHT = 0.3  # GoogLeNet, arXiv:1409.4842, section 5
 SMALL_PX = 64  # up to here networks were made for ten classes, above for ImageNet's thousand
 
@@ -140,15 +141,18 @@ class Blueprint:
 
     @property
     def native(self) -> dict[str, int]:
-        """The input and head it was made for: "size", "channels" and "outputs" (ten of small images, else ImageNet's).
+        """The input and head it was made for: "size", "channels" and "outputs".
+
+        Outputs are Pascal VOC's 21 of maps, ten of small images, else ImageNet's.
 
         What looks at a blueprint without being told more (walk, draw, examine, the list of models) takes these.
 
         Example:
-            >>> Blueprint("tiny", (Row("conv", 8),), size=32, channels=1).native
+            >>> Blueprint("tiny", (Row("linear", 8),), size=32, channels=1).native
             {'size': 32, 'channels': 1, 'outputs': 10}
         """
-        return {"size": self.size, "channels": self.channels, "outputs": 10 if self.size <= SMALL_PX else 1000}
+        outputs = 21 if self.rows[-1].block in MAP_ENDS else 10 if self.size <= SMALL_PX else 1000
+        return {"size": self.size, "channels": self.channels, "outputs": outputs}
 
     @property
     def auxiliary_heads(self) -> tuple[str, ...]:

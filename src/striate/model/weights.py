@@ -24,6 +24,7 @@ from .tensor_kind import tensor_kind
 COUNTERS = "num_batches_tracked"  # of batch normalisation; not a weight, and references differ in having it
 FIX = "build it with the options, channels and size of these weights"
 SIDES = ("aux", "AuxLogits")  # torchvision's names of auxiliary heads
+MAX_NAMES = 8  # that a summary lists
 ROOM_BYTES = 256 << 20  # a file may be four times the network's size (doubles, averages) and this
 
 
@@ -59,15 +60,21 @@ class Loaded:
         """How many tensors matched, and which changed, stayed fresh or went nowhere."""
         parts = [f"{plural(len(self.matched), 'tensor')} matched"]
         parts += [f"{name}: {how}" for name, how in self.reshaped.items()]
-        parts += [f"fresh: {', '.join(self.missing)}"] if self.missing else []
+        parts += [f"fresh: {_listed(self.missing)}"] if self.missing else []
         parts += ["the head had {} outputs, the new one has {}".format(*self.heads)] if self.heads else []
         parts += [self.head] if self.head else []
-        parts += [f"unused: {', '.join(self.unused)}"] if self.unused else []
+        parts += [f"unused: {_listed(self.unused)}"] if self.unused else []
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts and lists."""
         return asdict(self)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """All names, or the number of them with the first and the last one."""
+    few = len(names) <= MAX_NAMES
+    return ", ".join(names) if few else f"{plural(len(names), 'tensor')}, {names[0]} to {names[-1]}"
 
 
 def to_bytes(network: nn.Module, notes: Mapping[str, str] | None = None) -> bytes:
@@ -84,6 +91,8 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
     here does. A prefix that all names share is passed over where the rest is known. The first layer adapts to the
     number of input channels (see `adapt.channels_to`), a transformer's positions to the size of its map.
 
+    Weights of a network's encoder, as its classifier has them, go into the rows before the head; the others stay fresh.
+
     Args:
         source: "imagenet" for published weights, from the local cache or downloaded; else a `.safetensors`, `.npz`, or
             (read by a child process that takes tensors and nothing else) `.pth`, `.pt`, `.th` or `.pth.tar` file.
@@ -93,14 +102,54 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
     Raises:
         ModelError: the source cannot be read, would run code, or does not fit; the message names the first tensor.
     """
+    encoder = _encoder_of(network)
     if source == "imagenet":
-        found = published.find(network.blueprint.name)
-        text, preset, resets = found.source, found.preset, reset_head is not False
-        given = _read(published.fetch(found), network)
+        found = published.find((encoder or network).blueprint.name)
+        text, preset, resets, path = found.source, found.preset, reset_head is not False, published.fetch(found)
     else:
-        text, preset, resets = str(source), None, bool(reset_head)
-        given = _read(source, network)
-    return _take(network, given, text, preset, resets, new_head)
+        text, preset, resets, path = str(source), None, bool(reset_head), Path(source)
+    if encoder is not None:
+        given = _read(path, encoder)
+        if not _is_whole(network, given):
+            return _take_body(network, encoder, given, text, preset)
+    return _take(network, _read(path, network), text, preset, resets, new_head)
+
+
+def _encoder_of(network: Network) -> Network | None:
+    """The classifier that a network's first rows are the body of, without numbers; None where there is none."""
+    from .build import assemble
+    from .zoo import blueprint
+
+    options = dict(network.blueprint.encoder)
+    if not options:
+        return None
+    plan = blueprint(options.pop("name"), **options)
+    return assemble(plan, channels=network.channels, outputs=network.outputs, size_hw=network.size_hw)
+
+
+def _is_whole(network: Network, given: Foreign) -> bool:
+    """Whether a file holds the network itself, not its encoder alone."""
+    state = network.state_dict()
+    if not given.tensors.keys() - state:
+        return given.tensors.keys() == state.keys()
+    return set(_weights(given.tensors)) == set(_weights(published.key_order(network.blueprint.name)))
+
+
+def _take_body(
+    network: Network, encoder: Network, given: Foreign, text: str, preset: published.Preset | None
+) -> Loaded:
+    """Put the weights of a classifier's body into the network's first rows."""
+    here, there = _ordered(encoder, given, text)
+    if len(here) != len(there):
+        raise ModelError(f"{len(here)} tensors in the encoder, {len(there)} there", where=text, fix=FIX)
+    state = network.state_dict()
+    pairs = [(name, other) for name, other in zip(here, there, strict=True) if name in state]
+    fit = _fit(network, [name for name, _ in pairs], [other for _, other in pairs], given.tensors, text, False)
+    fit.write()
+    fresh = tuple(name for name in _weights(state) if name not in fit.ready)
+    unused = tuple(other for name, other in zip(here, there, strict=True) if name not in state)
+    say = f"the encoder is {encoder.blueprint.name}'s body"
+    return Loaded(text, dict(pairs), fit.reshaped, fresh, unused, None, say, preset)
 
 
 def _read(source: str | Path, network: Network) -> Foreign:

@@ -24,6 +24,7 @@ from striate.predict.predictor import load_weights
 from striate.task import Vector
 
 from .prepare import Prepared
+from .start import trained_name
 
 Model = str | Blueprint | nn.Module  # a text may end in "without PART" and "with KIND pooling", see `model.ablate`
 FIT_IMAGES = 2_000  # that a whitening layer is made from
@@ -85,8 +86,13 @@ def _require_vector(network: Network, outputs: int) -> None:
 
 
 def model_of(model: Model, prepared: Prepared) -> Model:
-    """Return the network of the run that the weights come from, where they come from one; else the one asked for."""
-    return prepared.start.blueprint if prepared.start and prepared.start.blueprint else model
+    """Return the network of the run that the weights come from, where they come from one; else the one asked for.
+
+    It is the one asked for, too, where the run's network is its encoder.
+    """
+    run = prepared.start.blueprint if prepared.start else None
+    is_encoder = run is not None and name_of(model) != run.name == trained_name(prepared.recipe, model)
+    return model if run is None or is_encoder else run
 
 
 def start_network(model: Model, prepared: Prepared, seed: int, progress: Progress | None = None) -> nn.Module:

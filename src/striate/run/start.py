@@ -105,7 +105,7 @@ def start_of(recipe: Recipe, model: object) -> Start | None:
         ModelError: nothing is published for this network, or the file or run is not there.
     """
     settings = recipe.transfer
-    name = model.name if isinstance(model, Blueprint) else str(model)
+    name = trained_name(recipe, model)
     if settings.weights is None:
         is_for_trained = settings.head != "fresh" or recipe.train.frozen_at_first == BODY
         if is_for_trained and isinstance(model, str | Blueprint):  # a module of the user's own may be trained
@@ -135,7 +135,16 @@ def require_start(recipe: Recipe, model: object) -> None:
     """
     start = start_of(recipe, model)
     if start is not None and start.source == IMAGENET:
-        fetch(find(str(model)))
+        fetch(find(trained_name(recipe, model)))
+
+
+def trained_name(recipe: Recipe, model: object) -> str:
+    """Return the network that weights are looked for: the encoder where there is one, else the network itself."""
+    if isinstance(model, Blueprint):
+        return str(model.encoder.get("name", model.name))
+    name, encoder = str(model), recipe.model.encoder
+    takes = name in zoo.ZOO and "encoder" in zoo.options(name)
+    return encoder if encoder and takes else name
 
 
 def _of_run(run: RunDir) -> Start:

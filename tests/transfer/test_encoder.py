@@ -1,0 +1,98 @@
+"""A classifier's weights in the encoder of a network for maps: from a file, from a run, frozen, and refused."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from striate.base import torchvision as tv
+from striate.base.errors import ModelError
+from striate.base.tensors import read_tensors
+from striate.data import open_dataset
+from striate.model import published, zoo
+from striate.model.build import build
+from striate.model.network import Network
+from striate.model.weights import load, to_bytes
+from striate.run.execute import train
+from striate.run.recipe import named
+
+TINY = {"name": "mobilenet_v2", "width": 0.1}
+
+
+def unet(seed: int = 0, **encoder) -> Network:
+    plan = zoo.blueprint("unet", encoder={**TINY, **encoder}, width=2)
+    return build(plan, channels=3, outputs=2, size_hw=(64, 64), seed=seed)
+
+
+def reference() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return tv.load("torchvision.models").mobilenet_v2(width_mult=0.1).eval()
+
+
+def test_a_classifier_s_file_fills_the_body_and_nothing_else(tmp_path) -> None:
+    classifier = zoo.build(TINY["name"], classes=7, size=64, seed=3, width=TINY["width"]).eval()
+    (tmp_path / "own.safetensors").write_bytes(to_bytes(classifier))
+    network, fresh = unet().eval(), unet().state_dict()
+    loaded = load(network, tmp_path / "own.safetensors")
+    x = torch.randn(1, 3, 50, 70)
+    pairs = zip(network.features(x).values(), classifier.features(x).values(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+    state = network.state_dict()
+    assert set(loaded.matched) | set(loaded.missing) >= {key for key in state if "num_batches" not in key}
+    assert all(torch.equal(state[key], fresh[key]) for key in loaded.missing)
+    assert len(loaded.unused) == 2 and "the encoder is mobilenet_v2's body" in loaded.summary
+    assert "fresh: 57 tensors, rows.bottom.conv.weight to rows.outputs.conv.bias" in loaded.summary
+
+
+def test_torchvision_s_names_and_grey_images(tmp_path) -> None:
+    theirs = reference()
+    np.savez(tmp_path / "w.npz", **{key: value.numpy() for key, value in theirs.state_dict().items()})
+    network = unet()
+    load(network, tmp_path / "w.npz")
+    x = torch.randn(2, 3, 64, 64)
+    found = list(network.eval().features(x).values())[-1]
+    assert torch.allclose(found, theirs.features(x), atol=1e-5)
+    plan = zoo.blueprint("unet", encoder=TINY, width=2)
+    grey = build(plan, channels=1, outputs=2, size_hw=(64, 64), seed=0).eval()
+    assert "3 input channels to 1" in load(grey, tmp_path / "w.npz").summary
+    y = x[:, :1]
+    assert torch.allclose(list(grey.features(y).values())[-1], theirs.features(y.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def test_imagenet_means_the_encoder_s(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(reference().state_dict(), path)
+    asked = []
+    monkeypatch.setattr(published, "fetch", lambda found: asked.append(found.name) or path)
+    assert load(unet(), "imagenet").preset is not None and asked == [TINY["name"]]
+
+
+def test_its_own_file_is_taken_whole(tmp_path) -> None:
+    trained, path = unet(seed=1), tmp_path / "whole.safetensors"
+    path.write_bytes(to_bytes(trained))
+    network = unet()
+    assert not load(network, path).missing
+    assert all(torch.equal(value, trained.state_dict()[key]) for key, value in network.state_dict().items())
+
+
+def test_weights_of_another_network_are_refused_and_nothing_changes(tmp_path) -> None:
+    other = zoo.build("mobilenet_v3_small", classes=7, size=64, seed=3, width=0.1)
+    (tmp_path / "other.safetensors").write_bytes(to_bytes(other))
+    network, before = unet(), unet().state_dict()
+    with pytest.raises(ModelError):
+        load(network, tmp_path / "other.safetensors")
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_a_run_that_classifies_becomes_an_encoder_that_can_be_frozen(tmp_path, quiet) -> None:
+    data = open_dataset("toy:shapes?n=40&size=32")
+    short = named("regularized").changed(["train.epochs=1", "train.precision=float32", "augment=none", "train.ema=0"])
+    base = train(data, "resnet20", short, out=tmp_path / "base", progress=quiet)
+    changes = [f"transfer.weights={base.path}", "model.encoder=resnet20", "model.width=2"]
+    recipe = short.changed([*changes, 'train.stages=[{frozen="body"}]'])
+    run = train(data, "unet", recipe, target="mask", out=tmp_path / "maps", progress=quiet)
+    first, second = read_tensors(base.weights), read_tensors(run.weights)
+    same = {key for key in first if key in second}
+    assert len(same) > 100 and all(torch.equal(first[key], second[key]) for key in same)
+    assert run.info()["model"]["name"] == "unet"
+    assert {"rows.bottom.conv.weight", "rows.outputs.conv.bias"} <= second.keys()
