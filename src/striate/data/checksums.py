@@ -14,7 +14,8 @@ def broken(kind: str, opened: Any, data: bytes) -> str:
     PNG: the chunks that hold the image; Pillow skips those of the pixel data. TIFF: strips packed by deflate, whose
     checksum libtiff does not reach when the damage makes more pixels than are needed.
     """
-    return {"PNG": _png, "TIFF": _tiff}.get(kind, lambda opened, data: "")(opened, data)
+    check = {"PNG": _png, "TIFF": _tiff}.get(kind)
+    return check(opened, data) if check else ""
 
 
 def _png(opened: Any, data: bytes) -> str:

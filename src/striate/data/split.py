@@ -25,7 +25,7 @@ def allocate(counts: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]
     """
     total = min(total, int(counts.sum()))
     exact = counts * (total / max(1, int(counts.sum())))
-    given = np.floor(exact + 1e-9).astype(np.int64)
+    given: npt.NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
     order = np.argsort(-(exact - given), kind="stable")
     given[order[: total - int(given.sum())]] += 1
     return given

@@ -80,7 +80,7 @@ class Reading:
     @property
     def is_head_only(self) -> bool:
         """Only a head was solved: the history's rows are strengths of weight decay, not epochs."""
-        return self.setting("transfer.head") == "only"
+        return bool(self.setting("transfer.head") == "only")
 
     def setting(self, path: str) -> Any:
         """Return a value of the recipe; all of it for an empty path."""

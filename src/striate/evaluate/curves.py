@@ -76,7 +76,7 @@ def is_overfit(train: float, val: float, *, is_share: bool, half_width: float = 
     """
     if is_share:
         return train - val > times * max(WIDE_GAP, half_width)
-    return val > WIDE_RATIO**times * train
+    return bool(val > WIDE_RATIO**times * train)
 
 
 def _smooth(values: Floats, window: int) -> Floats:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from striate.base.errors import DamagedError, UserError
 from striate.base.numbers import number
@@ -17,6 +17,8 @@ from .privacy import without_folders
 if TYPE_CHECKING:
     from striate.task import Task
 
+T = TypeVar("T")
+U = TypeVar("U")
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -113,7 +115,7 @@ class Run:
     @property
     def is_linear_probe(self) -> bool:
         """Whether a linear probe was fitted: then an "epoch" of the history is one strength of weight decay."""
-        return at(self.info, "recipe.transfer.head") == "only"
+        return bool(at(self.info, "recipe.transfer.head") == "only")
 
     @property
     def overfit_epoch(self) -> int | None:
@@ -228,7 +230,7 @@ def input_text(info: Mapping[str, Any]) -> str:
     return " × ".join(map(str, sides))
 
 
-def _tried(read: Any, name: str, otherwise: Any, problems: list[str]) -> Any:
+def _tried(read: Callable[[], T], name: str, otherwise: U, problems: list[str]) -> T | U:
     try:
         return read()
     except FileNotFoundError:

@@ -130,7 +130,8 @@ class Defaults:
     def truth(self, batch: Batch) -> Tensor:
         """Return the target; of several targets their numbers side by side (N, D)."""
         if len(self.targets) == 1:
-            return batch.targets[self.target]
+            truth: Tensor = batch.targets[self.target]
+            return truth
         return torch.cat([batch.targets[name].reshape(len(batch), -1).double() for name in self.targets], 1)
 
     def tally(self, outputs: Outputs, batch: Batch) -> Tensor:

@@ -71,7 +71,7 @@ class Segment(Sums, Defaults):
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the cross-entropy of each image (N,), mean over its known pixels."""
-        truth = batch.targets[self.target]
+        truth: Tensor = batch.targets[self.target]
         pixels = F.cross_entropy(outputs.float(), truth, ignore_index=IGNORE, reduction="none")
         return pixels.sum((1, 2)) / (truth != IGNORE).sum((1, 2)).clamp(min=1)
 
@@ -103,4 +103,5 @@ class Segment(Sums, Defaults):
 
     def truth(self, batch: Batch) -> Tensor:
         """Return the masks (N, H, W) uint8."""
-        return batch.targets[self.target].to(torch.uint8)
+        truth: Tensor = batch.targets[self.target]
+        return truth.to(torch.uint8)

@@ -124,7 +124,7 @@ def unchanged(num: int) -> Matrices:
 def mean_grey(matrices: Matrices, means: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return the mean grey (B,) of images with channel means (B, 1 or 3) after `matrices`."""
     rgb = np.broadcast_to(means, (len(means), 3)).astype(np.float64)
-    return ((matrices[:, :, :3] @ rgb[:, :, None])[:, :, 0] + matrices[:, :, 3]) @ LUMA
+    return np.asarray(((matrices[:, :, :3] @ rgb[:, :, None])[:, :, 0] + matrices[:, :, 3]) @ LUMA)
 
 
 def for_grey(matrices: Matrices) -> Matrices:

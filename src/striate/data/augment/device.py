@@ -50,7 +50,9 @@ def _grid(plan: Plan, pixels: torch.Tensor) -> torch.Tensor:
     down, across = (torch.arange(side, dtype=torch.float32, device=pixels.device) for side in plan.out_hw)
     points = torch.stack([*torch.meshgrid(across, down, indexing="xy"), torch.ones(plan.out_hw, device=pixels.device)])
     x, y, depth = torch.einsum("bij,jhw->ibhw", on(plan.warp, pixels), points)
-    place = torch.stack([x, y], dim=-1) / depth.clamp(min=1e-3)[..., None]  # nothing beyond the horizon is seen
+    place: torch.Tensor = (
+        torch.stack([x, y], dim=-1) / depth.clamp(min=1e-3)[..., None]
+    )  # nothing beyond the horizon is seen
     return (2 * place + 1) / on(np.array(plan.in_hw[::-1]), pixels) - 1
 
 

@@ -96,7 +96,7 @@ class Mix:
     def share(self) -> npt.NDArray[np.float32]:
         """(B,) share of the own image in all pixels, and so in the target."""
         width, height = (self.boxes[:, 2:] - self.boxes[:, :2]).T
-        return (self.weight * (1 - width * height / math.prod(self.size_hw))).astype(np.float32)
+        return np.asarray((self.weight * (1 - width * height / math.prod(self.size_hw))).astype(np.float32))
 
 
 def draw_mix(drawn: list[tuple[Mixing, Draws]], size_hw: SizeHW) -> Mix | None:
@@ -124,7 +124,7 @@ def boxes_of(draws: Draws, size_hw: SizeHW) -> Boxes:
     half = np.rint(np.sqrt(1 - draws[:, 2:3].astype(np.float64)) * width_height) / 2
     centre = draws[:, 3:].astype(np.float64) * width_height
     edges = np.rint(np.concatenate([centre - half, centre + half], axis=1))
-    return edges.clip(0, np.tile(width_height, 2)).astype(np.int32)
+    return np.asarray(edges.clip(0, np.tile(width_height, 2)).astype(np.int32))
 
 
 def mix_cpu(pixels: Pixels, mix: Mix, pool: Executor | None, parts: int) -> None:

@@ -81,14 +81,14 @@ def move_angles(angles_deg: npt.NDArray[np.floating], plan: Plan) -> npt.NDArray
     arrow = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)[..., None]  # y points down
     linear = _at_centre(plan).reshape(len(plan), *(1,) * (angles_deg.ndim - 1), 2, 2)
     x, y = (linear @ arrow)[..., 0, 0], (linear @ arrow)[..., 1, 0]
-    return np.mod(np.rad2deg(np.arctan2(-y, x)), 360)
+    return np.asarray(np.mod(np.rad2deg(np.arctan2(-y, x)), 360))
 
 
 def forward(plan: Plan) -> Matrices:
     """Return (B, 2, 3) or (B, 3, 3), from input to output coordinates, in pixels from the outer corner."""
     if plan.warp.shape[1] == 3:
         to_corner = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-        return to_corner @ np.linalg.inv(plan.warp) @ np.linalg.inv(to_corner)
+        return np.asarray(to_corner @ np.linalg.inv(plan.warp) @ np.linalg.inv(to_corner))
     linear = np.linalg.inv(plan.warp[:, :, :2])
     # x_in - 0.5 = L (x_out - 0.5) + b, as a centre at 0 is 0.5 from the corner
     start = plan.warp[:, :, 2] + 0.5 - plan.warp[:, :, :2].sum(2) * 0.5
@@ -102,4 +102,4 @@ def _at_centre(plan: Plan) -> Matrices:
         return matrix[:, :, :2]
     x, y, depth = (matrix @ np.array([plan.in_hw[1] / 2, plan.in_hw[0] / 2, 1])).T
     place = np.stack([x, y], axis=1) / depth[:, None]
-    return (matrix[:, :2, :2] - place[:, :, None] * matrix[:, 2:, :2]) / depth[:, None, None]
+    return np.asarray((matrix[:, :2, :2] - place[:, :, None] * matrix[:, 2:, :2]) / depth[:, None, None])

@@ -90,7 +90,7 @@ class Plan:
     def is_copy(self) -> npt.NDArray[np.bool_]:
         """(B,) true where no pixel moves, so the image must come out exact, not interpolated."""
         still = (self.warp == np.eye(*self.warp.shape[1:])).all(axis=(1, 2))
-        return still & (self.in_hw == self.out_hw)
+        return np.asarray(still & (self.in_hw == self.out_hw))
 
 
 class Pipeline:
@@ -205,7 +205,7 @@ def _homography_in_pixels(move: Matrices, in_hw: SizeHW, out_hw: SizeHW) -> Matr
     (in_h, in_w), (out_h, out_w) = in_hw, out_hw
     to_pixels = np.array([[in_w / 2, 0, (in_w - 1) / 2], [0, in_h / 2, (in_h - 1) / 2], [0, 0, 1]])
     to_halves = np.array([[2 / out_w, 0, 1 / out_w - 1], [0, 2 / out_h, 1 / out_h - 1], [0, 0, 1]])
-    found = to_pixels @ move @ to_halves
+    found: Matrices = to_pixels @ move @ to_halves
     found /= found[:, 2:, 2:]
     is_affine = (move[:, 2, :2] == 0).all(1)
     found[is_affine, :2], found[is_affine, 2] = _in_pixels(move[is_affine], in_hw, out_hw), [0, 0, 1]

@@ -44,7 +44,7 @@ class Blur(Quality):
         """Return the normalised kernels (B, K) of standard deviations (B,); all are equally long."""
         reach = min(math.ceil(3 * self.max_px), short_side_px - 1)
         weights = np.exp(-((np.arange(-reach, reach + 1) / std_px[:, None]) ** 2) / 2)
-        return weights / weights.sum(1, keepdims=True)
+        return np.asarray(weights / weights.sum(1, keepdims=True))
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
         """See `Effect.on_cpu`."""
@@ -155,13 +155,13 @@ def shrinking(num: int, fewer: int) -> Numbers:
     """Return the (fewer, num) matrix of which each row averages the pixels that its own pixel covers."""
     edges, at = np.arange(fewer + 1) * (num / fewer), np.arange(num)
     covered = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
-    return np.maximum(covered, 0) * (fewer / num)
+    return np.asarray(np.maximum(covered, 0) * (fewer / num))
 
 
 def enlarging(num: int, more: int) -> Numbers:
     """Return the (more, num) matrix of linear interpolation between pixel centres, held at the ends."""
     place = ((np.arange(more) + 0.5) * (num / more) - 0.5).clip(0, num - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(num)))
+    return np.asarray(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(num))))
 
 
 class Sharpness(Quality):

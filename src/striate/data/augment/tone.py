@@ -55,7 +55,8 @@ class Tone(Effect):
             counts = torch.zeros(*found.shape[:2], 256, dtype=torch.long, device=pixels.device)
             counts.scatter_add_(2, found, torch.ones_like(found))
         table = self.table(torch.arange(256, device=pixels.device), on(values[:, :1, None], pixels), counts)
-        return table.expand(*found.shape[:2], 256).gather(2, found).to(pixels.dtype).view_as(pixels)
+        toned: torch.Tensor = table.expand(*found.shape[:2], 256).gather(2, found).to(pixels.dtype)
+        return toned.view_as(pixels)
 
 
 class Posterise(Tone):

@@ -170,7 +170,7 @@ def features(pictures: Floats, count: int) -> Floats:
     basis = _cosines(pictures.shape[1], count)
     spectrum = basis @ pictures @ basis.T
     vectors = (spectrum * _weights(count)).reshape(len(pictures), count * count)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6))
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-6)))
 
 
 def turned(vectors: Floats, count: int, swap: bool, flip_rows: bool, flip_columns: bool) -> Floats:
@@ -190,7 +190,7 @@ def _weights(count: int) -> Floats:
 
 def _cosines(size: int, count: int) -> Floats:
     at, frequency = np.arange(size), np.arange(count)[:, None]
-    return (np.cos(np.pi * (2 * at + 1) * frequency / (2 * size)) * np.sqrt(2 / size)).astype(np.float32)
+    return np.asarray((np.cos(np.pi * (2 * at + 1) * frequency / (2 * size)) * np.sqrt(2 / size)).astype(np.float32))
 
 
 def _candidates(left: Floats, right: Floats, least: float, *, upper: bool) -> Pairs:
@@ -219,7 +219,7 @@ def _dot(left: Floats, right: Floats, pairs: Pairs) -> Floats:
 
 def _of_one_tint(pairs: Pairs, colours: Floats) -> Pairs:
     tint = colours / np.maximum(colours.sum(axis=1, keepdims=True), 1)
-    return pairs[np.abs(tint[pairs[:, 0]] - tint[pairs[:, 1]]).sum(axis=1) <= SAME_TINT]
+    return np.asarray(pairs[np.abs(tint[pairs[:, 0]] - tint[pairs[:, 1]]).sum(axis=1) <= SAME_TINT])
 
 
 def _without(pairs: Pairs, known: set[tuple[int, int]]) -> Pairs:
@@ -253,14 +253,14 @@ def _best_crop(whole: Floats, cut: Floats) -> Floats:
     wanted = features(cut, count).reshape(-1, count, count)
     products = np.einsum("pyvxu,pvu->pyx", spectra, wanted)
     lengths = np.sqrt(np.einsum("pyvxu,pyvxu->pyx", spectra, spectra))
-    return (products / np.maximum(lengths, 1e-6)).max(axis=(1, 2)).astype(np.float32)
+    return np.asarray((products / np.maximum(lengths, 1e-6)).max(axis=(1, 2)).astype(np.float32))
 
 
 def _enlarge(place: float) -> Floats:
     """Return the (32, 32) matrix of linear interpolation from 0.9 of 32 pixels, at 0 (start) to 1 (end), to 32."""
     start = place * (1 - CROP_SIDE) * THUMB_PX
     at = np.clip(start + (np.arange(THUMB_PX) + 0.5) * CROP_SIDE - 0.5, 0, THUMB_PX - 1)
-    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(THUMB_PX))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(at[:, None] - np.arange(THUMB_PX))).astype(np.float32))
 
 
 def _chunks(pairs: Pairs, size: int) -> Iterator[Pairs]:

@@ -67,7 +67,7 @@ class Scan:
     def summed_up(self) -> npt.NDArray[np.intp]:
         """The usable ones that have thumbs and statistics."""
         usable = self.usable
-        return usable[self.statistics[usable, 0] > 0]
+        return np.asarray(usable[self.statistics[usable, 0] > 0])
 
     @classmethod
     def empty(cls, count: int) -> "Scan":

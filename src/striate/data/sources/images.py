@@ -109,7 +109,7 @@ class ArrayImages:
 
     def read(self, index: int, short_side_px: int | None = None) -> ImageU8:
         """Return image `index` as (H, W, C) uint8, always at its full size."""
-        return self.array[index]
+        return np.asarray(self.array[index])
 
     def read_samples(self, index: int, short_side_px: int | None, depth: int) -> Samples:
         """Return image `index` as `read` does, in a depth of 8 or 16 bits."""

@@ -202,14 +202,14 @@ def _shape_distance(params: Floats, x: Floats, y: Floats) -> Floats:
 
 
 def _circle(u: Floats, v: Floats) -> Floats:
-    return np.sqrt(u**2 + v**2) - np.float32(0.9)
+    return np.asarray(np.sqrt(u**2 + v**2) - np.float32(0.9))
 
 
 def _polygon(sides: int, apothem: float) -> Callable[[Floats, Floats], Floats]:
     def distance(u: Floats, v: Floats) -> Floats:
         turns = [2 * np.pi * side / sides for side in range(sides)]
         edges = [np.float32(np.cos(turn)) * u + np.float32(np.sin(turn)) * v for turn in turns]
-        return np.maximum.reduce(edges) - np.float32(apothem)
+        return np.asarray(np.maximum.reduce(edges) - np.float32(apothem))
 
     return distance
 
@@ -222,7 +222,7 @@ def _star(u: Floats, v: Floats) -> Floats:
     px, py = radius * np.cos(np.float32(np.pi / 5) - along), radius * np.sin(np.float32(np.pi / 5) - along)
     tip, notch = np.array([1.0, 0.0]), 0.45 * np.array([np.cos(np.pi / 5), np.sin(np.pi / 5)])
     normal = np.array([notch[1] - tip[1], tip[0] - notch[0]]) / np.hypot(*(tip - notch))
-    return (normal[0] * (px - 1) + normal[1] * py).astype(np.float32)
+    return np.asarray((normal[0] * (px - 1) + normal[1] * py).astype(np.float32))
 
 
 def _cross(u: Floats, v: Floats) -> Floats:

@@ -84,7 +84,7 @@ class Image(Target):
     def _is_odd(self, index: int, size_hw: npt.NDArray[np.int64]) -> bool:
         height, width = self.images.read(index).shape[:2]
         own, other = height * int(size_hw[1]), width * int(size_hw[0])
-        return other > 0 and abs(own / other - 1) > MAX_STRETCH
+        return bool(other > 0 and abs(own / other - 1) > MAX_STRETCH)
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3) with its partner in the right half; an image that is its own as it is."""

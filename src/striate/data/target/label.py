@@ -52,7 +52,7 @@ class Label(Values):
 
     def members(self, label: int, indices: Indices) -> Indices:
         """Return those of the images that belong to a class."""
-        return indices[self.values[indices] == label]
+        return np.asarray(indices[self.values[indices] == label])
 
     def text(self, index: int) -> str:
         """Return the class of an image."""
@@ -61,7 +61,7 @@ class Label(Values):
     def mix(self, values: npt.NDArray[Any], mix: "Mix") -> npt.NDArray[np.float32]:
         """Return the share of each class (B, K)."""
         share, known = mix.share[:, None], np.eye(len(self.names), dtype=np.float32)[values]
-        return share * known + (1 - share) * known[mix.partner]
+        return np.asarray(share * known + (1 - share) * known[mix.partner])
 
     def typed(self, values: "torch.Tensor", *, is_mixed: bool) -> "torch.Tensor":
         """Return indices as int64, shares as float32."""

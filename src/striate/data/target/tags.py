@@ -43,7 +43,7 @@ class Tags(Values):
         """Return each image's rarest tag (N,); K for an image without."""
         tags = self.values.astype(bool)
         rarity = np.where(tags, tags.sum(axis=0, dtype=np.int64), np.iinfo(np.int64).max)
-        return np.where(tags.any(axis=1), rarity.argmin(axis=1), tags.shape[1])
+        return np.asarray(np.where(tags.any(axis=1), rarity.argmin(axis=1), tags.shape[1]))
 
     def divide(self, ids: Sequence[str], members: Indices, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
         """Return the part of each member, every tag divided in the given shares; see `split.assign_tags`."""
@@ -55,7 +55,7 @@ class Tags(Values):
 
     def members(self, label: int, indices: Indices) -> Indices:
         """Return those of the images that have a tag."""
-        return indices[self.values[indices, label] == 1]
+        return np.asarray(indices[self.values[indices, label] == 1])
 
     def text(self, index: int) -> str:
         """Return the tags of an image."""
@@ -81,7 +81,7 @@ class Tags(Values):
         """Return 1 / the count of each image's rarest tag; no tag weighs as the commonest."""
         values = self.values[indices]
         rarity = 1 / np.maximum(values.sum(0), 1)
-        return np.where(values.any(1), (values * rarity).max(1), rarity.min())
+        return np.asarray(np.where(values.any(1), (values * rarity).max(1), rarity.min()))
 
     def as_known(self, names: tuple[str, ...], where: str, *, is_complete: bool) -> Self:
         """Return a column for each of the run's tags, in their order."""
