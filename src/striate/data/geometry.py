@@ -235,7 +235,7 @@ def _nearest_at(maps: npt.NDArray[Any], y: Matrix, x: Matrix) -> npt.NDArray[Any
     rows, columns = (
         np.floor(at).astype(np.intp).clip(0, num - 1) for at, num in zip((y, x), maps.shape[:2], strict=True)
     )
-    return maps[rows[:, None], columns]
+    return np.asarray(maps[rows[:, None], columns])
 
 
 def _between(maps: npt.NDArray[Any], y: Matrix, x: Matrix) -> npt.NDArray[Any]:
@@ -313,7 +313,7 @@ def resized(image: npt.NDArray[Any], width: int, height: int) -> npt.NDArray[Any
     pixels = torch.from_numpy(np.array(image[None], kind, order="C")).permute(0, 3, 1, 2)
     sized = torch.nn.functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
     levels = sized.permute(0, 2, 3, 1).numpy()[0]
-    return levels if image.dtype == np.uint8 else np.rint(levels).astype(image.dtype)
+    return np.asarray(levels if image.dtype == np.uint8 else np.rint(levels).astype(image.dtype))
 
 
 def _nearest(start: int, length: int, num_pixels: int) -> npt.NDArray[np.intp]:

@@ -88,5 +88,5 @@ def pixels_of(given: "npt.NDArray[Any] | torch.Tensor", name: str, channels: int
         )
     whole = pixels.reshape(1, *pixels.shape[:2], -1)
     if depth == 16 and pixels.dtype == np.uint16:
-        return whole[0].astype(np.uint16)
+        return np.asarray(whole[0].astype(np.uint16))
     return in_depth(to_uint8(whole, name)[0], depth)

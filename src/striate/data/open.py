@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -211,12 +211,16 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
 def _folder(
     path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, ignore: str | None = None
 ) -> Dataset:
-    for masked in (pets, voc_masks):
-        if masked.matches(path):
-            return masked.read(path, where, ignore)
-    for source in (cifar, idx, cub):
-        if source.matches(path):
-            return source.read(path, where, known)
+    sources: Sequence[tuple[Callable[[Path], bool], Callable[[], Dataset]]] = (
+        (pets.matches, lambda: pets.read(path, where, ignore)),
+        (voc_masks.matches, lambda: voc_masks.read(path, where, ignore)),
+        (cifar.matches, lambda: cifar.read(path, where, known)),
+        (idx.matches, lambda: idx.read(path, where, known)),
+        (cub.matches, lambda: cub.read(path, where, known)),
+    )
+    for matches, read in sources:
+        if matches(path):
+            return read()
     return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=ignore)
 
 

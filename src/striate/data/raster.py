@@ -48,7 +48,7 @@ class Raster:
         if channels == 3 and colours.shape[2] == 1:
             return np.repeat(colours, 3, axis=2).astype(np.uint16, copy=False)
         if channels == 1 and colours.shape[2] == 3:
-            return np.rint(colours @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint16)
+            return np.asarray(np.rint(colours @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint16))
         return first_bands(colours, channels)
 
     def eight(self, channels: int, levels: Levels) -> ImageU8:

@@ -90,12 +90,12 @@ class Store:
         """
         if self.images is None:
             return np.asarray(self.geometry.to_store(read_at(self._source, index, self._short_side_px, self.geometry)))
-        return self.images[self.row_of[index]]
+        return np.asarray(self.images[self.row_of[index]])
 
     def means(self, indices: Indices, images_u8: Sequence[ImageU8]) -> npt.NDArray[np.float64]:
         """Return the (B, C) mean level of each image; `images_u8` are its rectangles, for when nothing is stored."""
         if self.rows is not None:
-            return self.rows.moments[self.row_of[indices], 0]
+            return np.asarray(self.rows.moments[self.row_of[indices], 0])
         return np.stack([_moments(image)[0] for image in images_u8])
 
     def size_hw(self, index: int) -> tuple[int, int]:

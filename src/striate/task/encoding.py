@@ -102,7 +102,8 @@ class Sectors:
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return degrees (N, D), 5 above a multiple of 10."""
-        return (outputs.unflatten(1, (-1, NUM_SECTORS)).argmax(2).double() + 0.5) * SECTOR_DEG
+        sectors = outputs.unflatten(1, (-1, NUM_SECTORS)).argmax(2)
+        return torch.mul(sectors.double() + 0.5, SECTOR_DEG)
 
 
 def signed(degrees: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class Coding:
             known = [(value, one) for value, one in zip(self.values, self.classes, strict=True) if value < 256]
             for value, one in known:
                 table[value] = one
-            return table[stored]
+            return np.asarray(table[stored])
         values = np.array(self.values, np.int64)
         place = np.searchsorted(values, stored).clip(0, len(values) - 1)
         return np.where(values[place] == stored, np.array(self.classes, np.int16)[place], np.int16(-1))

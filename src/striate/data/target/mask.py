@@ -124,7 +124,7 @@ class Mask(Target):
         if not self.names:
             return super().strata()
         total = np.maximum(self.class_pixels.sum(0), 1)
-        return (self.class_pixels / total).argmax(1)
+        return np.asarray((self.class_pixels / total).argmax(1))
 
     def shares(self, indices: Indices) -> dict[str, float]:
         """Return the share of each class among the pixels of these masks that have one."""

@@ -30,7 +30,7 @@ def colour_of(label: int) -> tuple[int, int, int]:
 
 def line_px(image_u8: ImageU8) -> int:
     """Return how wide a line must be to be seen when the image is shown as a small tile."""
-    return max(1, round(max(image_u8.shape[:2]) / DRAWN_PX))
+    return int(max(1, round(max(image_u8.shape[:2]) / DRAWN_PX)))
 
 
 def backgrounds(names: Sequence[str]) -> list[int]:
