@@ -55,7 +55,8 @@ class Prediction:
 
     `names` are the classes given (one for classification, any number of tags), the numbers' fields or the classes of a
     map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) has the class of each
-    of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there.
+    of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there; `box` is
+    x0, y0, x1, y1 in its own pixels.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Prediction:
     values: tuple[float, ...] = ()
     probabilities: dict[str, float] | None = None
     map: npt.NDArray[Any] | None = None
+    box: tuple[float, ...] | None = None
 
     def __repr__(self) -> str:
         return prediction_text(self)
@@ -95,14 +97,15 @@ class Prediction:
         """Return the answer in a line: the most probable classes, those with most pixels, or the numbers."""
         ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
         if ranked:
-            return ", ".join(f"{name} {share:.3f}" for name, share in ranked)
+            text = ", ".join(f"{name} {share:.3f}" for name, share in ranked)
+            return text if self.box is None else f"{text}; box {', '.join(f'{side:.0f}' for side in self.box)}"
         if self.map is not None:
             return "x".join(map(str, self.map.shape)) + f" from {np.nanmin(self.map):.4g} to {np.nanmax(self.map):.4g}"
         return ", ".join(f"{name} {value:.4g}" for name, value in zip(self.names, self.values, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain document of `predict --json`; of a map its size and the share of each class."""
-        document: dict[str, Any] = {"id": self.id}
+        document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
         if self.map is not None:
             return document | {"size_hw": list(self.map.shape[:2]), "shares": self.shares}
         if self.probabilities is None:
@@ -221,6 +224,11 @@ class Predictor:
         return isinstance(self.task.head, Map)
 
     @property
+    def is_placed(self) -> bool:
+        """Whether an answer names places in the image."""
+        return self.predicts_maps or self.task.is_placed
+
+    @property
     def short_side_px(self) -> int:
         """The shorter side that a decoder must deliver at least."""
         return self.geometry.short_side_px
@@ -240,7 +248,7 @@ class Predictor:
             self.geometry.depth,
             name=name,
             channels=self.geometry.channels,
-            short_side_px=None if self.predicts_maps else self.short_side_px,  # a map has its own size
+            short_side_px=None if self.is_placed else self.short_side_px,  # places are those of its own size
             levels=self.levels,
         )
         if complaint and doubtful is not None:
@@ -296,9 +304,24 @@ class Predictor:
     def _read(self, outputs: Outputs, ids: Sequence[str], sizes_hw: Sequence[tuple[int, int]]) -> list[Prediction]:
         answers = zip(ids, self._answers(outputs), sizes_hw, strict=True)
         return [
-            Prediction(name, one.names, one.values, one.probabilities, self._own_map(one.map, *size_hw))
+            Prediction(
+                name,
+                one.names,
+                one.values,
+                one.probabilities,
+                self._own_map(one.map, *size_hw),
+                self._own_box(one.box, *size_hw),
+            )
             for name, one, size_hw in answers
         ]
+
+    def _own_box(self, seen: tuple[float, ...] | None, height: int, width: int) -> tuple[float, ...] | None:
+        """A box in shares of what the network saw as one in the image's own pixels, cut at its border."""
+        if seen is None:
+            return None
+        view = np.array([self.geometry.size_hw[::-1] * 2])
+        box = self.geometry.way_back(height, width).boxes(np.array(seen) * view)[0]
+        return tuple(np.clip(box, 0, [width, height] * 2).tolist())
 
     def _own_map(self, seen: npt.NDArray[Any] | None, height: int, width: int) -> npt.NDArray[Any] | None:
         """A map of what the network saw as one of the image's own pixels; 255 or nan where it saw nothing."""

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 class Answer:
     """`names` are the classes given (one for classification, any number of tags), the numbers' fields or all classes
     of a map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) or (H, W, C) lies
-    over what the network saw of the image."""
+    over what the network saw of the image; `box` is x0, y0, x1, y1 in shares of that."""
 
     names: tuple[str, ...]
     values: tuple[float, ...] = ()
     probabilities: dict[str, float] | None = None
     map: npt.NDArray[Any] | None = None
+    box: tuple[float, ...] | None = None
 
 
 def class_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:

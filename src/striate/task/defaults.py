@@ -34,7 +34,8 @@ class Defaults:
 
     `kinds`: of targets it can predict, one at a time · `target_names`: those it predicts together, by name ·
     `metrics`: see `striate.metric` · `views`: how the outputs of several views of an image are merged, see
-    `task.views`; None refuses them · `is_mixable`: whether `loss` takes shares of classes, as mixup makes them ·
+    `task.views`; None refuses them · `is_placed`: whether answers name places in the image; maps do ·
+    `is_mixable`: whether `loss` takes shares of classes, as mixup makes them ·
     `Options`: the settings `task.NAME` of a recipe that it takes; `fit` gets them, checked, as `options`.
     """
 
@@ -46,6 +47,7 @@ class Defaults:
     metrics: ClassVar[Sequence[Metric]] = ()
     views: ClassVar[Merge | None] = None
     is_mixable: ClassVar[bool] = False
+    is_placed: ClassVar[bool] = False
     Options: ClassVar[type[Settings]] = Settings
     plugin: ClassVar[Plugin | None] = None
     temperature: ClassVar[Temperature | None] = None

@@ -73,6 +73,10 @@ class Task(Protocol):
         """Whether the loss takes targets that were mixed (shares of classes); else a recipe that mixes is refused."""
 
     @property
+    def is_placed(self) -> bool:
+        """Whether answers name places in the image, which then is decoded at its own size; those of maps do."""
+
+    @property
     def temperature(self) -> Temperature | None:
         """What dividing the outputs by a number does to the probabilities; None where there are none."""
 

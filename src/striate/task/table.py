@@ -15,12 +15,13 @@ from striate.data.target import TASK_KINDS, Target, Values
 
 from .classify import Classify
 from .defaults import Defaults
+from .localise import Localise
 from .protocol import Task
 from .regress import Regress
 from .segment import Segment
 from .tag import Tag
 
-TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress, "segment": Segment}
+TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress, "segment": Segment, "localise": Localise}
 USUAL = {  # kind of target -> its task where none is asked for
     "label": "classify",
     "tags": "tag",

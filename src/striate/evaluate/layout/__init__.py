@@ -11,6 +11,7 @@ from .classes import Labels, Tags
 from .layout import Cells, Layout
 from .maps import Maps
 from .numbers import Numbers
+from .places import Places
 from .ragged import Objects
 from .rows import Rows
 from .sidecar import Sidecar
@@ -24,6 +25,7 @@ __all__ = [
     "Maps",
     "Numbers",
     "Objects",
+    "Places",
     "Rows",
     "Sidecar",
     "Tags",
@@ -36,6 +38,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     "value": Numbers,
     "map": Maps,
     "objects": Objects,
+    "place": Places,
 }
 
 

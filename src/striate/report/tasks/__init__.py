@@ -19,13 +19,19 @@ template's macro; `markupsafe.Markup` marks HTML that a task writes itself. A ta
 from striate.report.read import Run, at
 
 from .classify import ClassifySections
+from .localise import LocaliseSections
 from .regress import RegressSections
 from .sections import Room, Section, Sections, Subject
 from .tag import TagSections
 
 __all__ = ["SECTIONS", "Room", "Section", "Sections", "Subject", "register", "sections_of"]
 
-SECTIONS: dict[str, Sections] = {"classify": ClassifySections(), "tag": TagSections(), "regress": RegressSections()}
+SECTIONS: dict[str, Sections] = {
+    "classify": ClassifySections(),
+    "tag": TagSections(),
+    "regress": RegressSections(),
+    "localise": LocaliseSections(),
+}
 
 
 def register(name: str, sections: Sections) -> None:
