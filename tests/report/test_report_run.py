@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections import Counter
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from report_pages import Element, parse
 from report_runs import RECIPE, SHAPES, write_json, write_run
 
 from striate.base.rundir import RunDir
+from striate.data import open_dataset
 from striate.report import report_run
+from striate.report.sections_data import IN_NOTES, OPTIONS
+from striate.report.text import facts_text
 
 
 def report(path: Path) -> Element:
@@ -331,21 +335,45 @@ def test_a_linear_probes_axis_is_weight_decay_not_epochs(tmp_path):
     assert "the strengths of weight decay that were tried" in section.text
 
 
-def test_options_of_the_dataset_are_written_as_they_are_typed(folder):
+def test_options_of_the_dataset_are_written_for_a_reader(folder):
+    assert OPTIONS.keys() | IN_NOTES == signature(open_dataset).parameters.keys() - {"where"}
     path = folder("label")
     info = RunDir(path).info()
     info["dataset"]["options"] = {
         "limit": {"train": 400, "test": 50},
         "split": [0.8, 0.1, 0.1],
-        "per_class": 7,
+        "per_class": 7000,
+        "classes": ["cat", "dog"],
+        "seed": 12345,
         "allow_empty": False,
         "root": None,
+        "of_a_newer_version": "x",
     }
     write_json(path / "run.json", info)
     said = report(path).get("data").all("dl")[0]
     pairs = dict(zip((one.text for one in said.all("dt")), (one.text for one in said.all("dd")), strict=True))
-    assert pairs.items() >= {"limit": "train=400,test=50", "split": "0.8,0.1,0.1", "per class": "7"}.items()
-    assert not {"allow empty", "root"} & pairs.keys()
+    wanted = {
+        "images of a split, at most": "train 400, test 50",
+        "images of a class, at most": "7,000",
+        "classes chosen": "cat, dog",
+        "seed of the split": "12345",
+        "of a newer version": "x",
+    }
+    assert pairs == {**wanted, "source": pairs["source"], "fingerprint": pairs["fingerprint"]}
+
+
+def test_a_run_that_stopped_early_says_so_in_one_way(folder):
+    path = folder("label")
+    info = RunDir(path).info()
+    assert "stopped early" not in facts_text(RunDir(path)) and "stopped early" not in report(path).get("training").text
+    info["result"] |= {"stopped": "early", "epochs": 2}
+    info |= {"num_epochs": 3, "resolved": {"train": {"patience": 1}}}
+    write_json(path / "run.json", info)
+    said = "stopped early, after 2 of 3 epochs: no better val.accuracy in 1 epoch"
+    assert f"  {said}; --patience 0 trains to the end\n" in facts_text(RunDir(path))
+    assert f"Training {said}." in report(path).get("training").text
+    write_json(path / "run.json", info | {"resolved": None})  # an older run
+    assert "no better val.accuracy in some epochs" in facts_text(RunDir(path))
 
 
 def test_a_score_keeps_its_capitals_at_the_start_of_a_line(folder):

@@ -9,6 +9,23 @@ from striate.base.text import plural
 
 from .read import SPLIT_WORDS, at, input_text
 
+OPTIONS = {  # of `open_dataset`, in the words of a reader who did not type them
+    "target": "target",
+    "task": "opened for the task",
+    "seed": "seed of the split",
+    "group": "kept in one split (regular expression)",
+    "separator": "separator of labels",
+    "blank": "blank cells",
+    "split_column": "column of splits",
+    "root": "folder of the images",
+    "limit": "images of a split, at most",
+    "per_class": "images of a class, at most",
+    "classes": "classes chosen",
+    "top_classes": "largest classes, at most",
+    "ignore": "ignored in masks",
+    "allow_empty": "classes without images allowed",
+}
+IN_NOTES = {"split", "folds", "fold", "channels", "levels"}  # where they had an effect, the dataset's notes say so
 SEVERITY = {"error": "problem", "warning": "warning", "note": "note"}
 
 
@@ -41,26 +58,26 @@ def data(info: Mapping[str, Any]) -> dict[str, Any]:
         "findings": _findings(dataset),
         "notes": [str(note) for note in at(dataset, "notes", [])],
         "options": [
-            (str(key).replace("_", " "), _typed(value))
+            (OPTIONS.get(str(key), str(key).replace("_", " ")), str(value) if key == "seed" else _written(value))
             for key, value in at(dataset, "options", {}).items()
-            if value not in (None, "", [], {}) and value is not False
+            if key not in IN_NOTES and value not in (None, "", [], {}, 0)
         ],
         "input": _input(info),
     }
 
 
-def _typed(value: Any) -> str:
-    """Write an option's value as it is typed on a command line.
+def _written(value: Any) -> str:
+    """Write an option's value for a person.
 
     Example:
-        >>> _typed({"train": 400, "val": 100}), _typed([0.7, 0.15, 0.15]), _typed(True), _typed("csv")
-        ('train=400,val=100', '0.7,0.15,0.15', 'yes', 'csv')
+        >>> _written({"train": 4000, "val": 100}), _written(["cat", "dog"]), _written(True), _written("csv")
+        ('train 4,000, val 100', 'cat, dog', 'yes', 'csv')
     """
     if isinstance(value, Mapping):
-        return ",".join(f"{key}={item}" for key, item in value.items())
+        return ", ".join(f"{key} {_written(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return "yes" if value is True else str(value)
+        return ", ".join(map(_written, value))
+    return "yes" if value is True else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _class_counts(dataset: Mapping[str, Any], classes: list[str]) -> list[ClassCount]:

@@ -19,6 +19,7 @@ from .privacy import without_folders
 from .read import SPLIT_WORDS, Run, at, input_text
 from .svg import TRAIN, VAL
 from .tasks import sections_of
+from .text import stop_text
 
 STATUS = {
     "interrupted": "This run was interrupted. It shows what was reached until then; `striate resume` continues it.",
@@ -215,10 +216,8 @@ def training_sentences(run: Run) -> list[str]:
         sentences.append(f"After epoch {epoch} validation loss rises while training loss falls.")
     elif at(run.info, "result.epochs"):
         sentences.append(_no_turn(len(run.epochs)))
-    if at(run.info, "result.stopped") == "early":
-        sentences.append(
-            f"Training stopped early, after epoch {run.epochs[-1]}: validation had not improved for a while."
-        )
+    if why := stop_text(run.info):
+        sentences.append(f"Training {why}.")
     if skipped := number(at(run.info, "result.skipped")):
         sentences.append(f"{plural(int(skipped), 'image')} could not be read during training and were left out.")
     if steps := number(at(run.info, "result.skipped_steps")):

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from striate.base.errors import UserError
+from striate.base.numbers import number
 from striate.base.rundir import RunDir
 from striate.base.text import duration, plural, shown
+
+from .read import at
 
 
 def run_text(run: RunDir) -> str:
@@ -26,8 +29,19 @@ def facts_text(run: RunDir) -> str:
         size, epochs = plural(info["model"]["parameters"], "parameter"), plural(result["epochs"], "epoch")
         speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
         lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
+        lines += [f"  {why}; --patience 0 trains to the end" for why in [stop_text(info)] if why]
     lines += [f"  folder {run.path}", *([f"  report {run.report}"] if run.report.exists() else [])]
     return "\n".join(lines)
+
+
+def stop_text(info: dict[str, Any]) -> str:
+    """Return why a run has fewer epochs than it was given; nothing where it has them all."""
+    if at(info, "result.stopped") != "early":
+        return ""
+    waited = number(at(info, "resolved.train.patience"))  # which older runs do not say
+    span = plural(int(waited), "epoch") if waited else "some epochs"
+    count = f"{at(info, 'result.epochs')} of {at(info, 'num_epochs')} epochs"
+    return f"stopped early, after {count}: no better val.{at(info, 'task.monitor')} in {span}"
 
 
 def safe_text(run: RunDir, write: Callable[[RunDir], str]) -> str:
