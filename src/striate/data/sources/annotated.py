@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from striate.base.errors import DataError
 from striate.base.text import shown
 
-from .boxes import Annotation, find_beside, find_list
+from .boxes import find_beside, find_list
 from .names import SPLIT_NAMES
 from .walk import Walk
 
@@ -32,7 +32,7 @@ def refuse(walk: Walk) -> None:
         return
     others = walk.others()
     found = find_beside(walk.root, images, others) or find_list(walk.root, others)
-    if found and not _names_classes(found, folders):
+    if found and not names_classes(found.labels, folders):
         holds, task = ("sentences", "captioning") if "captions" in found.format else ("boxes or outlines", "detection")
         what = f"images with {holds} ({found.format}: {shown(found.file, 50)}): {task} is not a task yet"
         raise DataError(what, where=walk.root, fix=_fix(walk, list(folders), found.file))
@@ -48,10 +48,14 @@ def _fix(walk: Walk, kept: list[str], file: str) -> str:
     return LABEL
 
 
-def _names_classes(found: Annotation, folders: dict[str, list[str]]) -> bool:
-    """Whether a list of boxes calls things as the class folders are called: then these are classes all the same."""
+def names_classes(labels: frozenset[str], folders: dict[str, list[str]]) -> bool:
+    """Return whether a list of boxes calls things as the class folders are called: then these are classes all the same.
+
+    Args:
+        labels: the names in the list, in small letters.
+    """
     classes = {name.casefold() for name in classes_of(folders)}
-    return len(classes) > 1 and 2 * len(classes & found.labels) >= len(classes)
+    return len(classes) > 1 and 2 * len(classes & labels) >= len(classes)
 
 
 def classes_of(folders: Iterable[str]) -> set[str]:

@@ -101,6 +101,16 @@ def find_list(root: Path, others: Sequence[str]) -> Annotation | None:
     return None
 
 
+def is_coco(path: Path) -> bool:
+    """Return whether a file is a COCO list of boxes or outlines."""
+    return LISTS[0][1](_text(path))
+
+
+def is_labelme(path: Path) -> bool:
+    """Return whether a file holds LabelMe's shapes of one image."""
+    return BESIDE[1][1](_text(path))
+
+
 def _labels(text: str) -> frozenset[str]:
     """Return the names of the categories in a JSON file, in small letters."""
     found = re.findall(r'"name"\s*:\s*("(?:[^"\\]|\\.)*")', text)

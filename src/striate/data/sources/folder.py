@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from ..channels import sampled_channels
 from ..sample import SPLITS, Dataset
 from ..target import Label
-from . import annotated, mask_folders
+from . import annotated, coco_masks, labelme_masks, mask_folders
 from .images import FileImages
 from .names import SPLIT_NAMES, class_list, folder_name, natural_key
 from .walk import Reason, Walk
@@ -60,8 +60,9 @@ def read(
     if is_own_folder(root):
         raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
-    if (masked := mask_folders.read(walk, where, ignore)) is not None:
-        return masked
+    for source in (mask_folders, coco_masks, labelme_masks):
+        if (masked := source.read(walk, where, ignore)) is not None:
+            return masked
     annotated.refuse(walk)
     folders = _split_folders(walk) if known is None else _given_folders(walk, known)
     parts = [_part(walk, split, folder, known) for split, folder in folders.items()]

@@ -66,7 +66,10 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
     images = tuple(one.image for one in paired.pairs)
     masks = tuple(one.mask for one in paired.pairs)
     channels, said = sampled_channels(walk.root, list(images))
-    target, readings = mask_target(walk.root, images, masks, find_class_list(walk.root, walk.others()), ignore)
+    known = find_class_list(walk.root, walk.others())
+    if known is not None:
+        walk.use(known.file)
+    target, readings = mask_target(walk.root, images, masks, known, ignore)
     left_out = walk.left_out()
     return Dataset(
         name=folder_name(walk.root),

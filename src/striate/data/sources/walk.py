@@ -91,11 +91,18 @@ class Walk:
         """Count files or folders that are not in the dataset."""
         self._left_out.setdefault(reason, {}).update(dict.fromkeys(names))
 
+    def use(self, *names: str) -> None:
+        """Take back that files are not in the dataset: they say what is in it."""
+        for found in self._left_out.values():
+            for name in names:
+                found.pop(name, None)
+
     def left_out(self) -> tuple[LeftOut, ...]:
         """Return what was left out so far, what a person may miss first."""
         found = [
             LeftOut(plural(len(names), reason.one, reason.many), tuple(names), reason.is_serious, reason.fix)
             for reason, names in self._left_out.items()
+            if names
         ]
         return tuple(sorted(found, key=lambda one: (not one.is_serious, -len(one.names))))
 

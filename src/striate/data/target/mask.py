@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ..geometry import Geometry
     from .place import Place
 
+MAX_LINES = 40  # classes in a table
+MIN_STRATUM = 4  # masks that have most of one class: fewer of them are divided together with others
+
 
 @dataclass(frozen=True)
 class Mask(Target):
@@ -123,8 +126,14 @@ class Mask(Target):
         """Return the class (N,) that each mask has most of, relative to all masks: a rare one before a background."""
         if not self.names:
             return super().strata()
-        total = np.maximum(self.class_pixels.sum(0), 1)
-        return np.asarray((self.class_pixels / total).argmax(1))
+        count = getattr(self.images, "rough_counts", None)  # of outlines, which take time to be drawn
+        if count is None:
+            pixels = self.class_pixels
+        else:
+            pixels = np.array([count(index)[: len(self.names)] for index in range(len(self))], np.int64)
+        most = (pixels / np.maximum(pixels.sum(0), 1)).argmax(1)
+        is_rare = np.bincount(most, minlength=len(self.names)) < MIN_STRATUM
+        return np.where(is_rare[most], len(self.names), most)  # alone each would be one of train
 
     def shares(self, indices: Indices) -> dict[str, float]:
         """Return the share of each class among the pixels of these masks that have one."""
@@ -134,10 +143,19 @@ class Mask(Target):
     def summary(self, name: str, splits: Mapping[str, Indices]) -> list[str]:
         """Return the share of pixels of each class, a line a class and a column a split."""
         columns = [self.shares(indices) for indices in splits.values()]
-        width = max([len(shown(one, 40)) for one in self.names] + [5])
-        return ["share of pixels"] + [
+        seen = [one for one in self.names if any(column[one] for column in columns)]
+        width = max([len(shown(one, 40)) for one in seen[:MAX_LINES]] + [5])
+        lines = [
             f"{shown(one, 40):<{width}}" + "".join(f"{100 * column[one]:>8.2f}%" for column in columns)
-            for one in self.names
+            for one in seen[:MAX_LINES]
+        ]
+        more = [f"... and {len(seen) - MAX_LINES} more classes"] if len(seen) > MAX_LINES else []
+        absent = len(self.names) - len(seen)
+        return [
+            "share of pixels",
+            *lines,
+            *more,
+            *([f"no pixel of {plural(absent, 'class', 'classes')}"] if absent else []),
         ]
 
     def as_known(self, names: tuple[str, ...], where: str, *, is_complete: bool) -> Self:

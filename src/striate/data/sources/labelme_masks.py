@@ -1,0 +1,133 @@
+"""LabelMe: a JSON file of polygons, rectangles and circles beside each image, as class masks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from striate.base.documents import read_json
+from striate.base.errors import DataError
+from striate.base.text import shown
+
+from ..sample import IGNORE, Dataset
+from .annotated import classes_of
+from .boxes import is_labelme
+from .coco_masks import BACKGROUND, Collected, numbered, outline_dataset
+from .mask_names import IGNORED
+from .mask_pairs import split_of
+from .names import class_list, natural_key
+from .outlines import Outline, Points, area_of
+from .walk import Reason, Walk
+
+BACKGROUNDS = {"_background_", BACKGROUND}
+AREAS = {"polygon", "rectangle", "circle"}
+CIRCLE_POINTS = 64
+NO_FILE = Reason("image without outlines", "images without outlines", True, "outline what they show, or remove them")
+NO_IMAGE = Reason("file of outlines without image", "files of outlines without image", True, "restore their images")
+NO_AREA = Reason("file with lines or points", "files with lines or points", True, "outline areas by polygons")
+
+
+def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
+    """Return the dataset of LabelMe's files beside the images of a folder, None where there are none.
+
+    Classes are "background" and the labels in natural order; `__ignore__` and void are left out of loss and scores.
+
+    Raises:
+        DataError: a file cannot be read, or a shape has no label or no points of its kind.
+
+    Reference: Russell et al., LabelMe: a database and web-based tool for image annotation (2008).
+    """
+    files = [name for name in walk.others() if name.lower().endswith(".json") and is_labelme(walk.root / name)]
+    folders = {folder: names for folder, names in walk.tree().items() if names}
+    images = sorted((name for names in folders.values() for name in names), key=natural_key)
+    by_stem = {_stem(name): name for name in images}
+    pairs = {by_stem[_stem(name)]: name for name in files if _stem(name) in by_stem}
+    if not pairs or len(classes_of(folders)) > 1:
+        return None
+    walk.use(*files)
+    lost = [name for name in files if _stem(name) not in by_stem]
+    for reason, some in ((NO_FILE, [name for name in images if name not in pairs]), (NO_IMAGE, lost)):
+        if some:
+            walk.leave_out(reason, *some)
+    documents = {image: _document(walk.root / pairs[image]) for image in images if image in pairs}
+    labels = {_label(walk.root / pairs[image], shape) for image, one in documents.items() for shape in one["shapes"]}
+    first = walk.root / next(iter(pairs.values()))
+    names = _classes(sorted(labels), ignore, first)
+    found = Collected()
+    for image, document in documents.items():
+        path = walk.root / pairs[image]
+        if any(shape.get("shape_type", "polygon") not in AREAS for shape in document["shapes"]):
+            walk.leave_out(NO_AREA, pairs[image])
+        found.names.append(image)
+        found.sizes_hw.append(_size(document, path))
+        found.outlines.append(_outlines(document, names, path, found.flat))
+        found.splits.append(split_of(image))
+    return outline_dataset(walk, where, found, names, None, "LabelMe JSON", first)
+
+
+def _stem(name: str) -> str:
+    """A file's path without suffix; outlines and images may lie in folders of their own, of the same names inside."""
+    return PurePosixPath(name).stem
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    document: Mapping[str, Any] = read_json(path, "outlines", dict)
+    shapes = document.get("shapes")
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
+        raise DataError("no list 'shapes'", where=path, fix="save it with LabelMe again")
+    return document
+
+
+def _label(path: Path, shape: Mapping[str, Any]) -> str:
+    label = shape.get("label")
+    if not isinstance(label, str) or not label.strip():
+        raise DataError("a shape without label", where=path, fix="name it in LabelMe")
+    return label.strip()
+
+
+def _classes(labels: Sequence[str], ignore: str | None, where: Path) -> dict[str, int]:
+    """Return the class of each label, background 0."""
+    things = class_list((label for label in labels if label not in BACKGROUNDS), where)
+    quiet = [label for label in things if IGNORED.fullmatch(label.strip("_"))]
+    names = numbered([BACKGROUND, *things], ",".join([*(ignore or "").split(","), *quiet]), where)
+    return names | {label: names[BACKGROUND] for label in labels if label in BACKGROUNDS}
+
+
+def _size(document: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    height, width = document.get("imageHeight"), document.get("imageWidth")
+    if not isinstance(height, int) or not isinstance(width, int) or min(height, width) < 1:
+        raise DataError("no imageHeight and imageWidth", where=path, fix="save it with LabelMe again")
+    return height, width
+
+
+def _outlines(document: Mapping[str, Any], names: dict[str, int], path: Path, flat: list[str]) -> list[Outline]:
+    found = []
+    for number, shape in enumerate(document["shapes"], 1):
+        if shape.get("shape_type", "polygon") not in AREAS:
+            continue
+        polygon, label = _polygon(shape, number, path), _label(path, shape)
+        if area_of(polygon) > 0:
+            found.append(Outline(names.get(label, IGNORE), area_of(polygon), (polygon,)))
+        else:
+            flat.append(f"shape {number} of {path.name}")
+    return found
+
+
+def _polygon(shape: Mapping[str, Any], number: int, path: Path) -> Points:
+    kind = shape.get("shape_type", "polygon")
+    try:
+        points = np.array(shape.get("points"), np.float64).reshape(-1, 2)
+    except (ValueError, TypeError):
+        points = np.zeros((0, 2))
+    if len(points) < (3 if kind == "polygon" else 2) or not np.isfinite(points).all():
+        what = f"shape {number} ({shown(shape.get('label'), 30)}) is no {kind}: it has {len(points)} points"
+        raise DataError(what, where=path, fix="draw it again, or remove it")
+    if kind == "polygon":
+        return points
+    if kind == "rectangle":
+        (left, top), (right, bottom) = points.min(0), points.max(0)
+        return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    turn = np.arange(CIRCLE_POINTS) * (2 * np.pi / CIRCLE_POINTS)
+    radius = float(np.hypot(*(points[1] - points[0])))
+    return points[0] + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
