@@ -61,7 +61,8 @@ def read(
         raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
     for source in (mask_folders, coco_masks, labelme_masks):
-        if (masked := source.read(walk, where, ignore)) is not None:
+        masked: Dataset | None = source.read(walk, where, ignore)
+        if masked is not None:
             return masked
     annotated.refuse(walk)
     folders = _split_folders(walk) if known is None else _given_folders(walk, known)

@@ -130,4 +130,4 @@ def _polygon(shape: Mapping[str, Any], number: int, path: Path) -> Points:
         return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     turn = np.arange(CIRCLE_POINTS) * (2 * np.pi / CIRCLE_POINTS)
     radius = float(np.hypot(*(points[1] - points[0])))
-    return points[0] + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return np.asarray(points[0] + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1), np.float64)
