@@ -217,14 +217,25 @@ class WayBack:
             mode: "nearest" for classes, "bilinear" for scores; at the view's border the last value holds.
             outside: what pixels get that the network does not see, those that "crop" cuts away.
         """
-        height, width = self.image_hw
-        matrix, scale = self.matrix, np.divide(self.geometry.size_hw, maps.shape[:2])  # view pixels a map pixel
-        x = ((np.arange(width) + 0.5 - matrix[0, 2]) / matrix[0, 0]) / scale[1]
-        y = ((np.arange(height) + 0.5 - matrix[1, 2]) / matrix[1, 1]) / scale[0]
+        y, x = self.places((maps.shape[0], maps.shape[1]))
         moved = (_nearest_at if mode == "nearest" else _between)(maps, y, x)
-        is_seen_x, is_seen_y = (x >= 0) & (x <= maps.shape[1]), (y >= 0) & (y <= maps.shape[0])
-        is_seen = is_seen_y[:, None] & is_seen_x
-        return np.where(is_seen[..., None] if maps.ndim == 3 else is_seen, moved, np.asarray(outside, maps.dtype))
+        is_seen = self.is_seen[..., None] if maps.ndim == 3 else self.is_seen
+        return np.where(is_seen, moved, np.asarray(outside, maps.dtype))
+
+    def places(self, map_hw: SizeHW) -> tuple[Matrix, Matrix]:
+        """Return where the rows (H,) and the columns (W,) of the image's pixel centres lie in a map over the view."""
+        matrix, scale = self.matrix, np.divide(self.geometry.size_hw, map_hw)  # view pixels a map pixel
+        height, width = self.image_hw
+        x = (np.arange(width) + 0.5 - matrix[0, 2]) / matrix[0, 0]
+        y = (np.arange(height) + 0.5 - matrix[1, 2]) / matrix[1, 1]
+        return y / scale[0], x / scale[1]
+
+    @property
+    def is_seen(self) -> npt.NDArray[np.bool_]:
+        """Which of the image's pixels (H, W) the network sees: not what "crop" cuts away."""
+        height, width = self.geometry.size_hw
+        y, x = self.places((height, width))
+        return ((y >= 0) & (y <= height))[:, None] & ((x >= 0) & (x <= width))
 
     def mask(self, mask_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return a class mask (H', W') in the image's pixels (H, W): nearest; 255 (ignore) where nothing was seen."""

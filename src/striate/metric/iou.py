@@ -157,3 +157,19 @@ def per_class(records: Array, names: Sequence[str]) -> list[dict[str, Any]]:
         {"name": name, "iou": iou, "dice": dice, "accuracy": share, "pixels": int(pixels)}
         for name, iou, dice, share, pixels in zip(names, *ratios, sums[1][0], strict=True)
     ]
+
+
+def constant_answer(records: Array, names: Sequence[str]) -> dict[str, Any]:
+    """Return {"class", "mean_iou", "pixel_accuracy"} of one who gives every pixel the most frequent class.
+
+    What a network must beat; of records (N, 3 K), None where no pixel is known.
+
+    Example:
+        >>> constant_answer(pixel_counts(np.array([[0, 0, 0, 1]]), np.array([[0, 1, 1, 1]]), 2)[None], ["sky", "sea"])
+        {'class': 'sky', 'mean_iou': 0.375, 'pixel_accuracy': 0.75}
+    """
+    true = np.split(records.sum(0), 3)[1]
+    label, total = int(true.argmax()), float(true.sum())
+    share = ratio(float(true[label]), total)
+    iou = None if share is None else share / int((true > 0).sum())
+    return {"class": names[label], "mean_iou": iou, "pixel_accuracy": share}

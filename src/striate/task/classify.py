@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
+from striate.base.settings import Settings
 from striate.data.sample import Batch
 from striate.data.target import Target
 from striate.metric import Answers, Metric
@@ -18,6 +20,7 @@ from striate.metric.confusion import KAPPA, MCC, balanced_accuracy, matrix, per_
 from striate.metric.f1 import macro_f1
 from striate.metric.loss import LOSS
 from striate.metric.ranking import AUC
+from striate.nn.losses import GAMMA, LOSSES, LossOptions
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded
@@ -25,23 +28,33 @@ from .temperature import Softmax
 from .views import mean_softmax
 
 
+class ClassifyOptions(Settings):
+    """The loss: cross-entropy, or focal with its `gamma`."""
+
+    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
+    gamma: float = Field(GAMMA, ge=0, le=20)
+
+
 @dataclass(frozen=True)
 class Classify(Sums, Defaults):
     """Predict one of K classes; outputs are logits (N, K).
 
-    Loss: cross-entropy, with label smoothing (Szegedy 2016, section 7); when balanced each image weighs as its class.
+    Loss: cross-entropy or focal, with label smoothing; when balanced each image weighs as its class. See `nn.losses`.
     Targets are class indices (N,), or shares (N, K) where images were mixed: then the loss has them all, and a
     prediction is right when it names the class with the largest share.
     """
 
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
+    criterion: str = "cross-entropy"
+    gamma: float = GAMMA
     name: ClassVar[str] = "classify"
     kind: ClassVar[str] = "label"
     kinds: ClassVar[tuple[str, ...]] = ("label",)
     views: ClassVar[Any] = mean_softmax
     is_mixable: ClassVar[bool] = True
     temperature: ClassVar[Any] = Softmax()
+    Options: ClassVar[type[Settings]] = ClassifyOptions
 
     @classmethod
     def fit(
@@ -51,6 +64,7 @@ class Classify(Sums, Defaults):
         *,
         label_smoothing: float = 0.0,
         is_balanced: bool = False,
+        options: ClassifyOptions = ClassifyOptions(),
         **_: Any,
     ) -> Self:
         """Return the task; balanced class weights are N / (K x count), so their mean over images is 1."""
@@ -60,7 +74,7 @@ class Classify(Sums, Defaults):
             counts = target.counts(train)
             present = max(1, int((counts > 0).sum()))
             weights = tuple(float(counts.sum() / (present * count)) if count else 0.0 for count in counts)
-        return cls(name, target.names, label_smoothing, weights)
+        return cls(name, target.names, label_smoothing, weights, options.loss, options.gamma)
 
     @property
     def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
@@ -76,18 +90,12 @@ class Classify(Sums, Defaults):
         return {"confusion": counts.tolist(), "per_class": rows, "calibration": bins_of(answers)}
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return {"cross_entropy": scalar}, the mean over the batch, weighted by the images' true classes.
-
-        A weight belongs to the image, not to the classes of its smoothed target as in `torch.nn.CrossEntropyLoss`:
-        there the smoothed share of a rare class outweighs the true class of all other images.
-        """
-        truth, outputs = batch.targets[self.target], outputs.float()
-        if not self.class_weights:
-            return {"cross_entropy": F.cross_entropy(outputs, truth, label_smoothing=self.label_smoothing)}
-        weights = outputs.new_tensor(self.class_weights)
-        weight = weights[truth] if truth.ndim == 1 else truth @ weights
-        losses = F.cross_entropy(outputs, truth, label_smoothing=self.label_smoothing, reduction="none")
-        return {"cross_entropy": (losses * weight).sum() / weight.sum()}
+        """Return {"cross_entropy": scalar}, or {"focal"}: the mean over the batch, weighted by the true classes."""
+        outputs = outputs.float()
+        weights = outputs.new_tensor(self.class_weights) if self.class_weights else None
+        options = LossOptions(weights, self.label_smoothing, self.gamma)
+        loss = LOSSES[self.criterion](outputs, batch.targets[self.target], options)
+        return {self.criterion.replace("-", "_"): loss}
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the plain cross-entropy of each image (N,)."""

@@ -1,52 +1,99 @@
-"""A class for every pixel: softmax and cross-entropy over the pixels whose class is known."""
+"""A class for every pixel: softmax, and a loss over the pixels whose class is known."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from pydantic import Field, field_validator
 from torch import Tensor
 
+from striate.base.choose import choose
 from striate.base.errors import DataError
+from striate.base.settings import Settings
+from striate.data.geometry import WayBack
 from striate.data.sample import IGNORE, Batch
-from striate.data.target import Target
+from striate.data.target import Mask, Target
 from striate.metric import Answers, Metric
-from striate.metric.iou import class_accuracy, mean_dice, mean_iou, per_class, pixel_accuracy
+from striate.metric.boundary import boundary_f1, boundary_iou, interior_iou
+from striate.metric.iou import class_accuracy, constant_answer, mean_dice, mean_iou, per_class, pixel_accuracy
 from striate.metric.loss import LOSS
+from striate.nn.losses import GAMMA, LOSSES, LossOptions
 
 from .defaults import Defaults, Sums
 from .head import Map
 from .protocol import Decoded
 from .views import mean_softmax
 
+MAX_NUMBERS = 1 << 22  # of logits at an image's own size that are held at once: 16 MB
+Weights = Literal["inverse", "median"]
+
+
+class SegmentOptions(Settings):
+    """How classes of pixels are learnt.
+
+    `loss`: cross-entropy, dice, focal, lovasz or boundary, or a sum such as "cross-entropy+dice"; see `nn.losses`.
+    `gamma` is that of focal. `class_weights` in the loss: "inverse" of each class's share of the training masks'
+    pixels, or "median": the median share over its own, each of the masks that have the class (Eigen and Fergus 2015).
+    """
+
+    loss: str = "cross-entropy"
+    gamma: float = Field(GAMMA, ge=0, le=20)
+    class_weights: Literal["none"] | Weights = "none"
+
+    @field_validator("loss", mode="after")
+    @classmethod
+    def _known(cls, loss: str) -> str:
+        for part in loss.split("+"):
+            choose("loss", part, LOSSES)
+        return loss
+
 
 @dataclass(frozen=True)
 class Segment(Sums, Defaults):
     """Predict one of K classes for each pixel; outputs are logits (N, K, H, W), pixels whose truth is 255 do not count.
 
-    Loss: cross-entropy, mean over all known pixels of a batch. Scores are of all pixels of a split together: mean IoU,
-    which chooses the best epoch, Dice, class accuracy and pixel accuracy. An image without a known pixel has loss 0.
+    Scores are of all pixels of a split together: mean IoU, which chooses the best epoch, Dice, class accuracy and pixel
+    accuracy; boundary F1 is the mean over images. The loss in scores and history is plain cross-entropy, whatever is
+    trained with: the mean over images of the mean over their known pixels, 0 of an image without any.
     """
 
+    label_smoothing: float = 0.0
+    criterion: str = "cross-entropy"
+    gamma: float = GAMMA
+    class_weights: tuple[float, ...] | None = None
     name: ClassVar[str] = "segment"
     kinds: ClassVar[tuple[str, ...]] = ("mask",)
     views: ClassVar[Any] = mean_softmax
+    is_mixable: ClassVar[bool] = True
+    Options: ClassVar[type[Settings]] = SegmentOptions
 
     @classmethod
-    def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:
+    def fit(
+        cls,
+        targets: Mapping[str, Target],
+        train: npt.NDArray[np.intp],
+        *,
+        label_smoothing: float = 0.0,
+        options: SegmentOptions = SegmentOptions(),
+        **_: Any,
+    ) -> Self:
         """Return the task.
 
         Raises:
             DataError: the classes of the masks have no names.
-            SettingsError: see `Defaults.fit`.
         """
         ((name, target),) = targets.items()
         if len(target.names) < 2:
             raise DataError("masks need the names of two classes or more", where=name, fix="name every class")
-        return super().fit(targets, train, **settings)
+        weights = None
+        if options.class_weights != "none":
+            weights = weights_of(options.class_weights, cast(Mask, target).class_pixels[train])
+        return cls(name, target.names, label_smoothing, options.loss, options.gamma, weights)
 
     @property
     def head(self) -> Map:
@@ -55,19 +102,24 @@ class Segment(Sums, Defaults):
 
     @property
     def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
-        """All but the loss are of the same counts of pixels."""
+        """The first four are of the same counts of pixels."""
         num = len(self.names)
-        return (mean_iou(num), pixel_accuracy(num), mean_dice(num), class_accuracy(num), LOSS)
+        pixels = (mean_iou(num), pixel_accuracy(num), mean_dice(num), class_accuracy(num))
+        return (*pixels, boundary_f1(num), boundary_iou(num), interior_iou(num), LOSS)
 
     def details(self, answers: Answers) -> dict[str, Any]:
-        """Return the figures of each class."""
-        return {"per_class": per_class(self.metrics[0].records(answers), self.names)}
+        """Return the figures of each class, and the scores of the best constant answer."""
+        records = self.metrics[0].records(answers)
+        return {"per_class": per_class(records, self.names), "constant": constant_answer(records, self.names)}
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return {"cross_entropy": scalar}, the mean over the known pixels of the batch; 0 where none is known."""
+        """Return a scalar for each part of the loss, such as {"cross_entropy", "dice"}; 0 where no pixel is known."""
+        outputs = outputs.float()
+        weights = outputs.new_tensor(self.class_weights) if self.class_weights else None
+        options = LossOptions(weights, self.label_smoothing, self.gamma, IGNORE)
         truth = batch.targets[self.target]
-        total = F.cross_entropy(outputs.float(), truth, ignore_index=IGNORE, reduction="sum")
-        return {"cross_entropy": total / (truth != IGNORE).sum().clamp(min=1)}
+        parts = self.criterion.split("+")
+        return {part.replace("-", "_"): LOSSES[part](outputs, truth, options) for part in parts}
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return the cross-entropy of each image (N,), mean over its known pixels."""
@@ -80,22 +132,19 @@ class Segment(Sums, Defaults):
         truth, num = batch.targets[self.target], len(self.names)
         cells = (truth * num + outputs.argmax(1)).masked_fill(truth == IGNORE, num * num).flatten()
         counts = torch.zeros(num * num + 1, dtype=torch.int64, device=cells.device)
-        counts.scatter_add_(0, cells, torch.ones_like(cells))
+        counts.scatter_add_(0, cells, torch.ones_like(cells))  # unlike bincount it does not wait for a GPU
         losses = self.losses(outputs, batch).double()
-        return torch.cat([torch.stack([losses.sum(), losses.new_tensor(len(truth))]), counts[:-1].double()])
+        return torch.cat([losses.sum()[None], losses.new_full((1,), len(truth)), counts[:-1].double()])
 
     def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return {"loss", "mean_iou", "pixel_accuracy", "mean_dice", "class_accuracy"}."""
-        known = {metric.key: metric for metric in self.metrics}
-        if rows is None:
-            return dict.fromkeys(known, float("nan"))
-        num = len(self.names)
-        loss, count, *cells = rows.double().cpu().tolist()
+        num, known = len(self.names), self.metrics[:4]
+        loss, count, *cells = [0.0] * (2 + num**2) if rows is None else rows.cpu().tolist()
         counts = np.array(cells).reshape(num, num)
         records = np.concatenate([np.diag(counts), counts.sum(1), counts.sum(0)])[None]
-        scores = {key: metric.score(records) for key, metric in known.items() if key != "loss"}
-        found = {key: float("nan") if score is None else score for key, score in scores.items()}
-        return {"loss": loss / count if count else float("nan"), **found}
+        scores = {metric.key: metric.score(records) for metric in known}
+        found = {key: math.nan if score is None else score for key, score in scores.items()}
+        return {"loss": loss / count if count else math.nan, **found}
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return class indices (N, H, W) uint8."""
@@ -105,3 +154,48 @@ class Segment(Sums, Defaults):
         """Return the masks (N, H, W) uint8."""
         truth: Tensor = batch.targets[self.target]
         return truth.to(torch.uint8)
+
+    def at_own_size(self, outputs: Tensor, ways: Sequence[WayBack]) -> list[npt.NDArray[Any]]:
+        """Return class maps (H, W) uint8 of the images' own pixels, from logits between pixels; 255 where not seen."""
+        return [own_classes(logits.float(), way) for logits, way in zip(outputs, ways, strict=True)]
+
+
+def weights_of(way: Weights, pixels: npt.NDArray[np.int64]) -> tuple[float, ...]:
+    """Return the weights of K classes from counts of pixels (N, K) of masks; 0 of a class that is nowhere.
+
+    Example:
+        >>> counts = np.array([[30, 10, 0], [60, 0, 0]])
+        >>> [[round(one, 3) for one in weights_of(way, counts)] for way in ("inverse", "median")]
+        [[0.556, 5.0, 0.0], [0.639, 2.3, 0.0]]
+    """
+    total = pixels.sum(0)
+    is_there = total > 0
+    among = total.sum() if way == "inverse" else ((pixels > 0) * pixels.sum(1, keepdims=True)).sum(0)
+    shares = np.where(is_there, total / np.maximum(among, 1), 1.0)
+    usual = 1 / max(1, is_there.sum()) if way == "inverse" else np.median(shares[is_there])
+    return tuple(np.where(is_there, usual / shares, 0.0).tolist())
+
+
+def own_classes(logits: Tensor, way: WayBack) -> npt.NDArray[np.uint8]:
+    """Return the most probable class of each of an image's own pixels, from logits (K, h, w) of the network's view.
+
+    Logits are interpolated linearly between pixel centres; 255 where the network saw nothing.
+    """
+    y, x = way.places((logits.shape[1], logits.shape[2]))
+    (top, bottom, down), (left, right, along) = _between(logits, 1, y), _between(logits, 2, x)
+    wide = torch.lerp(logits[:, :, left], logits[:, :, right], along)
+    size = max(1, MAX_NUMBERS // (len(logits) * len(x)))
+    parts = (slice(start, start + size) for start in range(0, len(y), size))
+    rows = [torch.lerp(wide[:, top[part]], wide[:, bottom[part]], down[part, None]).argmax(0) for part in parts]
+    classes = torch.cat([one.to(torch.uint8) for one in rows]).cpu().numpy()
+    return np.where(way.is_seen, classes, np.uint8(IGNORE))
+
+
+def _between(logits: Tensor, axis: int, places: npt.NDArray[np.float64]) -> tuple[Tensor, Tensor, Tensor]:
+    """The pixels before and after each place along an axis, and the share of the latter, on the logits' device."""
+    last = logits.shape[axis] - 1
+    at = (places - 0.5).clip(0, last)
+    low = np.floor(at).astype(np.int64)
+    numbers = (low, np.minimum(low + 1, last), (at - low).astype(np.float32))
+    before, after, share = (torch.from_numpy(one).to(logits.device) for one in numbers)
+    return before, after, share

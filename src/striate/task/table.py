@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.choose import choose
+from striate.base.choose import choose, nearest
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.plugin import being_loaded
 from striate.base.settings import Settings
+from striate.base.text import shown
 from striate.data.target import TASK_KINDS, Target, Values
 
 from .classify import Classify
@@ -93,9 +94,11 @@ def fit_task(
 
 def _options(cls: Any, values: Mapping[str, Any]) -> Settings:
     """The settings of a task, checked."""
-    if values and not cls.Options.model_fields:
-        what, where = f"the task {cls.name} has no settings of its own", f"task.{next(iter(values))}"
-        raise SettingsError(what, where=where, fix="leave it out")
+    fields = cls.Options.model_fields
+    if odd := next((name for name in values if name not in fields), None):
+        close = nearest(odd, fields)
+        fix = f"did you mean task.{close}?" if close else f"it has {', '.join(fields)}" if fields else "leave it out"
+        raise SettingsError(f"the task {cls.name} has no setting {shown(odd, 40)!r}", where=f"task.{odd}", fix=fix)
     options: Settings = cls.Options.parse(values, "task")
     return options
 
