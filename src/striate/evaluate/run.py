@@ -18,6 +18,7 @@ from striate.task.views import each
 
 from .layout import Layout, Rows, Sidecar, layout_of
 from .layout.rows import Column
+from .own_size import OwnSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,9 @@ class Batches(Protocol):
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | None = None) -> Evaluation:
+def evaluate(
+    model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | None = None, own_size: OwnSize | None = None
+) -> Evaluation:
     """Return the evaluation of every image the loader yields, in float32; the model's mode is given back.
 
     Only what a table holds of a batch outlives it: the outputs of a whole split, of maps 5 MB an image, never lie in
@@ -42,6 +45,7 @@ def evaluate(model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | N
 
     Args:
         sidecar: takes what the rows of a table cannot hold, such as predicted maps; without it that is dropped.
+        own_size: scores maps in the images' own pixels as well.
     """
     was_training, document = model.training, task.to_json()
     layout = layout_of(document).of(document)
@@ -50,7 +54,10 @@ def evaluate(model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | N
     try:
         for batch in loader.batches(0):
             index.add(batch.index)
-            rows.add(layout.kept(_answers(task, model(batch.images), batch, layout), sidecar))
+            outputs = model(batch.images)
+            rows.add(layout.kept(_answers(task, outputs, batch, layout), sidecar))
+            if own_size:
+                own_size.add(outputs, batch)
     finally:
         model.train(was_training)
     if sidecar:

@@ -36,11 +36,16 @@ def scores_of(task: Task, answers: Answers) -> dict[str, Any]:
         (8.5, 0.5)
     """
     _require_finite(answers)
-    records = records_of(task.metrics, answers)
-    scores = {metric.key: metric.score(records[metric.key]) for metric in task.metrics}
-    intervals = _intervals(task.metrics, records, scores)
+    return {**scores_by(task.metrics, answers), **task.details(answers)}
+
+
+def scores_by(metrics: Sequence[Metric], answers: Answers) -> dict[str, Any]:
+    """Return {"num_images", a score a metric, "intervals"} of answers."""
+    records = records_of(metrics, answers)
+    scores = {metric.key: metric.score(records[metric.key]) for metric in metrics}
+    intervals = _intervals(metrics, records, scores)
     ends = {key: list(interval) for key, interval in intervals.items()}
-    return {"num_images": len(answers.losses), **scores, "intervals": ends, **task.details(answers)}
+    return {"num_images": len(answers), **scores, "intervals": ends}
 
 
 def _require_finite(answers: Answers) -> None:

@@ -35,7 +35,7 @@ from striate.evaluate.views import Averaged
 from striate.task import from_json
 
 from .execute import reopen
-from .finish import rows_of
+from .finish import own_size_of, rows_of
 from .network import network_of
 from .prepare import Prepared, fingerprint, outline
 from .recipe import Recipe
@@ -84,8 +84,9 @@ def evaluate_run(
     network = Averaged(network, prepared.task, views) if views != 1 else network
     about = {"data": _describe(prepared.dataset), "split": split, "views": views}
     folder = _folder_of(path / "evaluations", about)
-    found = evaluate(network, prepared.task, prepared.loader(split), Sidecar(folder, split))
-    scores = scores_of(prepared.task, found)
+    own_size = own_size_of(prepared)
+    found = evaluate(network, prepared.task, prepared.loader(split), Sidecar(folder, split), own_size)
+    scores = {**scores_of(prepared.task, found), **own_size.scores()}
     write(folder / "predictions.csv", rows_of(prepared, found, split))
     write_json(folder / "scores.json", {**about, **scores})
     return {"task": info["task"], **about, "scores": scores, "predictions": str(folder / "predictions.csv")}

@@ -24,6 +24,7 @@ from striate.data.bands import in_depth, shown_bands
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.layout import Sidecar, layout_of
+from striate.evaluate.own_size import OwnSize
 from striate.evaluate.predictions import Predictions, read, write
 from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
@@ -105,9 +106,9 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
         indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
         if not len(indices):
             continue
-        sidecar = Sidecar(run.path, split) if split != "train" else None
-        found = evaluate(*_source(prepared, network, split, precision), sidecar)
-        scores[split] = scores_of(task, found)
+        sidecar, own_size = (None, None) if split == "train" else (Sidecar(run.path, split), own_size_of(prepared))
+        found = evaluate(*_source(prepared, network, split, precision), sidecar, own_size)
+        scores[split] = {**scores_of(task, found), **(own_size.scores() if own_size else {})}
         if split != "train":
             tables[split] = rows_of(prepared, found, split)[split]
             keep_pictures(run, prepared, found, split)
@@ -130,6 +131,11 @@ def _plain_loader(prepared: Prepared, split: str) -> Loader:
     if split == "train" and len(indices) > MAX_TRAIN:
         indices = np.sort(rng_for("train sample").choice(indices, MAX_TRAIN, replace=False))
     return prepared.loader(split, indices=indices)
+
+
+def own_size_of(prepared: Prepared) -> OwnSize:
+    """Return what scores maps in the images' own pixels."""
+    return OwnSize(prepared.task, prepared.dataset.target(prepared.task.target), prepared.geometry)
 
 
 def rows_of(prepared: Prepared, found: Evaluation, split: str) -> dict[str, Predictions]:

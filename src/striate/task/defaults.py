@@ -13,6 +13,7 @@ from torch import Tensor
 from striate.base.errors import DataError, SettingsError
 from striate.base.plugin import Plugin
 from striate.base.settings import Settings
+from striate.data.geometry import WayBack
 from striate.data.sample import Batch
 from striate.data.target import Target
 from striate.metric import Answers, Metric
@@ -152,6 +153,10 @@ class Defaults:
     def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the mean loss and the value of each metric over all rows; nan where it is not defined."""
         return {"loss": math.nan, self.monitor: math.nan} if rows is None else tally.scores(self.metrics, rows)
+
+    def at_own_size(self, outputs: Outputs, ways: Sequence[WayBack]) -> list[npt.NDArray[Any]] | None:
+        """Return nothing: scores are of what the network saw."""
+        return None
 
     def details(self, answers: Answers) -> dict[str, Any]:
         """Return nothing beside the metrics."""

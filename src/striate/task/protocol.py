@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from striate.data.geometry import WayBack
 from striate.data.sample import Batch
 from striate.metric import Answers, Metric
 
@@ -103,6 +104,9 @@ class Task(Protocol):
 
     def truth(self, batch: Batch) -> Tensor:
         """Return the truth of a batch, laid out like the values of `decode`."""
+
+    def at_own_size(self, outputs: Outputs, ways: "Sequence[WayBack]") -> list[npt.NDArray[Any]] | None:
+        """Return the answers in the pixels of images of any size; None where answers have no such size."""
 
     def details(self, answers: Answers) -> dict[str, Any]:
         """Return what scores.json holds beside the metrics, such as a confusion matrix."""

@@ -7,9 +7,9 @@ from PIL import Image
 from PIL import Image as Pillow
 from target_data import dataset_of, loader_of, nearest_moved, place_of, plain_masks, plan_of, sizes
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.base.errors import DataError as Refused
-from striate.data.augment import STRENGTHS, Brightness, Flip, Pipeline, Rotate, Zoom
+from striate.data.augment import STRENGTHS, Brightness, Cutmix, Flip, Pipeline, Rotate, Zoom
 from striate.data.sources.mask_coding import LEVELS, Coding
 from striate.data.sources.mask_files import MaskFiles
 from striate.data.target import Mask
@@ -72,6 +72,25 @@ def test_a_moved_mask_is_the_nearest_class_by_plain_arithmetic():
         expected, is_close = nearest_moved(squares[row][..., 0], plan.warp[row], 32)
         assert (found[row].numpy() == expected)[~is_close].all()
         assert is_close.mean() < 0.4
+
+
+def test_cutmix_pastes_the_mask_where_it_pastes_the_image(tmp_path):
+    masks = plain_masks(COUNT)
+    dataset = dataset_of(tmp_path / "set", images_of(masks), {"mask": Mask(files_of(tmp_path / "masks", masks), NAMES)})
+    plain, mixed = (
+        next(loader_of(dataset, pipeline=Pipeline(ops), batch_size=COUNT).batches(0)) for ops in ((), (Cutmix(),))
+    )
+    level = ((mixed.images[:, 0] * 0.25 + 0.5) * 255).numpy()
+    for label, expected in enumerate(GREYS):
+        is_sure = np.abs(level - expected) < 0.5
+        assert (mixed.targets["mask"].numpy()[is_sure] == label).mean() > (0.93 if label == 1 else 0.999)
+    changed = (plain.targets["mask"] != mixed.targets["mask"]).float().mean()
+    assert 0.05 < changed < 0.5
+
+
+def test_classes_of_pixels_are_not_balanced_by_images():
+    with pytest.raises(SettingsError, match="pixels weigh in the loss"):
+        Mask.of(plain_masks(3), NAMES).refuse_balance("mask")
 
 
 def test_padding_is_no_class(tmp_path):

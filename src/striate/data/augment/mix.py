@@ -170,12 +170,13 @@ def refuse_unmixable(ops: tuple[Operation, ...], name: str, target: "Target") ->
     """Raise if an operation of a pipeline mixes images whose target cannot be mixed.
 
     Raises:
-        SettingsError: boxes, masks and angles cannot be mixed, numbers not by cutmix.
+        SettingsError: boxes and angles cannot be mixed, numbers not by cutmix, masks not by mixup.
     """
+    others = [op.model_fields["kind"].default for op in (Mixup, Cutmix) if op.way in target.mixes]
     for op in ops:
         if isinstance(op, Mixing) and op.way not in target.mixes:
             raise SettingsError(
                 f"{getattr(op, 'kind', '')} cannot mix a target of kind {target.form}",
                 where=f"augment, target {name}",
-                fix="use mixup" if Mixup.way in target.mixes else "leave the mixing operation out",
+                fix=f"use {others[0]}" if others else "leave the mixing operation out",
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.base.text import plural, shown
 
 from ..check.finding import Finding, listed
@@ -17,11 +17,12 @@ from ..sample import IGNORE, Images, ImageU8
 from .arrays import ListImages
 from .known import refuse_strange_names
 from .palette import covered
-from .target import Indices, Target
+from .target import PASTE, Indices, Target
 
 if TYPE_CHECKING:
     import torch
 
+    from ..augment.mix import Mix
     from ..augment.pipeline import Plan
     from ..geometry import Geometry
     from .place import Place
@@ -45,6 +46,7 @@ class Mask(Target):
     noun: ClassVar[tuple[str, str]] = ("mask", "masks")
     tasks: ClassVar[tuple[str, ...]] = ("segment",)
     has_plane: ClassVar[bool] = True
+    mixes: ClassVar[frozenset[str]] = frozenset({PASTE})
 
     @classmethod
     def of(cls, masks: Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8], names: Sequence[str] = ()) -> Self:
@@ -67,6 +69,10 @@ class Mask(Target):
             DataError: its file cannot be read.
         """
         return self.images.read(index)[..., 0]
+
+    def own_map(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return the mask as it is."""
+        return self.read(index)
 
     def take(self, indices: Indices) -> Self:
         """Return the masks of some images, in the order of `indices`."""
@@ -92,7 +98,24 @@ class Mask(Target):
 
         from ..augment.move import move_masks
 
-        return torch.from_numpy(move_masks([square[..., 0] for square in place.own_squares(indices)], plan)).long()
+        masks = move_masks([square[..., 0] for square in place.own_squares(indices)], plan)
+        return torch.from_numpy(masks if plan.mix is None else self.mix(masks, plan.mix)).long()
+
+    def mix(self, values: npt.NDArray[np.uint8], mix: "Mix") -> npt.NDArray[np.uint8]:  # type: ignore[override]
+        """Return masks (B, H, W) with the boxes that show the partner's pixels."""
+        mixed = values.copy()
+        for row, (partner, (left, top, right, bottom)) in enumerate(zip(mix.partner, mix.boxes, strict=True)):
+            mixed[row, top:bottom, left:right] = values[partner, top:bottom, left:right]
+        return mixed
+
+    def refuse_balance(self, name: str) -> None:
+        """Refuse: classes are those of pixels.
+
+        Raises:
+            SettingsError: always.
+        """
+        what = "an image of several classes cannot be balanced by them: pixels weigh in the loss"
+        raise SettingsError(what, where="data.balance", fix="set task.class_weights=median or inverse instead")
 
     def pixels(self, index: int) -> npt.NDArray[np.int64]:
         """Return how many pixels of a mask have each class (256,), 255 among them.

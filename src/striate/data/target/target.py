@@ -76,6 +76,14 @@ class Target:
         """
         raise NotImplementedError
 
+    def own_map(self, index: int) -> npt.NDArray[Any] | None:
+        """Return what is known of each of an image's own pixels (H, W), or of a multiple of them; None of nothing.
+
+        Raises:
+            DataError: its file cannot be read.
+        """
+        return None
+
     def stamp(self, index: int) -> str:
         """Return a text that changes when the pixels of a target that `has_plane` do, on this machine; cheap."""
         raise NotImplementedError
