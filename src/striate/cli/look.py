@@ -114,15 +114,26 @@ def _scores(
     found = evaluate_run(run, other, data=data, split=split, views=views, device=device, progress=progress)
     task = found.pop("task")
     rows = [f"{name:<18} {_number(value)}" for name, value in found["scores"].items() if _is_score(value)]
-    absent = [row["name"] for row in found["scores"].get("per_class", ()) if not row["support"]]
+    counts = {row["name"]: row.get("support", row.get("pixels")) for row in found["scores"].get("per_class", ())}
+    absent, own = [name for name, count in counts.items() if not count], found["scores"].get("own_size")
     lines = [
         f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
         *([f"mean probability of {views} views of each image"] if views > 1 else []),
         *rows,
+        *([_own_text(own, task["monitor"])] if own else []),
         *([f"n/a: {plural(len(absent), 'class', 'classes')} without images ({listed(absent)})"] if absent else []),
         f"every image: {found['predictions']}",
     ]
     return {"run": str(run), **found}, "\n".join(lines)
+
+
+def _own_text(scores: dict[str, Any], monitor: str) -> str:
+    """A line on scores in the images' own pixels, and on what the network did not see of them."""
+    from striate.report.text import score_text
+
+    cut = 1 - scores["seen"]
+    loss = f"; {cut:.1%} of the pixels are cut away and count as wrong, data.fit=squash keeps them" if cut else ""
+    return f"in the images' own pixels: {monitor} {score_text(scores, monitor)}{loss}"
 
 
 def _is_score(value: object) -> bool:

@@ -31,7 +31,7 @@ def temperature_of(task: Task) -> Temperature:
         DataError: it has no probabilities that one could change.
     """
     if task.temperature is None:
-        what = "the run predicts numbers or maps, which have no probabilities of classes"
+        what = "the run predicts no classes or tags of images, whose probabilities a temperature could correct"
         raise DataError(what, where=task.target, fix="leave --calibrate out")
     return task.temperature
 
