@@ -84,3 +84,9 @@ def test_help_comes_at_once_and_without_torch():
         assert b"typer" in loaded
         assert not loaded & {b"torch", b"numpy", b"PIL", b"pydantic", b"rich"}
     assert statistics.median(times) < 0.25, times
+
+
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "striate", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"striate \d+\.\d+\.\d+\n", done.stdout)
