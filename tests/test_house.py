@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "report": READERS,
     "explore": READERS,
 }
-EVERYTHING = {"api", "cli", "__init__"}
+EVERYTHING = {"__main__", "api", "cli", "__init__"}
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
