@@ -13,6 +13,7 @@ GROUPS = (
     "files_given",
     "images_real",
     "labels_folders",
+    "masks",
     "labels_tables",
     "labels_arrays",
     "copies",

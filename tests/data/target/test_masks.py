@@ -178,7 +178,7 @@ def test_findings_name_the_masks_that_are_odd():
     masks[3][0, 0] = 7
     sizes_hw = np.array([*sizes(5), (9, 9)])
     found = {item.kind: item.ids for item in Mask.of(masks, NAMES).findings(tuple("abcdef"), sizes_hw)}
-    assert found == {"mask_shape": ("b",), "strange_class": ("d",), "empty_mask": ("f",)}
+    assert found == {"unusable_mask": ("b",), "strange_class": ("d",), "empty_mask": ("f",)}
     assert not list(Mask.of(plain_masks(5), NAMES).findings(tuple("abcde"), np.array(sizes(5)) * 2))
 
 
@@ -216,4 +216,4 @@ def test_a_mask_that_cannot_be_read_is_a_finding(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     mask = Mask(MaskFiles(tmp_path, ("good.png", "bad.png"), 1), ("sky", "bird"))
     (only,) = mask.findings(("good", "bad"), np.array([[1, 2], [1, 2]]))
-    assert (only.kind, only.severity, only.ids) == ("unreadable", "error", ("bad",))
+    assert (only.kind, only.severity, only.ids) == ("unusable_mask", "error", ("bad",))

@@ -119,15 +119,19 @@ def _lost_class(dataset: Dataset, kept: Dataset, split: str) -> str:
 
 
 def _findings(seen: Scan, found: Iterable[Finding], ids: tuple[str, ...]) -> Findings:
-    bad = [index for index, probe in enumerate(seen.probes) if probe.problem]
     errors = [
-        Finding(
-            "unreadable", "error", (ids[index],), f"{shown(ids[index], 120)}: {seen.probes[index].problem}", FIX_BAD
-        )
-        for index in bad
+        Finding("unreadable", "error", (name,), f"{shown(name, 120)}: {probe.problem}", FIX_BAD)
+        for name, probe in zip(ids, seen.probes, strict=True)
+        if probe.problem
     ]
     items = sorted([*errors, *found], key=lambda item: SEVERITIES.index(item.severity))
-    return Findings(tuple(items), np.array(bad, dtype=np.intp), seen)
+    reasons = {name: why for item in items for name, why in zip(item.ids, item.reasons, strict=False)}
+    probes = [
+        replace(probe, problem=probe.problem or reasons.get(name, ""))
+        for name, probe in zip(ids, seen.probes, strict=True)
+    ] if reasons else seen.probes  # fmt: skip
+    bad = [index for index, probe in enumerate(probes) if probe.problem]
+    return Findings(tuple(items), np.array(bad, dtype=np.intp), replace(seen, probes=probes))
 
 
 FIX_BAD = "replace or remove the file, or use --on-bad skip"
@@ -169,7 +173,8 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
 def _target_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     """Yield what is wrong with the target that is learnt, whatever the images show."""
     if dataset.targets:
-        sizes_hw = np.array([probe.size_hw for probe in seen.probes], dtype=np.int64).reshape(-1, 2)
+        upright = [probe.size_hw[::-1] if probe.orientation > 4 else probe.size_hw for probe in seen.probes]
+        sizes_hw = np.array(upright, dtype=np.int64).reshape(-1, 2)  # as the images are read
         yield from dataset.target().findings(dataset.ids, sizes_hw)
 
 

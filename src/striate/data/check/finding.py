@@ -24,7 +24,8 @@ class Finding:
     """One thing found.
 
     `severity`: "error" (a training stops at it), "warning" (results would suffer) or "note" (good to know);
-    `ids` are the images it is about; `text` says it in a sentence, `fix` what to do.
+    `ids` are the images it is about; `text` says it in a sentence, `fix` what to do; `reasons` say of each of `ids` why
+    it cannot be used, where that is so.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Finding:
     ids: tuple[str, ...]
     text: str
     fix: str = ""
+    reasons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         about = f" [{plural(len(self.ids), 'image')}]" if self.ids else ""

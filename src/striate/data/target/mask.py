@@ -16,7 +16,7 @@ from ..check.finding import Finding, listed
 from ..sample import IGNORE, Images, ImageU8
 from .arrays import ListImages
 from .known import refuse_strange_names
-from .palette import covered
+from .palette import backgrounds, covered
 from .target import PASTE, Indices, Target
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from ..geometry import Geometry
     from .place import Place
 
+ODD = {  # what is said of masks that can be used all the same: severity, text, fix
+    "strange_class": ("warning", "with a number that has no name and is not 255", "name its class"),
+    "empty_mask": ("warning", "in which no pixel has a class", "remove them"),
+    "only_background": ("note", "of background only", "look whether they are meant to be empty"),
+}
 MAX_LINES = 40  # classes in a table
 MIN_STRATUM = 4  # masks that have most of one class: fewer of them are divided together with others
 
@@ -194,26 +199,33 @@ class Mask(Target):
         return replace(self, images=replace(self.images, coding=coding), names=names)  # type: ignore[type-var]
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
-        """Yield masks that cannot be read, of another shape than their image, of unnamed classes, and without any."""
-        shape, strange, empty, bad = [], [], [], []
+        """Yield masks that cannot be used, hold values without a name, or nothing that can be learnt.
+
+        A mask cannot be used that cannot be read, holds a value without a class, or has another shape than its image.
+        """
+        bad: dict[str, tuple[str, str]] = {}
+        odd: dict[str, list[str]] = {kind: [] for kind in ODD}
+        clear = backgrounds(self.names)
         for index, name in enumerate(ids):
             try:
                 counts, (rows, columns), (height, width) = self.pixels(index), self.size_hw(index), sizes_hw[index]
             except DataError as problem:
-                bad.append((name, problem))
+                bad[name] = (problem.what, problem.fix or "replace it")
                 continue
             if height and abs(rows * width - columns * height) > max(rows, columns, height, width):
-                shape.append(name)
-            strange += [name] if self.names and counts[len(self.names) : IGNORE].any() else []
-            empty += [name] if not counts[:IGNORE].any() else []
+                size = f"the mask is {columns} x {rows}, its image {width} x {height} pixels"
+                bad[name] = (size, "save it in the shape of the image, turned as it is")
+            has_class = counts[:IGNORE].astype(bool)
+            odd["strange_class"] += [name] if self.names and has_class[len(self.names) :].any() else []
+            odd["empty_mask"] += [] if has_class.any() else [name]
+            clear = backgrounds(self.names)
+            odd["only_background"] += (
+                [name] if clear and has_class.any() and not np.delete(has_class, clear).any() else []
+            )
         yield from _unusable(bad)
-        for kind, odd, what, fix in (
-            ("mask_shape", shape, "of another shape than its image", "make them anew at the size of the images"),
-            ("strange_class", strange, f"with a value above {len(self.names) - 1} that is not 255", "name its class"),
-            ("empty_mask", empty, "in which no pixel has a class", "remove them"),
-        ):
-            if odd:
-                yield Finding(kind, "warning", tuple(odd), f"{plural(len(odd), 'mask')} {what}: {listed(odd)}", fix)
+        for kind, (severity, text, fix) in ODD.items():
+            if names := tuple(odd[kind]):
+                yield Finding(kind, severity, names, f"{plural(len(names), 'mask')} {text}: {listed(names)}", fix)
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3) half covered with the colours of the classes; a background stays clear."""
@@ -224,9 +236,9 @@ class Mask(Target):
         return covered(image_u8, mask, self.names)
 
 
-def _unusable(bad: Sequence[tuple[str, DataError]]) -> Iterator[Finding]:
+def _unusable(bad: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+    """One finding on masks that cannot be used: why the first cannot, and how many more there are."""
     if bad:
-        (name, problem), names = bad[0], tuple(name for name, _ in bad)
-        more = f" and {plural(len(bad) - 1, 'more mask')}" if len(bad) > 1 else ""
-        fix = problem.fix or "replace it"
-        yield Finding("unreadable", "error", names, f"{shown(name, 120)}: {problem.what}{more}", fix)
+        (name, (what, fix)), *more = bad.items()
+        text = f"{shown(name, 120)}: {what}" + (f", and {plural(len(more), 'more mask')}" if more else "")
+        yield Finding("unusable_mask", "error", tuple(bad), text, fix, tuple(why for why, _ in bad.values()))
