@@ -3,11 +3,13 @@
 The line has the form `error: WHAT: FILE[:line|field] -- fix: ONE ACTION`; each class has its exit code.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Sequence, Set
 
 from .text import plural, shown
 
 MAX_LINE_CHARS = 240
+FLAG = re.compile(r"--[a-z][a-z-]*")
 
 
 class UserError(Exception):
@@ -17,14 +19,32 @@ class UserError(Exception):
         what: the problem, with the value that came and what is allowed.
         where: the file, file:line, field or row it is about; empty if it is about the call itself.
         fix: one action, in the imperative.
+        option: an option that helps as well, as it is typed, and what it does; dropped where the command lacks it.
         details: further lines (a list of bad files, a diff), printed before the error line.
     """
 
     exit_code = 2
 
-    def __init__(self, what: str, *, where: object = "", fix: str = "", details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, what: str, *, where: object = "", fix: str = "", option: str = "", details: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(what)
-        self.what, self.where, self.fix, self.details = what, str(where), fix, details
+        self.what, self.where, self.details = what, str(where), details
+        self.action, self.option = fix, option
+
+    @property
+    def fix(self) -> str:
+        """What to do, with the option that helps as well."""
+        return ", or ".join(filter(None, (self.action, self.option and f"use {self.option}")))
+
+    @fix.setter
+    def fix(self, text: str) -> None:
+        self.action, self.option = text, ""
+
+    def keep_options(self, known: Set[str]) -> None:
+        """Drop the option where it is not among those that a command knows, such as {"--on-bad", "--size"}."""
+        if not set(FLAG.findall(self.option)) <= known:
+            self.option = ""
 
     def __str__(self) -> str:
         fix = f" -- fix: {shown(self.fix, 110)}" if self.fix else ""
@@ -54,7 +74,8 @@ def combined(problems: Sequence[DataError]) -> DataError:
     if not num_more:
         return first
     what = f"{first.what} (and {plural(num_more, 'more file')})"
-    return DataError(what, where=first.where, fix=first.fix, details=tuple(map(str, problems)))
+    details = tuple(map(str, problems))
+    return DataError(what, where=first.where, fix=first.action, option=first.option, details=details)
 
 
 class ModelError(UserError):

@@ -95,7 +95,8 @@ def no_memory(problem: BaseException) -> ResourceError:
         return ResourceError(
             what,
             where="threads",
-            fix="use --threads 1, or set OMP_NUM_THREADS=1, or raise the limit (`ulimit -u`, `ulimit -v`)",
+            fix="set OMP_NUM_THREADS=1, raise the limit (`ulimit -u`, `ulimit -v`)",
+            option="--threads 1",
         )
     reason = " ".join(str(problem).split("\n")[0].split())[-100:] or type(problem).__name__
     num_bytes = available_bytes()

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
-from striate.base.errors import DataError, ResourceError, SettingsError, Terminated, UserError
+from striate.base.errors import ResourceError, SettingsError, Terminated, UserError
 from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.plugin import load_all, take_options
 from striate.base.progress import say
@@ -31,8 +31,6 @@ Examples:
   striate study birds/ --seeds 3             which regularization helps, by how much
   striate report runs/001-study              the report again
 """
-
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 app = typer.Typer(
     help=EXAMPLES,
@@ -107,7 +105,7 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         for line in problem.details:
             say(line)
-        problem.fix = _possible(problem, arguments)
+        problem.keep_options(_flags(arguments))
         say(problem.line)
         return problem.exit_code
     except typer.TyperException as problem:
@@ -124,7 +122,7 @@ def run(arguments: list[str]) -> int:
             traceback.print_exc()
         if is_out_of_memory(problem):
             error = no_memory(problem)
-            error.fix = _possible(error, arguments)
+            error.keep_options(_flags(arguments))
             say(error.line)
             return error.exit_code
         if isinstance(problem, OSError) and (refusal := _refusal(problem)):
@@ -177,21 +175,11 @@ def _refuse_empty(arguments: list[str]) -> None:
             raise SettingsError(name, where=f"argument {place + 1}", fix="write what is meant; . is the current folder")
 
 
-def _possible(problem: UserError, arguments: list[str]) -> str:
-    """Return what to do without the alternatives whose options the command does not have.
-
-    What refuses a table or a folder tells of the options that open it otherwise; where a run's own data, or other data
-    for a run, are opened, there are no such options.
-    """
+def _flags(arguments: list[str]) -> set[str]:
+    """Return the options of the command that is typed."""
     commands = getattr(typer.main.get_command(app), "commands", {})
     verb = next((word for word in arguments if word in commands), None)
-    if verb is None or problem.fix.startswith("train again"):
-        return problem.fix
-    flags = {"--plugin"} | {flag for one in commands[verb].params for flag in one.opts}
-    alternatives = problem.fix.split(", or ")
-    other = "`[^`]*`|striate .*"  # another command, with options of its own
-    kept = [one for one in alternatives if set(OPTION.findall(re.sub(other, "", one))) <= flags]
-    return ", or ".join(kept) or ("mend the data" if isinstance(problem, DataError) else f"see `striate {verb} -h`")
+    return {"--plugin"} | {flag for one in (commands[verb].params if verb else ()) for flag in one.opts}
 
 
 def _usage_line(problem: typer.TyperException) -> str:

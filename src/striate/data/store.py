@@ -190,10 +190,9 @@ def statistics(
     variance = (moments[:, 1] ** 2 + moments[:, 0] ** 2).mean(0) - mean**2
     for name, value in zip(band_names(len(mean), names), variance, strict=True):
         if not value > 1e-6:
-            grey = "remove blank images; of 16 bits that use few levels, use --levels auto"
-            fix = grey if len(mean) != 3 else "use --channels 1, which reads images as grey"
+            option = "--levels auto for 16 bits" if len(mean) != 3 else "--channels 1 to read images as grey"
             what = f"the {name} channel is constant over the training split"
-            raise DataError(what, where=f"channel {name}", fix=fix)
+            raise DataError(what, where=f"channel {name}", fix="remove blank images", option=option)
     return (mean / 255).tolist(), (np.sqrt(variance) / 255).tolist()
 
 

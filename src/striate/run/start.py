@@ -25,7 +25,7 @@ from .recipe import Recipe
 IMAGENET = "imagenet"
 MAX_PX = 160  # networks made for 224 px keep most of their accuracy there, at half the cost
 
-FIX_FRESH = "add --weights imagenet, a file or a run, or use a recipe for fresh networks, such as regularized"
+FIX_FRESH, WITH_WEIGHTS = "use a recipe for fresh networks, such as regularized", "--weights imagenet, a file or a run"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def start_of(recipe: Recipe, model: object) -> Start | None:
         is_for_trained = settings.head != "fresh" or recipe.train.frozen_at_first == BODY
         if is_for_trained and isinstance(model, str | Blueprint):  # a module of the user's own may be trained
             what = f"this recipe needs a trained network, and the weights of {name} would be random"
-            raise SettingsError(what, where="transfer.weights", fix=FIX_FRESH)
+            raise SettingsError(what, where="transfer.weights", fix=FIX_FRESH, option=WITH_WEIGHTS)
         return None
     source, path = settings.weights, Path(settings.weights)
     if settings.preset is not None and (source == IMAGENET or path.is_dir()):

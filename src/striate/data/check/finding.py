@@ -98,7 +98,7 @@ class Findings:
         details = [f"  {shown(name, 120)}: {reason}" for name, reason in reasons[:MAX_DETAILS]]
         if len(reasons) > MAX_DETAILS:
             details.append(f"  and {len(reasons) - MAX_DETAILS:,} more")
-        raise DataError(what, where=first, fix="mend or remove, or use --on-bad skip", details=tuple(details))
+        raise DataError(what, where=first, fix="mend or remove", option="--on-bad skip", details=tuple(details))
 
     def summary(self) -> dict[str, Any]:
         """Return counts of formats and modes, and the smallest, median and largest size (height, width)."""

@@ -127,7 +127,7 @@ def _refuse_slip(labels: Array, is_odd: npt.NDArray[np.bool_], among: str, where
     if 0 < is_odd.sum() <= (1 - NEARLY_ALL) * is_odd.size:
         place = tuple(np.argwhere(is_odd)[0])
         what = f"label {labels[place]} of image {int(place[0])} (the first is 0) among {among}"
-        raise DataError(what, where=where, fix="mend it, or use --task regress if all are numbers")
+        raise DataError(what, where=where, fix="mend it", option="--task regress if all are numbers")
 
 
 def _numbers(labels: Array) -> Target:
@@ -142,8 +142,8 @@ def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, 
             _refuse_slip(labels, ~(on | (labels == 0)), "0 and 1", where)
             return _numbers(labels), f"the floats of {count} label columns are read as numbers"
         odd = labels[~(on | (labels == 0))][0]
-        fix = "use 0 and 1, one number an image, or --task regress"
-        raise DataError(f"label columns hold {odd}", where=where, fix=fix)
+        what = f"label columns hold {odd}"
+        raise DataError(what, where=where, fix="write 0 and 1, or one number an image", option="--task regress")
     if classes is not None and len(classes) != count:
         what = f"{len(classes)} class names for {count} label columns"
         raise DataError(what, where=where, fix="give one name a column")
@@ -154,7 +154,7 @@ def _of_columns(labels: Array, classes: Sequence[str] | None, task: str | None, 
     odd_rows = np.flatnonzero(on.sum(axis=1) != 1)
     if task == "classify" and len(odd_rows) <= (1 - NEARLY_ALL) * len(labels):
         what = f"the label of image {int(odd_rows[0])} (the first is 0) has {int(on[odd_rows[0]].sum())} columns of 1"
-        raise DataError(what, where=where, fix="give every image exactly one, or use --task tag")
+        raise DataError(what, where=where, fix="give every image exactly one", option="--task tag")
     said = f"the 0/1 of {count} label columns are read as tags"
     if len(odd_rows) <= (1 - NEARLY_ALL) * len(labels) and task != "tag" and count > 1:
         said += f"; all but {plural(len(odd_rows), 'image')} have exactly one 1, image {int(odd_rows[0])} has not"
@@ -172,10 +172,11 @@ def _of_ids(labels: Array, classes: Sequence[str] | None, task: str | None, wher
         return _numbers(labels), "the floats of the labels are read as numbers"
     ids = labels.astype(np.int64) if labels.dtype.kind in "fb" else labels
     if int(ids.min()) < 0:
-        raise DataError(f"a label is {int(ids.min())}", where=where, fix="use whole numbers from 0, or --task regress")
+        what = f"a label is {int(ids.min())}"
+        raise DataError(what, where=where, fix="use whole numbers from 0", option="--task regress")
     if num > max(MAX_CLASSES, len(ids) / 2) and task is None and classes is None:
         what = f"labels are {num:,} different whole numbers for {plural(len(ids), 'image')}"
-        raise DataError(what, where=where, fix="use --task regress for numbers, --task classify for classes")
+        raise DataError(what, where=where, fix="name the classes", option="--task regress for numbers")
     said = f"the {num} whole numbers of the labels, of type {labels.dtype}, are read as classes" if is_float else ""
     if classes is not None:
         class_list(classes, where)

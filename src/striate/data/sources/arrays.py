@@ -132,8 +132,8 @@ def to_uint8(images: Array, where: object, levels: Levels = FULL) -> npt.NDArray
         return np.ascontiguousarray(pixels, dtype=np.uint8)
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.max() > 1:
         if pixels.max() <= 255 and levels == FULL:  # all of them would be black
-            fix = "save them as uint8, or use --levels auto"
-            raise DataError("images of type uint16, none above 255", where=where, fix=fix)
+            what = "images of type uint16, none above 255"
+            raise DataError(what, where=where, fix="save them as uint8", option="--levels auto")
         return np.ascontiguousarray(to_eight(pixels.astype(np.uint16), levels))
     numbers = pixels.astype(np.float32)
     if not (np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() <= 1):

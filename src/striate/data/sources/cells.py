@@ -34,9 +34,9 @@ class Table:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def error(self, row: int, what: str, fix: str) -> DataError:
+    def error(self, row: int, what: str, fix: str, option: str = "") -> DataError:
         """Return an error about one row."""
-        return DataError(what, where=f"{self.path}:{self.lines[row]}", fix=fix)
+        return DataError(what, where=f"{self.path}:{self.lines[row]}", fix=fix, option=option)
 
     def column(self, names: Sequence[str]) -> str | None:
         """Return the column called like the first of these names that is there, however it is capitalised."""

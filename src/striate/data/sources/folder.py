@@ -155,7 +155,7 @@ def _check_classes(walk: Walk, parts: list[_Part], classes: tuple[str, ...], all
     if empty and not allow_empty:
         what = f"class folder is empty ({len(empty)} of {len(classes)})" if len(empty) > 1 else "class folder is empty"
         where = walk.root / train.folder / empty[0]
-        raise DataError(what, where=where, fix="remove it, or use --allow-empty")
+        raise DataError(what, where=where, fix="remove it", option="--allow-empty")
     if len(classes) < 2:
         inside = Path(train.folder) / classes[0]
         while len(deeper := walk.folders(inside.as_posix())) == 1:  # an archive's folder in a folder of the same name

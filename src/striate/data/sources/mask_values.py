@@ -118,7 +118,7 @@ def _free_meaning(
     if not is_colour and _is_unexplained(values):
         where = root / names[next(index for index, tally in enumerate(tallies) if IGNORE in tally.values)]
         what = f"masks with the classes {_sample(values[:-1], False)} also hold 255, of which nothing is said"
-        raise DataError(what, where=where, fix="--ignore 255 leaves these pixels out; or list it in a classes.txt")
+        raise DataError(what, where=where, fix="list it in a classes.txt", option="--ignore 255")
     if len(values) < 2:
         what = f"the masks hold one value only ({_sample(values, is_colour)}): there is nothing to learn"
         raise DataError(what, where=root / names[0], fix="look at the masks")

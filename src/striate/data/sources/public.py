@@ -100,8 +100,9 @@ def _download(name: str, public: _Public, base: Path) -> dict[str, Any]:
         return _load(public, base, download=True)
     except (RuntimeError, OSError) as problem:
         reason = str(problem).split("\n")[0][:80].rstrip(":. ")
-        fix = "use --root with a folder that holds a copy, or a network"
-        raise DataError(f"{name} is not there and cannot be downloaded ({reason})", where=base, fix=fix) from problem
+        what = f"{name} is not there and cannot be downloaded ({reason})"
+        option = "--root with a folder that holds a copy"
+        raise DataError(what, where=base, fix="download it with a network", option=option) from problem
 
 
 def _load(public: _Public, base: Path, *, download: bool) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _find(table: Table, row: int, cell: str, base: str) -> tuple[str, str]:
     name = os.path.relpath(joined, base).replace(os.sep, "/")
     if not cell or name == "." or name.startswith("../"):
         what = f"path {shown(cell, 60)!r} leads out of {shown(base, 60)}" if cell else "path is empty"
-        raise table.error(row, what, "use --root with a folder that holds all images")
+        raise table.error(row, what, "put all images below it", "--root with a folder that holds all")
     if os.path.isfile(joined):  # noqa: PTH113 - many files
         return name, ""
     for form in ("NFC", "NFD"):
@@ -75,4 +75,4 @@ def _find(table: Table, row: int, cell: str, base: str) -> tuple[str, str]:
     if with_suffix:
         what = f"{shown(name, 60)!r} may be {' or '.join(shown(Path(one).name, 40) for one in with_suffix[:2])}"
         raise table.error(row, what, "add the suffix to the name")
-    raise table.error(row, f"image {shown(name, 80)!r} is missing", "mend the path, or use --root FOLDER")
+    raise table.error(row, f"image {shown(name, 80)!r} is missing", "mend the path", "--root FOLDER")

@@ -115,7 +115,7 @@ def without_blanks(table: Table, chosen: Plan, blank: str | None) -> tuple[Table
         kept = np.setdiff1d(np.arange(len(table)), rows).tolist()
         if not kept:
             raise DataError(
-                "every line has a blank cell", where=table.path, fix="leave columns out, or use --blank negative"
+                "every line has a blank cell", where=table.path, fix="leave columns out", option="--blank negative"
             )
         return table.take(kept), f"left out: {plural(len(rows), 'image')} with a blank cell" if rows else ""
     columns = dict(table.columns)
@@ -137,7 +137,7 @@ def _of_column(table: Table, name: str, task: str | None, separator: str | None)
     if task == "tag":
         if kinds.misfits(cells, kinds.is_flag) is None:
             what = f"column {shown(name, 40)!r} holds neither 0 and 1 nor several labels a cell"
-            raise DataError(what, where=f"{table.path}:1", fix="use --separator, or --task classify")
+            raise DataError(what, where=f"{table.path}:1", fix="write 0 and 1", option="--separator or --task classify")
         return Plan(name, "flags", (name,))
     if task == "classify" or kinds.fits(cells, kinds.is_flag):
         return Plan(name, "label", (name,))
@@ -221,21 +221,22 @@ def _unnamed(table: Table, free: Sequence[str], task: str | None) -> Plan:
         return _of_numbers(table, whole[0], [])
     _refuse_dressed(table, free)
     choice = shown((words or free or ["COLUMN"])[0], 40)
-    fix = f"name a column `label`, or use --target {choice}" if free else "add a column `label`"
-    fix += f", or use --target {shown(dividing[0], 40)}" if dividing and not free else ""
-    fix = "add a column of numbers, or leave --task regress out" if task == "regress" else fix
-    raise DataError("no column to learn from", where=f"{table.path}:1", fix=fix)
+    what, where = "no column to learn from", f"{table.path}:1"
+    if task == "regress":
+        raise DataError(what, where=where, fix="add a column of numbers, or leave --task regress out")
+    option = f"--target {choice}" if free else f"--target {shown(dividing[0], 40)}" if dividing else ""
+    raise DataError(what, where=where, fix=f"{'name' if free else 'add'} a column `label`", option=option)
 
 
 def _no_number(table: Table, name: str, row: int, fix: str = NUMBER) -> DataError:
-    cell = table.columns[name][row]
+    cell, option = table.columns[name][row], ""
     is_comma = "," in cell and kinds.is_dressed(cell)
     kind = "has a comma" if is_comma else "is not a finite number"
     if is_comma or (cell and kinds.is_dressed(cell)):
         fix = "write numbers like 1234.5: a point, nothing between thousands, no unit"
     elif kinds.is_missing(cell) and fix == NUMBER:
-        fix = f"{NUMBER}, or leave such images out with --target {shown(name, 40)} --blank ignore"
-    return table.error(row, f"{shown(name, 40)} is {shown(cell, 40)!r}, which {kind}", fix)
+        option = f"--target {shown(name, 40)} --blank ignore to leave such images out"
+    return table.error(row, f"{shown(name, 40)} is {shown(cell, 40)!r}, which {kind}", fix, option)
 
 
 def _labels(table: Table, column: str) -> Target:
@@ -244,7 +245,7 @@ def _labels(table: Table, column: str) -> Target:
     for row, cell in enumerate(cells):
         if not cell or (is_kind and kinds.is_missing(cell)):
             what = f"{shown(column, 40)} is {shown(cell, 20)!r}, no class" if cell else f"{shown(column, 40)} is empty"
-            raise table.error(row, what, "write the class, remove the line, or use --blank ignore")
+            raise table.error(row, what, "write the class, remove the line", "--blank ignore")
     names = kinds.as_classes(cells)
     classes = class_list(names, where=table.path)
     index = {name: position for position, name in enumerate(classes)}
@@ -255,7 +256,12 @@ def _separated(table: Table, column: str, separator: str) -> Target:
     rows = [[tag.strip() for tag in cell.split(separator) if tag.strip()] for cell in table.columns[column]]
     classes = class_list((tag for row in rows for tag in row), where=table.path)
     if not classes:
-        raise DataError(f"column {column!r} holds no label", where=table.path, fix="check --separator")
+        raise DataError(
+            f"column {column!r} holds no label",
+            where=table.path,
+            fix="write labels into it",
+            option="another --separator",
+        )
     index = {name: position for position, name in enumerate(classes)}
     values = np.zeros((len(rows), len(classes)), dtype=np.uint8)
     for at, row in enumerate(rows):
@@ -276,7 +282,7 @@ def _flags(table: Table, chosen: Plan, task: str | None) -> tuple[Target, str]:
     odd = np.flatnonzero(counts != 1)
     if task == "classify" and len(odd) <= (1 - kinds.NEARLY_ALL) * len(table):
         count = int(counts[odd[0]])
-        raise table.error(int(odd[0]), f"{count} cells of {listed} are 1", "write exactly one 1, or use --task tag")
+        raise table.error(int(odd[0]), f"{count} cells of {listed} are 1", "write exactly one 1", "--task tag")
     return Tags(np.ascontiguousarray(values), classes), said
 
 
@@ -289,7 +295,7 @@ def _check_flags(table: Table, chosen: Plan) -> None:
                 what = (
                     f"{shown(name, 40)} is {shown(cell, 20)!r} among 0 and 1" if cell else f"{shown(name, 40)} is empty"
                 )
-                raise table.error(row, what, "write 0 or 1, or use --blank negative (or ignore: without these images)")
+                raise table.error(row, what, "write 0 or 1", "--blank negative (or ignore: without these images)")
             if kinds.flag(cell) is None:
                 raise table.error(row, f"{shown(name, 40)} is {shown(cell, 40)!r} among 0 and 1", "write 0 or 1")
 
