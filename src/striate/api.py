@@ -1,7 +1,7 @@
 """The verbs in Python: open, train, study, predict, report. The command line calls these too."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,7 +160,7 @@ def train(
 def study(
     data: Dataset | str | Path, variants: "Sequence[Variant] | None" = None, *, seeds: int = 3, **options: Any
 ) -> Study:
-    """Compare variants (by default the ladder) and decide; writes the report too.
+    """Compare variants (by default the task's own, else the ladder) and decide; writes the report too.
 
     Args:
         options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe of every
@@ -171,11 +171,12 @@ def study(
     """
     from striate.run.keywords import recipe_changes
     from striate.studies.execute import study as carry_out
-    from striate.studies.plan import ladder
+    from striate.studies.plan import task_series
 
     pairs = recipe_changes(options, carry_out)
-    variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants or ladder()]
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    variants = variants or task_series(_task_class(dataset, options.get("target")))
+    variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants]
     dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
     found = Study(carry_out([dataset], variants, seeds=seeds, **_with_path(options)))
     found.report()
@@ -244,23 +245,36 @@ def study_ladder(
     where: str,
     opening: dict[str, Any],
     *,
-    model: str,
     changes: list[str],
     seeds: int,
     folds: int | None,
+    model: str | None = None,
     is_full: bool = False,
     weights: str | None = None,
     base: str = zoo.PRETRAINED,
     has_curve: bool = False,
     **options: Any,
 ) -> "StudyDir | list[str]":
-    """Carry out the classic ladder on a dataset, or the full one up to transfer; with a learning curve if asked."""
-    from striate.studies.plan import full_ladder, ladder, with_learning_curve
+    """Carry out the task's own study of a dataset, or the classic ladder, or the full one up to transfer.
 
-    variants = full_ladder(model, changes, weights=weights, base=base) if is_full else ladder(model, changes)
-    if has_curve:
-        num_train = len(open_dataset(where, **opening | ({"folds": folds, "fold": 0} if folds else {})).splits["train"])
-        variants = with_learning_curve(variants, "regularized", num_train)
+    Args:
+        model: the network of the ladder.
+        has_curve: with a learning curve of the step with all regularization, or of the task's last one.
+    """
+    from striate.studies.plan import full_ladder, ladder, task_series, with_learning_curve
+
+    first = model or zoo.DEFAULT  # made before any data are read, so that a mistake in a setting is said at once
+    usual = full_ladder(first, changes, weights=weights, base=base) if is_full else ladder(first, changes)
+
+    def variants(dataset: Dataset) -> "list[Variant]":
+        task = _task_class(dataset, options.get("target"))
+        if task.steps and weights:
+            fix = "leave it out, or compare variants of a study file: FILE.toml"
+            raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
+        own = task_series(task, changes, model=model, is_full=is_full) if task.steps else usual
+        of = own[-1].name if task.steps else "regularized"
+        return with_learning_curve(own, of, len(dataset.splits["train"])) if has_curve else own
+
     name = f"study-{name_of(where)}"
     return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
 
@@ -289,13 +303,13 @@ def study_file(
         "name": path.stem,
     }
     opening = table.options | ({"allow_empty": True} if allow_empty else {})
-    return _study(where, opening, variants, folds=table.folds, **options)
+    return _study(where, opening, lambda _: variants, folds=table.folds, **options)
 
 
 def _study(
     where: str,
     opening: dict[str, Any],
-    variants: "list[Variant]",
+    variants: "Callable[[Dataset], list[Variant]]",
     *,
     folds: int | None,
     on_bad: str = "stop",
@@ -309,13 +323,20 @@ def _study(
     plans = [{**opening, "folds": folds, "fold": fold} for fold in range(folds)] if folds else [opening]
     found = [without_bad(open_dataset(where, **plan), on_bad, options.get("progress")) for plan in plans]
     datasets = [dataset for dataset, _ in found]
+    compared = variants(datasets[0])
     if dry_run:
-        return rehearse(datasets, variants, **options)
-    result = carry_out(datasets, variants, **options)
+        return rehearse(datasets, compared, **options)
+    result = carry_out(datasets, compared, **options)
     write_skipped(result.path, found[0][1])
     report_runs(result, options.get("progress"))
     report_study(result)
     return result
+
+
+def _task_class(dataset: Dataset, target: str | None) -> Any:
+    from striate.task import task_class
+
+    return task_class(dataset.targets, dataset.options.get("task"), target)
 
 
 def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tuple[Dataset, list[tuple[str, str]]]:

@@ -35,7 +35,7 @@ def test_the_document_has_exactly_the_promised_keys(plant: Plant) -> None:
     assert set(verdict) == {
         *("metric", "mode", "unit", "split_chosen_on", "split_reported", "best", "ties", "variants", "differences"),
         *("sentences", "baseline", "advice", "learning_curve", "steps", "dropped"),
-        *("headline", "state", "behind", "num_comparisons", "metric_words"),
+        *("headline", "state", "behind", "num_comparisons", "metric_words", "questions"),
     }
     assert set(verdict["variants"][0]) == {
         *(

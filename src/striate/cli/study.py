@@ -81,7 +81,9 @@ def study(
 ) -> None:
     """Compare variants over several seeds on one split, and give a verdict with intervals.
 
-    Without a study file: an MLP to beat, then the network alone, with augmentation, and with all regularization.
+    Without a study file: an MLP to beat, then the network alone, with augmentation, and with all regularization. Of
+    masks (`--task segment`): strided convolutions, unpooling to positions, nearest-neighbour unpooling, and U-Net;
+    with `--ladder` also U-Net with regularization.
 
     \b
     Examples:
@@ -89,6 +91,7 @@ def study(
       striate study birds/ --limit train=2000,val=1000,test=1000 --epochs 20
       striate study birds/ --ladder --weights imagenet --base mobilenet_v2
       striate study birds/ --learning-curve
+      striate study pets/ --task segment --epochs 30
       striate study variants.toml --seeds 5
     """
     if weights and not ladder:
@@ -119,7 +122,7 @@ def study(
         steps: dict[str, Any] = {"is_full": ladder, "weights": weights, "base": base or zoo.PRETRAINED}
         steps["has_curve"] = learning_curve
         plan: dict[str, Any] = {
-            "model": model or zoo.DEFAULT,
+            "model": model,
             "changes": changes,
             "seeds": seeds,
             "folds": folds,

@@ -116,6 +116,34 @@ def full_ladder(
     ]
 
 
+def task_series(
+    task: Any, changes: list[str] | None = None, *, model: str | None = None, is_full: bool = False
+) -> list[Variant]:
+    """Return what a task compares where no variants are named: its own steps, else the classic exercise.
+
+    Args:
+        task: its class.
+        changes: `field=value` settings applied to every step.
+        model: the network of the classic exercise; steps of a task's own have their networks.
+        is_full: with the steps that a task has for who asks for all.
+
+    Raises:
+        SettingsError: a network is named for a task with steps of its own.
+
+    Example:
+        >>> from striate.task.segment import Segment
+        >>> [(one.name, one.model, one.recipe_name) for one in task_series(Segment, is_full=True)[3:]]
+        [('unet', 'unet', 'baseline'), ('unet-regularized', 'unet', 'regularized')]
+    """
+    if not task.steps:
+        return (full_ladder if is_full else ladder)(model or zoo.DEFAULT, changes)
+    if model is not None:
+        fix = "leave --model out, or compare variants of a study file: FILE.toml"
+        raise SettingsError(f"a study of the task {task.name} has its own networks", where="--model", fix=fix)
+    steps = [*task.steps, *(task.more_steps if is_full else ())]
+    return [_step(one.name, one.model, one.recipe, one.text, changes or []) for one in steps]
+
+
 CURVE_SHARES = (0.25, 0.5)  # of the training images, beside all of them
 
 

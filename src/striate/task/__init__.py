@@ -5,7 +5,8 @@ from striate.metric import Answers
 from .defaults import Defaults
 from .head import Head, Image, Map, Parts, Pyramid, Vector
 from .protocol import Decoded, Outputs, Task
-from .table import TASKS, fit_task, for_target, from_json, register
+from .series import Question, Step
+from .table import TASKS, fit_task, for_target, from_json, register, task_class
 from .views import View, mean_outputs, mean_sigmoid, mean_softmax
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Outputs",
     "Parts",
     "Pyramid",
+    "Question",
+    "Step",
     "Task",
     "Vector",
     "View",
@@ -29,4 +32,5 @@ __all__ = [
     "mean_sigmoid",
     "mean_softmax",
     "register",
+    "task_class",
 ]

@@ -22,6 +22,7 @@ from . import tally
 from .answer import Answer, class_answers, map_answers, number_answers
 from .head import Head, Map, Pyramid, Vector
 from .protocol import Decoded, Outputs, answers_of, part_of
+from .series import Question, Step
 from .temperature import Temperature
 from .views import Merge, View, each, merged, undo
 
@@ -37,7 +38,10 @@ class Defaults:
     `metrics`: see `striate.metric` · `views`: how the outputs of several views of an image are merged, see
     `task.views`; None refuses them · `is_placed`: whether answers name places in the image; maps do ·
     `is_mixable`: whether `loss` takes shares of classes, as mixup makes them ·
-    `Options`: the settings `task.NAME` of a recipe that it takes; `fit` gets them, checked, as `options`.
+    `Options`: the settings `task.NAME` of a recipe that it takes; `fit` gets them, checked, as `options` ·
+    `steps`, `more_steps`: what a study compares that names no variants, see `task.series`; `more_steps` on demand ·
+    `questions` those steps answer · `regions`: keys of two metrics, of the places where a part of a network should
+    help and of all others, by which the answer says where it helps.
     """
 
     target: str
@@ -50,6 +54,10 @@ class Defaults:
     is_mixable: ClassVar[bool] = False
     is_placed: ClassVar[bool] = False
     Options: ClassVar[type[Settings]] = Settings
+    steps: ClassVar[Sequence[Step]] = ()
+    more_steps: ClassVar[Sequence[Step]] = ()
+    questions: ClassVar[Sequence[Question]] = ()
+    regions: ClassVar[tuple[str, str] | None] = None
     plugin: ClassVar[Plugin | None] = None
     temperature: ClassVar[Temperature | None] = None
 
@@ -136,6 +144,10 @@ class Defaults:
             truth: Tensor = batch.targets[self.target]
             return truth
         return torch.cat([batch.targets[name].reshape(len(batch), -1).double() for name in self.targets], 1)
+
+    def region_text(self, size_hw: tuple[int, int]) -> str:
+        """Return what the first of `regions` is, in images of this size, such as "within 2 px of a boundary"."""
+        return ""
 
     def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return a row an image, see `task.tally`."""

@@ -14,6 +14,7 @@ from striate.metric import Answers, Metric
 
 from .answer import Answer
 from .head import Head
+from .series import Question, Step
 from .temperature import Temperature
 from .views import View
 
@@ -60,6 +61,25 @@ class Task(Protocol):
     def unit(self) -> str: ...
     @property
     def metrics(self) -> "Sequence[Metric]": ...
+
+    @property
+    def steps(self) -> "Sequence[Step]":
+        """What a study compares that names no variants."""
+
+    @property
+    def more_steps(self) -> "Sequence[Step]":
+        """What it compares too where all is asked for."""
+
+    @property
+    def questions(self) -> "Sequence[Question]":
+        """What a comparison of its networks answers, see `series`."""
+
+    @property
+    def regions(self) -> "tuple[str, str] | None":
+        """The keys of two metrics by which an answer says where a part of a network helps."""
+
+    def region_text(self, size_hw: tuple[int, int]) -> str:
+        """Return what the first of `regions` is, in images of this size."""
 
     @property
     def head(self) -> Head:

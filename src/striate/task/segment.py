@@ -19,7 +19,7 @@ from striate.data.geometry import WayBack
 from striate.data.sample import IGNORE, Batch
 from striate.data.target import Mask, Target
 from striate.metric import Answers, Metric
-from striate.metric.boundary import boundary_f1, boundary_iou, interior_iou
+from striate.metric.boundary import boundary_f1, boundary_iou, interior_iou, tolerance_px
 from striate.metric.iou import class_accuracy, constant_answer, mean_dice, mean_iou, per_class, pixel_accuracy
 from striate.metric.loss import LOSS
 from striate.nn.losses import GAMMA, LOSSES, LossOptions
@@ -27,6 +27,7 @@ from striate.nn.losses import GAMMA, LOSSES, LossOptions
 from .defaults import Defaults, Sums
 from .head import Map
 from .protocol import Decoded
+from .series import Question, Step
 from .views import mean_softmax
 
 MAX_NUMBERS = 1 << 22  # of logits at an image's own size that are held at once: 16 MB
@@ -71,6 +72,20 @@ class Segment(Sums, Defaults):
     views: ClassVar[Any] = mean_softmax
     is_mixable: ClassVar[bool] = True
     Options: ClassVar[type[Settings]] = SegmentOptions
+    steps: ClassVar[Sequence[Step]] = (
+        Step("strided", "encoder_decoder", "baseline", "convolutions with stride, transposed convolutions"),
+        Step("unpooling", "segnet", "baseline", "pooling, unpooling to the remembered positions"),
+        Step("nearest", "segnet_nearest", "baseline", "pooling, nearest-neighbour unpooling"),
+        Step("unet", "unet", "baseline", "U-Net: pooling, transposed convolutions, skip connections"),
+    )
+    more_steps: ClassVar[Sequence[Step]] = (
+        Step("unet-regularized", "unet", "regularized", "U-Net + augmentation, dropout, weight decay, smooth labels"),
+    )
+    regions: ClassVar[tuple[str, str]] = ("boundary_iou", "interior_iou")
+    questions: ClassVar[Sequence[Question]] = (
+        Question("skip connections", "unet", ("unpooling", "nearest", "strided")),
+        Question("regularization", "unet-regularized", ("unet",), is_same_recipe=False),
+    )
 
     @classmethod
     def fit(
@@ -94,6 +109,10 @@ class Segment(Sums, Defaults):
         if options.class_weights != "none":
             weights = weights_of(options.class_weights, cast(Mask, target).class_pixels[train])
         return cls(name, target.names, label_smoothing, options.loss, options.gamma, weights)
+
+    def region_text(self, size_hw: tuple[int, int]) -> str:
+        """Return within how many pixels of a boundary a pixel is near it."""
+        return f"within {tolerance_px(size_hw)} px of a boundary of the truth"
 
     @property
     def head(self) -> Map:

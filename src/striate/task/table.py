@@ -76,20 +76,30 @@ def fit_task(
         DataError: no task predicts targets of this kind, or a target that the task declares is not there.
         SettingsError: no task has that name, or it knows no such option.
     """
+    cls, names = task_class(targets, name, target), (target or next(iter(targets)),)
+    wanted = {one: choose("target", one, targets, DataError) for one in cls.target_names or names}
+    fit: Callable[..., Task] = cls.fit
+    return fit(wanted, train, options=_options(cls, options or {}), **settings)
+
+
+def task_class(targets: Mapping[str, Target], name: str | None = None, target: str | None = None) -> Any:
+    """Return the class of the task that `fit_task` fits for these arguments.
+
+    Raises:
+        DataError: no task predicts targets of this kind.
+        SettingsError: no task has that name.
+    """
     cls = choose("task", name, TASKS, SettingsError) if name else None
     if cls is not None and cls.target_names:
-        wanted = {one: choose("target", one, targets, DataError) for one in cls.target_names}
-        fit: Callable[..., Task] = cls.fit
-        return fit(wanted, train, options=_options(cls, options or {}), **settings)
+        return cls
     first = target or next(iter(targets))
     kind = choose("target", first, targets, DataError).kind
-    if cls is None or kind not in cls.kinds:
-        if kind not in USUAL:
-            fix = f"choose a target of kind {', '.join(USUAL)}, or a task of your own with --task"
-            raise DataError(f"no task predicts targets of kind {kind!r}", where=first, fix=fix)
-        cls = TASKS[USUAL[kind]]
-    task: Task = cls.fit({first: targets[first]}, train, options=_options(cls, options or {}), **settings)
-    return task
+    if cls is not None and kind in cls.kinds:
+        return cls
+    if kind not in USUAL:
+        fix = f"choose a target of kind {', '.join(USUAL)}, or a task of your own with --task"
+        raise DataError(f"no task predicts targets of kind {kind!r}", where=first, fix=fix)
+    return TASKS[USUAL[kind]]
 
 
 def _options(cls: Any, values: Mapping[str, Any]) -> Settings:

@@ -4,7 +4,7 @@ R runs of a variant (seeds, or seeds x folds), N test images.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from striate.base.errors import ModelError
 from striate.base.rundir import RunDir, StudyDir
+from striate.data.geometry import Geometry
 from striate.evaluate.curves import MIN_EPOCHS, generalisation_gap, is_overfit
 from striate.evaluate.interval import (
     Difference,
@@ -24,12 +25,15 @@ from striate.evaluate.interval import (
 from striate.evaluate.predictions import Predictions, read
 from striate.metric import Metric
 from striate.metric.metric import Interval
+from striate.task import Question, from_json
 from striate.task.monitor import monitor_of
 
+from .questions import answered
 from .steps import ablation_series
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[int, int | None]  # seed, fold
+WIDE: Interval = (-1.0, 1.0)  # of a difference of two shares
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class RunResult:
     """One finished run of a variant: what the study needs of it.
 
     `can_turn` is whether it has epochs enough that a rise of its validation loss would be seen.
-    `val` and `reported` are scores (NaN where not defined); `values` (N,) has their mean image by image, sorted by id.
+    `val` and `reported` are scores (NaN where not defined); `values` (N,) has their mean image by image, sorted by id;
+    `regions` has the same of the two metrics by which the task says where a score is gained, if it has such.
     """
 
     key: Key
@@ -51,6 +56,10 @@ class RunResult:
     time_s: float
     is_overfit: bool | None = None
     can_turn: bool = True
+    regions: tuple[Floats, ...] = ()
+
+
+Values = Callable[[RunResult], Floats]
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,8 @@ class Comparison:
     """A whole study in arrays. `split` is the one that is reported: test, or val for a study without a test split.
 
     `dropped` are the variants that were given up on the way, `series` those that build on each other from the baseline
-    on.
+    on. `questions` are those of the task that these variants answer; `regions` its two metrics of places, and what the
+    first of them is.
     """
 
     metric: Metric
@@ -98,6 +108,9 @@ class Comparison:
     entrants: tuple[VariantResult, ...]
     dropped: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+    regions: tuple[Metric, ...] = ()
+    region_text: str = ""
 
     def __getitem__(self, name: str) -> VariantResult:
         return next(entrant for entrant in self.entrants if entrant.name == name)
@@ -115,15 +128,32 @@ class Comparison:
 
     def difference(self, a: str, b: str) -> Difference | None:
         """Return variant A minus variant B over the runs both have finished; None when there are none."""
+        return self._difference(a, b, lambda one: one.values, lambda one: one.reported, self.metric.possible)
+
+    def region_difference(self, a: str, b: str, place: int) -> Difference | None:
+        """Return A minus B in the task's first (0) or second (1) metric of places; None where that is not known."""
+        return self._by_place(a, b, lambda one: one.regions[place], self.regions[place].possible)
+
+    def contrast(self, a: str, b: str) -> Difference | None:
+        """Return how much more A is above B in the first metric of places than in the second."""
+        return self._by_place(a, b, lambda one: one.regions[0] - one.regions[1], WIDE)
+
+    def _by_place(self, a: str, b: str, values: Values, possible: Interval) -> Difference | None:
+        known = [np.isfinite(values(one)).all() for name in (a, b) for one in self[name].scored.values()]
+        return self._difference(a, b, values, lambda one: float(values(one).mean()), possible) if all(known) else None
+
+    def _difference(
+        self, a: str, b: str, values: Values, score: Callable[[RunResult], float], possible: Interval
+    ) -> Difference | None:
         of_a, of_b = self[a].scored, self[b].scored
-        keys, ends = [key for key in of_a if key in of_b], self.metric.possible
+        keys = [key for key in of_a if key in of_b]
         if not keys:
             return None
         if self.folds:
-            scores_a, scores_b = ([trials[key].reported for key in keys] for trials in (of_a, of_b))
-            return fold_difference(scores_a, scores_b, self.folds, possible=ends, num_images=self.num_images)
-        values_a, values_b = (np.stack([trials[key].values for key in keys]) for trials in (of_a, of_b))
-        return paired_difference(values_a, values_b, possible=ends)
+            scores_a, scores_b = ([score(trials[key]) for key in keys] for trials in (of_a, of_b))
+            return fold_difference(scores_a, scores_b, self.folds, possible=possible, num_images=self.num_images)
+        values_a, values_b = (np.stack([values(trials[key]) for key in keys]) for trials in (of_a, of_b))
+        return paired_difference(values_a, values_b, possible=possible)
 
 
 def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
@@ -157,6 +187,9 @@ def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
         entrants,
         tuple(dropped),
         ablation_series(steps, info["baseline"]),
+        answered(reader.task, steps),
+        reader.regions,
+        reader.task.region_text(Geometry.from_json(first.info()["input"]).size_hw) if reader.regions else "",
     )
 
 
@@ -200,7 +233,11 @@ class _Reader:
     """Reads run after run and refuses one that was scored on other images than those before it."""
 
     def __init__(self, task: Mapping[str, Any], split: str) -> None:
-        self.task, self.split, self.metric = task, split, monitor_of(task)
+        self.document, self.split, self.metric = task, split, monitor_of(task)
+        self.task = from_json(task)
+        metrics = {metric.key: metric for metric in self.task.metrics}
+        keys = self.task.regions or ()
+        self.regions = tuple(metrics[key] for key in keys) if metrics.keys() >= set(keys) else ()
         self._known: dict[tuple[str, int | None], tuple[str, list[str], npt.NDArray[Any]]] = {}
 
     @property
@@ -213,11 +250,12 @@ class _Reader:
         scores, history, result = run.scores(), run.history(), run.info()["result"]
         metric, best = self.metric.key, result["best_epoch"]
         val = _score(scores, "val", metric)
+        values, regions = self._values(run, key)
         return RunResult(
             key,
             val,
             _score(scores, self.split, metric),
-            self._values(run, key),
+            values,
             gap := self._gap(scores, history, best, val),
             None if _is_solved(run) else result["overfit_epoch"],
             result["epochs"],
@@ -225,10 +263,12 @@ class _Reader:
             result["time_s"],
             self._is_overfit(scores, val, gap),
             result["epochs"] >= MIN_EPOCHS and not _is_solved(run),
+            regions,
         )
 
-    def _values(self, run: RunDir, key: Key) -> Floats:
-        tables = read(run.predictions, self.task, only={"val", self.split})
+    def _values(self, run: RunDir, key: Key) -> tuple[Floats, tuple[Floats, ...]]:
+        """The contributions of each image to the monitored score, and to those of places."""
+        tables = read(run.predictions, self.document, only={"val", self.split})
         if self.split not in tables:
             raise ModelError(
                 f"no row of split {self.split}", where=run.predictions, fix="evaluate the run with `striate evaluate`"
@@ -236,7 +276,8 @@ class _Reader:
         for split in tables:
             self._require_same(run, split, key[1], tables[split])
         table = tables[self.split]
-        return self.metric.per_image(table)[table.order]
+        own, *places = (one.per_image(table)[table.order] for one in (self.metric, *self.regions))
+        return own, tuple(places)
 
     def _require_same(self, run: RunDir, split: str, fold: int | None, table: Predictions) -> None:
         order = table.order

@@ -1,7 +1,7 @@
 """What a verdict's numbers mean, before any wording: who is better than whom, by how much, how surely."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -41,9 +41,7 @@ class Gain:
     @classmethod
     def between(cls, subject: str, other: str, found: Difference, mode: str, split: str) -> "Gain":
         """Read the difference of two variants, subject minus other."""
-        ends = [end if math.isfinite(end) else None for end in found.interval]
-        row = {"a": subject, "b": other, "mean": found.mean, "interval": ends, "separable": found.is_separable}
-        return cls.of(row, mode, split)
+        return cls.of(difference_row(subject, other, found, mode) | {"p_holm": 0.0}, mode, split)
 
     def turned(self) -> "Gain":
         """Return the same fact with the other one as its subject."""
@@ -52,6 +50,25 @@ class Gain:
     def of_the_better(self) -> "Gain":
         """Return the same fact with the better one as its subject."""
         return self.turned() if self.size < 0 else self
+
+
+def difference_row(a: str, b: str, found: Difference, mode: str) -> dict[str, Any]:
+    """Return the difference of variants A and B, A minus B, as verdict.json holds it."""
+    return {
+        "a": a,
+        "b": b,
+        "mean": found.mean,
+        "interval": ends(found.interval),
+        "probability": found.probability if mode == "max" else 1 - found.probability,
+        "p": found.p,
+        "smallest": found.smallest if math.isfinite(found.smallest) else None,
+        "separable": found.is_separable,
+    }
+
+
+def ends(interval: Sequence[float]) -> list[float | None]:
+    """Return the ends of an interval, None for one that is not known."""
+    return [end if math.isfinite(end) else None for end in interval]
 
 
 def _negated(interval: Ends) -> Ends:

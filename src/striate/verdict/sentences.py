@@ -8,6 +8,7 @@ from striate.base.numbers import counted, is_known
 from striate.base.text import duration, listed, plural
 from striate.diagnose.symptoms import POOR_SHARE
 
+from . import questions
 from .compare import Comparison, VariantResult
 from .detectable import GOAL
 from .facts import Gain, clause, conclude, surely
@@ -19,7 +20,8 @@ Row = Mapping[str, Any]
 def sentences(verdict: Mapping[str, Any], found: Comparison) -> list[str]:
     """Return what the study found: the best, the differences, the cost, overfitting, and what limits all of it."""
     tale = _Tale(verdict, found)
-    parts = (tale.best(), tale.differences(), tale.steps(), tale.cost(), tale.overfitting(), tale.limits())
+    answers = questions.sentences(verdict["questions"], found)
+    parts = (tale.best(), tale.differences(), tale.steps(), answers, tale.cost(), tale.overfitting(), tale.limits())
     return [sentence for part in parts for sentence in part]
 
 

@@ -17,12 +17,13 @@ import numpy as np
 
 from striate.base.errors import ModelError
 from striate.base.rundir import StudyDir
-from striate.evaluate.interval import Difference, holm
+from striate.evaluate.interval import holm
 
 from .advice import advise
 from .compare import Comparison, VariantResult, compare
-from .facts import conclude
+from .facts import conclude, difference_row, ends
 from .learning import learning_curve
+from .questions import rows
 from .render import render
 from .sentences import sentences
 
@@ -38,7 +39,8 @@ def decide(study: StudyDir, dropped: Collection[str] | None = None) -> dict[str,
     says how probably A is the better one, also where less is better. Without a test split the validation scores are
     reported (`split_reported`), and a sentence says so. `advice` is what to do next, each with a command where there
     is one; `learning_curve` is None unless one variant was trained on three numbers of images (see `learning_curve`).
-    `steps` are the differences of each variant of an ablation series from the one before it. Variants that were given
+    `steps` are the differences of each variant of an ablation series from the one before it, `questions` what the
+    variants tell of their parts (see `questions.rows`). Variants that were given
     up stay in the table, but neither win nor tie.
 
     Args:
@@ -63,7 +65,12 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
         raise ModelError("no variant has a validation score", where=where, fix="look at the runs' histories")
     differences = [row for pair in _pairs(found, best) if (row := _difference(found, *pair))]
     steps = [row for a, b in zip(found.series[1:], found.series, strict=False) if (row := _difference(found, a, b))]
-    num_comparisons = _correct([*differences, *steps])
+    questions = rows(found)
+    others = [row for answer in questions for row in answer["others"]]
+    num_comparisons = _correct([*differences, *steps, *others])
+    for place in ("contrast", 0, 1):  # a family each, corrected for itself
+        parts = [row["contrast"] if place == "contrast" else row["regions"][place] for row in others if row["contrast"]]
+        _correct(parts)
     verdict = {
         "metric": found.metric.key,
         "mode": found.metric.direction,
@@ -78,6 +85,7 @@ def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:
         "variants": [_variant(found, entrant) for entrant in found.entrants],
         "differences": differences,
         "steps": steps,
+        "questions": questions,
         "num_comparisons": num_comparisons,
     }
     end = conclude(verdict)
@@ -120,22 +128,7 @@ def _pairs(found: Comparison, best: str) -> list[tuple[str, str]]:
 
 def _difference(found: Comparison, a: str, b: str) -> dict[str, Any] | None:
     difference = found.difference(a, b)
-    if difference is None:
-        return None
-    return {
-        "a": a,
-        "b": b,
-        "mean": difference.mean,
-        "interval": _ends(difference.interval),
-        "probability": _better(difference, found.metric.direction),
-        "p": difference.p,
-        "smallest": difference.smallest if math.isfinite(difference.smallest) else None,
-        "separable": difference.is_separable,
-    }
-
-
-def _better(difference: Difference, mode: str) -> float:
-    return difference.probability if mode == "max" else 1 - difference.probability
+    return None if difference is None else difference_row(a, b, difference, found.metric.direction)
 
 
 def _variant(found: Comparison, entrant: VariantResult) -> dict[str, Any]:
@@ -145,7 +138,7 @@ def _variant(found: Comparison, entrant: VariantResult) -> dict[str, Any]:
         "text": entrant.text,
         "n": len(entrant.trials),
         "val": _spread(entrant, "val"),
-        "test": {**_spread(entrant, "reported"), "interval": None if interval is None else _ends(interval)},
+        "test": {**_spread(entrant, "reported"), "interval": None if interval is None else ends(interval)},
         "gap": {"mean": entrant.mean("gap")},
         "can_turn": any(trial.can_turn for trial in entrant.trials),
         "overfit_epoch": typical_epoch([trial.overfit_epoch for trial in entrant.trials]),
@@ -175,7 +168,3 @@ def _spread(entrant: VariantResult, field: str) -> dict[str, Any]:
         "std": float(known.std(ddof=1)) if len(known) > 1 else None,
         "values": [float(value) if math.isfinite(value) else None for value in values],
     }
-
-
-def _ends(interval: Sequence[float]) -> list[float | None]:
-    return [end if math.isfinite(end) else None for end in interval]
