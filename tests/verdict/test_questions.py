@@ -45,7 +45,7 @@ def drawn(rng: np.random.Generator) -> Comparison:
             whole = (near + far) / 2
             if rng.random() < 0.03:
                 near = near * math.nan
-            row = (float(whole.mean()), float(whole.mean()), whole, 0.1, None, 20, 20, rng.uniform(9, 59))
+            row = (float(whole.mean()), float(whole.mean()), whole, 0.1, None, 20, 20, rng.uniform(20, 59))
             trials.append(RunResult(key, *row, regions=(near, far)))
         entrants.append(VariantResult(name, "", tuple(trials), (), 1000, 1000))
     asked = (Question("skip connections", "unet", OTHERS),)
