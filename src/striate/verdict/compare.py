@@ -236,8 +236,7 @@ class _Reader:
         self.document, self.split, self.metric = task, split, monitor_of(task)
         self.task = from_json(task)
         metrics = {metric.key: metric for metric in self.task.metrics}
-        keys = self.task.regions or ()
-        self.regions = tuple(metrics[key] for key in keys) if metrics.keys() >= set(keys) else ()
+        self.regions = tuple(metrics[key] for key in self.task.regions or ())
         self._known: dict[tuple[str, int | None], tuple[str, list[str], npt.NDArray[Any]]] = {}
 
     @property
