@@ -22,6 +22,7 @@ from striate.metric import Answers, Metric
 from striate.metric.boundary import boundary_f1, boundary_iou, interior_iou, tolerance_px
 from striate.metric.iou import class_accuracy, constant_answer, mean_dice, mean_iou, per_class, pixel_accuracy
 from striate.metric.loss import LOSS
+from striate.model import zoo
 from striate.nn.losses import GAMMA, LOSSES, LossOptions
 
 from .defaults import Defaults, Sums
@@ -73,18 +74,23 @@ class Segment(Sums, Defaults):
     is_mixable: ClassVar[bool] = True
     Options: ClassVar[type[Settings]] = SegmentOptions
     steps: ClassVar[Sequence[Step]] = (
-        Step("strided", "encoder_decoder", "baseline", "convolutions with stride, transposed convolutions"),
-        Step("unpooling", "segnet", "baseline", "pooling, unpooling to the remembered positions"),
-        Step("nearest", "segnet_nearest", "baseline", "pooling, nearest-neighbour unpooling"),
-        Step("unet", "unet", "baseline", "U-Net: pooling, transposed convolutions, skip connections"),
+        Step("strided", zoo.STRIDED, "baseline", "convolutions with stride, transposed convolutions"),
+        Step("unpooling", zoo.UNPOOLING, "baseline", "pooling, unpooling to the remembered positions"),
+        Step("nearest", zoo.NEAREST, "baseline", "pooling, nearest-neighbour unpooling"),
+        Step(zoo.WITH_SKIPS, zoo.WITH_SKIPS, "baseline", "U-Net: pooling, transposed convolutions, skip connections"),
     )
     more_steps: ClassVar[Sequence[Step]] = (
-        Step("unet-regularized", "unet", "regularized", "U-Net + augmentation, dropout, weight decay, smooth labels"),
+        Step(
+            "unet-regularized",
+            zoo.WITH_SKIPS,
+            "regularized",
+            "U-Net + augmentation, dropout, weight decay, smooth labels",
+        ),
     )
     regions: ClassVar[tuple[str, str]] = ("boundary_iou", "interior_iou")
     questions: ClassVar[Sequence[Question]] = (
-        Question("skip connections", "unet", ("unpooling", "nearest", "strided")),
-        Question("regularization", "unet-regularized", ("unet",), is_same_recipe=False),
+        Question("skip connections", zoo.WITH_SKIPS, ("unpooling", "nearest", "strided")),
+        Question("regularization", "unet-regularized", (zoo.WITH_SKIPS,), is_same_recipe=False),
     )
 
     @classmethod

@@ -62,15 +62,25 @@ ZOO: dict[str, Entry] = {
 DEFAULT = "bipyramid"  # trains in a minute on a CPU
 PLAIN = "mlp"  # the thing to beat: no sense of place
 SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost
+STRIDED, UNPOOLING, NEAREST, WITH_SKIPS = (
+    "encoder_decoder",
+    "segnet",
+    "segnet_nearest",
+    "unet",
+)  # of maps, alike in size
 PRETRAINED = "mobilenet_v2"  # small, fast and published: what transfer starts from
 FAST = "airbench"  # made for speed on images of 32 px
 
 __all__ = [
     "DEFAULT",
     "FAST",
+    "NEAREST",
     "PLAIN",
     "PRETRAINED",
     "SMALL_RESIDUAL",
+    "STRIDED",
+    "UNPOOLING",
+    "WITH_SKIPS",
     "ZOO",
     "Entry",
     "blueprint",
