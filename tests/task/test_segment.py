@@ -1,17 +1,23 @@
 """Segmentation: losses and scores of pixels against numpy, pixels that nobody knows, images without any."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax
 from sklearn import metrics as sk
 
-from striate.base.errors import DataError
+from striate.base.errors import DataError, SettingsError
 from striate.data.sample import Batch
 from striate.data.target import Mask
-from striate.task import from_json
+from striate.evaluate.views import Averaged, view, view_of
+from striate.nn.losses import LOSSES, LossOptions
+from striate.task import fit_task, from_json
 from striate.task.protocol import answers_of
-from striate.task.segment import Segment
+from striate.task.segment import Segment, SegmentOptions
 
 NAMES = ("sky", "sea", "ship", "bird")
 TASK = Segment("mask", NAMES)
@@ -80,3 +86,97 @@ def test_a_task_on_masks_survives_its_json_and_wants_names() -> None:
     assert TASK.to_json()["kind"] == "map"
     with pytest.raises(DataError, match="names of two classes"):
         Segment.fit({"mask": Mask.of(masks)}, np.arange(3))
+
+
+CHOSEN = replace(TASK, criterion="cross-entropy+dice", label_smoothing=0.1, class_weights=(1.0, 2.0, 0.5, 0.0))
+
+
+def test_a_sum_of_losses_has_its_parts_by_name() -> None:
+    logits, batch = batch_of_masks()
+    parts = CHOSEN.loss(logits, batch)
+    told = LossOptions(torch.tensor(CHOSEN.class_weights), 0.1, ignore=255)
+    truth = batch.targets["mask"]
+    assert {name: float(one) for name, one in parts.items()} == {
+        "cross_entropy": float(LOSSES["cross-entropy"](logits, truth, told)),
+        "dice": float(LOSSES["dice"](logits, truth, told)),
+    }
+    assert torch.equal(CHOSEN.losses(logits, batch), TASK.losses(logits, batch))  # scores compare any two losses
+    assert from_json(json.loads(json.dumps(CHOSEN.to_json()))) == CHOSEN
+
+
+def masks_of(rng: np.random.Generator) -> list[np.ndarray]:
+    """Return masks of several sizes and classes 0 to 2 of 4; class 2 is in the last one only."""
+    sizes = [(9, 4), (5, 5), (12, 3)]
+    masks = [rng.integers(0, 2, size).astype(np.uint8) for size in sizes]
+    masks[2][:4], masks[0][0] = 2, 255
+    return masks
+
+
+@pytest.mark.parametrize("way", ["inverse", "median"])
+def test_weights_of_classes_are_their_formulas(way: str) -> None:
+    """Median frequency: Eigen and Fergus 2015, section 6.3.2; inverse: N / (classes x count), as for images."""
+    masks = masks_of(np.random.default_rng(0))
+    found = Segment.fit(
+        {"mask": Mask.of([*masks, np.full((4, 4), 3, np.uint8)], NAMES)},
+        np.arange(3),  # the last one is no training image
+        options=SegmentOptions(class_weights=way),
+    ).class_weights
+    count = {k: sum(int((mask == k).sum()) for mask in masks) for k in range(3)}
+    known = [int((mask != 255).sum()) for mask in masks]
+    share = {
+        k: count[k] / sum(num for num, mask in zip(known, masks, strict=True) if (mask == k).any()) for k in range(3)
+    }
+    expected = {
+        "inverse": [sum(known) / (3 * count[k]) for k in range(3)],
+        "median": [np.median(list(share.values())) / share[k] for k in range(3)],
+    }[way]
+    assert found == pytest.approx([*expected, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"loss": "tversky"}, "unknown loss 'tversky'"),
+        ({"loss": "cross-entropy+"}, "unknown loss ''"),
+        ({"gamma": -1}, "gamma"),
+        ({"class_weights": "some"}, "class_weights"),
+        ({"losss": "dice"}, "segment has no setting 'losss'.*did you mean task.loss"),
+    ],
+)
+def test_what_segmentation_does_not_know_is_refused(options: dict[str, Any], said: str) -> None:
+    target = {"mask": Mask.of(masks_of(np.random.default_rng(0)), NAMES)}
+    with pytest.raises(SettingsError, match=said):
+        fit_task(target, np.arange(3), options=options)
+
+
+def test_details_say_each_class_and_the_constant_answer() -> None:
+    logits, batch = batch_of_masks()
+    truth, values = known_pixels(logits, batch)
+    details = TASK.details(answers_of(TASK, logits, batch))
+    label = int(np.bincount(truth).argmax())
+    assert [row["name"] for row in details["per_class"]] == list(NAMES)
+    assert details["constant"] == {
+        "class": NAMES[label],
+        "mean_iou": pytest.approx(sk.jaccard_score(truth, np.full_like(truth, label), average="macro")),
+        "pixel_accuracy": pytest.approx((truth == label).mean()),
+    }
+
+
+@pytest.mark.parametrize("num_views", [2, 6])
+def test_several_views_are_the_mean_of_probabilities_put_back(num_views: int) -> None:
+    """Against views flipped and moved back by hand, pixel by pixel; a pixel that a view does not see does not count."""
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(3, 4, 3, padding=1).eval()
+    images = torch.rand(2, 3, 12, 10)
+    with torch.inference_mode():
+        merged = Averaged(network, TASK, num_views)(images).softmax(1)
+        total, seen = torch.zeros_like(merged), torch.zeros(12, 10)
+        for number in range(num_views):
+            given, place = network(view(images, number)).softmax(1), view_of(number, (12, 10))
+            for y, x in np.ndindex(12, 10):
+                row, column = y - place.down_px, x - place.right_px
+                if 0 <= row < 12 and 0 <= column < 10:
+                    own = 9 - column if place.is_mirrored else column
+                    total[:, :, row, own] += given[:, :, y, x]
+                    seen[row, own] += 1
+    torch.testing.assert_close(merged, total / seen, rtol=1e-4, atol=1e-6)

@@ -294,7 +294,7 @@ class Predictor:
         with torch.inference_mode():
             for band in tiled_outputs(sized, self.geometry.size_hw, lambda tiles: self._seen(tiles, exact)):
                 answers += self._answers(band)
-        whole = np.concatenate([_compact(one.map) for one in answers])
+        whole = np.concatenate([_compact(one.map) for one in answers if one.map is not None])
         way = Geometry((sized.shape[0], sized.shape[1]), "squash").way_back(pixels.shape[0], pixels.shape[1])
         return Prediction(name, answers[0].names, map=_moved(way, whole))
 
@@ -302,17 +302,15 @@ class Predictor:
         return self.task.answers(self.task.decode(each(lambda values: values / self.temperature, outputs)))
 
     def _read(self, outputs: Outputs, ids: Sequence[str], sizes_hw: Sequence[tuple[int, int]]) -> list[Prediction]:
-        answers = zip(ids, self._answers(outputs), sizes_hw, strict=True)
+        answers, ways = self._answers(outputs), [self.geometry.way_back(*size_hw) for size_hw in sizes_hw]
+        maps: Sequence[npt.NDArray[Any] | None] | None = self.task.at_own_size(outputs, ways)
+        if maps is None:
+            maps = [
+                one.map if one.map is None else _moved(way, one.map) for one, way in zip(answers, ways, strict=True)
+            ]
         return [
-            Prediction(
-                name,
-                one.names,
-                one.values,
-                one.probabilities,
-                self._own_map(one.map, *size_hw),
-                self._own_box(one.box, *size_hw),
-            )
-            for name, one, size_hw in answers
+            Prediction(name, one.names, one.values, one.probabilities, moved, self._own_box(one.box, *size_hw))
+            for name, one, moved, size_hw in zip(ids, answers, maps, sizes_hw, strict=True)
         ]
 
     def _own_box(self, seen: tuple[float, ...] | None, height: int, width: int) -> tuple[float, ...] | None:
@@ -323,22 +321,16 @@ class Predictor:
         box = self.geometry.way_back(height, width).boxes(np.array(seen) * view)[0]
         return tuple(np.clip(box, 0, [width, height] * 2).tolist())
 
-    def _own_map(self, seen: npt.NDArray[Any] | None, height: int, width: int) -> npt.NDArray[Any] | None:
-        """A map of what the network saw as one of the image's own pixels; 255 or nan where it saw nothing."""
-        if seen is None:
-            return None
-        return _moved(self.geometry.way_back(height, width), _compact(seen))
 
-
-def _compact(seen: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+def _compact(seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A map; of classes in one byte a pixel, as masks are: an image of 12 megapixels would else take 100 MB."""
-    assert seen is not None
     is_index = np.issubdtype(seen.dtype, np.integer) and (not seen.size or 0 <= seen.min() <= seen.max() <= IGNORE)
     return seen.astype(np.uint8) if is_index else seen
 
 
 def _moved(way: WayBack, seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A map in an image's own pixels: the nearest class, or numbers between."""
+    """A map in an image's own pixels: the nearest class, or numbers between; 255 or nan where nothing was seen."""
+    seen = _compact(seen)
     is_index = np.issubdtype(seen.dtype, np.integer)
     return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
 
