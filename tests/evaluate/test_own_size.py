@@ -107,7 +107,7 @@ names = tuple(map(str, range(21)))
 task = Segment("mask", names)
 target, geometry = Mask.of([np.zeros((300, 400), np.uint8)] * 8, names), Geometry((256, 256), "crop", 1.0)
 start = memory("VmRSS")
-for num in (16, 64):
+for num in (32, 64):
     own = OwnSize(task, target, geometry)
     evaluate(Wide(), task, Images(num), Sidecar(Path(sys.argv[1]), "test"), own)
     assert own.scores()["own_size"]["num_images"] == num
@@ -121,5 +121,5 @@ def test_no_map_of_a_split_is_held(tmp_path):
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]
     few, many = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert 40 < many < 300, (few, many)
-    assert many - few < 30, (few, many)
+    assert many - few < 40, (few, many)
     assert len(list(Path(tmp_path / "predictions" / "test").iterdir())) == 64

@@ -31,7 +31,7 @@ from .protocol import Decoded
 from .series import Question, Step
 from .views import mean_softmax
 
-MAX_NUMBERS = 1 << 22  # of logits at an image's own size that are held at once: 16 MB
+MAX_NUMBERS = 1 << 18  # of logits at an image's own size that are held at once: they stay in a core's cache
 Weights = Literal["inverse", "median"]
 
 
