@@ -1,12 +1,14 @@
 """Every command the narrator prints is typed again here: the command line's own parser must make the same of it."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from striate.base import plugin
 from striate.base.files import to_json
 from striate.base.rundir import RunDir, StudyDir
 from striate.cli.app import app
@@ -211,3 +213,23 @@ def test_what_an_option_said_is_said_anew(words: str) -> None:
     recipe = recipe_in(again(found, "train.lr=0.01", "data.size=48"))
     assert (recipe.train.lr, recipe.data.size, recipe.train.epochs) == (0.01, 48, 3)
     assert parsed(again(found, "train.lr=0.01"))["size"] == "32"
+
+
+def test_a_command_loads_the_plugins_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the run's or its study's command named them, else from where they are loaded, else by their names."""
+
+    def plugins_in(command: str) -> list[str]:
+        rest, files = plugin.take_options(shlex.split(command))
+        parsed(shlex.join(rest))
+        return files
+
+    monkeypatch.setattr(plugin, "LOADED", {tmp_path / name: None for name in ("two.py", "three.py")})
+    info = {"plugins": [{"file": f"{name}.py"} for name in ("one", "two", "three", "four")]}
+    found = reading(named("baseline"), **info, command="striate study birds/ --plugin 'my files/one.py'")
+    found = replace(found, study={"command": "striate study birds/ --plugin=../two.py --seeds 2"})
+    wanted = ["my files/one.py", "../two.py", str(tmp_path / "three.py"), "four.py"]
+    commands = [again(found), other(found, verb="check"), as_study(found)]
+    assert [plugins_in(command) for command in commands] == [wanted] * 3
+    once = reading(named("baseline"), **info, command="striate train birds/ --plugin a/one.py --model mlp --out x")
+    assert plugins_in(again(once)) == ["a/one.py"]  # what was typed loads what is needed
+    assert plugins_in(again(reading(named("baseline")))) == []

@@ -2,8 +2,10 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
+from striate.base import plugin
 from striate.data.arguments import option_words
 from striate.data.open import SHARES
 
@@ -20,8 +22,9 @@ def opening(found: Reading, verb: str) -> list[str]:
     if not where or where == "arrays" or not _can_be_typed(found, options, verb):
         return []
     if verb == "check":  # which always looks at everything
-        return [str(where), *option_words({**options, "folds": None, "allow_empty": False})]
-    return [str(where), *option_words(options), *(["--on-bad", "skip"] if _skips_bad(found) else [])]
+        return [str(where), *option_words({**options, "folds": None, "allow_empty": False}), *_plugins(found)]
+    skip = ["--on-bad", "skip"] if _skips_bad(found) else []
+    return [str(where), *option_words(options), *skip, *_plugins(found)]
 
 
 def _can_be_typed(found: Reading, options: Mapping[str, Any], verb: str) -> bool:
@@ -32,6 +35,15 @@ def _can_be_typed(found: Reading, options: Mapping[str, Any], verb: str) -> bool
     if found.study.get("target") and not options.get("target"):  # the split was made for another target
         return False
     return verb == "study" or not options.get("folds")
+
+
+def _plugins(found: Reading) -> list[str]:
+    """The options that load the run's plugins: as they were typed, else from where they are loaded now."""
+    files = {path.name: str(path) for path in plugin.LOADED}
+    for source in (found.study, found.info):
+        files |= {PurePath(file).name: file for file in plugin.take_options(typed(source))[1]}
+    names = [str(at(one, "file")) for one in at(found.info, "plugins") or ()]
+    return [word for name in names for word in ("--plugin", files.get(name, name))]
 
 
 def _skips_bad(found: Reading) -> bool:
