@@ -154,7 +154,8 @@ def train(
     name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
     settings = (named(recipe) if isinstance(recipe, str) else recipe).with_values(pairs)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    return Run(train_run(dataset, settings.network_or(model), settings, recipe_name=name, **options))
+    network = settings.network_or(model, dataset.options.get("task"))
+    return Run(train_run(dataset, network, settings, recipe_name=name, **options))
 
 
 def study(

@@ -41,6 +41,8 @@ TINY = {
     "vit_b_16": ({"width": 12, "depth": 2, "expand": 1.0}, (32, 64)),
     **dict.fromkeys(("unet", "encoder_decoder", "segnet", "segnet_nearest"), ({"width": 4, "depth": 2}, (33, 64))),
     "vit_cifar": ({"width": 12, "depth": 2}, (32, 40)),
+    "residual_unet": ({"width": 4, "depth": 2}, (33, 64)),
+    "autoencoder": ({"width": 4, "depth": 2, "latent": 8}, (33, 64)),
 }
 
 

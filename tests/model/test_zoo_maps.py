@@ -13,7 +13,7 @@ from striate.model.walk import walk
 from striate.task import Map
 
 STUDY = ("unet", "encoder_decoder", "segnet", "segnet_nearest")  # what the homework compares
-MAPS = STUDY
+MAPS = (*STUDY, "residual_unet")
 WITH_ENCODER = ("unet",)
 
 
@@ -46,7 +46,9 @@ def test_any_size(name: str, size_hw: tuple[int, int], tiny) -> None:
 # The others of a family come from the same function; they are checked with the slow tests.
 FIRST = {getattr(entry.make, "func", entry.make): name for name, entry in zoo.ZOO.items()}.values()
 CLASSIFIERS = [
-    pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow) for name in zoo.names() if name not in MAPS
+    pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow)
+    for name in zoo.names()
+    if name not in (*MAPS, "autoencoder")
 ]
 
 

@@ -94,6 +94,9 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "patch": (lambda patch: patch // 2, lambda old, new: new.shapes["patches"][1] == 2 * old.shapes["patches"][1]),
     "heads": (lambda heads: heads // 2, lambda old, new: new.rows["encoder"][0].heads < old.rows["encoder"][0].heads),
     "expand": (lambda expand: expand * 2, wider),
+    "latent": (lambda latent: 2 * latent, lambda old, new: new.shapes["latent"] == (2 * old.shapes["latent"][0],)),
+    "scale": (lambda _: 2, lambda old, new: new.shapes["restored"][1] == 2 * old.shapes["restored"][1]),
+    "upsample": (lambda _: "resize", lambda old, new: "Subpixel" in kinds(old) - kinds(new)),
     "encoder": (lambda _: "lenet5", lambda old, new: "c1" in new.rows.keys() - old.rows.keys()),
 }
 NEEDS: dict[tuple[str, str], dict[str, Any]] = {
@@ -102,6 +105,7 @@ NEEDS: dict[tuple[str, str], dict[str, Any]] = {
     ("bipyramid", "depth"): {"depth": 2},
     ("airbench", "depth"): {"depth": 1},
     ("neocognitron", "depth"): {"depth": 2},
+    ("residual_unet", "upsample"): {"scale": 2},
 }
 
 
@@ -179,6 +183,8 @@ STRIDES = {
     "vit_b_16": [16],
     **{key: [1, 2, 4, 8, 16] for key in ("unet", "encoder_decoder", "segnet", "segnet_nearest")},
     "vit_cifar": [4],
+    "residual_unet": [1, 2, 4],
+    "autoencoder": [2, 4, 8],
 }
 
 

@@ -66,7 +66,7 @@ def train(
 
     run = train_run(
         dataset,
-        ablated_name(settings.network_or(model), without or (), pool),
+        ablated_name(settings.network_or(model, task), without or (), pool),
         settings,
         recipe_name=o.recipe_title(recipe, set_, size, fit, training),
         seed=seed,

@@ -8,7 +8,7 @@ network and back, one scale and one offset an axis. Images have two axes; a sign
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import cv2
@@ -122,6 +122,21 @@ class Geometry:
     def num_bytes(self) -> int:
         """Of a stored image."""
         return math.prod(self.store_shape) * self.depth // 8
+
+    def over(self, scale: int) -> "Geometry":
+        """Return the geometry of images whose sides are 1 / `scale` of these.
+
+        Raises:
+            SettingsError: the sides cannot be divided.
+        """
+        if any(side % scale for side in self.size_hw):
+            fix = f"use --size {max(1, min(self.size_hw) // scale) * scale}"
+            raise SettingsError(f"{self.text} px cannot be divided by the scale of {scale}", where="data.size", fix=fix)
+        return replace(self, size_hw=(self.size_hw[0] // scale, self.size_hw[1] // scale))
+
+    def times(self, scale: int) -> "Geometry":
+        """Return the geometry of images whose sides are `scale` times these."""
+        return replace(self, size_hw=(self.size_hw[0] * scale, self.size_hw[1] * scale))
 
     @property
     def text(self) -> str:

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from striate.base.device import num_cpus
 from striate.base.errors import DataError
 from striate.base.progress import say
-from striate.base.seeds import rng_for
+from striate.base.seeds import rng_for, seed_for
 
 from .augment.apply import Normal, Recycler, apply_cpu
 from .augment.mix import refuse_unmixable
 from .augment.pipeline import Pipeline, Plan
 from .planes import open_plane
-from .sample import Batch, Dataset, ImageU8
+from .sample import Batch, Dataset, ImageU8, See
 from .store import Indices, Store, in_order
 from .target import Place, Ragged, Target
 
@@ -60,6 +60,8 @@ class Loader:
         drop_last: leave out a last batch that is not full.
         ahead: batches prepared while one is being used.
         lost: index and problem of images that became unreadable, shared by loaders: each is told of once.
+        see: makes of a batch what a network gets of it, with a number an image to draw from, which depends on seed,
+            epoch and the image's id only.
 
     Raises:
         DataError: the split is empty.
@@ -71,7 +73,7 @@ class Loader:
         pipeline: Pipeline | None = None, mean: Sequence[float], std: Sequence[float], batch_size: int = 64,
         seed: int = 0, device: "torch.device | str" = "cpu", shuffle: bool = False, threads: int | None = None,
         weights: npt.NDArray[np.floating] | None = None, drop_last: bool = False, ahead: int = 1,
-        lost: dict[int, str] | None = None,
+        lost: dict[int, str] | None = None, see: See | None = None,
     ) -> None:  # fmt: skip
         import torch
 
@@ -87,7 +89,8 @@ class Loader:
         self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
-        self.lost = {} if lost is None else lost
+        self.lost, self.see = {} if lost is None else lost, see
+        self._keys = np.array([seed_for(name) for name in dataset.ids], np.int64) if see else None
         self._levels = [torch.tensor(values, dtype=torch.float32, device=self.device) for values in (mean, std)]
         self._normal = Normal.of(mean, std, store.geometry.size_hw)
         self._recycler = Recycler()
@@ -122,7 +125,7 @@ class Loader:
 
         def prepare(bounds: tuple[int, int]) -> Batch | None:
             part = slice(*bounds)
-            return self._prepare(order[part], draws[row_of[part]])
+            return self._seen(self._prepare(order[part], draws[row_of[part]]), epoch)
 
         bounds = self._bounds[start:]
         made = in_order(self._conductor, prepare, bounds, self.ahead + 1) if self._gains_ahead else map(prepare, bounds)
@@ -162,8 +165,16 @@ class Loader:
             pixels = self._on_cpu(images, plan)
         else:
             pixels = self._on_device(np.stack(images) if resident is None else resident, indices, plan)
-        targets = {name: self._target(name, indices, plan) for name in self.targets}
+        targets = {
+            name: pixels if one.is_input else self._target(name, indices, plan) for name, one in self.targets.items()
+        }
         return Batch(pixels, targets, indices)
+
+    def _seen(self, batch: Batch | None, epoch: int) -> Batch | None:
+        """The batch as the network gets it; in an epoch without shuffling, such as of validation, always the same."""
+        if batch is None or self.see is None or self._keys is None:
+            return batch
+        return self.see(batch, self._keys[batch.index] ^ seed_for(self.seed, "see", epoch, self.shuffle))
 
     def _read(self, indices: Indices) -> tuple[list[ImageU8], npt.NDArray[np.bool_]]:
         """The stored images that can be read, and which of `indices` they are."""

@@ -21,6 +21,8 @@ from .sources import arrays, cifar, cub, folder, idx, pets, public, table, toy, 
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .split import Indices, assign
+from .target import TASK_KINDS, Itself
+from .target.itself import NAME as ITSELF
 from .target_choice import first_target
 
 CELLS = ("target", "task", "separator", "blank", "split_column")  # options that tables are read by
@@ -59,7 +61,8 @@ def open_dataset(
     Args:
         root: where the files of a table, or a local copy of a public dataset, lie; for "toy:digits" one of MNIST.
         target: which target to learn (a column of a table; "label", "angle", ... of a toy); it becomes the first.
-        task: "classify", "regress", "segment" or "detect": take the first target of its kind.
+        task: "classify", "regress", "segment", "detect", ...: take the first target of its kind. For "denoise",
+            "superresolve", "inpaint", "colourise" and "reconstruct" any folder of images will do.
         split: shares of train, val and test where the data does not say; stratified by the target.
         seed: of the split and the subsets; they are functions of it and of the ids only.
         group: regular expression on the id; what its first group matches stays on one side of a split.
@@ -178,11 +181,18 @@ def name_of(where: str) -> str:
 
 
 def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None = None) -> Dataset:
-    """Return the dataset at a place as it comes, for `options` of `open_dataset`.
+    """Return the dataset at a place as it comes, for `options` of `open_dataset`; a task may want the images alone.
 
     Args:
         known: the classes of a run that is to be evaluated on it, see `evaluation`.
     """
+    is_alone = Itself.kind in TASK_KINDS.get(options.get("task") or "", ())
+    alone = {"task": None, "target": None, "is_alone": True} if is_alone else {}
+    dataset = _find(where, {**options, **alone}, known)
+    return replace(dataset, targets={ITSELF: Itself(len(dataset)), **dataset.targets}) if is_alone else dataset
+
+
+def _find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None) -> Dataset:
     path, cells = path_of(where), {name: options.get(name) for name in CELLS}
     is_table = path.suffix.lower() in {".csv", ".tsv"} and path.is_file()
     for name in ("blank", "split_column"):
@@ -200,20 +210,20 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
             return table.read(path, where, root=base, known=known, **cells)
         raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
     if path.is_dir():
-        return _folder(path, where, allow_empty, known, options.get("ignore"))
+        return _folder(path, where, allow_empty, known, options)
     if where.lower() in public.PUBLIC:
-        return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty, known))
+        return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty, known, {}))
     close = nearest(where, public.PUBLIC)
     fix = f"check the path, or did you mean {close!r}?" if close else "check the path"
     raise DataError("no such file, folder or public dataset", where=where, fix=fix)
 
 
 def _folder(
-    path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, ignore: str | None = None
+    path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, options: Mapping[str, Any]
 ) -> Dataset:
     sources: Sequence[tuple[Callable[[Path], bool], Callable[[], Dataset]]] = (
-        (pets.matches, lambda: pets.read(path, where, ignore)),
-        (voc_masks.matches, lambda: voc_masks.read(path, where, ignore)),
+        (pets.matches, lambda: pets.read(path, where, options.get("ignore"))),
+        (voc_masks.matches, lambda: voc_masks.read(path, where, options.get("ignore"))),
         (cifar.matches, lambda: cifar.read(path, where, known)),
         (idx.matches, lambda: idx.read(path, where, known)),
         (cub.matches, lambda: cub.read(path, where, known)),
@@ -221,7 +231,9 @@ def _folder(
     for matches, read in sources:
         if matches(path):
             return read()
-    return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=ignore)
+    if options.get("is_alone"):
+        return folder.read_images(path, where)
+    return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=options.get("ignore"))
 
 
 def levels_asked(text: str | None) -> Levels | None:

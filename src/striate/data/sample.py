@@ -1,6 +1,6 @@
 """The contracts of data: images, targets, dataset, batch. No file format and no model is known here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -174,3 +174,6 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+See = Callable[[Batch, npt.NDArray[np.int64]], Batch]  # makes of a batch what a network gets; with a key an image

@@ -1,8 +1,11 @@
 """How alike two images are: PSNR in decibels, and structural similarity (SSIM). Images (N, H, W, C), C channels."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from scipy.ndimage import correlate1d
 
 from .metric import Answers, Array, Floats, Metric, column
 
@@ -52,8 +55,8 @@ def _blurred(image: Floats) -> Floats:
     window = np.exp(-0.5 * (offsets / SIGMA_PX) ** 2)
     window /= window.sum()
     for axis in (0, 1):
-        image = np.lib.stride_tricks.sliding_window_view(image, len(window), axis=axis) @ window
-    return image
+        image = correlate1d(image, window, axis)
+    return image[RADIUS_PX:-RADIUS_PX, RADIUS_PX:-RADIUS_PX]
 
 
 def _record_psnr(answers: Answers, data_range: float) -> Array:
@@ -76,3 +79,48 @@ def mean_ssim(data_range: float = 1.0) -> Metric:
     """Return the mean SSIM over images."""
     record = partial(_record_ssim, data_range=data_range)
     return Metric("ssim", "SSIM", possible=(-1.0, 1.0), record=record, stream="quality")
+
+
+def against(metric: Metric, record: Callable[[Answers], Array], name: str, place: int) -> Metric:
+    """Return a mean over images whose records (N, S) have it in the column `place`, among columns of other metrics.
+
+    Args:
+        name: of the records in files.
+    """
+    value = partial(_mean_of, place=place)
+    return replace(metric, record=record, record_name=name, value=value, closed=partial(_column_of, place=place))
+
+
+def gain(metric: Metric, record: Callable[[Answers], Array], name: str, place: int, others: range) -> Metric:
+    """Return by how much the mean in the column `place` is above the highest of the means in `others`.
+
+    Which of the others that is follows anew from each choice of images, so that the interval allows for it.
+    """
+    return replace(
+        metric,
+        key=f"{metric.key}_gain",
+        name=f"{metric.name} above the best simple method",
+        possible=(-np.inf, np.inf),
+        record=record,
+        record_name=name,
+        value=partial(_gain_of, place=place, others=others),
+        closed=partial(_gains_of, place=place, others=others),
+    )
+
+
+def _column_of(records: Array, place: int) -> Floats:
+    return np.asarray(records[:, place], dtype=np.float64)
+
+
+def _mean_of(records: Array, weights: Array, place: int) -> Floats:
+    return np.asarray(weights @ records[:, place] / weights.sum(1))
+
+
+def _gain_of(records: Array, weights: Array, place: int, others: range) -> Floats:
+    means = weights @ records / weights.sum(1)[:, None]
+    return np.asarray(means[:, place] - means[:, others].max(1))
+
+
+def _gains_of(records: Array, place: int, others: range) -> Floats:
+    best = others[int(records[:, others].mean(0).argmax())]
+    return np.asarray(records[:, place] - records[:, best])

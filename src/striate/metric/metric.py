@@ -64,7 +64,7 @@ def column(values: Array) -> Array:
     return np.asarray(values).reshape(-1, 1)
 
 
-def _words_only(_: Answers) -> Array:
+def words_only(_: Answers) -> Array:
     raise SettingsError("this score cannot be computed here", fix="load the task that defines it with --plugin")
 
 
@@ -104,7 +104,7 @@ class Metric:
     form: Literal["number", "percent"] = "number"
     unit: str = ""
     possible: Interval = ANY
-    record: Callable[[Answers], Array] = _words_only
+    record: Callable[[Answers], Array] = words_only
     value: Callable[[Array, Array], Floats] = mean
     closed: Callable[[Array], Floats] | None = None
     interval: Literal["wilson", "bootstrap", "student", "none"] = "bootstrap"

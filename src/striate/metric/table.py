@@ -9,10 +9,10 @@ from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
 from .error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, r2, rmse
 from .f1 import MICRO_F1, macro_f1
-from .image_quality import mean_psnr, mean_ssim
+from .image_quality import gain, mean_psnr, mean_ssim
 from .iou import class_accuracy, mean_dice, mean_iou, pixel_accuracy
 from .loss import LOSS
-from .metric import ANY, WORDS, Metric
+from .metric import ANY, WORDS, Metric, words_only
 from .ranking import AUC, MEAN_AVERAGE_PRECISION
 
 METRICS = {
@@ -45,6 +45,8 @@ METRICS = {
         interior_iou(0),
         mean_psnr(),
         mean_ssim(),
+        gain(mean_psnr(), words_only, "", 0, range(1)),
+        gain(mean_ssim(), words_only, "", 0, range(1)),
     )
 }
 

@@ -249,7 +249,7 @@ def _with_copies_noted(dataset: Dataset, chosen: Indices, run: RunDir, progress:
 def _prepared(dataset: Dataset, info: dict[str, Any], device: str, progress: Progress) -> Prepared:
     data = info["input"]
     geometry = Geometry.from_json(data)
-    store = open_store(dataset, geometry, progress=progress)
     recipe, task, mean, std = Recipe.parse(info["recipe"]), from_json(info["task"]), data["mean"], data["std"]
+    store = open_store(dataset, geometry.times(task.scale), progress=progress)
     plan = {"batch_size": info["batch_size"], "num_epochs": info["num_epochs"]}
     return Prepared(dataset, recipe, task, geometry, store, mean, std, **plan, device=devices.pick(device))

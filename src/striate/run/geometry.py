@@ -18,7 +18,7 @@ SAMPLE = 24
 
 
 def choose_geometry(
-    dataset: Dataset, recipe: Recipe, skip: Collection[int] = (), size_hw: SizeHW | None = None
+    dataset: Dataset, recipe: Recipe, skip: Collection[int] = (), size_hw: SizeHW | None = None, multiple: int = 1
 ) -> Geometry:
     """Return how images become what the network receives.
 
@@ -28,12 +28,13 @@ def choose_geometry(
     Args:
         skip: indices of images that cannot be used.
         size_hw: of the weights that the network starts from.
+        multiple: what the automatic size can be divided by.
     """
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
     shapes = {dataset.images.read(int(index)).shape[:2] for index in _sample(train)}
     short_side = int(np.median([min(shape) for shape in shapes]))
     asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
-    size_hw = asked or size_hw or (min(SMALL_PX, short_side),) * 2
+    size_hw = asked or size_hw or (max(1, min(SMALL_PX, short_side) // multiple) * multiple,) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
     return Geometry(size_hw, recipe.data.fit, margin, dataset.channels, recipe.data.depth)
 

@@ -59,6 +59,7 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         return model
     size_hw, hidden = prepared.geometry.size_hw, prepared.recipe.transfer.hidden
     wanted = prepared.recipe.model.options() | (dict(prepared.start.options) if prepared.start else {})
+    wanted |= {"scale": prepared.task.scale} if prepared.task.scale > 1 else {}
     plan = model if isinstance(model, Blueprint) else _plan(model, wanted, min(size_hw), progress)
     plan = with_hidden(plan, hidden) if hidden and HIDDEN not in plan.names else plan
     shape: dict[str, Any] = {"channels": prepared.geometry.channels, "size_hw": size_hw}

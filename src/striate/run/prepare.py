@@ -41,7 +41,10 @@ MAX_READ_BYTES, SAMPLED_BYTES = 4 << 30, 64 << 10  # a fingerprint reads files w
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything about the data side of a run, made once and shared by the runs of a study."""
+    """Everything about the data side of a run, made once and shared by the runs of a study.
+
+    `geometry` is of what the network gets; that of the store is larger where images are to be made larger.
+    """
 
     dataset: Dataset
     recipe: Recipe
@@ -101,6 +104,7 @@ class Prepared:
             shuffle=is_training,
             weights=self.dataset.target(self.task.target).weights(chosen) if is_balanced else None,
             lost=self.lost,
+            see=self.task.see,
         )
 
 
@@ -139,7 +143,9 @@ def prepare(
         what = f"a head is solved for one target, the task {fitted.name} has {len(fitted.targets)}"
         raise SettingsError(what, where="transfer.head", fix="use the recipe finetune or frozen")
     start = start_of(recipe, model)
-    geometry = choose_geometry(dataset, recipe, size_hw=start.size_hw if start else None)
+    size_hw = start.size_hw if start else None
+    geometry = choose_geometry(dataset, recipe, size_hw=size_hw, multiple=fitted.scale)
+    seen = geometry.over(fitted.scale)
     store = open_store(dataset, geometry, progress=progress)
     for name in fitted.targets:
         if dataset.target(name).has_plane:  # here, where progress is shown; loaders find it in the store
@@ -149,7 +155,8 @@ def prepare(
     batch_size = recipe.train.batch_size or automatic_batch_size(len(train))
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
     _say_odd_batches(len(train), batch_size, progress)
-    return Prepared(dataset, recipe, fitted, geometry, store, mean, std, batch_size, num_epochs, device, start)
+    fitted = fitted.with_levels(mean, std)
+    return Prepared(dataset, recipe, fitted, seen, store, mean, std, batch_size, num_epochs, device, start)
 
 
 def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | None = None) -> Task:

@@ -14,7 +14,7 @@ from striate.base.errors import DataError, SettingsError
 from striate.base.plugin import Plugin
 from striate.base.settings import Settings
 from striate.data.geometry import WayBack
-from striate.data.sample import Batch
+from striate.data.sample import Batch, See
 from striate.data.target import Target
 from striate.metric import Answers, Metric
 
@@ -114,6 +114,20 @@ class Defaults:
     def num_outputs(self) -> int:
         """Numbers an image, or channels of a map."""
         return self.head.outputs
+
+    @property
+    def scale(self) -> int:
+        """1: what is made has the size of what comes in."""
+        return 1
+
+    @property
+    def see(self) -> See | None:
+        """Nothing: the network gets the batch as it is."""
+        return None
+
+    def with_levels(self, mean: Sequence[float], std: Sequence[float]) -> Self:
+        """Return the task as it is."""
+        return self
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the mean over the batch of `losses`."""

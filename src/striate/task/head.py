@@ -82,7 +82,34 @@ class Map:
 
 @dataclass(frozen=True)
 class Image(Map):
-    """An image with so many channels, of the size of the images that come in."""
+    """An image with so many channels, `scale` times as high and wide as the images that come in."""
+
+    scale: int = 1
+
+    def fits(self, outputs: Any, images: Tensor) -> bool:
+        """Return whether it is one floating-point tensor (N, outputs, H * scale, W * scale)."""
+        return _is_numbers(outputs, (len(images), self.outputs, *self._size_of(images.shape[2:])))
+
+    def wanted(self, images: Tensor) -> str:
+        """Return in words what the outputs must be."""
+        return "x".join(map(str, (len(images), self.outputs, *self._size_of(images.shape[2:]))))
+
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+        """Return the blueprint with a decoder where it needs one.
+
+        Raises:
+            SettingsError: the images are to be larger than what comes in, and the network makes none such.
+        """
+        if self.scale == 1:
+            return super().extended(blueprint, channels=channels, size_hw=size_hw)
+        last = assemble(blueprint, channels=channels, outputs=self.outputs, size_hw=size_hw).shapes[blueprint.names[-1]]
+        if last != (self.outputs, *self._size_of(size_hw)):
+            what = f"{blueprint.name} makes no images {self.scale} times as large as those that come in"
+            raise SettingsError(what, where="model", fix="use --model residual_unet")
+        return blueprint
+
+    def _size_of(self, size_hw: Sequence[int]) -> tuple[int, ...]:
+        return tuple(side * self.scale for side in size_hw)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from striate.data.geometry import WayBack
-from striate.data.sample import Batch
+from striate.data.sample import Batch, See
 from striate.metric import Answers, Metric
 
 from .answer import Answer
@@ -100,6 +100,17 @@ class Task(Protocol):
     @property
     def temperature(self) -> Temperature | None:
         """What dividing the outputs by a number does to the probabilities; None where there are none."""
+
+    @property
+    def scale(self) -> int:
+        """How many times as high and wide as the images that come in are those that are to be made of them."""
+
+    @property
+    def see(self) -> See | None:
+        """What makes of a batch what the network gets of it, see `data.loader`; None where that is the batch."""
+
+    def with_levels(self, mean: "Sequence[float]", std: "Sequence[float]") -> "Task":
+        """Return the task for images that are normalised by these means and deviations of each channel, in 0..1."""
 
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the named parts of the training loss (scalars); the engine minimises their sum."""

@@ -19,10 +19,13 @@ from .defaults import Defaults
 from .localise import Localise
 from .protocol import Task
 from .regress import Regress
+from .restore import Colourise, Denoise, Inpaint, Reconstruct, Superresolve
 from .segment import Segment
 from .tag import Tag
 
+RESTORE = (Denoise, Superresolve, Inpaint, Colourise, Reconstruct)
 TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress, "segment": Segment, "localise": Localise}
+TASKS |= {task.name: task for task in RESTORE}
 USUAL = {  # kind of target -> its task where none is asked for
     "label": "classify",
     "tags": "tag",

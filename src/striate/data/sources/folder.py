@@ -88,6 +88,35 @@ def read(
     )
 
 
+def read_images(root: Path, where: str) -> Dataset:
+    """Return the images of a folder and of all folders below it, without targets; train/ val/ test/ are its splits.
+
+    Raises:
+        DataError: there are none, or it is a folder of results.
+    """
+    if is_own_folder(root):
+        raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
+    walk = Walk(root)
+    found = {split: sorted(walk.images(folder), key=natural_key) for split, folder in _split_folders(walk).items()}
+    names = [name for part in found.values() for name in part]
+    if not names:
+        raise _no_images(walk)
+    channels, said = sampled_channels(root, names)
+    left_out, ends = walk.left_out(), np.cumsum([len(part) for part in found.values()])
+    splits = dict(zip(found, np.split(np.arange(len(names), dtype=np.intp), ends[:-1]), strict=True))
+    return Dataset(
+        name=folder_name(root),
+        where=where,
+        images=FileImages(root, tuple(names), channels),
+        ids=tuple(names),
+        targets={},
+        splits={} if "" in splits else splits,
+        channels=channels,
+        notes=("layout: images alone, classes play no part", said, *(one.text for one in left_out)),
+        left_out=left_out,
+    )
+
+
 def _split_folders(walk: Walk) -> dict[str, str]:
     """Return {"": ""} for one tree, else the folders of train and of the splits beside it."""
     folders = walk.folders()

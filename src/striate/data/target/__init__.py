@@ -3,6 +3,7 @@
 from .angle import Angle
 from .boxes import Boxes
 from .image import Image
+from .itself import Itself
 from .label import Label
 from .mask import Mask
 from .number import Number
@@ -12,11 +13,12 @@ from .ragged import Ragged
 from .tags import Tags
 from .target import Target, Values
 
-KINDS: tuple[type[Target], ...] = (Label, Tags, Number, Mask, Boxes, Points, Image)
+KINDS: tuple[type[Target], ...] = (Label, Tags, Number, Mask, Boxes, Points, Image)  # of which something is known
+_WITH_ITSELF: tuple[type[Target], ...] = (*KINDS, Itself)
 
 TASK_KINDS: dict[str, tuple[str, ...]] = {  # the tasks that `--task` takes, and the targets they predict; a task of
-    task: tuple(cls.kind for cls in KINDS if task in cls.tasks)  # a user's own adds a line
-    for task in dict.fromkeys(task for cls in KINDS for task in cls.tasks)
+    task: tuple(cls.kind for cls in _WITH_ITSELF if task in cls.tasks)  # a user's own adds a line
+    for task in dict.fromkeys(task for cls in _WITH_ITSELF for task in cls.tasks)
 }
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Angle",
     "Boxes",
     "Image",
+    "Itself",
     "Label",
     "Mask",
     "Number",

@@ -37,7 +37,7 @@ class Target:
     the names that `--task` takes; `mixes` the ways in which it can be mixed with another image's, of "blend" (mixup)
     and "paste" (cutmix); `is_exclusive` whether each image has exactly one of `classes`; `has_places` whether it names
     places in pixels of the original, so that images must be decoded at full size; `has_plane` whether it is itself
-    an image, which a store keeps decoded beside the images.
+    an image, which a store keeps decoded beside the images; `is_input` whether it is a batch's own pixels.
     """
 
     kind: ClassVar[str]
@@ -47,6 +47,7 @@ class Target:
     is_exclusive: ClassVar[bool] = False
     has_places: ClassVar[bool] = False
     has_plane: ClassVar[bool] = False
+    is_input: ClassVar[bool] = False
     names: tuple[str, ...]
     unit: str = ""
 

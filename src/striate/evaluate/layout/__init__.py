@@ -8,6 +8,7 @@ from striate.base.errors import ModelError
 from striate.metric import Answers
 
 from .classes import Labels, Tags
+from .images import Images
 from .layout import Cells, Layout
 from .maps import Maps
 from .numbers import Numbers
@@ -20,6 +21,7 @@ __all__ = [
     "LAYOUTS",
     "Answers",
     "Cells",
+    "Images",
     "Labels",
     "Layout",
     "Maps",
@@ -37,6 +39,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     "tags": Tags,
     "value": Numbers,
     "map": Maps,
+    "images": Images,
     "objects": Objects,
     "place": Places,
 }

@@ -31,7 +31,7 @@ class Sidecar:
     """
 
     def __init__(self, folder: Path, split: str) -> None:
-        self.folder, self.split, self.num_images = folder, split, 0
+        self.folder, self.split, self.num_images, self.num_bytes = folder, split, 0, 0
         self.objects: list[Mapping[str, Array]] = []
         shutil.rmtree(folder / FOLDER / split, ignore_errors=True)
         (folder / FOLDER / f"{split}.npz").unlink(missing_ok=True)
@@ -47,6 +47,7 @@ class Sidecar:
             suffix, content = _encoded(values)
             files[f"{FOLDER}/{self.split}/{number:06d}.{suffix}"] = content
         self.num_images += len(maps)
+        self.num_bytes += sum(map(len, files.values()))
         write_files({self.folder / name: content for name, content in files.items()})
         return list(files)
 
@@ -121,13 +122,19 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _encoded(values: Array) -> tuple[str, bytes]:
-    """A map of classes as a grey PNG of 8 or 16 bits; anything else as numbers of its own type."""
+    """A map of classes as a grey PNG of 8 or 16 bits, RGB as one in colour; anything else as numbers of its type."""
+    if values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] == 3:
+        return "png", _png(values)
     is_index = np.issubdtype(values.dtype, np.integer) and values.ndim == 2 and values.size > 0
     if not is_index or values.min() < 0 or values.max() > 65535:
         return "npz", _npz({"values": values})
+    return "png", _png(values.astype(np.uint8 if values.max() < 256 else np.uint16))
+
+
+def _png(values: Array) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(values.astype(np.uint8 if values.max() < 256 else np.uint16)).save(content, "PNG")
-    return "png", content.getvalue()
+    Image.fromarray(values).save(content, "PNG")
+    return content.getvalue()
 
 
 def _npz(arrays: Mapping[str, Array]) -> bytes:

@@ -25,6 +25,7 @@ from . import (
     nasnet,
     neocognitron,
     resnet,
+    restoration,
     squeezenet,
     unet,
     vgg,
@@ -57,9 +58,14 @@ ZOO: dict[str, Entry] = {
     **vit.ENTRIES,
     **convnext.ENTRIES,
     **unet.ENTRIES,
+    **restoration.ENTRIES,
 }
 
 DEFAULT = "bipyramid"  # trains in a minute on a CPU
+OF_TASK = {  # where another one is usual
+    **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), "residual_unet"),
+    "reconstruct": "autoencoder",
+}
 PLAIN = "mlp"  # the thing to beat: no sense of place
 SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost
 STRIDED, UNPOOLING, NEAREST, WITH_SKIPS = (
@@ -87,6 +93,7 @@ __all__ = [
     "build",
     "names",
     "options",
+    "usual",
 ]
 
 
@@ -98,6 +105,16 @@ def names() -> tuple[str, ...]:
         ('bipyramid', 'mlp')
     """
     return tuple(ZOO)
+
+
+def usual(task: str | None) -> str:
+    """Return the network for a task where none is named.
+
+    Example:
+        >>> usual(None), usual("reconstruct")
+        ('bipyramid', 'autoencoder')
+    """
+    return OF_TASK.get(task or "", DEFAULT)
 
 
 def options(name: str) -> dict[str, Any]:

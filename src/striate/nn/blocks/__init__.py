@@ -22,7 +22,7 @@ from .convnext import ConvNeXtBlock
 from .dense import dense
 from .inception import Fire, InceptionResidual, auxiliary_pool, inception
 from .inverted import inverted, squeeze_excite
-from .join import Add, Concat
+from .join import Add, Concat, Onto
 from .lecun import PartialConv, Subsample
 from .linear import dropout, linear
 from .local import LocalConv
@@ -69,6 +69,7 @@ BLOCKS: dict[str, Block] = {
     "subpixel": Subpixel,
     "max_unpool": MaxUnpool,
     "add": Add,
+    "onto": Onto,
     "concat": Concat,
     "partial_conv": PartialConv,
     "subsample": Subsample,

@@ -30,6 +30,26 @@ class Add(nn.Module):
         return out
 
 
+class Onto(nn.Module):
+    """A map added to an image; where their channels differ in number, to the mean of the image's, in each channel.
+
+    A network that ends so corrects the image it got instead of making one anew.
+
+    Example:
+        >>> Onto((1, 3))(torch.ones(1, 1, 2, 2), torch.ones(1, 3, 2, 2)).flatten().tolist()
+        [2.0, 2.0, 2.0, 2.0]
+    """
+
+    def __init__(self, c_ins: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(c_ins) != 2:
+            raise SettingsError("takes a map and an image", fix='give inputs=("map", "image")')
+        self.is_same = c_ins[0] == c_ins[1]
+
+    def forward(self, x: Tensor, image: Tensor) -> Tensor:
+        return x + (image if self.is_same else image.mean(1, keepdim=True))
+
+
 class Concat(nn.Module):
     """The channels of all inputs one after the other; their heights and widths must be equal."""
 
