@@ -12,6 +12,7 @@ from typing import BinaryIO
 from striate.base.errors import SettingsError
 
 from .cache import cache_dir
+from .turn import is_free
 
 MAX_BYTES, MAX_DISK_FRAC = 50 * 10**9, 0.25
 LEFT_AFTER_S = 24 * 3600.0  # what is half written for so long was left by a process that was killed
@@ -31,7 +32,7 @@ class Entry:
         """Remove it unless a process has it in use; return whether it is gone."""
         with suppress(OSError):
             if self.path.is_dir():
-                if _is_held(self.path):
+                if _is_held(self.path) or not is_free(self.path):
                     return False
                 shutil.rmtree(self.path)
             else:

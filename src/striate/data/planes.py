@@ -21,6 +21,7 @@ from .eviction import hold, make_room, touch
 from .sample import ImageU8
 from .sources.images import ArrayImages
 from .store import Indices, Store, decoder_versions, in_order, room_bytes
+from .turn import WAITING, turn
 
 if TYPE_CHECKING:
     from .target import Target
@@ -88,15 +89,16 @@ def _opened(store: Store, target: "Target", progress: Progress, threads: int) ->
         return Plane(target, store, array)
     shape = (len(used), *first.shape)
     folder = cached("stores", _key(store, target, used)[:32])
-    if not _is_whole(folder, shape):
-        if (num_bytes := int(np.prod(shape))) > room_bytes(folder):
-            progress.line(f"{target.noun[1]} take {num_bytes / 1e9:.1f} GB: read anew every epoch")
-            return Plane(target, store, None)
-        make_room(num_bytes)
-        _build(folder, store, target, used, shape, progress, threads)
-    touch(folder / "store.json")
-    with hold(folder) as file:  # the mapping keeps hold of it
-        mapping = mmap.mmap(file.fileno(), int(np.prod(shape)), access=mmap.ACCESS_READ)
+    with turn(folder, lambda: progress.line(WAITING.format(target.noun[1]))):
+        if not _is_whole(folder, shape):
+            if (num_bytes := int(np.prod(shape))) > room_bytes(folder):
+                progress.line(f"{target.noun[1]} take {num_bytes / 1e9:.1f} GB: read anew every epoch")
+                return Plane(target, store, None)
+            make_room(num_bytes)
+            _build(folder, store, target, used, shape, progress, threads)
+        touch(folder / "store.json")
+        with hold(folder) as file:  # the mapping keeps hold of it
+            mapping = mmap.mmap(file.fileno(), int(np.prod(shape)), access=mmap.ACCESS_READ)
     return Plane(target, store, np.frombuffer(mapping, np.uint8).reshape(shape), mapping)
 
 

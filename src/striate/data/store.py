@@ -33,6 +33,7 @@ from .geometry import Geometry
 from .raster import Samples
 from .sample import Dataset, Images, ImageU8
 from .sources.images import ArrayImages, FileImages
+from .turn import WAITING, turn
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +158,9 @@ def open_store(
     num_bytes = len(used) * geometry.num_bytes
     folder = cached("stores", key[:32])
     progress = progress or Progress()
-    if _info(folder) is None:
+    with turn(folder, lambda: progress.line(WAITING.format("images"))):
+        if _info(folder) is not None:
+            return _load(folder, dataset, used, geometry, key, full_size, skip_bad)
         if num_bytes > (most := room_bytes(folder) if max_bytes is None else max_bytes):
             need = f"decoded images take {num_bytes / 1e9:.1f} GB, {most / 1e9:.1f} GB are free for them"
             progress.line(f"{need}: decoding anew every epoch (STRIATE_CACHE, STRIATE_CACHE_LIMIT)")
@@ -166,7 +169,7 @@ def open_store(
             return Store(geometry, key, row_of, dataset.images, full_size=full_size)
         make_room(num_bytes)
         _build(folder, dataset, used, geometry, full_size, progress, threads, skip_bad)
-    return _load(folder, dataset, used, geometry, key, full_size, skip_bad)
+        return _load(folder, dataset, used, geometry, key, full_size, skip_bad)
 
 
 def statistics(
@@ -289,9 +292,8 @@ def _build(
             decoded = in_order(pool, lambda part: [decode(int(index)) for index in part], parts, ahead=4 * threads)
             _write(temporary, file, chain.from_iterable(decoded), geometry, skip_bad, bar.advance)
     except ResourceError as problem:
-        if _info(folder) is None:  # else another process finished the same store first
-            fix = "free space, or set STRIATE_CACHE to a folder on another disk"
-            raise ResourceError(problem.what, where=problem.where, fix=fix) from problem
+        fix = "free space, or set STRIATE_CACHE to a folder on another disk"
+        raise ResourceError(problem.what, where=problem.where, fix=fix) from problem
 
 
 def _write(
