@@ -28,7 +28,7 @@ from striate.data.augment import (
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.augment.device import apply_torch
 from striate.data.augment.mix import Mix, boxes_of
-from striate.data.augment.move import move_boxes, move_masks, move_points
+from striate.data.augment.move import clip_boxes, move_hulls, move_masks, move_points
 from striate.data.augment.preview import preview
 from striate.data.geometry import FITS, Geometry
 
@@ -145,7 +145,7 @@ def test_points_boxes_and_masks_follow_the_pixels(op):
     y, x = np.mgrid[:48, :80] + 0.5
     views = apply_cpu([image] * num, plan)[..., 0].astype(float)
     masks = move_masks([(image[..., 0] > 90).astype(np.uint8)] * num, plan)
-    boxes = move_boxes(np.tile(np.array([47, 23, 53, 29], np.float32), (num, 1)), plan)
+    boxes = clip_boxes(move_hulls(np.tile(np.array([47, 23, 53, 29], np.float32), (num, 1)), plan), plan)
     inside = ((points > 10) & (points < np.array([70, 38]))).all(1)
     assert inside.sum() > 5
     for view, mask, point, box in zip(views[inside], masks[inside], points[inside], boxes[inside], strict=True):

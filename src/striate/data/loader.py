@@ -4,9 +4,9 @@ The order is a function of (seed, epoch), what augmentation does to a sample of 
 is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoch can change what a sample gets.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,6 +97,7 @@ class Loader:
         self._bounds = _bounds(len(self.indices), batch_size, drop_last)
         self._pool = ThreadPoolExecutor(self.threads, "striate-image")
         self._conductor = ThreadPoolExecutor(1, "striate-batch")
+        self._beside = ThreadPoolExecutor(1, "striate-plane")
         self._places = {name: self._place(target) for name, target in self.targets.items()}
 
     def __len__(self) -> int:
@@ -132,7 +133,7 @@ class Loader:
         for batch in made:
             if batch is not None:
                 yield batch
-                used_bytes += len(batch) * math.prod(self.store.geometry.store_shape)
+                used_bytes += len(batch) * self.store.geometry.num_bytes
             if used_bytes > RELEASE_BYTES:
                 self.store.release()
                 used_bytes = 0
@@ -161,13 +162,22 @@ class Loader:
         geometry = self.store.geometry
         means = self.store.means(indices, images)
         plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means)
+        begun = {
+            name: self._beside.submit(target.batch, indices, plan, self._place_of(name, images))
+            for name, target in self.targets.items()
+            if target.has_plane  # its pixels are moved while those of the images are
+        }
         if self.device.type == "cpu":
             pixels = self._on_cpu(images, plan)
         else:
             pixels = self._on_device(np.stack(images) if resident is None else resident, indices, plan)
-        targets = {
-            name: pixels if one.is_input else self._target(name, indices, plan) for name, one in self.targets.items()
-        }
+        targets: dict[str, torch.Tensor | Ragged] = {}
+        for name, target in self.targets.items():
+            if target.is_input:
+                targets[name] = pixels
+                continue
+            made = begun[name].result() if name in begun else target.batch(indices, plan, self._places[name])
+            targets[name] = target.widened(self._sent(made))
         return Batch(pixels, targets, indices)
 
     def _seen(self, batch: Batch | None, epoch: int) -> Batch | None:
@@ -229,8 +239,11 @@ class Loader:
         plane = open_plane(self.store, target, threads=self.threads)
         return Place(self.store.geometry, self.store.size_hw, lambda found: plane.squares(found, self._pool.map))
 
-    def _target(self, name: str, indices: Indices, plan: Plan) -> "torch.Tensor | Ragged":
-        return self._sent(self.targets[name].batch(indices, plan, self._places[name]))
+    def _place_of(self, name: str, images: list[ImageU8]) -> Place:
+        """Where a target with a plane lies; one that is the images takes those that were read, if they were."""
+        if images and self.targets[name].shares_images(self.store.geometry):
+            return replace(self._places[name], squares=lambda _: images)
+        return self._places[name]
 
     def _sent(self, tensor: Sent) -> Sent:
         """On the device; pinned, so that the copy to a GPU does not wait."""

@@ -32,7 +32,7 @@ _CHUNK = 16  # squares a thread makes at a time
 class Plane:
     """The squares of a target that `has_plane`, a row for each row of the store.
 
-    `pixels` is (R, S, S, C) uint8, mapped from disk or in memory, or None where each is read when it is asked for.
+    `pixels` is (R, S, S, C), mapped from disk or in memory, or None where each is read when it is asked for.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ def open_plane(
 
 def _opened(store: Store, target: "Target", progress: Progress, threads: int) -> Plane:
     used = np.flatnonzero(store.row_of >= 0)
-    if store.images is None or not len(used):
-        return Plane(target, store, None)
+    if store.images is None or not len(used) or target.shares_images(store.geometry):
+        return Plane(target, store, store.images)
     used = used[np.argsort(store.row_of[used], kind="stable")]
     first = target.square(int(used[0]), store.geometry)
     if (array := _in_memory(target, first.shape, len(store.images))) is not None:

@@ -23,6 +23,7 @@ from striate.base.documents import read_json
 from striate.base.errors import DataError, ResourceError, UserError, combined
 from striate.base.files import whole_folder, write_json
 from striate.base.progress import Progress
+from striate.base.size import SizeHW
 
 from .bands import band_names
 from .cache import cached
@@ -74,6 +75,7 @@ class Store:
         self.geometry, self.key, self.row_of, self.images, self.rows = geometry, key, row_of, images, rows
         self._source, self._mapping = source, mapping
         self._resident: torch.Tensor | None = None
+        self._sizes_hw: dict[int, SizeHW] = {}  # of images that are decoded each time
         self._lock = Lock()
         self.planes: list[Plane] = []  # of targets that are images themselves, see `planes.open_plane`
         self._short_side_px = None if full_size else geometry.short_side_px
@@ -89,9 +91,12 @@ class Store:
         Raises:
             DataError: it is decoded on the fly and its file has become unreadable.
         """
-        if self.images is None:
-            return np.asarray(self.geometry.to_store(read_at(self._source, index, self._short_side_px, self.geometry)))
-        return np.asarray(self.images[self.row_of[index]])
+        if self.images is not None:
+            return np.asarray(self.images[self.row_of[index]])
+        pixels = read_at(self._source, index, self._short_side_px, self.geometry)
+        if self._short_side_px is None:  # else it may have been decoded smaller than it is
+            self._sizes_hw[index] = pixels.shape[:2]
+        return np.asarray(self.geometry.to_store(pixels))
 
     def means(self, indices: Indices, images_u8: Sequence[ImageU8]) -> npt.NDArray[np.float64]:
         """Return the (B, C) mean level of each image; `images_u8` are its rectangles, for when nothing is stored."""
@@ -100,12 +105,13 @@ class Store:
         return np.stack([_moments(image)[0] for image in images_u8])
 
     def size_hw(self, index: int) -> tuple[int, int]:
-        """Return height and width of the image before it was fitted."""
-        if self.rows is None:
-            height, width = self._source.read(index).shape[:2]
-        else:
-            height, width = self.rows.sizes_hw[self.row_of[index]]
-        return int(height), int(width)
+        """Return height and width of the image before it was fitted; one that is not stored is decoded once for it."""
+        if self.rows is not None:
+            height, width = self.rows.sizes_hw[self.row_of[index]].tolist()
+            return height, width
+        if index not in self._sizes_hw:
+            self._sizes_hw[index] = self._source.read(index).shape[:2]
+        return self._sizes_hw[index]
 
     def on_device(self, device: "torch.device") -> "torch.Tensor | None":
         """Return all images as one uint8 tensor on a GPU, the same for every caller; None if they do not fit.

@@ -8,7 +8,7 @@ import torch
 from striate.base import torchvision as tv
 from striate.data.augment import STRENGTHS, Flip, Pipeline, Rotate, Shear, Shift, Zoom
 from striate.data.augment.apply import apply_cpu
-from striate.data.augment.move import move_angles, move_boxes, move_masks, move_points
+from striate.data.augment.move import clip_boxes, move_angles, move_hulls, move_masks, move_points
 
 F = tv.load("torchvision.transforms.v2.functional")
 tv_tensors = tv.load("torchvision.tv_tensors")
@@ -18,6 +18,10 @@ MOVES = [op for op in STRENGTHS["strong"] if op.kind in {"flip", "rotate", "shea
 def plan_for(ops, count: int, in_px: int, out_px: int, seed: int = 0):
     pipeline = Pipeline(ops)
     return pipeline.matrices(pipeline.draw(count, seed, 0), (in_px, in_px), (out_px, out_px), np.zeros((count, 3)))
+
+
+def moved_boxes(boxes_xyxy: np.ndarray, plan) -> np.ndarray:
+    return clip_boxes(move_hulls(boxes_xyxy, plan), plan)
 
 
 @pytest.mark.parametrize(("in_px", "out_px"), [(64, 64), (80, 64)])
@@ -56,7 +60,7 @@ def test_boxes_of_flips_equal_torchvision():
         (Flip(horizontal=1, vertical=0), F.horizontal_flip),
         (Flip(horizontal=0, vertical=1), F.vertical_flip),
     ):
-        np.testing.assert_allclose(move_boxes(boxes, plan_for([op], 1, 64, 64))[0], theirs(box).numpy(), atol=1e-4)
+        np.testing.assert_allclose(moved_boxes(boxes, plan_for([op], 1, 64, 64))[0], theirs(box).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_boxes_of_affines_equal_torchvision_to_a_pixel(op, angle, shift, scale, 
         )
     box = tv_tensors.BoundingBoxes(torch.from_numpy(boxes[0]), format="XYXY", canvas_size=(64, 64))
     theirs = F.affine(box, angle, list(shift), scale, list(shear))
-    np.testing.assert_allclose(move_boxes(boxes, plan)[0], theirs.numpy(), atol=1.0)
+    np.testing.assert_allclose(moved_boxes(boxes, plan)[0], theirs.numpy(), atol=1.0)
 
 
 def test_a_moved_box_holds_its_object_and_hugs_it():
@@ -88,7 +92,7 @@ def test_a_moved_box_holds_its_object_and_hugs_it():
     mask[40:60, 30:70] = 1
     plan = plan_for([Flip(), Shift(max_frac=0.1), Zoom()], count, side, side)  # upright, so the hull is tight
     masks = move_masks(np.tile(mask, (count, 1, 1)), plan)
-    boxes = move_boxes(np.tile(np.array([30, 40, 70, 60], np.float32), (count, 1)), plan)
+    boxes = moved_boxes(np.tile(np.array([30, 40, 70, 60], np.float32), (count, 1)), plan)
     for moved, box in zip(masks, boxes, strict=True):
         rows, columns = np.nonzero(moved)
         np.testing.assert_allclose(box, [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], atol=1.1)
@@ -96,7 +100,7 @@ def test_a_moved_box_holds_its_object_and_hugs_it():
 
 def test_a_box_that_left_the_picture_has_no_area():
     plan = Pipeline([Shift(max_frac=1)]).matrices(np.ones((1, 2), np.float32), (32, 32), (32, 32), np.zeros((1, 3)))
-    left, top, right, bottom = move_boxes(np.array([[4, 4, 20, 20]], np.float32), plan)[0]
+    left, top, right, bottom = moved_boxes(np.array([[4, 4, 20, 20]], np.float32), plan)[0]
     assert (right - left) * (bottom - top) == 0 and 0 <= left <= 32 and 0 <= top <= 32
 
 
@@ -135,5 +139,5 @@ def test_an_angle_is_that_of_the_arrow_one_sees(ops):
 
 def test_empty_boxes_and_points_are_allowed():
     plan = plan_for(MOVES, 2, 32, 32)
-    assert move_boxes(np.empty((2, 0, 4), np.float32), plan).shape == (2, 0, 4)
+    assert moved_boxes(np.empty((2, 0, 4), np.float32), plan).shape == (2, 0, 4)
     assert move_points(np.empty((2, 0, 2), np.float32), plan).shape == (2, 0, 2)

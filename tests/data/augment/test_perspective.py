@@ -12,7 +12,7 @@ from striate.data.augment import AlternatingFlip, Crop, Erase, Flip, Perspective
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.augment.device import apply_torch
 from striate.data.augment.geometric import CORNERS, homographies
-from striate.data.augment.move import move_angles, move_boxes, move_masks, move_points
+from striate.data.augment.move import clip_boxes, move_angles, move_hulls, move_masks, move_points
 
 F = tv.load("torchvision.transforms.v2.functional")
 BILINEAR = tv.load("torchvision.transforms").InterpolationMode.BILINEAR
@@ -121,7 +121,7 @@ def test_masks_boxes_and_angles_follow():
     masks = move_masks(np.tile(mask, (count, 1, 1)), plan)
     views = apply_cpu([np.ascontiguousarray(mask[..., None] * np.uint8(255))] * count, plan)[..., 0]
     assert ((masks == 1) == (views > 127)).mean() > 0.99
-    boxes = move_boxes(np.tile(np.array([34, 34, 63, 63], np.float32), (count, 1)), plan)
+    boxes = clip_boxes(move_hulls(np.tile(np.array([34, 34, 63, 63], np.float32), (count, 1)), plan), plan)
     for moved, (left, top, right, bottom) in zip(masks, boxes, strict=True):
         rows, columns = np.nonzero(moved)
         assert (

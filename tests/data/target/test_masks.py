@@ -122,6 +122,15 @@ def test_a_stored_plane_a_streamed_one_and_memory_say_the_same(tmp_path):
         assert torch.equal(one.targets["files"], other.targets["files"])
 
 
+def test_masks_are_sent_as_bytes_and_received_as_classes():
+    target = Mask.of([np.array([[0, 1], [2, 255]], np.uint8)], NAMES)
+    place = place_of(1, 2, squares=lambda indices: [target.read(0)[..., None]])
+    sent = target.batch(np.array([0]), plan_of(Pipeline(), 1, 2), place)
+    assert sent.dtype == torch.uint8
+    assert target.widened(sent).dtype == target.widened(sent.to("meta")).dtype == torch.int64
+    assert target.widened(sent).tolist() == [[[0, 1], [2, 255]]]
+
+
 def test_a_plane_is_made_once_and_anew_when_a_mask_changes(tmp_path, monkeypatch):
     masks = plain_masks(4)
     target = Mask(files_of(tmp_path / "masks", masks), NAMES)

@@ -34,16 +34,6 @@ def test_there_is_no_item_beyond_the_last():
         ragged([1, 2])[2]
 
 
-@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=4))
-def test_batches_join_in_their_order(parts: list[list[int]]):
-    batches = [ragged(lengths) for lengths in parts]
-    joined = Ragged.collate(batches)
-    expected = [(item, labels) for one in batches for item, labels in zip(one, one.of("labels"), strict=True)]
-    assert len(joined) == len(expected)
-    for (item, labels), own, own_labels in zip(expected, joined, joined.of("labels"), strict=True):
-        assert torch.equal(item, own) and torch.equal(labels, own_labels)
-
-
 def test_a_device_takes_all_of_it():
     moved = ragged([1, 0, 2]).to("meta")
     assert moved.values.device.type == "meta" and moved.fields["labels"].device.type == "meta"

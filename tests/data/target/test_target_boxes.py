@@ -9,6 +9,7 @@ from target_data import dataset_of, loader_of, place_of, plan_of, sizes
 
 from striate.base import torchvision as tv
 from striate.data.augment import Flip, Pipeline, Rotate, Zoom
+from striate.data.sources.images import FileImages
 from striate.data.target import Boxes
 from striate.data.target.boxes import MIN_SEEN, MIN_SIDE_PX
 
@@ -67,6 +68,17 @@ def test_without_augmentation_boxes_are_where_torchvision_puts_them(tmp_path):
             assert torch.equal(labels, out["labels"])
             num += len(boxes)
     assert num == len(target.xyxy)
+
+
+def test_a_size_is_not_asked_of_a_file_that_was_read(tmp_path, monkeypatch):
+    images = [np.full((*size, 3), 99, np.uint8) for size in sizes(COUNT)]
+    dataset = dataset_of(tmp_path, images, {"boxes": random_boxes(COUNT)})
+    loader = loader_of(dataset, max_bytes=0)
+    reads: list[int] = []
+    read = FileImages.read
+    monkeypatch.setattr(FileImages, "read", lambda self, index, side=None: [reads.append(index), read(self, index)][1])
+    assert len(list(loader.batches(0))) > 1 and sorted(reads) == list(range(COUNT))
+    assert [loader.store.size_hw(index) for index in range(COUNT)] == sizes(COUNT) and len(reads) == COUNT
 
 
 @settings(deadline=None, max_examples=25)

@@ -21,8 +21,13 @@ Rows = npt.NDArray[np.intp]
 def move_masks(masks_u8: Sequence[ImageU8] | npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.uint8]:
     """Return (B, *out_hw) class masks for (B, *in_hw) ones: nearest pixel, mirrored like the image."""
     size, flags = plan.out_hw[::-1], cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    rows = zip(masks_u8, plan.warp, plan.is_copy.tolist(), strict=True)
-    return np.stack([mask if is_copy else warp_by(matrix, mask, size, None, flags) for mask, matrix, is_copy in rows])
+    moved = np.empty((len(plan), *plan.out_hw), np.uint8)
+    for out, mask, matrix, is_copy in zip(moved, masks_u8, plan.warp, plan.is_copy.tolist(), strict=True):
+        if is_copy:
+            out[...] = mask
+        else:
+            warp_by(matrix, mask, size, out, flags)
+    return moved
 
 
 def move_points(points: Numbers, plan: Plan, rows: Rows | None = None) -> Numbers:
@@ -35,11 +40,6 @@ def move_points(points: Numbers, plan: Plan, rows: Rows | None = None) -> Number
     matrix = found.reshape(len(found), *(1,) * (points.ndim - 2), found.shape[1], 3)
     moved = (matrix[..., :2] @ points[..., None].astype(np.float64))[..., 0] + matrix[..., 2]
     return (moved if matrix.shape[-2] == 2 else moved[..., :2] / moved[..., 2:]).astype(np.float32)
-
-
-def move_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
-    """Return the upright hull of each moved (B, ..., 4) box, clipped to the output; one that left it has no area."""
-    return clip_boxes(move_hulls(boxes_xyxy, plan), plan)
 
 
 def clip_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:

@@ -27,7 +27,7 @@ MAX_STRETCH = 0.02  # by which a partner's aspect may differ from its image's
 class Image(Target):
     """An image for every image: `images` (H, W, C) uint8, the dataset's own or others, each of any size.
 
-    A batch is (B, C, H, W) float32 in 0..1, in the network's size: moved by the same matrix as the image, before
+    A task receives (B, C, H, W) float32 in 0..1, in the network's size: moved by the same matrix as the image, before
     colours, noise, erasing and mixing, so that what those did can be undone by what is learnt.
 
     Args:
@@ -65,14 +65,25 @@ class Image(Target):
         return replace(geometry, channels=self.channels, depth=8).to_store(self.images.read(index))
 
     def batch(self, indices: Indices, plan: "Plan", place: "Place") -> "torch.Tensor":
-        """Return the moved partners (B, C, H, W)."""
+        """Return the moved partners (B, C, H, W) uint8."""
         import torch
 
         from ..augment.apply import apply_cpu
 
         bare = replace(plan, colour=None, erase=None, tones=(), qualities=(), mix=None)
-        moved = torch.from_numpy(apply_cpu(place.own_squares(indices), bare))
-        return moved.permute(0, 3, 1, 2).float() / 255
+        return torch.from_numpy(apply_cpu(place.own_squares(indices), bare)).permute(0, 3, 1, 2)
+
+    def widened(self, batch: "torch.Tensor") -> "torch.Tensor":
+        """Return partners (B, C, H, W) as float32 in 0..1."""
+        import torch
+
+        if batch.device.type != "cpu":
+            return batch.float() / 255
+        return torch.from_numpy(np.divide(batch.numpy(), np.float32(255), dtype=np.float32))  # see `Mask.widened`
+
+    def shares_images(self, geometry: "Geometry") -> bool:
+        """Return whether the partners are the images that the store has, in as many channels."""
+        return self.is_itself and self.channels == geometry.channels
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield partners of another shape than their image: the same matrix would not move them alike."""

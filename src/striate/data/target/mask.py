@@ -41,7 +41,7 @@ class Mask(Target):
     """A class for every pixel: `images` are the masks, (H, W, 1) uint8 indices into `names`, 255 where nobody knows.
 
     Each is of its own size, that of its image or a multiple of it, and read when it is needed: see `ListImages` and
-    `MaskFiles`. A batch is (B, H, W) int64 in the network's size: the nearest class, mirrored at the border as the
+    `MaskFiles`. A task receives (B, H, W) int64 in the network's size: the nearest class, mirrored at the border as the
     image is, 255 on padding.
     """
 
@@ -98,13 +98,21 @@ class Mask(Target):
         return geometry.mask_to_store(self.read(index))[..., None]
 
     def batch(self, indices: Indices, plan: "Plan", place: "Place") -> "torch.Tensor":
-        """Return the moved masks (B, H, W) int64."""
+        """Return the moved masks (B, H, W) uint8."""
         import torch
 
         from ..augment.move import move_masks
 
         masks = move_masks([square[..., 0] for square in place.own_squares(indices)], plan)
-        return torch.from_numpy(masks if plan.mix is None else self.mix(masks, plan.mix)).long()
+        return torch.from_numpy(masks if plan.mix is None else self.mix(masks, plan.mix))
+
+    def widened(self, batch: "torch.Tensor") -> "torch.Tensor":
+        """Return masks (B, H, W) as int64, the type of losses: eight times the bytes that are sent."""
+        import torch
+
+        # numpy, as torch shares so little work among its threads: where the cores are busy, an epoch took three times
+        # as long with that
+        return torch.from_numpy(batch.numpy().astype(np.int64)) if batch.device.type == "cpu" else batch.long()
 
     def mix(self, values: npt.NDArray[np.uint8], mix: "Mix") -> npt.NDArray[np.uint8]:  # type: ignore[override]
         """Return masks (B, H, W) with the boxes that show the partner's pixels."""

@@ -1,6 +1,6 @@
 """A batch whose images have different numbers of something."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -61,12 +61,3 @@ class Ragged:
         """Return the batch in memory from which a copy to a GPU does not wait."""
         fields = {name: tensor.pin_memory() for name, tensor in self.fields.items()}
         return Ragged(self.values.pin_memory(), self.lengths, fields)
-
-    @staticmethod
-    def collate(batches: "Sequence[Ragged]") -> "Ragged":
-        """Return several batches, at least one, as one, in their order."""
-        import torch
-
-        fields = {name: torch.cat([one.fields[name] for one in batches]) for name in batches[0].fields}
-        lengths = tuple(length for one in batches for length in one.lengths)
-        return Ragged(torch.cat([one.values for one in batches]), lengths, fields)

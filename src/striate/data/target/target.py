@@ -60,7 +60,7 @@ class Target:
         raise NotImplementedError
 
     def batch(self, indices: Indices, plan: "Plan", place: "Place") -> "torch.Tensor | Ragged":
-        """Return what a task receives of these images, on the CPU: moved and mixed as the plan does with the pixels.
+        """Return what is known of these images, on the CPU: moved and mixed as the plan does with the pixels.
 
         Args:
             indices: (B,) images of the batch.
@@ -68,6 +68,14 @@ class Target:
             place: where they lie in the store, and this target's own squares there if it `has_plane`.
         """
         raise NotImplementedError
+
+    def widened(self, batch: "Any") -> "Any":
+        """Return what a task receives of what `batch` made, now on its device: what takes more bytes is made there."""
+        return batch
+
+    def shares_images(self, geometry: "Geometry") -> bool:
+        """Return whether the pixels of a target that `has_plane` are the stored images themselves."""
+        return False
 
     def square(self, index: int, geometry: "Geometry") -> ImageU8:
         """Return the pixels (S, S, C) of a target that `has_plane`, as the store keeps them.
