@@ -89,6 +89,8 @@ def test_what_has_no_classes_is_not_balanced(target: Target):
     with pytest.raises(SettingsError, match="no classes"):
         target.weights(np.arange(3))
     LABELS.refuse_balance("age")
+    with pytest.raises(SettingsError, match="cannot be balanced"):
+        EVERY["mask"].refuse_balance("mask")
 
 
 @pytest.mark.parametrize("name", ["mask", "boxes", "points", "image"])
