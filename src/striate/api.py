@@ -238,7 +238,7 @@ def fork(path: Path | str, *, data: str | None = None, epochs: int | None = None
     recipe = recipe.changed([f"train.epochs={epochs}"]) if epochs else recipe
     dataset, plan = open_again(run, data), stored_blueprint(info, run)
     name = info["recipe_name"].removesuffix(" changed") + " changed" if epochs else info["recipe_name"]
-    same = {"recipe_name": name, "seed": info["seed"], "target": info["task"]["target"]}
+    same: dict[str, Any] = {"recipe_name": name, "seed": info["seed"], "target": info["task"]["target"]}
     return train_run(dataset, plan, recipe, **same, **{"overwrite": None, **options})
 
 

@@ -5,10 +5,11 @@ import platform
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import ResourceError
 from .kernels import guard
+from .run_info import DeviceInfo
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,7 @@ def best_unit() -> str:
     return "AVX-512 with bf16" if has.get("avx512_bf16") else "AVX-512"
 
 
-def describe(device: "torch.device") -> dict[str, Any]:
+def describe(device: "torch.device") -> DeviceInfo:
     """Return what the run folder records of the machine: device, threads, processor, system."""
     import torch
 

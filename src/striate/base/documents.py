@@ -2,10 +2,11 @@
 
 import json
 import stat
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from types import UnionType
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints, is_typeddict
 
 from .errors import ModelError
 from .files import is_json
@@ -59,9 +60,6 @@ def read_json_lines(path: Path, what: str = "list") -> list[Any]:
     return [_object(line, f"{path}:{number}", what) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-_MISSING = object()
-
-
 @contextmanager
 def understood(where: Path) -> Iterator[None]:
     """Turn what goes wrong where the values of a document are taken into an error that names the file.
@@ -76,29 +74,29 @@ def understood(where: Path) -> Iterator[None]:
         raise ModelError(what, where=where, fix=RESTORE) from problem
 
 
-def require_kinds(
-    document: Mapping[str, Any],
-    kinds: Mapping[str, type | tuple[type, ...]],
-    where: Path,
-    nullable: Container[str] = (),
-) -> None:
-    """Refuse a document one of whose values, at dotted paths, is of another kind; those that are missing are not asked.
+def require_types(document: Mapping[str, Any], shape: type, where: Path, path: str = "") -> None:
+    """Refuse a document one of whose values is of another type than its TypedDict says.
 
-    Args:
-        nullable: fields that may be null.
+    Values that are missing are not asked for, nor what is in lists and in dicts of any keys.
 
     Raises:
         ModelError: the message names the file and the field.
     """
-    for field, kind in kinds.items():
-        value: Any = document
-        for key in field.split("."):
-            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
-        if value is _MISSING or (value is None and field in nullable):
-            continue
-        if not isinstance(value, kind) or isinstance(value, bool):
-            wanted = _NAMES[kind[0] if isinstance(kind, tuple) else kind]
-            raise ModelError(f"holds {_named(value)}, not {wanted}", where=f"{where}: {field}", fix=RESTORE)
+    for name, hint in get_type_hints(shape).items():
+        if name in document and hint is not Any:
+            _require(document[name], get_args(hint) if isinstance(hint, UnionType) else (hint,), where, path + name)
+
+
+def _require(value: Any, hints: tuple[Any, ...], where: Path, path: str) -> None:
+    for hint in hints:
+        kind = dict if is_typeddict(hint) else get_origin(hint) or hint
+        if type(value) is kind or (kind is dict and isinstance(value, dict)) or (kind is float and type(value) is int):
+            if isinstance(value, dict) and is_typeddict(hint):
+                require_types(value, hint, where, f"{path}.")
+            return
+    first = hints[0]
+    wanted = _NAMES[dict if is_typeddict(first) else get_origin(first) or first]
+    raise ModelError(f"holds {_named(value)}, not {wanted}", where=f"{where}: {path}", fix=RESTORE)
 
 
 _NAMES = {

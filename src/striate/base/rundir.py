@@ -1,42 +1,21 @@
 """The run folder: the border between what trains and what looks at results. See docs/run-folder.md for the format."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from . import sums
 from .choose import nearest
-from .documents import RESTORE, Document, read_json, read_json_lines, require_kinds
+from .documents import RESTORE, Document, read_json, read_json_lines, require_types
 from .errors import Interrupted, ModelError
 from .files import append_line, sha256, sha256_of, to_json, write_bytes, write_json
+from .run_info import RunInfo, Scores, StudyInfo
 
 SCHEMA = 1
 RUN_FILES = ("run.json", "split.json", "history.jsonl", "scores.json", "predictions.csv", "weights.safetensors")
 STUDY_FILES = ("study.json", "split.json", "verdict.json")
-_NUMBER = (int, float)
-_RUN_KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("dataset", "dataset.options", "task", "recipe", "model", "model.blueprint", "input"), dict),
-    **dict.fromkeys(("versions", "device", "precision", "result", "start"), dict),
-    **dict.fromkeys(("status", "recipe_name", "command", "name", "dataset.name", "dataset.where"), str),
-    **dict.fromkeys(("dataset.fingerprint", "task.kind", "task.target", "task.monitor", "model.name"), str),
-    **dict.fromkeys(("precision.name", "input.fit"), str),
-    **dict.fromkeys(
-        ("seed", "batch_size", "num_epochs", "longer_since", "input.size_px", "input.channels", "device.threads"), int
-    ),
-    **dict.fromkeys(
-        ("notes", "augment", "task.names", "input.size_hw", "input.mean", "input.std", "dataset.findings"), list
-    ),
-    **dict.fromkeys(("input.margin", "result.time_s", "result.train_images_per_s"), _NUMBER),
-}
-_NULLABLE = {"model.blueprint", "start", "result", "dropped", "plan", "target", "folds", "dataset.where", "precision"}
-_STUDY_KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("dataset", "dataset.options", "dropped", "plan"), dict),
-    **dict.fromkeys(("status", "name", "baseline", "command", "target", "dataset.where", "dataset.fingerprint"), str),
-    **dict.fromkeys(("variants", "seeds", "dataset.findings"), list),
-    "folds": int,
-}
 
 
 class RunDir:
@@ -73,21 +52,21 @@ class RunDir:
         """Small JPEGs of evaluated images; `index.json` maps `split/id` to a file name."""
         return self.path / "pictures"
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> RunInfo:
         """Return run.json.
 
         Raises:
             ModelError: this is no run folder, or a newer version of Striate wrote it.
         """
         info = self.document()
-        require_kinds(info, _RUN_KINDS, self.path / "run.json", _NULLABLE)
-        return info
+        require_types(info, RunInfo, self.path / "run.json")
+        return cast(RunInfo, info)
 
     def document(self) -> dict[str, Any]:
         """Return run.json like `info`, for a reader that takes whatever it holds."""
         return _versioned(self.path, "run")
 
-    def save_info(self, info: dict[str, Any]) -> None:
+    def save_info(self, info: RunInfo) -> None:
         """Write run.json; the folder is not sealed from here on."""
         _save(self.path, "run", info)
 
@@ -118,7 +97,7 @@ class RunDir:
         path = self.path / "history.jsonl"
         return sha256(path) if path.exists() else sha256_of(b"")
 
-    def scores(self) -> dict[str, Any]:
+    def scores(self) -> Scores:
         """Return the scores of each evaluated split; empty before the first evaluation."""
         path = sums.checked(self.path, "scores.json")
         return dict(read_json(path, "scores", dict)) if path.exists() else {}
@@ -154,10 +133,10 @@ class Folder(Protocol):
 
     path: Path
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> Any:
         """Return the document."""
 
-    def save_info(self, info: dict[str, Any]) -> None:
+    def save_info(self, info: Any) -> None:
         """Write the document."""
 
 
@@ -211,7 +190,7 @@ def _versioned(folder: Path, kind: str) -> dict[str, Any]:
     return info
 
 
-def _save(folder: Path, kind: str, info: dict[str, Any]) -> None:
+def _save(folder: Path, kind: str, info: Mapping[str, Any]) -> None:
     sums.break_seal(folder)
     write_json(folder / f"{kind}.json", {"schema": SCHEMA, "kind": kind, **info})
 
@@ -243,17 +222,17 @@ class StudyDir:
         """The report page."""
         return self.path / "report.html"
 
-    def info(self) -> dict[str, Any]:
+    def info(self) -> StudyInfo:
         """Return study.json (raises ModelError like `RunDir.info`)."""
         info = self.document()
-        require_kinds(info, _STUDY_KINDS, self.path / "study.json", _NULLABLE)
-        return info
+        require_types(info, StudyInfo, self.path / "study.json")
+        return cast(StudyInfo, info)
 
     def document(self) -> dict[str, Any]:
         """Return study.json like `info`, for a reader that takes whatever it holds."""
         return _versioned(self.path, "study")
 
-    def save_info(self, info: dict[str, Any]) -> None:
+    def save_info(self, info: StudyInfo) -> None:
         """Write study.json; the folder is not sealed from here on."""
         _save(self.path, "study", info)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from striate.base.run_info import PrecisionInfo
 from striate.base.text import plural
 
 from . import options as o
@@ -46,7 +47,7 @@ def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
     o.give({"command": "doctor", **found}, _text(found), as_json)
 
 
-def _trial(device: Any) -> dict[str, Any]:
+def _trial(device: Any) -> PrecisionInfo:
     import torch
 
     from striate.base import device as devices

@@ -3,10 +3,11 @@
 import copy
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import nn
+
+from striate.base.run_info import PrecisionInfo
 
 GAIN_NEEDED = 1.15  # bf16 has fewer digits: it must be clearly faster, and timer noise must not decide
 REPEATS = 3  # after a round that warms up
@@ -27,7 +28,7 @@ def has_bf16(device: torch.device) -> bool:
 
 def choose_precision(
     model: nn.Module, images: torch.Tensor, wanted: str = "auto", *, is_training: bool = True
-) -> dict[str, Any]:
+) -> PrecisionInfo:
     """Return {"name": "float32" or "bf16", "trial": {"float32_ms", "bf16_ms"} or None}.
 
     A copy of the model runs forward and backward on `images` (N, C, H, W) in both precisions, or only forward and in

@@ -19,6 +19,7 @@ from striate.base.device import place
 from striate.base.documents import read_json, understood
 from striate.base.errors import DataError, ModelError, SettingsError, combined
 from striate.base.files import sha256
+from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
@@ -342,7 +343,7 @@ def _plain_view(count: int, geometry: Geometry) -> Any:
     )
 
 
-def _network(run: RunDir, info: dict[str, Any], task: Task, geometry: Geometry) -> nn.Module:
+def _network(run: RunDir, info: RunInfo, task: Task, geometry: Geometry) -> nn.Module:
     """The run's network without its weights."""
     plan = info["model"]["blueprint"]
     if plan is None:

@@ -75,8 +75,8 @@ def report_study(study: StudyDir) -> Path:
         "runs": runs_table(read),
         "seeds": ", ".join(map(str, read.info.get("seeds") or [])),
         "folds": read.info.get("folds"),
-        "data": data(first | read.info),
-        **_settings(first | read.info | {"resolved": None, "recipe": _recipe_of(read)}),
+        "data": data({**first, **read.info}),
+        **_settings({**first, **read.info, "resolved": None, "recipe": _recipe_of(read)}),
     }
     for runs in read.runs.values():
         for run in runs:

@@ -139,7 +139,7 @@ class Study:
     """The documents of one study folder and of its runs."""
 
     folder: StudyDir
-    info: dict[str, Any]
+    info: Mapping[str, Any]
     verdict: dict[str, Any]
     runs: dict[str, list[Run]]
     problems: list[str] = field(default_factory=list)

@@ -14,6 +14,7 @@ from striate.base.errors import DataError, ModelError, UserError
 from striate.base.files import sha256, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress
+from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural
 from striate.data.channels import in_channels
@@ -187,7 +188,7 @@ def _finished(path: Path) -> RunDir:
     return run
 
 
-def _own(run: RunDir, where: str, info: dict[str, Any], progress: Progress) -> Dataset | None:
+def _own(run: RunDir, where: str, info: RunInfo, progress: Progress) -> Dataset | None:
     """Return the run's own dataset if that is what lies there, perhaps at a new place; else None.
 
     Taken for other data, its training images would be scored as well.
@@ -206,7 +207,7 @@ def _own(run: RunDir, where: str, info: dict[str, Any], progress: Progress) -> D
     return found
 
 
-def _other(where: str, info: dict[str, Any], progress: Progress) -> Dataset:
+def _other(where: str, info: RunInfo, progress: Progress) -> Dataset:
     task = info["task"]
     if len(from_json(task).targets) > 1:
         what = "a run of several targets is evaluated on its own data only"
@@ -246,10 +247,11 @@ def _with_copies_noted(dataset: Dataset, chosen: Indices, run: RunDir, progress:
     return replace(dataset, notes=(*dataset.notes, note))
 
 
-def _prepared(dataset: Dataset, info: dict[str, Any], device: str, progress: Progress) -> Prepared:
+def _prepared(dataset: Dataset, info: RunInfo, device: str, progress: Progress) -> Prepared:
     data = info["input"]
     geometry = Geometry.from_json(data)
     recipe, task, mean, std = Recipe.parse(info["recipe"]), from_json(info["task"]), data["mean"], data["std"]
     store = open_store(dataset, geometry.times(task.scale), progress=progress)
-    plan = {"batch_size": info["batch_size"], "num_epochs": info["num_epochs"]}
-    return Prepared(dataset, recipe, task, geometry, store, mean, std, **plan, device=devices.pick(device))
+    size, num = info["batch_size"], info["num_epochs"]
+    place = devices.pick(device)
+    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size=size, num_epochs=num, device=place)

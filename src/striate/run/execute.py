@@ -4,7 +4,7 @@ import json
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -16,6 +16,7 @@ from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
 from striate.base.memory import require_memory
 from striate.base.progress import Progress, say
+from striate.base.run_info import InputInfo, PrecisionInfo, RunInfo, TaskInfo
 from striate.base.rundir import RunDir, resumable
 from striate.base.text import plural, shown
 from striate.data import open_dataset
@@ -76,7 +77,7 @@ def train(
     overwrite: bool | None = False,
     device: str = "auto",
     prepared: Prepared | None = None,
-    precision: dict[str, Any] | None = None,
+    precision: PrecisionInfo | None = None,
     is_test_open: bool = True,
     keep_checkpoints: bool = False,
     command: str = "",
@@ -199,7 +200,7 @@ def _carry_out(
     run: RunDir,
     prepared: Prepared,
     network: nn.Module,
-    info: dict[str, Any],
+    info: RunInfo,
     state: checkpoint.State | None,
     is_test_open: bool,
     progress: Progress,
@@ -282,7 +283,7 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
     return open_dataset(where or where_again(info), **options_again(info, where))
 
 
-def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:
+def _refuse_changes(info: RunInfo, state: checkpoint.State | None, dataset: Dataset, path: Path) -> None:
     before, now = info["dataset"], describe_dataset(dataset, info["task"]["target"])
     pairs = [] if is_same_data(before, now) else [("dataset", before["fingerprint"][:12], now["fingerprint"][:12])]
     classes = before.get("classes", now["classes"])
@@ -305,7 +306,7 @@ def _refuse_changes(info: dict[str, Any], state: checkpoint.State | None, datase
         )
 
 
-def fixed_of(info: dict[str, Any]) -> dict[str, Any]:
+def fixed_of(info: RunInfo) -> dict[str, Any]:
     """Return what must be the same for every part of a run, as its checkpoints hold it."""
     found = {name: info[name] for name in ("recipe", "seed", "task", "batch_size", "num_epochs", "input", "augment")}
     fixed = {**found, "precision": info["precision"]["name"], "blueprint": info["model"]["blueprint"]}
@@ -335,21 +336,21 @@ def _describe(
     model: Model,
     recipe_name: str,
     seed: int,
-    precision: dict[str, Any],
+    precision: PrecisionInfo,
     command: str,
-) -> dict[str, Any]:
+) -> RunInfo:
     geometry, recipe, task = prepared.geometry, prepared.recipe, prepared.task
     plan = getattr(network, "blueprint", None)
     cost = walk(network, size_hw=geometry.size_hw, channels=geometry.channels) if plan is not None else None
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {
+    info: RunInfo = {
         "name": f"{name_of(model)} {recipe_name}",
         "notes": _notes(prepared, network, model),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
         "status": "running",
         "dataset": describe_dataset(prepared.dataset, task.target),
-        "task": task.to_json(),
+        "task": cast(TaskInfo, task.to_json()),
         "recipe_name": recipe_name,
         "recipe": recipe.model_dump(mode="json"),
         "resolved": resolved(prepared, network, model, precision["name"]),
@@ -360,12 +361,7 @@ def _describe(
             "depth": cost.depth if cost else None,
             "blueprint": plan.to_json() if plan is not None else None,
         },
-        "input": {
-            **geometry.to_json(),
-            "mean": list(prepared.mean),
-            "std": list(prepared.std),
-            "scale": training_scale(prepared.dataset, geometry),
-        },
+        "input": _describe_input(prepared),
         "seed": seed,
         "batch_size": prepared.batch_size,
         "num_epochs": prepared.num_epochs,
@@ -373,5 +369,13 @@ def _describe(
         "versions": devices.versions(),
         "device": devices.describe(prepared.device),
         "precision": precision,
-        **({"plugins": plugins} if (plugins := plugin.described()) else {}),
     }
+    if plugins := plugin.described():
+        info["plugins"] = plugins
+    return info
+
+
+def _describe_input(prepared: Prepared) -> InputInfo:
+    geometry, scale = prepared.geometry.to_json(), training_scale(prepared.dataset, prepared.geometry)
+    info = {**geometry, "mean": list(prepared.mean), "std": list(prepared.std), "scale": scale}
+    return cast(InputInfo, info)

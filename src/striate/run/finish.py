@@ -5,7 +5,6 @@ import resource
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,6 +15,7 @@ from striate.base.errors import DivergedError
 from striate.base.files import write_files, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress, say
+from striate.base.run_info import ResultInfo, RunInfo
 from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
 from striate.base.tensors import write_tensors
@@ -42,9 +42,7 @@ MAX_PICTURES = 400  # a split
 PICTURE_PX = 128
 
 
-def finish(
-    folder: Path, training: Training | ProbeTraining, info: dict[str, Any], ended: str, is_test_open: bool
-) -> RunDir:
+def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ended: str, is_test_open: bool) -> RunDir:
     """Write everything a finished run holds, and return its folder.
 
     Raises:
@@ -60,7 +58,7 @@ def finish(
     splits = ("train", "val", "test") if is_test_open else ("train", "val")
     score_splits(run, prepared, network, splits, info["precision"]["name"])
     history = run.history()
-    result = {
+    result: ResultInfo = {
         "epochs": len(history),
         "best_epoch": training.stop.best_epoch,
         "stopped": ended,

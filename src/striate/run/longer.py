@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.base.errors import ModelError, SettingsError
+from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
 from striate.base.text import plural
 from striate.data.arguments import option_words
@@ -18,7 +19,7 @@ from .settings import TrainSettings
 MAX_FIX = 110  # characters of a fix that are shown whole
 
 
-def lengthened(run: RunDir, info: dict[str, Any], state: State | None, epochs: int) -> dict[str, Any]:
+def lengthened(run: RunDir, info: RunInfo, state: State | None, epochs: int) -> RunInfo:
     """Return the description of a run that goes on from a checkpoint until it has `epochs` epochs.
 
     From there on its learning rate is that of a training of `epochs` epochs, and patience counts anew.
@@ -41,7 +42,7 @@ def lengthened(run: RunDir, info: dict[str, Any], state: State | None, epochs: i
     done = state.document["epoch"] if state else 0
     note = f"trained longer: {epochs} epochs instead of {before}, with their learning rate from epoch {done + 1} on"
     name = info["recipe_name"].removesuffix(" changed") + " changed"
-    longer = {
+    longer: RunInfo = {
         **info,
         "num_epochs": epochs,
         "recipe_name": name,
@@ -52,10 +53,11 @@ def lengthened(run: RunDir, info: dict[str, Any], state: State | None, epochs: i
     if "resolved" in info:
         patience = patience_of(TrainSettings.parse(longer["recipe"]["train"], run.path / "run.json"), epochs)
         longer["resolved"] = _with_train(info["resolved"], epochs=epochs, patience=patience)
-    return {name: value for name, value in longer.items() if name != "result"}
+    longer.pop("result", None)
+    return longer
 
 
-def as_begun(fixed: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def as_begun(fixed: dict[str, Any], now: RunInfo) -> dict[str, Any]:
     """Return what a checkpoint says must not change, for a run that was made longer: the epochs are those of now."""
     recipe = _with_train(fixed["recipe"], epochs=now["recipe"]["train"]["epochs"])
     return {**fixed, "recipe": recipe} | ({"num_epochs": now["num_epochs"]} if "num_epochs" in fixed else {})
@@ -70,7 +72,7 @@ def _is_compared(path: Path) -> bool:
     return any((folder / f"{kind}.json").is_file() for folder in above for kind in ("study", "search"))
 
 
-def _instead(run: RunDir, info: dict[str, Any], epochs: int) -> dict[str, Any]:
+def _instead(run: RunDir, info: RunInfo, epochs: int) -> dict[str, Any]:
     """The command that trains a new run from the best weights, as the fix of an error."""
     data, name = info["dataset"], info["recipe_name"].removesuffix(" changed")
     if not data["where"] or data["where"] == "arrays" or info["model"]["blueprint"] is None:

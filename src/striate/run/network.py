@@ -10,6 +10,7 @@ from torch import nn
 
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.progress import Progress
+from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
 from striate.engine.regularise import modules_in_eval_mode
@@ -217,7 +218,7 @@ def network_of(run: RunDir, prepared: Prepared, module: nn.Module | None = None)
     return network.to(prepared.device)
 
 
-def stored_blueprint(info: dict[str, Any], run: RunDir) -> Blueprint:
+def stored_blueprint(info: RunInfo, run: RunDir) -> Blueprint:
     """Return the blueprint in run.json.
 
     Raises:

@@ -1,10 +1,9 @@
 """In which precision a run computes: a trial of what it does with its network, on images of its size."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
+from striate.base.run_info import PrecisionInfo
 from striate.engine.precision import choose_precision
 
 from .prepare import Prepared
@@ -12,7 +11,7 @@ from .prepare import Prepared
 NUM_LOOKS = 16  # images in a trial of a network that is not trained
 
 
-def precision_of(network: nn.Module, prepared: Prepared) -> dict[str, Any]:
+def precision_of(network: nn.Module, prepared: Prepared) -> PrecisionInfo:
     """Return what `choose_precision` finds for training the network, or for taking features of its body."""
     recipe, images = prepared.recipe, _sample_images(prepared)
     if recipe.transfer.head == "only":

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from striate.base.device import num_cpus
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.memory import keep_blocks
 from striate.base.progress import Progress
+from striate.base.run_info import DatasetInfo
 from striate.base.text import listed, plural
 from striate.data.augment import Pipeline
 from striate.data.augment.mix import Mixing, refuse_unmixable
@@ -273,15 +274,15 @@ def _digest_of(dataset: Dataset, content: Callable[[Indices], bytes]) -> str:
     return digest.hexdigest()
 
 
-def is_same_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def is_same_data(before: DatasetInfo, now: DatasetInfo) -> bool:
     """Return whether two descriptions are of the same data; one by an older version has an outline only."""
     return bool(before["fingerprint"] == now["fingerprint" if "outline" in before else "outline"])
 
 
-def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
+def describe_dataset(dataset: Dataset, target: str) -> DatasetInfo:
     """Return the run folder's description of the dataset."""
     found = dataset.target(target)
-    description: dict[str, Any] = {
+    description: DatasetInfo = {
         "name": dataset.name,
         "where": dataset.where,
         "path": absolute_path(dataset.where),
@@ -296,7 +297,7 @@ def describe_dataset(dataset: Dataset, target: str) -> dict[str, Any]:
         "findings": list(dataset.findings),
     }
     if found.classes:
-        description["class_counts"] = {name: found.counts(indices) for name, indices in dataset.splits.items()}
+        description["class_counts"] = {name: found.counts(indices).tolist() for name, indices in dataset.splits.items()}
     return description
 
 

@@ -12,12 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from striate.base.documents import RESTORE, read_json, read_json_lines, require_kinds
+from striate.base.documents import RESTORE, read_json, read_json_lines, require_types
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.files import append_line, to_json, write_json, write_text
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
 from striate.base.progress import Progress
+from striate.base.run_info import SearchInfo
 from striate.base.rundir import StudyDir, require_ids, resumable
 from striate.base.sums import break_seal, checked, seal
 from striate.base.text import duration, plural
@@ -39,10 +40,6 @@ from .trainer import Trainer
 
 SCHEMA = 1
 FILES = ("search.json", "split.json", "candidates.jsonl", "best.toml", "result.json")
-KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("plan", "plan.recipe", "dataset", "dataset.options", "limit", "space"), dict),
-    **dict.fromkeys(("status", "command", "precision", "dataset.where", "dataset.fingerprint", "plan.seed_model"), str),
-}
 SEED, BEST = "seed", "searched"  # the study's variants
 
 
@@ -74,7 +71,7 @@ class SearchDir:
         info: dict[str, Any] = read_json(checked(self.path, path.name), "search description", dict)
         if info.get("schema") != SCHEMA:
             raise ModelError("written by another version of Striate", where=path, fix="use that version")
-        require_kinds(info, KINDS, path, {"precision", "limit"})
+        require_types(info, SearchInfo, path)
         return info
 
     def save_info(self, info: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from striate.base.files import write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
 from striate.base.progress import Progress
+from striate.base.run_info import PrecisionInfo, StudyInfo
 from striate.base.rundir import RunDir, StudyDir, resumable
 from striate.base.seeds import rng_for
 from striate.base.sums import break_seal
@@ -123,10 +124,11 @@ def study(
         with resumable(found, lambda said: said or "stopped; finished runs are kept"):
             num = _announce(conditions, variants, jobs_of(found, names, info["seeds"], len(datasets)), parallel)
             with Pool(folder, num, device=device, progress=progress) as pool:
-                jobs, info["dropped"] = _train_all(found, conditions, variants, info, pool)
+                jobs, dropped = _train_all(found, conditions, variants, info, pool)
                 _open_tests(conditions, variants, jobs, pool)
-            verdict = decide(found, info["dropped"])
-            verdict["sentences"] += [row["text"] for row in info["dropped"].values()]
+            info["dropped"] = dropped
+            verdict = decide(found, dropped)
+            verdict["sentences"] += [row["text"] for row in dropped.values()]
             write_json(folder / "verdict.json", verdict)
             found.save_info({**info, "status": "finished"})
             found.seal()
@@ -192,7 +194,7 @@ def reopened(study: StudyDir, fold: int, where: str | None = None) -> Dataset:
 
 
 def _train_all(
-    found: StudyDir, conditions: Conditions, variants: list[Variant], info: Mapping[str, Any], pool: Pool
+    found: StudyDir, conditions: Conditions, variants: list[Variant], info: StudyInfo, pool: Pool
 ) -> tuple[list[Job], dict[str, Any]]:
     """Train what is missing; return the runs, and the variants that were given up."""
     seeds, folds, names = info["seeds"], len(conditions.datasets), [variant.name for variant in variants]
@@ -298,13 +300,12 @@ def _is_finished(run: RunDir) -> bool:
     return (run.path / "run.json").exists() and run.info()["status"] == "finished"
 
 
-def _known_precision(study: StudyDir, variant: str) -> dict[str, Any] | None:
+def _known_precision(study: StudyDir, variant: str) -> PrecisionInfo | None:
     """The precision that a run of the variant has chosen already: all of them compute in the same one."""
     info = study.info()
     for job in jobs_of(study, [variant], info["seeds"], info["folds"] or 1):
         if job.is_begun:
-            found: dict[str, Any] = job.run.info()["precision"]
-            return found
+            return job.run.info()["precision"]
     return None
 
 
@@ -325,7 +326,7 @@ def _threads_of(run: RunDir) -> Iterator[None]:
 
 def _describe(
     conditions: Conditions, variants: list[Variant], seeds: int, baseline: str, command: str, name: str
-) -> dict[str, Any]:
+) -> StudyInfo:
     dataset = conditions.datasets[0]
     target = conditions.target or next(iter(dataset.targets))
     return {
@@ -341,7 +342,7 @@ def _describe(
     }
 
 
-def _folder(info: dict[str, Any], out: Path | None, root: Path, name: str, progress: Progress) -> Path:
+def _folder(info: StudyInfo, out: Path | None, root: Path, name: str, progress: Progress) -> Path:
     if out is None:
         begun = _unfinished(info, root)
         if begun is None:
@@ -351,18 +352,14 @@ def _folder(info: dict[str, Any], out: Path | None, root: Path, name: str, progr
     if not (out / "study.json").exists():
         return named_folder(out)
     if what := _difference(StudyDir(out).info(), info):
-        fix = (
-            "choose another --out, or restore the data"
-            if what == "data"
-            else "choose another --out, or the same settings"
-        )
+        fix = f"choose another --out, or {'restore the data' if what == 'data' else 'the same settings'}"
         raise (ModelError if what == "data" else SettingsError)(
             f"the folder holds a study with other {what}", where=out, fix=fix
         )
     return out
 
 
-def _unfinished(info: Mapping[str, Any], root: Path) -> Path | None:
+def _unfinished(info: StudyInfo, root: Path) -> Path | None:
     """The newest study below `root` that is this one and was not finished."""
     for path in sorted(root.glob("*/study.json"), reverse=True):
         with suppress(UserError, KeyError):  # a folder that cannot be read is not this study
@@ -373,12 +370,15 @@ def _unfinished(info: Mapping[str, Any], root: Path) -> Path | None:
     return None
 
 
-def _difference(before: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+def _difference(before: StudyInfo, info: StudyInfo) -> str:
     """What two studies differ in, "" when one can go on with the other's runs."""
     variants = [Variant.from_json(values).to_json() for values in before["variants"]]  # of an older version, too
-    for what, then in (("variants", variants), ("target", before["target"]), ("folds", before["folds"])):
-        if then != info[what]:
-            return what
+    if variants != info["variants"]:
+        return "variants"
+    if before["target"] != info["target"]:
+        return "target"
+    if before["folds"] != info["folds"]:
+        return "folds"
     return "" if is_same_data(before["dataset"], info["dataset"]) else "data"
 
 

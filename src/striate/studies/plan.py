@@ -10,6 +10,7 @@ from pydantic import Field
 
 from striate.base.errors import SettingsError
 from striate.base.html import card, table
+from striate.base.run_info import VariantInfo
 from striate.base.settings import Settings, read_toml
 from striate.base.text import plural, shown
 from striate.model import zoo
@@ -49,22 +50,23 @@ class Variant:
         """The recipe it starts from, where that is one of ours."""
         return RECIPES.get(self.recipe_name.removesuffix(" changed")) or Recipe()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> VariantInfo:
         """Return the plain description that study.json holds."""
-        recipe = self.recipe.model_dump(mode="json")
-        values = {
+        assert isinstance(self.model, str), "a study names its networks"
+        return {
             "name": self.name,
             "text": self.text,
             "model": self.model,
             "recipe_name": self.recipe_name,
-            "recipe": recipe,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "num_train": self.num_train,
         }
-        return values | {"num_train": self.num_train}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Variant":
+    def from_json(cls, values: VariantInfo) -> "Variant":
         """Return the variant that `to_json` described."""
-        return cls(**{**values, "recipe": Recipe.parse(values["recipe"], f"variant {values['name']}")})
+        known: dict[str, Any] = {**values}
+        return cls(**{**known, "recipe": Recipe.parse(values["recipe"], f"variant {values['name']}")})
 
 
 REGULARIZED = "+ augmentation, dropout, batch norm, weight decay, label smoothing, and a learning rate of 0.01"

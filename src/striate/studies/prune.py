@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.run_info import TaskInfo
 from striate.base.rundir import StudyDir
 from striate.evaluate.interval import mean_interval
 from striate.evaluate.predictions import read
@@ -52,7 +53,7 @@ def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dic
 
 
 def _values(
-    study: StudyDir, name: str, seeds: Sequence[int], task: dict[str, Any], metric: Metric
+    study: StudyDir, name: str, seeds: Sequence[int], task: TaskInfo, metric: Metric
 ) -> npt.NDArray[np.float64]:
     """The value of each validation image under each seed's network (S, N), in the order of their ids."""
     rows = []

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import ModelError
+from striate.base.run_info import Scores, StudyInfo, TaskInfo, VariantInfo
 from striate.base.rundir import RunDir, StudyDir
 from striate.data.geometry import Geometry
 from striate.evaluate.curves import MIN_EPOCHS, generalisation_gap, is_overfit
@@ -196,7 +197,7 @@ def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
 Found = tuple[Key, RunDir, str]
 
 
-def _runs(study: StudyDir, info: Mapping[str, Any]) -> dict[str, list[Found]]:
+def _runs(study: StudyDir, info: StudyInfo) -> dict[str, list[Found]]:
     """Return each variant's runs, planned by seed and fold, with their status ("missing" when there is none)."""
     folds: Sequence[int | None] = range(info["folds"]) if info["folds"] else [None]
     keys = [(seed, fold) for seed in info["seeds"] for fold in folds]
@@ -216,23 +217,23 @@ def _has_test(finished: Mapping[str, list[Found]]) -> bool:
 
 
 def _entrant(
-    variant: Mapping[str, Any], runs: Sequence[Found], finished: Sequence[Found], reader: "_Reader"
+    variant: VariantInfo, runs: Sequence[Found], finished: Sequence[Found], reader: "_Reader"
 ) -> VariantResult:
-    model = finished[0][1].info()["model"] if finished else {}
+    model = finished[0][1].info()["model"] if finished else None
     return VariantResult(
         variant["name"],
         variant.get("text", ""),
         tuple(reader.trial(key, run) for key, run, _ in finished),
         tuple(f"{run.path.name} ({status})" for _, run, status in runs if status != "finished"),
-        model.get("parameters"),
-        model.get("macs"),
+        model["parameters"] if model else None,
+        model["macs"] if model else None,
     )
 
 
 class _Reader:
     """Reads run after run and refuses one that was scored on other images than those before it."""
 
-    def __init__(self, task: Mapping[str, Any], split: str) -> None:
+    def __init__(self, task: TaskInfo, split: str) -> None:
         self.document, self.split, self.metric = task, split, monitor_of(task)
         self.task = from_json(task)
         metrics = {metric.key: metric for metric in self.task.metrics}
@@ -247,6 +248,8 @@ class _Reader:
     def trial(self, key: Key, run: RunDir) -> RunResult:
         """Return what a finished run tells."""
         scores, history, result = run.scores(), run.history(), run.info()["result"]
+        if result is None:
+            raise ModelError("a finished run without a result", where=run.path, fix="restore its run.json")
         metric, best = self.metric.key, result["best_epoch"]
         val = _score(scores, "val", metric)
         values, regions = self._values(run, key)
@@ -289,9 +292,7 @@ class _Reader:
                 fix="delete this run's folder and continue the study",
             )
 
-    def _gap(
-        self, scores: Mapping[str, Any], history: Sequence[Mapping[str, Any]], best: int, val: float
-    ) -> float | None:
+    def _gap(self, scores: Scores, history: Sequence[Mapping[str, Any]], best: int, val: float) -> float | None:
         """Training minus validation score of the kept weights, on plain training images where those were scored."""
         metric = self.metric
         train = _score(scores, "train", metric.key)
@@ -299,7 +300,7 @@ class _Reader:
             return generalisation_gap(history, best, metric.key, metric.direction)
         return val - train if metric.is_less_better else train - val
 
-    def _is_overfit(self, scores: Mapping[str, Any], val: float, gap: float | None) -> bool | None:
+    def _is_overfit(self, scores: Scores, val: float, gap: float | None) -> bool | None:
         """As the reading of the run alone has it."""
         if gap is None:
             return None
@@ -316,6 +317,6 @@ def _is_solved(run: RunDir) -> bool:
     return (recipe.get("transfer") or {}).get("head") == "only"
 
 
-def _score(scores: Mapping[str, Any], split: str, metric: str) -> float:
+def _score(scores: Scores, split: str, metric: str) -> float:
     value = (scores.get(split) or {}).get(metric)
     return math.nan if value is None else float(value)
