@@ -1,7 +1,7 @@
 """A run in a few lines of text, for a terminal."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from striate.base.errors import UserError
@@ -34,7 +34,7 @@ def facts_text(run: RunDir) -> str:
     return "\n".join(lines)
 
 
-def stop_text(info: dict[str, Any]) -> str:
+def stop_text(info: Mapping[str, Any]) -> str:
     """Return why a run has fewer epochs than it was given; nothing where it has them all."""
     if at(info, "result.stopped") != "early":
         return ""
