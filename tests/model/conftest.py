@@ -40,6 +40,14 @@ TINY = {
     },
     "vit_b_16": ({"width": 12, "depth": 2, "expand": 1.0}, (32, 64)),
     **dict.fromkeys(("unet", "encoder_decoder", "segnet", "segnet_nearest"), ({"width": 4, "depth": 2}, (33, 64))),
+    **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fpn", "linknet"), ({"width": 4, "depth": 3}, (33, 64))),
+    "deeplabv3plus": ({"width": 2, "depth": 3, "output_stride": 4}, (33, 64)),
+    **{
+        f"{name}_resnet{layers}": ({"width": 4, "depth": [1, 2, 1, 1], "output_stride": 8}, (33, 64))
+        for name in ("fcn", "deeplabv3")
+        for layers in (50, 101)
+    },
+    "lraspp_mobilenet_v3_large": ({"width": 0.1}, (33, 64)),
     "vit_cifar": ({"width": 12, "depth": 2}, (32, 40)),
     "residual_unet": ({"width": 4, "depth": 2}, (33, 64)),
     "autoencoder": ({"width": 4, "depth": 2, "latent": 8}, (33, 64)),

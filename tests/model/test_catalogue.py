@@ -28,6 +28,10 @@ def test_scores_are_the_publisher_s() -> None:
     models = tv.load("torchvision.models")
     for name in set(zoo.names()) & set(models.list_models()):
         weights = models.get_model_weights(name).DEFAULT
+        assert facts(name).weights == stated(name)[3]
+        if "ImageNet-1K" not in weights.meta["_metrics"]:
+            assert zoo.blueprint(name).encoder and not facts(name).stated
+            continue
         meta, size = weights.meta["_metrics"]["ImageNet-1K"], weights.transforms().crop_size[0]
         first = facts(name).stated[0]
         assert (first.top1, first.top5, first.size_px) == (meta["acc@1"], meta["acc@5"], size) == stated(name)[:3]

@@ -1,20 +1,25 @@
 """Networks that make maps: sizes, equal budgets, encoders that are the classifiers they come from."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from striate.base import torchvision as tv
 from striate.base.errors import SettingsError
 from striate.model import zoo
-from striate.model.blueprint import Blueprint
+from striate.model.blueprint import AUX_WEIGHT, Blueprint
 from striate.model.build import build
+from striate.model.encoder import dilated
 from striate.model.walk import walk
 from striate.task import Map
 
 STUDY = ("unet", "encoder_decoder", "segnet", "segnet_nearest")  # what the homework compares
-MAPS = (*STUDY, "residual_unet")
-WITH_ENCODER = ("unet",)
+IMAGES = ("residual_unet", "autoencoder")
+MAPS = tuple(name for name in zoo.names() if zoo.blueprint(name).native["outputs"] == 21 and name not in IMAGES)
+WITH_ENCODER = tuple(name for name in MAPS if "encoder" in zoo.options(name))
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -33,7 +38,7 @@ def test_the_networks_of_the_study_have_one_budget() -> None:
     assert not any(zoo.blueprint(name).has_skips for name in STUDY[1:]) and zoo.blueprint("unet").has_skips
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", [*MAPS, "residual_unet"])
 @pytest.mark.parametrize("size_hw", [(45, 60), (49, 65)])
 def test_any_size(name: str, size_hw: tuple[int, int], tiny) -> None:
     plan = zoo.blueprint(name, **tiny[name][0])
@@ -48,7 +53,7 @@ FIRST = {getattr(entry.make, "func", entry.make): name for name, entry in zoo.ZO
 CLASSIFIERS = [
     pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow)
     for name in zoo.names()
-    if name not in (*MAPS, "autoencoder")
+    if name not in (*MAPS, *IMAGES)
 ]
 
 
@@ -76,3 +81,71 @@ def test_an_encoder_has_the_classifier_s_features(name: str, tiny) -> None:
         assert network(x).shape == (2, 3, size, size)
     body = {row.name for row in plan.rows[: plan.names.index(plan.head)]}
     assert {key for key in own if key.split(".")[1] in body} == same.keys()
+
+
+@pytest.mark.parametrize("name", WITH_ENCODER)
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "squeezenet1_0", "vgg11", "vit_cifar"])
+def test_any_encoder_serves_any_decoder(name: str, encoder: str, tiny) -> None:
+    given = {"encoder": {"name": encoder, **tiny[encoder][0]}, "width": 2}
+    if encoder == "vit_cifar" and name in ("fcn16s", "fcn8s"):
+        with pytest.raises(SettingsError, match="strides; there are 1"):
+            zoo.blueprint(name, **given)
+        return
+    size_hw = (32, 32) if encoder == "vit_cifar" else (45, 70)
+    plan = zoo.blueprint(name, **given)
+    network = build(plan, channels=3, outputs=3, size_hw=size_hw, seed=0)
+    assert Map(3).extended(plan, channels=3, size_hw=size_hw) is plan
+    y = network(draw(2, 3, *size_hw))
+    assert y.shape == (2, 3, *size_hw)
+    y.square().mean().backward()
+    assert all(value.grad is not None for value in network.parameters() if value.requires_grad)
+
+
+def test_depth_limits_an_encoder() -> None:
+    whole, part = (zoo.blueprint("unet", encoder="mobilenet_v2", depth=depth) for depth in (None, 4))
+    assert "last" in whole.names and "last" not in part.names and "stage5" in part.names
+
+
+def test_what_cannot_be_an_encoder_is_refused() -> None:
+    for encoder, words in (("unet", "no maps with a head"), ("resnt18", "unknown network"), ({"width": 4}, "a name")):
+        with pytest.raises(SettingsError, match=words):
+            zoo.blueprint("fpn", encoder=encoder)
+    with pytest.raises(SettingsError, match="no list of dilations"):
+        zoo.blueprint("deeplabv3plus", rates=[0])
+
+
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"])
+def test_parameters_and_logits_equal_torchvision(name: str, tmp_path) -> None:
+    torch.manual_seed(0)
+    more = {"aux_loss": True} if "resnet" in name else {}
+    theirs = tv.load("torchvision.models").get_model(name, weights=None, weights_backbone=None, **more).eval()
+    with torch.no_grad():  # away from the values every normalisation starts with
+        for value in (*theirs.parameters(), *theirs.buffers()):
+            if value.dtype.is_floating_point and value.ndim == 1:
+                value.add_(torch.rand_like(value) * 0.1)
+    save_file(theirs.state_dict(), tmp_path / "w.safetensors")
+    ours = zoo.build(name, classes=21, size=65, weights=tmp_path / "w.safetensors").eval()
+    assert sum(map(torch.numel, ours.parameters())) == sum(map(torch.numel, theirs.parameters()))
+    x = draw(1, 3, 65, 81)
+    with torch.no_grad():
+        found, expected = ours(x, auxiliary=True), theirs(x)
+    assert list(found) == (["aux", "map"] if more else ["map"])
+    for key, other in (("map", "out"), ("aux", "aux")):
+        if key in found:
+            assert torch.allclose(found[key], expected[other], atol=1e-5 * float(expected[other].abs().max()))
+    assert ours.blueprint.aux_weight == (0.5 if more else AUX_WEIGHT)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_dilation_keeps_the_map_and_the_weights(name: str) -> None:
+    """What a dilated network gives at every second place is what the network with strides gives, away from the rim."""
+    plan = zoo.blueprint(name, width=4, depth=[1, 1, 2, 1], norm="none")
+    rows = dilated(plan.rows, 8)
+    usual = build(plan, channels=1, outputs=2, size_hw=(320, 320), seed=0).eval()
+    wide = build(replace(plan, rows=rows), channels=1, outputs=2, size_hw=(320, 320), seed=0).eval()
+    wide.load_state_dict(usual.state_dict())
+    x = draw(1, 1, 320, 320)
+    with torch.no_grad():
+        small, large = (network.features(x, at="stage3")["stage3"] for network in (usual, wide))
+    assert large.shape[2:] == (40, 40) and small.shape[2:] == (20, 20)
+    assert torch.allclose(large[:, :, ::2, ::2][:, :, 9:11, 9:11], small[:, :, 9:11, 9:11], atol=1e-4)

@@ -9,7 +9,7 @@ from striate.base.errors import SettingsError
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build
 from striate.nn.blocks.resize import Resize
-from striate.nn.blocks.upsample import MaxUnpool, Subpixel, Transposed
+from striate.nn.blocks.upsample import BilinearTransposed, MaxUnpool, Subpixel, Transposed
 
 
 def draw(*shape: int) -> torch.Tensor:
@@ -44,19 +44,16 @@ def test_what_is_missing_at_the_end_repeats_the_last_column() -> None:
     assert torch.equal(y[..., -1], y[..., -2]) and torch.equal(y[:, :, -1], y[:, :, -2])
 
 
-@pytest.mark.parametrize("stride", [2, 4])
+@pytest.mark.parametrize("stride", [2, 3, 4])
 def test_bilinear_at_the_start_is_interpolation(stride: int) -> None:
-    options = {"kernel": 2 * stride, "start": "bilinear", "bias": False}
-    plan = Blueprint("one", (Row("transposed", 3, stride=stride, options=options, name="up"),))
+    plan = Blueprint("one", (Row("bilinear_transposed", stride=stride, name="up"),))
     network = build(plan, channels=3, outputs=3, size_hw=(6, 5), seed=0)
     x = draw(1, 3, 6, 5)
     expected = F.interpolate(x, scale_factor=stride, mode="bilinear", align_corners=False)
     inside = slice(stride, -stride)  # beyond the border there are zeros here, repeated pixels there
     assert torch.allclose(network(x)[:, :, inside, inside], expected[:, :, inside, inside], atol=1e-6)
-    fixed = Transposed((3,), 3, stride=2, start="bilinear", trains=False)
+    fixed = BilinearTransposed((3,), stride=2, trains=False)
     assert not any(value.requires_grad for value in fixed.parameters())
-    with pytest.raises(SettingsError, match="keeps the channels"):
-        Transposed((3,), 4, start="bilinear")
 
 
 def test_variance_is_kept_at_the_start() -> None:

@@ -17,7 +17,13 @@ MAX_WIDTH, MAX_BLOCKS = 1 << 20, 4000  # far beyond any network that was ever tr
 # Blocks that carry their input past themselves; a test finds among them all that can do without it.
 SKIPPING = {"add", "concat", "basic", "bottleneck", "pre_basic", "pre_bottleneck", "inverted", "xception", "convnext"}
 SKIPPING |= {"dense", "transformer", "cell", "inception_residual"}
-MAP_ENDS = {"conv", "transposed", "subpixel", "resize"}  # blocks of a last row that gives a map, not a vector
+MAP_ENDS = {
+    "conv",
+    "transposed",
+    "bilinear_transposed",
+    "subpixel",
+    "resize",
+}  # blocks of a last row that gives a map, not a vector
 AUX_WEIGHT = 0.3  # GoogLeNet, arXiv:1409.4842, section 5
 SMALL_PX = 64  # up to here networks were made for ten classes, above for ImageNet's thousand
 

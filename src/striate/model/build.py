@@ -185,7 +185,10 @@ def _check_options(row: Row, block: Block, width: int, num_inputs: int) -> None:
 
 
 def _widths(blueprint: Blueprint, outputs: int) -> dict[str, int]:
-    """Return the width of each row; on the way back from each end, the first without a number gives the outputs."""
+    """Return the width of each row; on the way back from each end, the first without a number gives the outputs.
+
+    Where branches are added, that is the first of each.
+    """
     widths = {row.name: row.width for row in blueprint.rows}
     rows = {row.name: row for row in blueprint.rows}
 
@@ -193,11 +196,16 @@ def _widths(blueprint: Blueprint, outputs: int) -> dict[str, int]:
         block = BLOCKS.get(rows[name].block)
         return block is not None and "width" in parameters(block)
 
-    for name in (blueprint.names[-1], *blueprint.ends, *blueprint.auxiliary_heads):
-        while name != IMAGE and not has_width(name):
-            name = blueprint.sources[name][0]
-        if name != IMAGE and not rows[name].width:
-            widths[name] = outputs
+    ahead = [blueprint.names[-1], *blueprint.ends, *blueprint.auxiliary_heads]
+    while ahead:
+        name = ahead.pop()
+        if name == IMAGE:
+            continue
+        if has_width(name):
+            widths[name] = rows[name].width or outputs
+        else:
+            sources = blueprint.sources[name]
+            ahead += sources if getattr(BLOCKS.get(rows[name].block), "same_width", False) else sources[:1]
     return widths
 
 

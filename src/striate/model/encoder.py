@@ -1,7 +1,7 @@
 """A network's body as the encoder of another one: its rows before the head, and the map it ends in at each stride."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log2
 from typing import Any
 
@@ -10,29 +10,16 @@ from striate.nn.blocks import BLOCKS
 
 from .blueprint import Blueprint, Row
 from .build import parameters
+from .level import Level
 from .network import Network, plan
 from .walk import at_native
 
 
-@dataclass(frozen=True)
-class Level:
-    """A map that a decoder can take.
+def encoder_of(blueprint: Blueprint, coarsest: int = 0) -> tuple[list[Row], list[Level]]:
+    """Return the rows of a network's body under their own names, and its levels, fine to coarse.
 
     Args:
-        name: of the row that gives it.
-        stride: pixels of the image from one of its places to the next, as the nearest power of 2.
-        channels: of the map.
-        is_whole: whether it has the image's size exactly.
-    """
-
-    name: str
-    stride: int
-    channels: int
-    is_whole: bool = False
-
-
-def encoder_of(blueprint: Blueprint) -> tuple[list[Row], list[Level]]:
-    """Return the rows of a network's body under their own names, and its levels, fine to coarse.
+        coarsest: the stride from which on dilation takes the place of strides; 0 = the body as it is.
 
     The rows have the blueprint's defaults written out, so that they mean the same in another table. Tokens of a
     transformer become a map by a row `grid`.
@@ -46,7 +33,7 @@ def encoder_of(blueprint: Blueprint) -> tuple[list[Row], list[Level]]:
         >>> [(level.name, level.stride, level.channels) for level in levels][:2]
         [('stem', 2, 64), ('stage1', 4, 64)]
     """
-    network = at_native(blueprint)
+    network = at_native(replace(blueprint, rows=dilated(blueprint.rows, coarsest)) if coarsest else blueprint)
     if len(network.shapes[blueprint.names[-1]]) != 1 or not network.stages:
         what = f"{blueprint.name} has no maps with a head behind them"
         raise SettingsError(what, where="encoder", fix="choose a network that classifies by convolution or attention")
@@ -57,6 +44,35 @@ def encoder_of(blueprint: Blueprint) -> tuple[list[Row], list[Level]]:
         side, size = max(network.grids.get(stage) or network.shapes[stage][1:]), max(network.size_hw)
         levels.append(Level(name, 2 ** round(log2(size / side)), network.shapes[stage][0], side == size))
     return rows, levels
+
+
+def dilated(rows: Sequence[Row], coarsest: int) -> tuple[Row, ...]:
+    """Return the rows with dilation in place of strides where the map would become smaller than the image / `coarsest`.
+
+    What was a stride dilates the rows behind it instead, so that their weights see what they saw. The first block that
+    loses its stride keeps the dilation before it, as in torchvision. Rows whose block has no dilation stay as they are.
+
+    Reference: Chen et al., DeepLab, arXiv:1606.00915, section 3.1; Yu and Koltun, arXiv:1511.07122.
+
+    Example:
+        >>> [(row.stride, dict(row.each)) for row in dilated((Row("conv", 8, 2, 2), Row("conv", 8, 2, 2)), 2)]
+        [(2, {}), (1, {'dilation': (1, 2)})]
+    """
+    stride = dilation = 1
+    found = []
+    for row in rows:
+        before, step = dilation, row.stride
+        takes = parameters(BLOCKS[row.block])
+        can = "dilation" in takes
+        if can and step > 1 and stride * step > coarsest:
+            dilation, step = dilation * step, 1
+        stride *= step
+        if can and dilation > 1:
+            first, others = (before, *[dilation] * (row.repeat - 1)), (dilation,) * row.repeat
+            own = {"dilation": others, "first_dilation": first} if "first_dilation" in takes else {"dilation": first}
+            row = replace(row, stride=step, each={**row.each, **own})
+        found.append(row)
+    return tuple(found)
 
 
 def body(network: Network, stages: Sequence[str]) -> list[Row]:

@@ -193,7 +193,9 @@ def _maps(args: Iterable[Any]) -> Iterator[Tensor]:
 
 def dead_ends(network: Network) -> tuple[str, ...]:
     """Return the rows that nothing takes and that give no outputs of the network's kind."""
-    return tuple(name for name in network.blueprint.auxiliary_heads if network.shapes[name] != (network.outputs,))
+    shapes = network.shapes
+    given = {(network.outputs,), shapes[network.blueprint.names[-1]]}
+    return tuple(name for name in network.blueprint.auxiliary_heads if shapes[name] not in given)
 
 
 def _unused(network: nn.Module, shape: Sequence[int], ends: Sequence[str]) -> Iterator[Issue]:

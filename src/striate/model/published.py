@@ -1,8 +1,10 @@
 """Weights that others have published: where they are, how their images were prepared, what their classes are called."""
 
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from striate.base.text import shown
 from .zoo import ZOO
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+WITH_PARTS = {"weights": None, "weights_backbone": None, "aux_loss": True}  # of torchvision's networks for maps
 TO_ONE = ((0.5,) * 3, (0.5,) * 3)  # brings values to -1..1
 
 
@@ -55,7 +58,7 @@ PRESETS: Mapping[str, Preset] = {
 
 @dataclass(frozen=True)
 class Published:
-    """Published ImageNet weights of a network.
+    """Published weights of a network.
 
     Args:
         source: who publishes them, and their name there.
@@ -81,12 +84,13 @@ def find(name: str) -> Published:
     models = tv.load("torchvision.models")
     if name in models.list_models():
         weights = models.get_model_weights(name).DEFAULT
-        how, metrics = weights.transforms(), weights.meta["_metrics"]["ImageNet-1K"]
+        how, metrics = weights.transforms(), weights.meta["_metrics"].get("ImageNet-1K")
         is_rescaled = name in ZOO and ZOO[name].is_rescaled
         mean, std = TO_ONE if is_rescaled else (tuple(how.mean), tuple(how.std))
-        preset = Preset(mean, std, how.crop_size[0], how.resize_size[0])
-        scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]}
-        return Published(name, f"torchvision {weights}", weights.url, preset, classes(), scores)
+        resize = how.resize_size[0]
+        preset = Preset(mean, std, how.crop_size[0] if metrics else resize, resize)  # networks for maps take all of it
+        scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]} if metrics else {}
+        return Published(name, f"torchvision {weights}", weights.url, preset, tuple(weights.meta["categories"]), scores)
     settings = timm_module(name).get_pretrained_cfg(timm_name(name))
     if settings is None or settings.num_classes != 1000 or not (settings.hf_hub_id or settings.url):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")
@@ -175,9 +179,20 @@ def key_order(name: str) -> tuple[str, ...]:
 
     models = tv.load("torchvision.models")
     try:
-        make = models.get_model if name in models.list_models() else timm_module(name).create_model
+        make = (
+            _torchvision(name)
+            if name in models.list_models()
+            else partial(timm_module(name).create_model, timm_name(name))
+        )
     except ModelError:
         return ()
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some announce a slow start of weights, which there is none of here
-        return tuple(make(timm_name(name)).state_dict())
+        return tuple(make().state_dict())
+
+
+def _torchvision(name: str) -> Any:
+    """Return what makes torchvision's network with all its parts and nothing fetched."""
+    builder = tv.load("torchvision.models").get_model_builder(name)
+    known = inspect.signature(builder).parameters
+    return partial(builder, **{key: value for key, value in WITH_PARTS.items() if key in known})

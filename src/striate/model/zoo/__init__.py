@@ -14,8 +14,10 @@ from . import (
     alexnet,
     bipyramid,
     convnext,
+    deeplab,
     densenet,
     efficientnet,
+    fcn,
     googlenet,
     inception,
     lenet,
@@ -24,6 +26,7 @@ from . import (
     mobilenet,
     nasnet,
     neocognitron,
+    pyramid,
     resnet,
     restoration,
     squeezenet,
@@ -59,6 +62,9 @@ ZOO: dict[str, Entry] = {
     **convnext.ENTRIES,
     **unet.ENTRIES,
     **restoration.ENTRIES,
+    **fcn.ENTRIES,
+    **deeplab.ENTRIES,
+    **pyramid.ENTRIES,
 }
 
 DEFAULT = "bipyramid"  # trains in a minute on a CPU

@@ -3,16 +3,14 @@
 from functools import partial
 from typing import Any
 
-from striate.model.blueprint import IMAGE, Blueprint, Row
+from striate.model.blueprint import Blueprint, Row
 
-from .encoder import Encoder, body_of, enlarged, levels_of
+from .encoder import Body, Encoder, body_of, dropped, enlarged, has_map, levels_above, outputs, own_body, width_at
 from .entry import Entry
 
 PAPER = "Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, arXiv:1505.04597"
 PAPER_SEGNET = "Badrinarayanan et al., SegNet, arXiv:1511.00561"
 PAPER_STRIDED = "Springenberg et al., Striving for Simplicity: The All Convolutional Net, arXiv:1412.6806"
-SIZE = 128
-LARGEST = 16  # the widest level has this many times the channels of the first
 
 
 def unet(
@@ -39,38 +37,28 @@ def unet(
     """
     defaults = {"norm": norm, "activation": activation}
     if encoder:
-        return _with_encoder(name, encoder, width, depth, dropout, defaults)
-    sizes = _widths(width, depth)
-    rows = _pooled_body(sizes, dropout)
-    for number, wide in reversed(list(enumerate(sizes[:-1], 1))):
-        rows.append(Row("transposed", wide, stride=2, inputs=(rows[-1].name, f"level{number}"), name=f"up{number}"))
-        rows.append(Row("concat", inputs=(f"up{number}", f"level{number}"), name=f"join{number}"))
-        rows.append(Row("conv", wide, repeat=2, name=f"decode{number}"))
-    return _finished(name, rows, PAPER, defaults, len(sizes) - 1)
+        return _with_encoder(name, body_of(encoder, depth), width, dropout, defaults)
+    found = own_body(width, 4 if depth is None else depth)
+    before, rows = found.levels[-1].name, dropped(dropout)
+    for number, level in reversed(list(enumerate(found.levels[:-1], 1))):
+        inputs = (rows[-1].name if rows else before, level.name)
+        rows.append(Row("transposed", level.channels, stride=2, inputs=inputs, name=f"up{number}"))
+        rows.append(Row("concat", inputs=(f"up{number}", level.name), name=f"join{number}"))
+        rows.append(Row("conv", level.channels, repeat=2, name=f"decode{number}"))
+    return found.blueprint(name, [*rows, *outputs(found)], defaults, paper=PAPER)
 
 
-def _with_encoder(
-    name: str, encoder: Encoder, width: int, depth: int | None, dropout: float, defaults: dict[str, Any]
-) -> Blueprint:
-    found = body_of(encoder, depth)
-    coarsest = found.levels[-1]
-    wide = min(coarsest.stride, LARGEST) * width
-    rows = [Row("conv", wide, inputs=(coarsest.name,), options={"kernel": 1}, name="bottom")]
-    rows += [Row("dropout", options={"rate": dropout}, name="bottom_dropout")] if dropout else []
-    for level in levels_of(found):
+def _with_encoder(name: str, found: Body, width: int, dropout: float, defaults: dict[str, Any]) -> Blueprint:
+    last = found.levels[-1]
+    rows = [Row("conv", width_at(last, width), inputs=(last.name,), options={"kernel": 1}, name="bottom")]
+    rows += dropped(dropout)
+    for level in levels_above(found):
         at, before = f"at{level.stride}", rows[-1].name
-        wide = min(level.stride, LARGEST) * width
         rows.append(enlarged(before, level, f"up_{at}"))
-        if level.name not in {"", IMAGE}:
+        if has_map(level):
             rows.append(Row("concat", inputs=(f"up_{at}", level.name), name=f"join_{at}"))
-        rows.append(Row("conv", wide, repeat=2, name=f"decode_{at}"))
-    rows.append(Row("conv", options=OUTPUTS, name="outputs"))
-    if found.levels[0].stride == 1 and not found.levels[0].is_whole:
-        rows.append(Row("resize", inputs=("outputs", IMAGE), name="map"))
-    return found.blueprint(name, rows, defaults, paper=PAPER)
-
-
-OUTPUTS = {"kernel": 1, "norm": "none", "activation": "none"}
+        rows.append(Row("conv", width_at(level, width), repeat=2, name=f"decode_{at}"))
+    return found.blueprint(name, [*rows, *outputs(found)], defaults, paper=PAPER)
 
 
 def encoder_decoder(
@@ -87,16 +75,14 @@ def encoder_decoder(
 
     Args: as for `unet`.
     """
-    sizes = _widths(width, depth)
-    rows = [Row("conv", sizes[0], repeat=2, name="level1")]
-    for number, wide in enumerate(sizes[1:], 2):
-        rows.append(Row("conv", wide, stride=2, repeat=2, name=f"level{number}"))
-    rows += _dropped(dropout)
-    for number, wide in reversed(list(enumerate(sizes[:-1], 1))):
-        inputs = (rows[-1].name, f"level{number}")
-        rows.append(Row("transposed", wide, stride=2, inputs=inputs, options={"kernel": 3}, name=f"up{number}"))
-        rows.append(Row("conv", wide, repeat=2, name=f"decode{number}"))
-    return _finished(name, rows, PAPER_STRIDED, {"norm": norm, "activation": activation}, len(sizes) - 1)
+    found = own_body(width, 4 if depth is None else depth, pooled=False)
+    before, rows = found.levels[-1].name, dropped(dropout)
+    for number, level in reversed(list(enumerate(found.levels[:-1], 1))):
+        inputs, options = (rows[-1].name if rows else before, level.name), {"kernel": 3}
+        rows.append(Row("transposed", level.channels, stride=2, inputs=inputs, options=options, name=f"up{number}"))
+        rows.append(Row("conv", level.channels, repeat=2, name=f"decode{number}"))
+    defaults = {"norm": norm, "activation": activation}
+    return found.blueprint(name, [*rows, *outputs(found)], defaults, paper=PAPER_STRIDED)
 
 
 def segnet(
@@ -114,42 +100,18 @@ def segnet(
 
     Args: as for `unet`.
     """
-    sizes = _widths(width, depth)
-    rows = _pooled_body(sizes, dropout)
-    for number, wide in reversed(list(enumerate(sizes[:-1], 1))):
-        rows.append(Row("conv", wide, name=f"narrow{number}"))
-        inputs = (f"narrow{number}", f"level{number}")
+    found = own_body(width, 4 if depth is None else depth)
+    rows = dropped(dropout)
+    for number, level in reversed(list(enumerate(found.levels[:-1], 1))):
+        rows.append(Row("conv", level.channels, name=f"narrow{number}"))
+        inputs = (f"narrow{number}", level.name)
         if unpooling == "positions":
             rows.append(Row("max_unpool", stride=2, inputs=inputs, name=f"up{number}"))
         else:
-            rows.append(Row("resize", inputs=inputs, options={"mode": "nearest"}, name=f"up{number}"))
-        rows.append(Row("conv", wide, repeat=2, name=f"decode{number}"))
-    return _finished(name, rows, PAPER_SEGNET, {"norm": norm, "activation": activation}, len(sizes) - 1)
-
-
-def _widths(width: int, depth: int | None) -> list[int]:
-    return [min(2**level, LARGEST) * width for level in range((4 if depth is None else depth) + 1)]
-
-
-def _pooled_body(sizes: list[int], dropout: float) -> list[Row]:
-    """Two convolutions at each level, max-pooling between levels."""
-    rows = [Row("conv", sizes[0], repeat=2, name="level1")]
-    for number, wide in enumerate(sizes[1:], 2):
-        rows.append(Row("max_pool", stride=2, name=f"pool{number - 1}"))
-        rows.append(Row("conv", wide, repeat=2, name=f"level{number}"))
-    return rows + _dropped(dropout)
-
-
-def _dropped(rate: float) -> list[Row]:
-    return [Row("dropout", options={"rate": rate}, name="dropout")] if rate else []
-
-
-def _finished(name: str, rows: list[Row], paper: str, defaults: dict[str, Any], num_levels: int) -> Blueprint:
-    """Return the blueprint with the layer that gives the outputs; the decoder is its head."""
-    rows = [*rows, Row("conv", options=OUTPUTS, name="outputs")]
-    names = [row.name for row in rows]
-    head = names[names.index(f"level{num_levels + 1}") + 1]
-    return Blueprint(name, tuple(rows), paper=paper, size=SIZE, defaults=defaults, head=head)
+            rows.append(Row("resize", inputs=inputs, options={"mode": unpooling}, name=f"up{number}"))
+        rows.append(Row("conv", level.channels, repeat=2, name=f"decode{number}"))
+    defaults = {"norm": norm, "activation": activation}
+    return found.blueprint(name, [*rows, *outputs(found)], defaults, paper=PAPER_SEGNET)
 
 
 ENTRIES = {

@@ -22,7 +22,7 @@ from .convnext import ConvNeXtBlock
 from .dense import dense
 from .inception import Fire, InceptionResidual, auxiliary_pool, inception
 from .inverted import inverted, squeeze_excite
-from .join import Add, Concat, Onto
+from .join import Add, Concat, Multiply, Onto
 from .lecun import PartialConv, Subsample
 from .linear import dropout, linear
 from .local import LocalConv
@@ -32,7 +32,7 @@ from .preactivation import normalise, pre_conv
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .resize import Resize, Unpool
 from .separable import XceptionUnit, separable
-from .upsample import MaxUnpool, Subpixel, Transposed
+from .upsample import BilinearTransposed, MaxUnpool, Subpixel, Transposed
 from .whiten import Whiten
 
 Block = Callable[..., nn.Module]
@@ -66,11 +66,13 @@ BLOCKS: dict[str, Block] = {
     "resize": Resize,
     "unpool": Unpool,
     "transposed": Transposed,
+    "bilinear_transposed": BilinearTransposed,
     "subpixel": Subpixel,
     "max_unpool": MaxUnpool,
     "add": Add,
     "onto": Onto,
     "concat": Concat,
+    "multiply": Multiply,
     "partial_conv": PartialConv,
     "subsample": Subsample,
     "contrast": Contrast,

@@ -52,6 +52,7 @@ def inverted(
     kernel: int = 3,
     expand: float = 6,
     inner: int = 0,
+    dilation: int = 1,
     squeeze: float = 0,
     squeeze_activation: str = "relu",
     gate: str = "sigmoid",
@@ -69,6 +70,7 @@ def inverted(
     Args:
         expand: channels in the middle over `c_in`.
         inner: channels in the middle, if given.
+        dilation: of the depthwise convolution.
         squeeze: channels inside the squeeze-and-excitation after the depthwise convolution; below 1 a share of `c_in`;
             0 = none.
         padding: "same", or "tensorflow" for weights that were trained there.
@@ -90,6 +92,7 @@ def inverted(
         "kernel": kernel,
         "stride": stride,
         "padding": padding,
+        "dilation": dilation,
         "groups": inner if depthwise else 1,
     }
     branch.append(conv(inner, inner, norm=norm, activation=activation, **window))

@@ -15,6 +15,8 @@ class Add(nn.Module):
         SettingsError: the inputs differ in their number of channels.
     """
 
+    same_width = True  # as each input
+
     def __init__(self, c_ins: tuple[int, ...], *, activation: str = "none") -> None:
         super().__init__()
         if len(set(c_ins)) > 1:
@@ -48,6 +50,22 @@ class Onto(nn.Module):
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
         return x + (image if self.is_same else image.mean(1, keepdim=True))
+
+
+class Multiply(nn.Module):
+    """The product of two maps, of one shape or the second of one place: (N, C, H, W) by (N, C, 1, 1).
+
+    Raises:
+        SettingsError: there are not two inputs, or they differ in their number of channels.
+    """
+
+    def __init__(self, c_ins: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(c_ins) != 2 or c_ins[0] != c_ins[1]:
+            raise SettingsError(f"inputs of {c_ins} channels cannot be multiplied", fix="give two of the same width")
+
+    def forward(self, x: Tensor, factor: Tensor) -> Tensor:
+        return x * factor
 
 
 class Concat(nn.Module):

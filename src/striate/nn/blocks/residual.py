@@ -78,6 +78,8 @@ def basic(
     *,
     stride: int = 1,
     groups: int = 1,
+    dilation: int = 1,
+    first_dilation: int = 0,
     shortcut: str = "projection",
     skip: bool = True,
     norm: Spec = "batch",
@@ -87,6 +89,8 @@ def basic(
     """Return two 3x3 convolutions with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
 
     Args:
+        groups, dilation: of both convolutions.
+        first_dilation: of the first one, where it is another: it still sees the finer map.
         shortcut: where the shape changes: "projection" is a 1x1 convolution (the paper's option B), "pad" leaves
             out rows and columns and adds maps of zeros, without parameters (option A).
         skip: False leaves the shortcut out: what is left is a plain network's pair of convolutions.
@@ -94,8 +98,16 @@ def basic(
     Reference: He et al., Deep Residual Learning for Image Recognition, arXiv:1512.03385, figure 5 left.
     """
     branch = nn.Sequential(
-        conv(c_in, width, stride=stride, groups=groups, norm=norm, activation=activation),
-        conv(width, width, groups=groups, norm=norm),
+        conv(
+            c_in,
+            width,
+            stride=stride,
+            groups=groups,
+            dilation=first_dilation or dilation,
+            norm=norm,
+            activation=activation,
+        ),
+        conv(width, width, groups=groups, dilation=dilation, norm=norm),
     )
     if not skip:
         return plain(drop_path, branch=branch, activation=make_activation(activation))
@@ -110,6 +122,7 @@ def bottleneck(
     reduction: int = 4,
     inner: int = 0,
     groups: int = 1,
+    dilation: int = 1,
     skip: bool = True,
     norm: Spec = "batch",
     activation: str = "relu",
@@ -121,7 +134,7 @@ def bottleneck(
         width: channels out, those of the last 1x1 convolution (256 in the first stage of ResNet-50).
         reduction: `width / reduction` channels in the 3x3 convolution.
         inner: channels of the 3x3 convolution, if given (Wide ResNet, ResNeXt).
-        groups: of the 3x3 convolution (ResNeXt).
+        groups, dilation: of the 3x3 convolution (ResNeXt; networks for maps).
         skip: False leaves the shortcut out.
 
     The stride is at the 3x3 convolution, as in the published weights, and not at the first 1x1 as in the paper.
@@ -131,7 +144,7 @@ def bottleneck(
     inner = inner or width // reduction
     branch = nn.Sequential(
         conv(c_in, inner, kernel=1, norm=norm, activation=activation),
-        conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
+        conv(inner, inner, stride=stride, groups=groups, dilation=dilation, norm=norm, activation=activation),
         conv(inner, width, kernel=1, norm=norm),
     )
     if not skip:

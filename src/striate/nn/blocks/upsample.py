@@ -4,7 +4,6 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
 from .conv import Pair, check_groups, pair
@@ -26,32 +25,6 @@ def fit(x: Tensor, like: Tensor) -> Tensor:
     return F.pad(x, (0, more[1], 0, more[0]), mode="replicate") if more != (0, 0) else x
 
 
-class BilinearConvTranspose2d(nn.ConvTranspose2d):
-    """Transposed convolution that starts as bilinear interpolation of each channel.
-
-    Reference: Long et al., Fully Convolutional Networks, arXiv:1411.4038, section 3.3.
-    """
-
-    def initialise(self, generator: Generator) -> None:
-        """Set each channel's own kernel to the bilinear one, others to 0."""
-        factors = [_triangle(size, step) for size, step in zip(self.kernel_size, self.stride, strict=True)]
-        kernel, width = torch.outer(*factors), self.weight.shape[1]
-        with torch.no_grad():
-            self.weight.zero_()
-            for channel in range(self.weight.shape[0]):
-                self.weight[channel, channel % width] = kernel
-            if self.bias is not None:
-                self.bias.zero_()
-
-
-def _triangle(size: int, step: int) -> Tensor:
-    """Return the weights along one axis: highest in the middle, falling to 0 at a distance of `step`."""
-    return (1 - (torch.arange(size) - (size - 1) / 2).abs() / step).clamp(min=0)
-
-
-STARTS = {"drawn": nn.ConvTranspose2d, "bilinear": BilinearConvTranspose2d}
-
-
 class Transposed(nn.Module):
     """Transposed convolution, normalisation, activation: (N, c_in, H, W) -> (N, width, H * stride, W * stride).
 
@@ -59,11 +32,9 @@ class Transposed(nn.Module):
         c_ins: channels of the map; with a second input the result is cut or continued to that one's height and width.
         kernel, stride: one number, or one for height and one for width; by default the kernel has the size of the
             stride, so that windows do not overlap. A kernel that the stride does not divide gives a checkerboard.
-        start: "drawn" at random, or "bilinear": as interpolation, each channel for itself.
-        trains: False keeps the weights as they start.
 
     Raises:
-        SettingsError: the groups do not divide the channels, or "bilinear" is asked of a change of channels.
+        SettingsError: the groups do not divide the channels.
 
     Reference: Dumoulin and Visin, arXiv:1603.07285, section 4; checkerboard: Odena et al., Distill (2016).
 
@@ -83,22 +54,17 @@ class Transposed(nn.Module):
         stride: Pair = 2,
         groups: int = 1,
         bias: bool | None = None,
-        start: str = "drawn",
-        trains: bool = True,
         norm: Spec = "none",
         activation: str = "none",
     ) -> None:
         super().__init__()
         check_groups(groups, c_ins[0], width)
-        if start == "bilinear" and c_ins[0] != width:
-            what = f"bilinear interpolation keeps the channels: {c_ins[0]} in, {width} out"
-            raise SettingsError(what, fix=f"use width={c_ins[0]}")
         steps, sizes = pair(stride), pair(kernel or stride)
         (top, below), (left, right) = (_margins(k, s) for k, s in zip(sizes, steps, strict=True))
         has_bias = not normalises(norm) if bias is None else bias
-        make = choose("start", start, STARTS)
-        self.conv = make(c_ins[0], width, sizes, steps, (top, left), (below, right), groups=groups, bias=has_bias)
-        self.conv.requires_grad_(trains)
+        self.conv = nn.ConvTranspose2d(
+            c_ins[0], width, sizes, steps, (top, left), (below, right), groups=groups, bias=has_bias
+        )
         self.norm = make_norm(norm, width)
         self.activation = make_activation(activation)
 
@@ -111,6 +77,44 @@ def _margins(kernel: int, stride: int) -> tuple[int, int]:
     """Return how many pixels are cut from both ends, and added at the last, so that the size is `stride` times more."""
     cut = max(0, -(-(kernel - stride) // 2))
     return cut, stride - kernel + 2 * cut
+
+
+class BilinearTransposed(nn.Module):
+    """Transposed convolution of each channel for itself that starts as bilinear interpolation.
+
+    In the paper channels are mixed too, by weights that start at 0: kernel^2 x channels^2 of them.
+
+    Args:
+        c_ins: channels of the map; with a second input the result is cut or continued to that one's height and width.
+        stride: factor of height and width.
+        trains: False keeps the weights as they start, as the paper does in the last one.
+
+    Reference: Long et al., Fully Convolutional Networks, arXiv:1411.4038, section 3.3.
+
+    Example:
+        >>> BilinearTransposed((3,), stride=4)(torch.zeros(2, 3, 5, 6)).shape
+        torch.Size([2, 3, 20, 24])
+    """
+
+    def __init__(self, c_ins: tuple[int, ...], *, stride: int = 2, trains: bool = True) -> None:
+        super().__init__()
+        kernel = 2 * stride - stride % 2
+        cut, more = _margins(kernel, stride)
+        self.conv = _Bilinear(c_ins[0], c_ins[0], kernel, stride, cut, more, groups=c_ins[0], bias=False)
+        self.conv.requires_grad_(trains)
+
+    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+        y: Tensor = self.conv(x)
+        return y if like is None else fit(y, like)
+
+
+class _Bilinear(nn.ConvTranspose2d):
+    def initialise(self, generator: Generator) -> None:
+        """Set weights that fall from the middle to 0 at one stride."""
+        size, step = self.kernel_size[0], self.stride[0]
+        slope = (1 - (torch.arange(size) - (size - 1) / 2).abs() / step).clamp(min=0)
+        with torch.no_grad():
+            self.weight.copy_(torch.outer(slope, slope).expand_as(self.weight))
 
 
 class Subpixel(nn.Module):
