@@ -18,8 +18,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -52,8 +53,9 @@ def main() -> None:
             folder = copy(folder, copies, options.limit, options.short_side if options.enlarge else 0)
         dataset = open_dataset(str(folder))
         dataset = dataset.with_splits({"train": np.arange(len(dataset))})
-        backend = faster_backend(folder, options)
-        rows = [repetition(dataset, folder, backend, options) for _ in range(options.repeats)]
+        backend = faster_backend(lambda backend: peer_loader(folder, backend, options))
+        new_peer = partial(peer_loader, folder, backend, options)
+        rows = [repetition(dataset, new_peer, options) for _ in range(options.repeats)]
         result = summary(dataset, backend, rows, options)
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     sys.stderr.write(table(result))
@@ -94,10 +96,12 @@ def enlarged(path: Path, short_side_px: int) -> Image.Image:
     return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
 
 
-def repetition(dataset: Dataset, folder: Path, backend: str, options: argparse.Namespace) -> dict[str, float]:
+def repetition(
+    dataset: Dataset, new_peer: Callable[[], Iterable[Any]], options: argparse.Namespace
+) -> dict[str, float]:
     """Time both arms, cold then warm, and return images a second."""
     count = len(dataset)
-    peer = peer_loader(folder, backend, options)
+    peer = new_peer()
     rates = {"peer_cold": count / timed(peer)}
     with tempfile.TemporaryDirectory() as cache:
         os.environ["STRIATE_CACHE"] = cache
@@ -148,11 +152,11 @@ def peer_loader(folder: Path, backend: str, options: argparse.Namespace) -> Iter
     )  # fmt: skip
 
 
-def faster_backend(folder: Path, options: argparse.Namespace) -> str:
+def faster_backend(new_peer: Callable[[str], Iterable[Any]]) -> str:
     """Return the peer's backend that is faster here, by one warm epoch each."""
     took_s = {}
     for backend in ("pil", "tensor"):
-        loader = peer_loader(folder, backend, options)
+        loader = new_peer(backend)
         timed(loader)
         took_s[backend] = timed(loader)
     return min(took_s, key=lambda name: took_s[name])

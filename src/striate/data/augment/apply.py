@@ -55,15 +55,16 @@ class Recycler:
     Pages fresh from the system cost a quarter of the whole work at 128 px: the kernel clears each at its first touch.
     """
 
-    def __init__(self) -> None:
-        self._free: list[npt.NDArray[np.float32]] = []
+    def __init__(self, dtype: npt.DTypeLike = np.float32) -> None:
+        self._free: list[npt.NDArray[Any]] = []
+        self._dtype = dtype
 
-    def take(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def take(self, shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Return an array of this shape with arbitrary content."""
         size = math.prod(shape)
         buffer = self._free.pop() if self._free else None
         if buffer is None or buffer.size < size:
-            buffer = np.empty(size, np.float32)
+            buffer = np.empty(size, self._dtype)
         view = buffer[:size].reshape(shape)
         weakref.finalize(view, self._free.append, buffer).atexit = False
         return view

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from .target import PASTE, Indices, Target
 if TYPE_CHECKING:
     import torch
 
+    from ..augment.apply import Recycler
     from ..augment.mix import Mix
     from ..augment.pipeline import Plan
     from ..geometry import Geometry
@@ -112,7 +113,11 @@ class Mask(Target):
 
         # numpy, as torch shares so little work among its threads: where the cores are busy, an epoch took three times
         # as long with that
-        return torch.from_numpy(batch.numpy().astype(np.int64)) if batch.device.type == "cpu" else batch.long()
+        if batch.device.type != "cpu":
+            return batch.long()
+        labels = _recycler().take(tuple(batch.shape))  # fresh pages would take half of the time
+        np.copyto(labels, batch.numpy())
+        return torch.from_numpy(labels)
 
     def mix(self, values: npt.NDArray[np.uint8], mix: "Mix") -> npt.NDArray[np.uint8]:  # type: ignore[override]
         """Return masks (B, H, W) with the boxes that show the partner's pixels."""
@@ -242,6 +247,13 @@ class Mask(Target):
         height, width = image_u8.shape[:2]
         mask = cv2.resize(self.read(index), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         return covered(image_u8, mask, self.names)
+
+
+@cache
+def _recycler() -> "Recycler":
+    from ..augment.apply import Recycler
+
+    return Recycler(np.int64)
 
 
 def _unusable(bad: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
