@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 
 from striate.base.numbers import significant
-from striate.base.text import plural
+from striate.base.text import plural, shown
 from striate.model import zoo
 
 from .experiment import again, other, with_model
@@ -41,6 +41,7 @@ NOISE_AUC = 0.6
 MIN_MISTAKES = 30
 NOISE_SHARE = 0.1  # of the images it is surest of
 NOISE_SKILL = 0.3  # of the way from guessing to perfect: it must know something for its confidence to mean anything
+MISSED_IOU = 0.05  # of a class: next to nothing of it is right
 VAL_AHEAD = 0.05  # points by which clean validation images may be ahead of training images by chance
 
 
@@ -222,6 +223,27 @@ def _has_skill(found: Reading) -> bool:
     return (found.score("val") - chance) / (1 - chance) >= NOISE_SKILL
 
 
+def missed_classes(found: Reading) -> Remark | None:
+    """A class of pixels is hardly given in places where it is, by a network that gives other classes well."""
+    rows = [row for row in at(found.scores, "val.per_class") or () if number(row.get("iou")) >= 0 and row.get("pixels")]
+    total = sum(row["pixels"] for row in rows)
+    missed = [row for row in rows if row["iou"] < MISSED_IOU]
+    if not missed or not found.score("val") >= 2 * MISSED_IOU or len(missed) == len(rows):
+        return None
+    shown_rows = sorted(missed, key=lambda row: -row["pixels"])[:3]
+    each = ", ".join(
+        f"{shown(row['name'], 30)} (IoU {row['iou']:.1%}, {row['pixels'] / total:.1%} of the pixels)"
+        for row in shown_rows
+    )
+    more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
+    evidence = f"Hardly found on validation: {each}{more}."
+    if found.setting("task.class_weights") in {None, "none"}:
+        what = "Weigh rare classes more in the loss."
+        return Remark("missed_classes", "likely", evidence, what, again(found, "task.class_weights=median"))
+    what = "Train at a larger --size: what is thin is lost when images shrink. Or add images that show these classes."
+    return Remark("missed_classes", "likely", evidence, what)
+
+
 def _first(found: Reading) -> float:
     losses = [loss for loss in found.curve("train") if math.isfinite(loss)]
     return losses[0] if losses else math.nan
@@ -255,4 +277,5 @@ RULES: tuple[Callable[[Reading], Remark | None], ...] = (
     vanishing_gradients,
     batch_too_small,
     label_noise,
+    missed_classes,
 )

@@ -13,6 +13,7 @@ from .remark import Remark
 
 CAUSES = {"rate_too_high", "rate_too_low", "dead_units", "vanishing_gradients", "batch_too_small_for_norm"}
 POOR_SHARE = 0.85  # of training images right: what the network cannot even fit
+POOR = {"mean_iou": POOR_SHARE / (2 - POOR_SHARE)}  # 0.74: IoU where Dice, a share like the others, is 0.85
 POOR_LOSS = 0.5  # of the loss gone in training, where the score is no share
 FALL = 0.02  # of validation loss over the last tenth of the epochs: what `overfit_epoch` calls noticeable, downward
 LATE = 0.1  # of the epochs, at the end
@@ -134,11 +135,11 @@ def _num_late(num_epochs: int) -> int:
 
 def underfitting(found: Reading) -> Remark | None:
     """The network does not even fit its training images, and validation is no worse."""
-    train, val = found.score("train"), found.score("val")
-    is_poor = train < POOR_SHARE if found.say.is_share else found.learned < POOR_LOSS
+    train, val, poor = found.score("train"), found.score("val"), POOR.get(found.metric, POOR_SHARE)
+    is_poor = train < poor if found.say.is_share else found.learned < POOR_LOSS
     if not is_poor:
         return None
-    is_sure = train < POOR_SHARE - 2 * WIDE_GAP if found.say.is_share else True
+    is_sure = train < poor - 2 * WIDE_GAP if found.say.is_share else True
     evidence = f"{_capital(found.say.name)} is {found.say.text(train)} even on training images"
     evidence += f" (validation {found.say.text(val)}): it has not fitted what it was shown."
     what, command = _loosening(found)

@@ -88,6 +88,14 @@ def test_cutmix_pastes_the_mask_where_it_pastes_the_image(tmp_path):
     assert 0.05 < changed < 0.5
 
 
+def test_a_value_without_a_name_is_refused_with_its_file(tmp_path):
+    masks = plain_masks(COUNT)
+    masks[3][35:45, 10:20] = 7
+    dataset = dataset_of(tmp_path / "set", images_of(masks), {"mask": Mask(files_of(tmp_path / "masks", masks), NAMES)})
+    with pytest.raises(DataError, match=r"has the value 7; classes are 0 to 2.*003.png"):
+        list(loader_of(dataset).batches(0))
+
+
 def test_classes_of_pixels_are_not_balanced_by_images():
     with pytest.raises(SettingsError, match="pixels weigh in the loss"):
         Mask.of(plain_masks(3), NAMES).refuse_balance("mask")

@@ -105,6 +105,7 @@ class Mask(Target):
         from ..augment.move import move_masks
 
         masks = move_masks([square[..., 0] for square in place.own_squares(indices)], plan)
+        self._refuse_strange(masks, indices)
         return torch.from_numpy(masks if plan.mix is None else self.mix(masks, plan.mix))
 
     def widened(self, batch: "torch.Tensor") -> "torch.Tensor":
@@ -118,6 +119,15 @@ class Mask(Target):
         labels = _recycler().take(tuple(batch.shape))  # fresh pages would take half of the time
         np.copyto(labels, batch.numpy())
         return torch.from_numpy(labels)
+
+    def _refuse_strange(self, masks: npt.NDArray[np.uint8], indices: Indices) -> None:
+        """Refuse values without a name, of which a loss would read beyond its classes."""
+        strange = (masks >= len(self.names)) & (masks != IGNORE)
+        if self.names and strange.any():
+            row = int(strange.any((1, 2)).argmax())
+            what = f"a mask has the value {masks[row][strange[row]][0]}; classes are 0 to {len(self.names) - 1}"
+            where = self.images.path(int(indices[row])) or f"mask {indices[row]}"
+            raise DataError(what, where=where, fix="name its class, or make it 255")
 
     def mix(self, values: npt.NDArray[np.uint8], mix: "Mix") -> npt.NDArray[np.uint8]:  # type: ignore[override]
         """Return masks (B, H, W) with the boxes that show the partner's pixels."""
