@@ -1,7 +1,7 @@
 """A task defined here, and nowhere else: the class of a shape and its direction, by one network and one loss."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from seam import drive
 from striate.base.errors import SettingsError
 from striate.base.rundir import RunDir
 from striate.data import open_dataset
+from striate.data.target import Angle, Label, Number
 from striate.evaluate.predictions import read
 from striate.metric import Metric
 from striate.run.prepare import prepare
@@ -45,7 +46,7 @@ class ShapeAndAngle(Defaults):
 
     @classmethod
     def fit(cls, targets: Mapping[str, Any], train: np.ndarray, **settings: Any) -> Self:
-        return cls("label", ("shape", "angle"), len(targets["label"].names))
+        return replace(super().fit(targets, train), num_classes=len(targets["label"].names))
 
     @property
     def head(self) -> Vector:
@@ -86,7 +87,9 @@ def test_two_targets_go_all_the_way(tmp_path, capsys):
     assert scores["turned_deg"] == pytest.approx(np.mean(turned(table)))
     assert {"shape", "turned_deg", "loss"} <= run.history()[-1]["val"].keys()
     assert gave["study"]["verdict"]["metric"] == "shape"
-    assert gave["predict"]["predictions"][0]["values"].keys() == {"shape", "angle"}
+    assert gave["predict"]["predictions"][0]["values"].keys() == {"label", "angle"}
+    header = run.predictions.read_text().splitlines()[0]
+    assert header == "split,id,truth:label,truth:angle,prediction:label,prediction:angle,error,loss"
 
 
 def test_the_loss_of_an_image_is_that_of_a_batch_of_it_and_a_mirrored_view_is_undone():
@@ -106,6 +109,17 @@ def test_the_loss_of_an_image_is_that_of_a_batch_of_it_and_a_mirrored_view_is_un
     angle = task.decode(outputs).values[:, 1]
     mirrored = task.decode(task.undo_view(outputs, View(is_mirrored=True))).values[:, 1]
     np.testing.assert_allclose(mirrored, (180 - angle) % 360, atol=1e-4)
+
+
+def test_each_number_of_several_targets_has_the_name_of_its_target():
+    targets = {
+        "label": Label(np.array([0, 1]), ("disc", "star", "bar")),
+        "angle": Angle(np.zeros((2, 1))),
+        "size": Number(np.zeros((2, 2)), ("w", "h")),
+    }
+    assert Defaults.fit(targets, np.arange(2)).names == ("label", "angle", "size.w", "size.h")
+    assert Defaults.fit({"size": targets["size"]}, np.arange(2)).names == ("w", "h")
+    assert Defaults.fit({"angle": targets["angle"]}, np.arange(2)).names == ("angle",)
 
 
 def test_a_head_is_not_solved_for_two_targets(quiet):

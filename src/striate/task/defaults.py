@@ -63,7 +63,7 @@ class Defaults:
 
     @classmethod
     def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:
-        """Return the task for these targets.
+        """Return the task for these targets; of several each number has the name of its target.
 
         Args:
             targets: those to predict, by name.
@@ -77,8 +77,12 @@ class Defaults:
         if settings.get("is_balanced"):
             what = f"the task {cls.name} has no weights of classes"
             raise SettingsError(what, where="data.balance", fix="set data.balance=sampling or none")
-        names = [name for target in targets.values() for name in target.names]
-        return cls(next(iter(targets)), tuple(names))
+        first, *others = targets
+        if others:
+            names = tuple(column for name, target in targets.items() for column in target.columns(name))
+        else:
+            names = targets[first].names or (first,)
+        return cls(first, names)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -109,6 +109,20 @@ class Target:
         """Yield the bytes of what is known of these images, in their order."""
         raise NotImplementedError
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Return what the numbers of an image are called beside those of other targets, under this target's name.
+
+        Example:
+            >>> from striate.data.target import Label, Number
+            >>> Label(np.array([0]), ("cat", "dog")).columns("animal")
+            ('animal',)
+            >>> Number(np.zeros((1, 2)), ("w", "h")).columns("size")
+            ('size.w', 'size.h')
+        """
+        if self.is_exclusive or len(self.names) < 2:
+            return (name,)
+        return tuple(f"{name}.{field}" for field in self.names)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes that images belong to; empty where the names are of something else."""
