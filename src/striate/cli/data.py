@@ -125,7 +125,7 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
     geometry = choose_geometry(dataset, recipe, skip=bad)
     grid = preview(
         dataset.images.read(index),
-        suited(recipe, len(dataset.splits["train"]), dataset.channels, recipe.data.depth),
+        suited(recipe, dataset, recipe.data.depth, list(dataset.targets)[:1]),
         geometry,
         others=[dataset.images.read(i) for i in others],
     )

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +63,7 @@ class Prepared:
     @property
     def pipeline(self) -> Pipeline:
         """The augmentation of training images."""
-        return suited(self.recipe, len(self.dataset.splits["train"]), self.geometry.channels, self.geometry.depth)
+        return suited(self.recipe, self.dataset, self.geometry.depth, self.task.targets)
 
     @property
     def _eval_batch_size(self) -> int:
@@ -136,7 +136,7 @@ def prepare(
             raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images, or raise their limit")
     train = dataset.splits["train"]
     fitted = task_for(dataset, recipe, target, task)
-    name, ops = fitted.target, suited(recipe, len(train), dataset.channels, recipe.data.depth, progress).ops
+    name, ops = fitted.target, suited(recipe, dataset, recipe.data.depth, fitted.targets, progress).ops
     _refuse_mixing(fitted, dataset, ops)
     if recipe.data.balance != "none":
         dataset.target(name).refuse_balance(name)
@@ -177,22 +177,33 @@ def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | N
     return fit_task(dataset.targets, dataset.splits["train"], name=name, target=target, **settings)
 
 
-def suited(recipe: Recipe, num_train: int, channels: int, depth: int, progress: Progress | None = None) -> Pipeline:
-    """Return the augmentation of a recipe for images of so many channels and bits.
+def suited(
+    recipe: Recipe, dataset: Dataset, depth: int, targets: Sequence[str], progress: Progress | None = None
+) -> Pipeline:
+    """Return the augmentation of a recipe for a dataset's images of so many bits, and for targets of these names.
 
-    What a named strength has that does not suit them is left out, and said so.
+    What the automatic augmentation or a named strength has that does not suit the images, or that may make a target
+    untrue, is left out, and said so; operations that are named themselves are taken.
 
     Raises:
-        SettingsError: an operation that is named itself does not suit them.
+        SettingsError: an operation that is named itself does not suit the images.
     """
-    ops = recipe.pipeline(num_train).ops
+    channels = dataset.channels
+    ops = recipe.pipeline(len(dataset.splits["train"])).ops
     if not recipe.strength():
         refuse_unsuited(ops, channels, depth)
+        return Pipeline(ops)
     chosen = suiting(ops, channels, depth)
-    left_out = listed([op.kind for op in ops if op not in chosen])
-    if left_out and progress is not None:
-        progress.line(f"augmentation without {left_out}: not for images of {channels} channels and {depth} bits")
-    return Pipeline(chosen)
+    _say_left_out(ops, chosen, f"not for images of {channels} channels and {depth} bits", progress)
+    untrue = frozenset[str]().union(*(dataset.target(name).untrue_after for name in targets))
+    safe = tuple(op for op in chosen if op.kind not in untrue)
+    _say_left_out(chosen, safe, f"{listed(list(targets))} may be untrue after it; name it to have it", progress)
+    return Pipeline(safe)
+
+
+def _say_left_out(before: Sequence[Any], after: Sequence[Any], why: str, progress: Progress | None) -> None:
+    if progress is not None and (left_out := listed([op.kind for op in before if op not in after])):
+        progress.line(f"augmentation without {left_out}: {why}")
 
 
 def _refuse_mixing(task: Task, dataset: Dataset, ops: tuple[Operation, ...]) -> None:

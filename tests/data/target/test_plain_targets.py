@@ -150,3 +150,13 @@ def test_fingerprints_in_old_run_folders_still_fit(name: str):
     }
     dataset = make[name]()
     assert (fingerprint(dataset)[:32], outline(dataset)[:32]) == STORED[name]
+
+
+def test_what_may_make_a_target_untrue_is_an_operation():
+    from striate.data.augment.geometric import Geometric, Shift
+    from striate.run.recipe import KINDS
+
+    moving = {kind for kind, op in KINDS.items() if issubclass(op, Geometric) and op is not Shift}
+    assert moving == EVERY["number"].untrue_after
+    assert {"flip"} <= EVERY["angle"].untrue_after <= moving
+    assert all(not target.untrue_after for name, target in EVERY.items() if name not in {"number", "angle"})

@@ -21,6 +21,7 @@ class Angle(Number):
 
     unit: str = "deg"
     mixes: ClassVar[frozenset[str]] = frozenset()
+    untrue_after: ClassVar[frozenset[str]] = frozenset({"flip", "alternating_flip"})  # a mirrored 2 has no upright
     is_round: ClassVar[bool] = True
 
     @property

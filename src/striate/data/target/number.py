@@ -34,6 +34,9 @@ class Number(Values):
     noun: ClassVar[tuple[str, str]] = ("number", "numbers")
     tasks: ClassVar[tuple[str, ...]] = ("regress",)
     mixes: ClassVar[frozenset[str]] = frozenset({BLEND})
+    untrue_after: ClassVar[frozenset[str]] = frozenset(  # a size after a zoom, a position after a mirror, a count
+        {"flip", "alternating_flip", "rotate", "zoom", "shear", "crop", "perspective"}
+    )
     is_round: ClassVar[bool] = False  # whether the numbers start again after the highest, as angles do
 
     def __post_init__(self) -> None:

@@ -37,7 +37,8 @@ class Target:
     the names that `--task` takes; `mixes` the ways in which it can be mixed with another image's, of "blend" (mixup)
     and "paste" (cutmix); `is_exclusive` whether each image has exactly one of `classes`; `has_places` whether it names
     places in pixels of the original, so that images must be decoded at full size; `has_plane` whether it is itself
-    an image, which a store keeps decoded beside the images; `is_input` whether it is a batch's own pixels.
+    an image, which a store keeps decoded beside the images; `untrue_after` the kinds of augmentation after which it may
+    not be true any more, so that they are not chosen automatically; `is_input` whether it is a batch's own pixels.
     """
 
     kind: ClassVar[str]
@@ -48,6 +49,7 @@ class Target:
     has_places: ClassVar[bool] = False
     has_plane: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
+    untrue_after: ClassVar[frozenset[str]] = frozenset()
     names: tuple[str, ...]
     unit: str = ""
 
