@@ -186,3 +186,17 @@ def test_camvid(real_data: Path) -> None:
     for path in (real_data / "camvid" / "trainannot").iterdir():
         counts += np.bincount(np.asarray(Image.open(path)).ravel(), minlength=256)
     assert np.allclose(list(mask.shares(dataset.splits["train"]).values()), counts[:11] / counts[:11].sum())
+
+
+def test_penn_fudan_masks_number_pedestrians(real_data: Path) -> None:
+    dataset = open_dataset(real_data / "pennfudan")
+    mask = dataset.target()
+    assert mask.names == ("background", "pedestrian")
+    path = real_data / "pennfudan" / mask.images.names[7]
+    assert np.array_equal(mask.read(7), np.asarray(Image.open(path)) > 0)
+
+
+def test_masks_that_seem_to_number_objects_are_doubted(tmp_path: Path) -> None:
+    two_folders(tmp_path, [areas(index, 2 + index % 6) for index in range(12)])
+    doubts = [one.text for one in open_dataset(tmp_path).readings if one.is_doubtful]
+    assert any("number objects, not classes" in text for text in doubts)

@@ -1,5 +1,6 @@
 """Masks of a folder in use: splits, subsets, findings, EXIF, other data for a run, copies."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from striate.data import open_dataset
 from striate.data.check.check import check, exclude_bad
 from striate.data.evaluation import open_to_evaluate
 from striate.data.sample import IGNORE
+from striate.data.sheet import TITLE_PX, contact_sheet
+from striate.data.target.palette import colour_of
 from striate.data.upright import upright
 
 UNDO = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}  # the tag by which pixels lie after a tag turned them
@@ -135,3 +138,11 @@ def test_copies_of_training_images_in_test_are_found(tmp_path: Path) -> None:
     (tmp_path / "test" / "images" / "003.jpg").write_bytes((tmp_path / "train" / "images" / "001.jpg").read_bytes())
     (found,) = check(open_dataset(tmp_path)).of("duplicate_leak")
     assert set(found.ids) == {"train/images/001.jpg", "test/images/003.jpg"}
+
+
+def test_the_contact_sheet_names_the_colours_of_masks(folder: Path) -> None:
+    """The legend stands above the images: a field of each class's colour, none for the background."""
+    (folder / "classes.txt").write_text("background\nroad\ncar\ntree\n")
+    sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(open_dataset(folder), per_row=3))))
+    top = {tuple(pixel) for pixel in sheet[:TITLE_PX].reshape(-1, 3).tolist()}
+    assert {colour_of(1), colour_of(2), colour_of(3)} <= top and colour_of(0) not in top

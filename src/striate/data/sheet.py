@@ -1,7 +1,9 @@
 """The contact sheet: some images of each class in a row, as one PNG."""
 
 import io
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ from .geometry import coloured
 from .sample import Dataset, ImageU8
 
 PAPER, INK, QUIET = (255, 255, 255), (32, 32, 32), (128, 128, 128)
-GAP_PX, TITLE_PX = 4, 18
+GAP_PX, TITLE_PX, SWATCH_PX = 4, 18, 10
 MAX_ROWS = 40
 
 
@@ -49,10 +51,17 @@ def contact_sheet(
     rows = _rows(dataset, per_row, seed, set(np.asarray(skip, dtype=np.intp).tolist()))
     width = GAP_PX + per_row * (tile_px + GAP_PX)
     row_px = TITLE_PX + tile_px + GAP_PX
-    sheet = Image.new("RGB", (width, max(1, len(rows)) * row_px + GAP_PX), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    font = ImageFont.load_default()
+    legend = _legend(dataset, width, font)
+    above = TITLE_PX * (max((line for line, *_ in legend), default=-1) + 1)
+    sheet = Image.new("RGB", (width, above + max(1, len(rows)) * row_px + GAP_PX), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for line, left, name, colour in legend:
+        top = GAP_PX + line * TITLE_PX
+        draw.rectangle((left, top + 2, left + SWATCH_PX, top + 2 + SWATCH_PX), fill=colour)
+        draw.text((left + SWATCH_PX + GAP_PX, top + 2), name, fill=INK, font=font)
     for number, (title, members) in enumerate(rows):
-        top = GAP_PX + number * row_px
+        top = GAP_PX + above + number * row_px
         draw.text((GAP_PX, top + 2), title, fill=INK, font=font)
         for column, index in enumerate(members):
             place = (GAP_PX + column * (tile_px + GAP_PX), top + TITLE_PX)
@@ -60,6 +69,20 @@ def contact_sheet(
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True, pnginfo=own_mark())
     return buffer.getvalue()
+
+
+def _legend(dataset: Dataset, width: int, font: Any) -> list[tuple[int, int, str, tuple[int, int, int]]]:
+    """The line, the left edge, the name and the colour of each class that the first target draws, as far as shown."""
+    target = next(iter(dataset.targets.values()), None)
+    places, line, left = [], 0, GAP_PX
+    for name, colour in [] if target is None else target.legend()[:MAX_ROWS]:
+        text = _printable(shown(name, 30))
+        wide = SWATCH_PX + 4 * GAP_PX + math.ceil(font.getlength(text))
+        if left > GAP_PX and left + wide > width:
+            line, left = line + 1, GAP_PX
+        places.append((line, left, text, colour))
+        left += wide
+    return places
 
 
 def _rows(dataset: Dataset, per_row: int, seed: int, skip: set[int]) -> list[tuple[str, list[int]]]:

@@ -1,7 +1,7 @@
 """What is stored in a mask file, and which class each stored value means."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +26,14 @@ class Coding:
         values: stored, ascending: levels, indices of a palette, or colours as 0xRRGGBB.
         classes: of each value, 255 where nobody knows.
         is_colour: whether values are colours.
-        threshold: levels from this one on are class 1, those below 0: of two levels whose rims are blurred.
-        is_any: whether any value above 0 is class 1, as where the objects are numbered.
+        threshold: levels from this one on are the second of two classes, those below the first: 128 of black and white
+            with blurred rims, 1 of numbered objects. There are no `values` then.
     """
 
     values: tuple[int, ...]
     classes: tuple[int, ...]
     is_colour: bool = False
     threshold: int | None = None
-    is_any: bool = False
 
     @classmethod
     def of_levels(cls, classes: Sequence[int]) -> "Coding":
@@ -53,9 +52,7 @@ class Coding:
             DataError: a value has none; the message has the first such pixel.
         """
         if self.threshold is not None:
-            return (stored >= self.threshold).astype(np.uint8)
-        if self.is_any:
-            return (stored > 0).astype(np.uint8)
+            return np.array(self.classes, np.uint8)[(stored >= self.threshold).astype(np.intp)]
         found = self._looked_up(stored)
         if (found < 0).any():
             place = np.unravel_index(int((found < 0).argmax()), found.shape)
@@ -67,7 +64,7 @@ class Coding:
 
     def knows(self, value: int) -> bool:
         """Return whether a stored value has a class."""
-        return self.threshold is not None or self.is_any or value in self.values
+        return self.threshold is not None or value in self.values
 
     def text(self, value: int) -> str:
         """Return a stored value as a person writes it: a number, or a colour such as #8040ff."""
@@ -76,7 +73,7 @@ class Coding:
     def renumbered(self, classes: Sequence[int]) -> "Coding":
         """Return the coding whose class k is `classes[k]`; 255 stays."""
         table = [*classes, *[IGNORE] * (IGNORE + 1 - len(classes))]
-        return Coding(self.values, tuple(table[one] for one in self.classes), self.is_colour)
+        return replace(self, classes=tuple(table[one] for one in self.classes))
 
     def _looked_up(self, stored: npt.NDArray[np.integer]) -> npt.NDArray[np.int16]:
         """The class of each value, -1 where it has none."""

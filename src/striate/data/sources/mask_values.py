@@ -1,5 +1,6 @@
 """Which classes the values in masks mean: by a list of classes, by what is to be ignored, else by the values alone."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ LOW, HIGH, BETWEEN = 12, 243, range(64, 192)  # levels of two classes whose rims
 SURE_SHARE, MANY = 0.97, 16  # of the pixels at the two ends; more levels than that are no classes by design
 MIN_STEP = 16  # between grey levels that were chosen to be told apart by eye
 BINARY = ("background", "foreground")
+OBJECTS = re.compile(r"(^|/)PedMasks/")  # of the Penn-Fudan pedestrians (Wang et al. 2007)
 FIX_PNG = "save the masks as PNG, the number of the class in every pixel"
 NUMBERED_FROM = 3  # kinds of counts, at least, by which numbers look like those of objects
 
@@ -61,7 +63,10 @@ def meaning_of(
     if _is_blurred(tallies, counts, is_colour):
         odd = names[next(index for index, tally in enumerate(tallies) if len(tally.values) > 2)]
         text = f"masks with blurred levels ({shown(odd, 60)}): 128 and above is foreground, the rest background"
-        return Meaning(Coding((), (), threshold=128), BINARY, (Reading(text, is_doubtful=True, fix=FIX_PNG),))
+        return Meaning(Coding((), (0, 1), threshold=128), BINARY, (Reading(text, is_doubtful=True, fix=FIX_PNG),))
+    if OBJECTS.search(names[0]):
+        text = "masks that number pedestrians: any number above 0 is a pedestrian"
+        return Meaning(Coding((), (0, 1), threshold=1), ("background", "pedestrian"), (Reading(text),))
     _refuse_many(tallies, counts, is_colour, root, names)
     return _free_meaning(tallies, counts, unknown, is_colour, root, names)
 

@@ -143,6 +143,10 @@ class Boxes(Target):
         if empty:
             yield Finding("no_box", "note", empty, f"{plural(len(empty), 'image')} without boxes: {listed(empty)}")
 
+    def legend(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Return the classes with the colours of their boxes."""
+        return [(name, colour_of(label)) for label, name in enumerate(self.names)]
+
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3), at its own size, with its boxes in the colours of their classes."""
         import cv2

@@ -16,7 +16,7 @@ from ..check.finding import Finding, listed
 from ..sample import IGNORE, Images, ImageU8
 from .arrays import ListImages
 from .known import refuse_strange_names
-from .palette import backgrounds, covered
+from .palette import backgrounds, colour_of, covered
 from .target import PASTE, Indices, Target
 
 if TYPE_CHECKING:
@@ -249,6 +249,11 @@ class Mask(Target):
         for kind, (severity, text, fix) in ODD.items():
             if names := tuple(odd[kind]):
                 yield Finding(kind, severity, names, f"{plural(len(names), 'mask')} {text}: {listed(names)}", fix)
+
+    def legend(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Return the classes that are drawn, with their colours; a background is clear."""
+        clear = backgrounds(self.names)
+        return [(name, colour_of(label)) for label, name in enumerate(self.names) if label not in clear]
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3) half covered with the colours of the classes; a background stays clear."""

@@ -230,6 +230,10 @@ class Target:
             raise DataError("other classes than the run's", where=where, fix="choose other data")
         return self
 
+    def legend(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Return the names that `draw` has colours for, with their RGB colours."""
+        return []
+
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return an image (H, W, 3) with the target of image `index` drawn on it; the image as it is by default.
 
