@@ -18,7 +18,12 @@ SAMPLE = 24
 
 
 def choose_geometry(
-    dataset: Dataset, recipe: Recipe, skip: Collection[int] = (), size_hw: SizeHW | None = None, multiple: int = 1
+    dataset: Dataset,
+    recipe: Recipe,
+    skip: Collection[int] = (),
+    size_hw: SizeHW | None = None,
+    multiple: int = 1,
+    fit: str = "crop",
 ) -> Geometry:
     """Return how images become what the network receives.
 
@@ -29,6 +34,7 @@ def choose_geometry(
         skip: indices of images that cannot be used.
         size_hw: of the weights that the network starts from.
         multiple: what the automatic size can be divided by.
+        fit: where the recipe names none.
     """
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
     shapes = {dataset.images.read(int(index)).shape[:2] for index in _sample(train)}
@@ -36,7 +42,7 @@ def choose_geometry(
     asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
     size_hw = asked or size_hw or (max(1, min(SMALL_PX, short_side) // multiple) * multiple,) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
-    return Geometry(size_hw, recipe.data.fit, margin, dataset.channels, recipe.data.depth)
+    return Geometry(size_hw, recipe.data.fit or fit, margin, dataset.channels, recipe.data.depth)
 
 
 def training_scale(dataset: Dataset, geometry: Geometry) -> float:

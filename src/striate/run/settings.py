@@ -23,12 +23,13 @@ class DataSettings(Settings):
 
     `size` is the side of a square in pixels, or height x width ("180x240"); None: the images' own up to 64 px, else 64.
     `fit` is the resize policy: "crop" fills the network's input and cuts what is over, "letterbox" pads, "squash"
-    stretches. `margin` is the store's size over the network's, so that zooming in has pixels to show. `depth`: 16 keeps
-    all bits of deeper images. `balance`: "weights" in the loss, or "sampling" of rare classes more often.
+    stretches; None: crop, for masks squash, since every pixel is asked for. `margin` is the store's size over the
+    network's, so that zooming in has pixels to show. `depth`: 16 keeps all bits of deeper images. `balance`: "weights"
+    in the loss, or "sampling" of rare classes more often.
     """
 
     size: Annotated[int | str | None, BeforeValidator(size_setting)] = None
-    fit: Literal["crop", "letterbox", "squash"] = "crop"
+    fit: Literal["crop", "letterbox", "squash"] | None = None
     margin: float = Field(1.15, ge=1.0, le=2.0)
     depth: Literal[8, 16] = 8
     balance: Literal["none", "weights", "sampling"] = "none"

@@ -60,6 +60,7 @@ class Defaults:
     regions: ClassVar[tuple[str, str] | None] = None
     plugin: ClassVar[Plugin | None] = None
     temperature: ClassVar[Temperature | None] = None
+    usual_fit: ClassVar[str] = "crop"
 
     @classmethod
     def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:

@@ -102,6 +102,10 @@ class Task(Protocol):
         """What dividing the outputs by a number does to the probabilities; None where there are none."""
 
     @property
+    def usual_fit(self) -> str:
+        """How images are brought to the network's size where the recipe does not say: "crop", "letterbox", "squash"."""
+
+    @property
     def scale(self) -> int:
         """How many times as high and wide as the images that come in are those that are to be made of them."""
 

@@ -72,6 +72,7 @@ class Segment(Sums, Defaults):
     kinds: ClassVar[tuple[str, ...]] = ("mask",)
     views: ClassVar[Any] = mean_softmax
     is_mixable: ClassVar[bool] = True
+    usual_fit: ClassVar[str] = "squash"  # "crop" leaves a quarter of a photograph's pixels without an answer
     Options: ClassVar[type[Settings]] = SegmentOptions
     steps: ClassVar[Sequence[Step]] = (
         Step("strided", zoo.STRIDED, "baseline", "convolutions with stride, transposed convolutions"),
