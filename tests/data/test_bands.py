@@ -216,6 +216,22 @@ def test_sixteen_bits_are_stored_and_normalised_as_float64_says(channels):
     np.testing.assert_allclose(images, (deep[10:] / 65535 - mean) / std, atol=2e-5)
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_resident_store_of_sixteen_bits_gives_the_batches_of_a_cpu(device):
+    deep = np.stack([smooth(5, seed=seed) for seed in range(6)])
+    dataset = from_arrays(deep, np.arange(6) % 2).with_splits({"train": np.arange(6)})
+    store = open_store(dataset, Geometry((40, 56), channels=5, depth=16), QUIET)
+    options = {"mean": [0.5] * 5, "std": [0.25] * 5, "batch_size": 4, "shuffle": True}
+    there, resident = (
+        Loader(store, dataset, "train", device=device, **options),
+        torch.tensor(store.images, device=device),
+    )
+    for batch in Loader(store, dataset, "train", **options).batches(0):
+        plan = there.pipeline.matrices(np.zeros((len(batch), 0)), (40, 56), (40, 56), np.zeros((len(batch), 5)))
+        other = there._on_device(resident, batch.index, plan)
+        torch.testing.assert_close(other.cpu(), batch.images, atol=1e-5, rtol=0)
+
+
 def test_a_stored_image_of_sixteen_bits_is_what_torch_makes_of_its_numbers():
     deep = smooth(4, (90, 70))
     stored = Geometry((30, 30), "squash", channels=4, depth=16).to_store(deep)

@@ -228,7 +228,9 @@ class Loader:
         from .augment.device import apply_torch
 
         if isinstance(source, torch.Tensor):
-            images = source[self._sent(torch.from_numpy(self.store.row_of[indices]))]
+            is_deep = source.dtype == torch.uint16  # of which CUDA takes no rows: it does of the same bits as int16
+            rows = self._sent(torch.from_numpy(self.store.row_of[indices]))
+            images = source.view(torch.int16)[rows].view(torch.uint16) if is_deep else source[rows]
         else:
             images = self._sent(torch.from_numpy(source))
         return apply_torch(images, plan, *self._levels)
