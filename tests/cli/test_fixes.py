@@ -131,7 +131,7 @@ WAYS = {  # what is typed, and what its fix says to type instead; "" where that 
     "study damaged": "study damaged --on-bad skip --dry-run",
     "study birds --parallel many": "",
     "study birds --out done": "",
-    "study birds --folds 3 --drop-hopeless": "study birds --drop-hopeless --dry-run",
+    "study birds --folds 3 --prune": "study birds --prune --dry-run",
     "rate hollow": f"rate hollow --allow-empty --steps 10 {FAST[11:]}",
     "rate damaged": "",
     "rate birds --low 1 --high 0.1": "",

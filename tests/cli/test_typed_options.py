@@ -113,3 +113,9 @@ def test_a_recipes_own_network_is_trained_unless_another_is_typed(tmp_path, caps
         assert run([*words, "--out", str(tmp_path / name)]) == 0
         capsys.readouterr()
         assert json.loads((tmp_path / name / "run.json").read_text())["model"]["name"] == name
+
+
+def test_the_old_name_of_prune_still_works_and_says_so(capsys):
+    code = run(["study", "toy:shapes?n=60&size=16", "--folds", "2", "--drop-hopeless"])
+    heard = capsys.readouterr().err
+    assert code == 2 and "note: --drop-hopeless is called --prune now" in heard and "error: folds have" in heard

@@ -258,7 +258,7 @@ def bands(tmp_path: Path) -> str:
     return str(tmp_path / "bands.npz")
 
 
-def test_hopeless_variants_are_given_up_when_asked_and_it_is_said(bands, tmp_path):
+def test_clearly_worse_variants_are_given_up_when_asked_and_it_is_said(bands, tmp_path):
     recipe = named("baseline").changed(["train.epochs=5", "model.width=8", "train.precision=float32"])
     variants = [
         Variant("baseline", "bipyramid", recipe.changed(["train.lr=0.01"]), "x"),
@@ -266,7 +266,7 @@ def test_hopeless_variants_are_given_up_when_asked_and_it_is_said(bands, tmp_pat
     ]
     data = open_dataset(bands)
     said = Lines()
-    found = study([data], variants, seeds=5, out=tmp_path / "study", drop_hopeless=True, progress=said)
+    found = study([data], variants, seeds=5, out=tmp_path / "study", prune=True, progress=said)
     info, verdict = found.info(), found.verdict()
     assert info["dropped"].keys() == {"still"}
     num = info["dropped"]["still"]["seeds"]

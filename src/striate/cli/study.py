@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from striate.base.errors import SettingsError
+from striate.base.progress import say
 
 from . import options as o
 from .train import give_study
@@ -18,6 +19,7 @@ BESIDE_A_FILE = {
     "on_bad",
     "keep_checkpoints",
     "parallel",
+    "prune",
     "drop_hopeless",
     "device",
     "threads",
@@ -67,9 +69,10 @@ def study(
         str,
         typer.Option(metavar="N|auto", help="Runs at once, each a process with one thread; auto: 2 where faster."),
     ] = "1",
-    drop_hopeless: Annotated[
-        bool, typer.Option("--drop-hopeless", help="After two seeds, give up variants clearly worse on validation.")
+    prune: Annotated[
+        bool, typer.Option("--prune", help="After two seeds, give up variants clearly worse on validation.")
     ] = False,
+    drop_hopeless: Annotated[bool, typer.Option("--drop-hopeless", hidden=True)] = False,  # the old name of --prune
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: say what it would take, and what it could find.")
     ] = False,
@@ -96,6 +99,8 @@ def study(
     """
     if weights and not ladder:
         raise SettingsError("weights are for the steps of transfer", where="--weights", fix="add --ladder")
+    if drop_hopeless:
+        say("note: --drop-hopeless is called --prune now")
     from striate.api import study_file, study_ladder
     from striate.model import zoo
 
@@ -104,7 +109,7 @@ def study(
         "out": out,
         "device": device,
         "parallel": parallel,
-        "drop_hopeless": drop_hopeless,
+        "prune": prune or drop_hopeless,
         "on_bad": on_bad,
         "dry_run": dry_run,
         "keep_checkpoints": keep_checkpoints,

@@ -1,7 +1,7 @@
 """A network as a drawing for a lecture: SVG computed from the rows of its blueprint and from its walk.
 
 Maps are cuboids: height and depth grow with the square root of the map's side, width with that of its channels. Rows
-that repeat are one box; what goes around a row or skips several is an arc; side outputs have lanes of their own above.
+that repeat are one box; what goes around a row or skips several is an arc; auxiliary heads have lanes above.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from .blueprint import IMAGE, Blueprint, Row
 from .network import Network, plan
 from .walk import Walk, walk
 
-TALLEST, WIDEST, LANE, SMALL = 150.0, 46.0, 92.0, 0.6  # pixels; side outputs are drawn smaller by the last
+TALLEST, WIDEST, LANE, SMALL = 150.0, 46.0, 92.0, 0.6  # pixels; auxiliary heads are drawn smaller by the last
 FONT, GAP, MARGIN = 12, 20.0, 24.0
 LETTER = 0.56 * FONT  # mean width
 COS, SIN = 0.766, 0.643  # of the 40 degrees by which labels are tilted
@@ -62,7 +62,7 @@ class Box:
         shape: (C, H, W), (C,) or (C, T).
         turns: how often the block follows itself.
         loops: whether something goes around a part of it.
-        lane: 0 on the way to the output, 1, 2, ... for side outputs.
+        lane: 0 on the way to the output, 1, 2, ... for auxiliary heads.
     """
 
     members: list[str]
@@ -200,7 +200,7 @@ def _side(shape: Sequence[int]) -> float:
 
 
 def _place(boxes: Sequence[Box], edges: Sequence[tuple[int, int]]) -> None:
-    """Set where boxes are: the main lane from left to right, side outputs above, beginning right of their source."""
+    """Set where boxes are: the main lane from left to right, auxiliary heads above, beginning right of their source."""
     is_tilted = tilted(boxes)
     main = [box for box in boxes if box.lane == 0]
     reach = max(_tilted_reach(box) * COS - 30 * index for index, box in enumerate(main)) if is_tilted else 0.0
@@ -223,7 +223,7 @@ def _tilted_reach(box: Box) -> float:
 
 
 def _settle(boxes: Sequence[Box], chain: list[int], source: Mapping[int, int], ends: list[float]) -> list[int]:
-    """Place one side output in the first lane with room."""
+    """Place one auxiliary head in the first lane with room."""
     if chain:
         start = boxes[source[chain[0]]]
         x = start.x + start.size[0] + start.size[2] + GAP

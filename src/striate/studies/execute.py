@@ -33,7 +33,7 @@ from striate.verdict.verdict import decide
 from .budget import expectation, expected_s
 from .parallel import Job, Pool, at_once
 from .plan import Variant, check_names
-from .prune import hopeless
+from .prune import clearly_worse
 
 
 @dataclass
@@ -76,7 +76,7 @@ def study(
     device: str = "auto",
     command: str = "",
     parallel: int | str = 1,
-    drop_hopeless: bool = False,
+    prune: bool = False,
     keep_checkpoints: bool = False,
     plan: dict[str, Any] | None = None,
     progress: Progress | None = None,
@@ -89,7 +89,7 @@ def study(
         out: the study's folder; one that holds this study already is continued. By default the newest one below `root`
             that is this study and was not finished, else a new one.
         parallel: runs at once, each a process with one thread; "auto" is 2 where that is faster.
-        drop_hopeless: after two seeds and more, give up variants whose validation interval lies wholly on the worse
+        prune: after two seeds and more, give up variants whose validation interval lies wholly on the worse
             side of the best one's; never the baseline, nor a point of a learning curve (`num_train`).
         keep_checkpoints: keep the resumable states of finished runs, not their best weights only.
         plan: the grid or random plan that the variants come from, for study.json.
@@ -106,14 +106,14 @@ def study(
         require_start(variant.recipe, variant.model)
     names = [variant.name for variant in variants]
     baseline = baseline or ("baseline" if "baseline" in names else names[0])
-    if drop_hopeless and len(datasets) > 1:
-        raise SettingsError("folds have different images", where="--drop-hopeless", fix="leave --folds out")
+    if prune and len(datasets) > 1:
+        raise SettingsError("folds have different images", where="--prune", fix="leave --folds out")
     conditions = Conditions(dict(enumerate(datasets)), target, device, progress)
     for variant in variants:
         if is_file(variant.model):  # networks of the zoo fit every task
             build_network(variant.model, conditions.prepare(variant, 0), 0)
     info = _describe(conditions, variants, seeds, baseline, command, name)
-    info |= {"plan": plan, "parallel": parallel, "drop_hopeless": drop_hopeless, "dropped": {}}
+    info |= {"plan": plan, "parallel": parallel, "drop_hopeless": prune, "dropped": {}}
     info["keep_checkpoints"] = keep_checkpoints
     folder = _folder(info, out, root, name, progress)
     found = StudyDir(folder)
@@ -167,7 +167,7 @@ def resume_study(
         device=device,
         command=info["command"],
         parallel=info.get("parallel", 1),
-        drop_hopeless=info.get("drop_hopeless", False),
+        prune=info.get("drop_hopeless", False),
         keep_checkpoints=info.get("keep_checkpoints", False),
         plan=info.get("plan"),
         progress=progress,
@@ -206,7 +206,7 @@ def _train_all(
         done += jobs
         if is_dropping and part[-1] != seeds[-1]:
             kept = {info["baseline"], *(variant.name for variant in variants if variant.num_train)}
-            new = hopeless(found, left, seeds[: part[-1] + 1])
+            new = clearly_worse(found, left, seeds[: part[-1] + 1])
             dropped |= {name: row for name, row in new.items() if name not in kept}
             for row in (row for name, row in new.items() if name not in kept):
                 conditions.progress.line(row["text"])

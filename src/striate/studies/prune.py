@@ -16,7 +16,7 @@ from striate.task.monitor import monitor_of
 FEWEST_SEEDS = 2  # one seed says nothing about the luck of training
 
 
-def hopeless(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
+def clearly_worse(study: StudyDir, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
     """Return the variants whose validation interval lies wholly on the worse side of the best variant's.
 
     Each comes with {"seeds", "interval", "best", "best_interval", "text"}. The intervals are of the mean over these
