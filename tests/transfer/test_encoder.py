@@ -15,6 +15,7 @@ from striate.model.network import Network
 from striate.model.weights import load, to_bytes
 from striate.run.execute import train
 from striate.run.recipe import named
+from striate.run.start import trained_name
 
 TINY = {"name": "mobilenet_v2", "width": 0.1}
 
@@ -96,3 +97,65 @@ def test_a_run_that_classifies_becomes_an_encoder_that_can_be_frozen(tmp_path, q
     assert len(same) > 100 and all(torch.equal(first[key], second[key]) for key in same)
     assert run.info()["model"]["name"] == "unet"
     assert {"rows.bottom.conv.weight", "rows.outputs.conv.bias"} <= second.keys()
+
+
+@pytest.fixture(scope="module")
+def published_maps(tmp_path_factory):
+    """A file as torchvision publishes one of a network for maps, with random numbers."""
+    torch.manual_seed(0)
+    theirs = tv.load("torchvision.models").get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None)
+    path = tmp_path_factory.mktemp("maps") / "lraspp.pth"
+    torch.save(theirs.state_dict(), path)
+    return theirs.eval(), path
+
+
+def test_coco_means_the_whole_network_s(published_maps, monkeypatch) -> None:
+    theirs, path = published_maps
+    asked = []
+    monkeypatch.setattr(published, "fetch", lambda found: asked.append(found) or path)
+    name = "lraspp_mobilenet_v3_large"
+    ours = zoo.build(name, classes=21, size=64, weights="coco").eval()
+    assert asked[0].source.endswith("COCO_WITH_VOC_LABELS_V1") and asked[0].classes[15] == "person"
+    x = torch.randn(1, 3, 64, 80)
+    with torch.no_grad():
+        assert torch.allclose(ours(x), theirs(x)["out"], atol=1e-5)
+    new = zoo.build(name, classes=3, size=64, seed=0)
+    loaded = load(new, "coco")
+    assert loaded.heads == (21, 3) and set(loaded.missing) == {
+        f"rows.{row}.conv.{kind}" for row in ("fine_outputs", "outputs") for kind in ("weight", "bias")
+    }
+
+
+def test_a_local_file_of_the_whole_network_and_one_of_its_encoder(published_maps, tmp_path) -> None:
+    theirs, path = published_maps
+    ours = zoo.build("lraspp_mobilenet_v3_large", classes=21, size=64, seed=0)
+    assert not load(ours, path).missing
+    backbone = tv.load("torchvision.models").mobilenet_v3_large()
+    save_file(backbone.state_dict(), tmp_path / "backbone.safetensors")
+    loaded = load(ours, tmp_path / "backbone.safetensors")
+    assert "the encoder is mobilenet_v3_large's body" in loaded.summary and len(loaded.unused) == 4
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():  # dilation begins at the last stride, so what lies before is the classifier's
+        found, expected = ours.eval().features(x, at="block12")["block12"], backbone.eval().features[:13](x)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_words_that_are_not_published_are_refused() -> None:
+    with pytest.raises(ModelError, match="trained on coco"):
+        load(zoo.build("mobilenet_v2", classes=3, size=64, seed=0, width=0.1), "coco")
+    with pytest.raises(ModelError, match=r"no ImageNet weights of 'unet'|no such"):
+        load(unet(), "coco")
+
+
+def test_where_a_recipe_looks_for_weights() -> None:
+    usual = named("finetune")
+    cases = {
+        ("unet", "imagenet", "resnet18"): "resnet18",
+        ("resnet18", "imagenet", None): "resnet18",
+        ("fcn_resnet50", "imagenet", None): "resnet50",
+        ("fcn_resnet50", "coco", None): "fcn_resnet50",
+        ("mlp", "imagenet", "resnet18"): "mlp",
+    }
+    for (model, word, encoder), expected in cases.items():
+        changes = [f"transfer.weights={word}", *([f"model.encoder={encoder}"] if encoder else [])]
+        assert trained_name(usual.changed(changes), model) == expected

@@ -15,6 +15,8 @@ from striate.base.text import shown
 from .zoo import ZOO
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGES, COCO = "imagenet", "coco"
+SOURCES = (IMAGES, COCO)  # words for published weights: of a classifier or an encoder, of a whole network for maps
 WITH_PARTS = {"weights": None, "weights_backbone": None, "aux_loss": True}  # of torchvision's networks for maps
 TO_ONE = ((0.5,) * 3, (0.5,) * 3)  # brings values to -1..1
 
@@ -65,6 +67,7 @@ class Published:
         url: of the file; for timm, the repository on the model hub.
         classes: names in the order of the outputs.
         scores: "top1" and "top5" in percent on ImageNet's validation images, as published; empty if not said there.
+        is_for_maps: whether it gives a class a pixel, trained on COCO's images of Pascal VOC's classes.
     """
 
     name: str
@@ -73,14 +76,27 @@ class Published:
     preset: Preset
     classes: tuple[str, ...]
     scores: Mapping[str, float] = field(default_factory=dict)
+    is_for_maps: bool = False
 
 
-def find(name: str) -> Published:
+def find(name: str, source: str = "") -> Published:
     """Return what is published for a network; nothing is fetched.
 
+    Args:
+        source: what it must have been trained on, a name in `SOURCES`; empty = whatever it was.
+
     Raises:
-        ModelError: neither torchvision nor timm publishes ImageNet weights of it.
+        ModelError: neither torchvision nor timm publishes such weights of it.
     """
+    found = _find(name)
+    if source and source != (COCO if found.is_for_maps else IMAGES):
+        what = f"no weights of {name!r} that were trained on {source} are published"
+        others = COCO if found.is_for_maps else IMAGES
+        raise ModelError(what, fix=f"give {others}, or a file")
+    return found
+
+
+def _find(name: str) -> Published:
     models = tv.load("torchvision.models")
     if name in models.list_models():
         weights = models.get_model_weights(name).DEFAULT
@@ -90,7 +106,8 @@ def find(name: str) -> Published:
         resize = how.resize_size[0]
         preset = Preset(mean, std, how.crop_size[0] if metrics else resize, resize)  # networks for maps take all of it
         scores = {"top1": metrics["acc@1"], "top5": metrics["acc@5"]} if metrics else {}
-        return Published(name, f"torchvision {weights}", weights.url, preset, tuple(weights.meta["categories"]), scores)
+        names = tuple(weights.meta["categories"])
+        return Published(name, f"torchvision {weights}", weights.url, preset, names, scores, is_for_maps=not metrics)
     settings = timm_module(name).get_pretrained_cfg(timm_name(name))
     if settings is None or settings.num_classes != 1000 or not (settings.hf_hub_id or settings.url):
         raise ModelError(f"no ImageNet weights of {name!r} are published", fix="give weights=FILE, or none to train it")

@@ -94,17 +94,19 @@ def load(network: Network, source: str | Path, *, reset_head: bool | None = None
     Weights of a network's encoder, as its classifier has them, go into the rows before the head; the others stay fresh.
 
     Args:
-        source: "imagenet" for published weights, from the local cache or downloaded; else a `.safetensors`, `.npz`, or
-            (read by a child process that takes tensors and nothing else) `.pth`, `.pt`, `.th` or `.pth.tar` file.
-        reset_head: whether the last layer stays fresh if the number of outputs differs; by default only for "imagenet".
+        source: "imagenet" (a classifier's or an encoder's) or "coco" (those of a whole network for maps) for published
+            weights, from the local cache or downloaded; else a `.safetensors`, `.npz`, or (read by a child process
+            that takes tensors and nothing else) `.pth`, `.pt`, `.th` or `.pth.tar` file.
+        reset_head: whether the last layer stays fresh if the number of outputs differs; by default only for the words.
         new_head: why the last layer stays fresh even if the number is the same; empty if it does not.
 
     Raises:
         ModelError: the source cannot be read, would run code, or does not fit; the message names the first tensor.
     """
     encoder = _encoder_of(network)
-    if source == "imagenet":
-        found = published.find((encoder or network).blueprint.name)
+    if source in published.SOURCES:
+        encoder = None if source == published.COCO else encoder
+        found = published.find((encoder or network).blueprint.name, str(source))
         text, preset, resets, path = found.source, found.preset, reset_head is not False, published.fetch(found)
     else:
         text, preset, resets, path = str(source), None, bool(reset_head), Path(source)
@@ -132,7 +134,12 @@ def _is_whole(network: Network, given: Foreign) -> bool:
     state = network.state_dict()
     if not given.tensors.keys() - state:
         return given.tensors.keys() == state.keys()
-    return set(_weights(given.tensors)) == set(_weights(published.key_order(network.blueprint.name)))
+    order = _weights(published.key_order(network.blueprint.name))
+    return bool(order) and _without_sides(given.tensors) == _without_sides(order)
+
+
+def _without_sides(names: Iterable[str]) -> set[str]:
+    return {name for name in _weights(names) if not name.startswith(SIDES)}
 
 
 def _take_body(

@@ -13,16 +13,16 @@ from striate.base.text import shown
 from striate.data.geometry import Geometry
 from striate.engine.regularise import BODY
 from striate.model import zoo
+from striate.model.ablate import split_name
 from striate.model.blueprint import Blueprint
 from striate.model.network import Network
-from striate.model.published import PRESETS, Preset, fetch, find
+from striate.model.published import COCO, PRESETS, SOURCES, Preset, fetch, find
 from striate.model.weights import Loaded, load
 from striate.task import Task
 from striate.task.head import nouns_of
 
 from .recipe import Recipe
 
-IMAGENET = "imagenet"
 MAX_PX = 160  # networks made for 224 px keep most of their accuracy there, at half the cost
 
 FIX_FRESH, WITH_WEIGHTS = "use a recipe for fresh networks, such as regularized", "--weights imagenet, a file or a run"
@@ -113,15 +113,17 @@ def start_of(recipe: Recipe, model: object) -> Start | None:
             raise SettingsError(what, where="transfer.weights", fix=FIX_FRESH, option=WITH_WEIGHTS)
         return None
     source, path = settings.weights, Path(settings.weights)
-    if settings.preset is not None and (source == IMAGENET or path.is_dir()):
+    if settings.preset is not None and (source in SOURCES or path.is_dir()):
         what = f"weights from {source} know how they want their images"
         raise SettingsError(what, where="transfer.preset", fix="leave it out")
-    if source == IMAGENET:
-        return Start(source, find(name).preset)
+    if source in SOURCES:
+        return Start(source, find(name, source).preset)
     if path.is_dir():
         return _of_run(RunDir(path))
     if not path.is_file():
-        raise ModelError("no such weights file or run folder", where=source, fix="give imagenet, a file or a run")
+        raise ModelError(
+            "no such weights file or run folder", where=source, fix=f"give {', '.join(SOURCES)}, a file or a run"
+        )
     if settings.preset is not None:
         return Start(source, choose("preset", settings.preset, PRESETS))
     return Start(source, replace(PRESETS["torchvision"], size=zoo.blueprint(name).size if name in zoo.ZOO else 224))
@@ -134,17 +136,20 @@ def require_start(recipe: Recipe, model: object) -> None:
         ModelError: they cannot be had.
     """
     start = start_of(recipe, model)
-    if start is not None and start.source == IMAGENET:
-        fetch(find(trained_name(recipe, model)))
+    if start is not None and start.source in SOURCES:
+        fetch(find(trained_name(recipe, model), start.source))
 
 
 def trained_name(recipe: Recipe, model: object) -> str:
-    """Return the network that weights are looked for: the encoder where there is one, else the network itself."""
+    """Return the network whose weights are looked for: the encoder where there is one, else the network itself."""
+    is_whole = recipe.transfer.weights == COCO
     if isinstance(model, Blueprint):
-        return str(model.encoder.get("name", model.name))
-    name, encoder = str(model), recipe.model.encoder
-    takes = name in zoo.ZOO and "encoder" in zoo.options(name)
-    return encoder if encoder and takes else name
+        return model.name if is_whole else str(model.encoder.get("name", model.name))
+    name = split_name(str(model))[0]
+    if is_whole or name not in zoo.ZOO:
+        return str(model)
+    encoder = recipe.model.encoder if "encoder" in zoo.options(name) else None
+    return encoder or str(zoo.blueprint(name).encoder.get("name", model))
 
 
 def _of_run(run: RunDir) -> Start:
