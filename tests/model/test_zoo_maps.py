@@ -11,9 +11,10 @@ from striate.base import torchvision as tv
 from striate.base.errors import SettingsError
 from striate.model import zoo
 from striate.model.blueprint import AUX_WEIGHT, Blueprint
-from striate.model.build import build
-from striate.model.encoder import dilated
+from striate.model.build import build, parameters
+from striate.model.dilation import DILATED, IN_TWO, dilated
 from striate.model.walk import walk
+from striate.nn.blocks import BLOCKS
 from striate.task import Map
 
 STUDY = ("unet", "encoder_decoder", "segnet", "segnet_nearest")  # what the homework compares
@@ -149,3 +150,8 @@ def test_dilation_keeps_the_map_and_the_weights(name: str) -> None:
         small, large = (network.features(x, at="stage3")["stage3"] for network in (usual, wide))
     assert large.shape[2:] == (40, 40) and small.shape[2:] == (20, 20)
     assert torch.allclose(large[:, :, ::2, ::2][:, :, 9:11, 9:11], small[:, :, 9:11, 9:11], atol=1e-4)
+
+
+def test_the_blocks_with_dilation_are_those_that_have_the_option() -> None:
+    for option, names in (("dilation", DILATED), ("first_dilation", IN_TWO)):
+        assert {name for name, block in BLOCKS.items() if option in parameters(block)} == names

@@ -10,6 +10,7 @@ from striate.nn.blocks import BLOCKS
 
 from .blueprint import Blueprint, Row
 from .build import parameters
+from .dilation import dilated
 from .level import Level
 from .network import Network, plan
 from .walk import at_native
@@ -44,35 +45,6 @@ def encoder_of(blueprint: Blueprint, coarsest: int = 0) -> tuple[list[Row], list
         side, size = max(network.grids.get(stage) or network.shapes[stage][1:]), max(network.size_hw)
         levels.append(Level(name, 2 ** round(log2(size / side)), network.shapes[stage][0], side == size))
     return rows, levels
-
-
-def dilated(rows: Sequence[Row], coarsest: int) -> tuple[Row, ...]:
-    """Return the rows with dilation in place of strides where the map would become smaller than the image / `coarsest`.
-
-    What was a stride dilates the rows behind it instead, so that their weights see what they saw. The first block that
-    loses its stride keeps the dilation before it, as in torchvision. Rows whose block has no dilation stay as they are.
-
-    Reference: Chen et al., DeepLab, arXiv:1606.00915, section 3.1; Yu and Koltun, arXiv:1511.07122.
-
-    Example:
-        >>> [(row.stride, dict(row.each)) for row in dilated((Row("conv", 8, 2, 2), Row("conv", 8, 2, 2)), 2)]
-        [(2, {}), (1, {'dilation': (1, 2)})]
-    """
-    stride = dilation = 1
-    found = []
-    for row in rows:
-        before, step = dilation, row.stride
-        takes = parameters(BLOCKS[row.block])
-        can = "dilation" in takes
-        if can and step > 1 and stride * step > coarsest:
-            dilation, step = dilation * step, 1
-        stride *= step
-        if can and dilation > 1:
-            first, others = (before, *[dilation] * (row.repeat - 1)), (dilation,) * row.repeat
-            own = {"dilation": others, "first_dilation": first} if "first_dilation" in takes else {"dilation": first}
-            row = replace(row, stride=step, each={**row.each, **own})
-        found.append(row)
-    return tuple(found)
 
 
 def body(network: Network, stages: Sequence[str]) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 from striate.base.errors import SettingsError
 from striate.model.blueprint import IMAGE, Blueprint, Row
 
-from .encoder import OUTPUTS, Body, Encoder, body_of, dropped, own_body
+from .encoder import OUTPUTS, Body, Encoder, body_of, dropped, own_body, rows_before_head
 from .entry import Entry
 from .fcn import SIZE_VOC, auxiliary
 from .scale import scaled
@@ -122,7 +122,7 @@ def deeplabv3(
         dropout: rate behind the pyramid.
     """
     options = {"width": width, "norm": norm, "activation": activation, **({} if depth is None else {"depth": depth})}
-    found = body_of({"name": encoder, **options}, coarsest=output_stride)
+    found = rows_before_head(encoder, options, output_stride)
     rows = pyramid(found.rows[-1].name, pyramid_width, (12, 24, 36), dropout)
     rows += [Row("conv", pyramid_width, name="smooth"), Row("conv", options=OUTPUTS, name="outputs")]
     rows += auxiliary(found.rows[-2].name, found.rows[-2].width // 4) if aux else []
@@ -149,12 +149,13 @@ def lraspp(
         norm, activation: of the head.
         dropout: rate before the coarse class maps.
     """
-    found = body_of({"name": encoder, "width": width})
+    found = rows_before_head(encoder, {"width": width})
     found = replace(found, rows=_mobile_dilated(found.rows))
+    assert found.whole is not None
     last, wide = found.rows[-1].name, scaled(128, width)
     gate = {"kernel": 1, "norm": "none", "activation": "sigmoid", "bias": False}
     rows = [
-        Row("conv", wide, inputs=(last,), options={"kernel": 1}, name="narrow"),
+        Row("conv", wide, inputs=(last,), options={"kernel": 1, "norm": norm, "activation": activation}, name="narrow"),
         Row("adaptive_pool", inputs=(last,), options={"size": 1}, name="mean"),
         Row("conv", wide, options=gate, name="gate"),
         Row("multiply", inputs=("narrow", "gate"), name="gated"),
@@ -165,8 +166,7 @@ def lraspp(
         Row("add", inputs=("fine_outputs", "outputs"), options={"activation": "none"}, name="both"),
         Row("resize", inputs=("both", IMAGE), name="map"),
     ]
-    defaults = {"norm": norm, "activation": activation}
-    return found.blueprint(name, rows, defaults, paper=PAPER_LITE, size=SIZE_VOC)
+    return found.blueprint(name, rows, found.whole.defaults, paper=PAPER_LITE, size=SIZE_VOC)
 
 
 def _mobile_dilated(rows: Sequence[Row]) -> tuple[Row, ...]:

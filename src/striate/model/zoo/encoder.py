@@ -6,6 +6,7 @@ from typing import Any
 
 from striate.base.errors import SettingsError
 from striate.model.blueprint import IMAGE, Blueprint, Row
+from striate.model.dilation import dilated
 from striate.model.level import Level
 
 Encoder = str | Mapping[str, Any]  # a name of the zoo, or {"name": that, and options}; empty = rows of their own
@@ -37,10 +38,12 @@ class Body:
         head, whole = decoder[0].name, self.whole
         if whole is None or self.given is None:
             return Blueprint(name, (*self.rows, *decoder), head=head, **{"size": SIZE, "defaults": defaults, **more})
+        same = {"size": whole.size, "channels": whole.channels, "init": whole.init, "encoder": self.given}
+        if defaults == whole.defaults:
+            return Blueprint(name, (*self.rows, *decoder), head=head, **{**same, "defaults": defaults, **more})
         from striate.model.encoder import written_out
 
         rows = *self.rows, *(written_out(row, defaults) for row in decoder)
-        same = {"size": whole.size, "channels": whole.channels, "init": whole.init, "encoder": self.given}
         return Blueprint(name, rows, head=head, **{**same, **more})
 
 
@@ -66,6 +69,20 @@ def body_of(encoder: Encoder, depth: int | None = None, coarsest: int = 0) -> Bo
     if depth is not None:
         levels = [level for level in levels if level.stride <= 2**depth] or levels[:1]
     return Body(tuple(_needed(rows, levels)), tuple(levels), whole, given)
+
+
+def rows_before_head(encoder: str, options: Mapping[str, Any], coarsest: int = 0) -> Body:
+    """Return the rows of a network up to its global pooling, for networks that know theirs: no levels, no torch.
+
+    Args:
+        options: of that network.
+        coarsest: as for `body_of`.
+    """
+    from . import blueprint
+
+    whole = blueprint(encoder, **options)
+    rows = whole.rows[: next(index for index, row in enumerate(whole.rows) if row.block == "global_pool")]
+    return Body(dilated(rows, coarsest) if coarsest else rows, (), whole, {"name": encoder, **options})
 
 
 def own_body(width: int, depth: int, *, pooled: bool = True, ceil: bool = False) -> Body:

@@ -7,7 +7,7 @@ from striate.base.errors import SettingsError
 from striate.model.blueprint import IMAGE, Blueprint, Row
 from striate.model.level import Level
 
-from .encoder import OUTPUTS, Encoder, body_of, dropped, own_body, own_or
+from .encoder import OUTPUTS, Encoder, dropped, own_body, own_or, rows_before_head
 from .entry import Entry
 
 PAPER = "Long et al., Fully Convolutional Networks for Semantic Segmentation, arXiv:1411.4038"
@@ -83,7 +83,7 @@ def fcn_resnet(
         dropout: rate before the outputs.
     """
     options = {"width": width, "norm": norm, "activation": activation, **({} if depth is None else {"depth": depth})}
-    found = body_of({"name": encoder, **options}, coarsest=output_stride)
+    found = rows_before_head(encoder, options, output_stride)
     rows = two_convolutions(found.rows[-1].name, found.rows[-1].width // 4, dropout, "")
     rows += auxiliary(found.rows[-2].name, found.rows[-2].width // 4) if aux else []
     rows.append(Row("resize", inputs=("outputs", IMAGE), name="map"))
