@@ -200,3 +200,39 @@ def test_masks_that_seem_to_number_objects_are_doubted(tmp_path: Path) -> None:
     two_folders(tmp_path, [areas(index, 2 + index % 6) for index in range(12)])
     doubts = [one.text for one in open_dataset(tmp_path).readings if one.is_doubtful]
     assert any("number objects, not classes" in text for text in doubts)
+
+
+def roboflow(root: Path) -> None:
+    for seed, split in enumerate(("train", "valid", "test")):
+        put_photos(root / split, numbered(".jpg"), 20 * seed)
+        put_masks(root / split, numbered("_mask.png"))
+        (root / split / "_classes.csv").write_text("Pixel Value, Class\n0, sky\n1, road\n2, car\n3, tree\n")
+
+
+def kaggle_camvid(root: Path) -> None:
+    for seed, split in enumerate(("train", "val", "test")):
+        put_photos(root / split, numbered(".png"), 20 * seed)
+        put_masks(root / f"{split}_labels", numbered("_L.png"), "RGB")
+    (root / "class_dict.csv").write_text("name,r,g,b\nsky,0,0,0\nroad,128,0,0\ncar,0,128,0\ntree,128,128,0\n")
+
+
+def ade(root: Path) -> None:
+    for seed, split in enumerate(("training", "validation")):
+        put_photos(root / "images" / split, numbered(".jpg"), 20 * seed)
+        put_masks(root / "annotations" / split, numbered(".png"))
+    (root / "classes.txt").write_text("sky\nroad\ncar\ntree\n")
+
+
+def one_folder(root: Path) -> None:
+    put_photos(root, numbered(".jpg", 12))
+    put_masks(root, numbered(".png", 12))
+    (root / "classes.txt").write_text("sky\nroad\ncar\ntree\n")
+
+
+@pytest.mark.parametrize("make", [roboflow, kaggle_camvid, ade, one_folder])
+def test_layouts_of_well_known_sets(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path)
+    dataset = open_dataset(tmp_path)
+    assert dataset.target().names == ("sky", "road", "car", "tree") and not dataset.left_out
+    for index, name in enumerate(dataset.ids):
+        assert np.array_equal(dataset.target().read(index), areas(int(Path(name).stem)))

@@ -68,7 +68,8 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
     channels, said = sampled_channels(walk.root, list(images))
     known = find_class_list(walk.root, walk.others())
     if known is not None:
-        walk.use(known.file)
+        copies = known.file.rpartition("/")[2]  # each split may have its own
+        walk.use(*(name for name in walk.others() if name.rpartition("/")[2] == copies))
     target, readings = mask_target(walk.root, images, masks, known, ignore)
     left_out = walk.left_out()
     return Dataset(

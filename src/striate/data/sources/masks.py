@@ -44,7 +44,8 @@ def find_masks(root: Path, folders: dict[str, list[str]]) -> Pair | None:
     first = [folder for folder in likely if MASK_WORD.search(folder)][: MAX_FOLDERS // 2]
     for folder in dict.fromkeys([*first, *spread(likely, MAX_FOLDERS)]):
         related = partners.related(folder)
-        for names in (spread(folders[folder], NUM_PROBED), spread(related, NUM_PROBED)):
+        lossless = [name for name in related if PurePosixPath(name).suffix.lower() not in {".jpg", ".jpeg"}]
+        for names in (spread(folders[folder], NUM_PROBED), spread(lossless or related, NUM_PROBED)):
             probed = [(name, partners.of(name)) for name in names]
             pairs = [pair for name, others in probed if (pair := _pair(root, name, others))]
             if pairs and len(pairs) >= min(2, len(names)):
