@@ -90,6 +90,7 @@ def test_maps_come_back_exactly_with_their_records(tmp_path):
     expected[:, 0] = 0
     assert table.ids == tuple(ids) and table.names == ("sky", "bird")
     assert all(np.array_equal(table.opened(row), expected[row]) for row in range(10))
+    assert all(np.array_equal(table.true_map(row), truth[row]) for row in range(10))
     assert table.records["right"].tolist() == [[int((a == b).sum()), 16] for a, b in zip(truth, expected, strict=True)]
     assert np.array_equal(table.losses.astype(np.float32), found.losses)
     before = (tmp_path / "predictions.csv").read_bytes()
@@ -264,7 +265,8 @@ def test_another_header_is_refused(tmp_path, header):
 def test_an_evaluation_removes_the_maps_of_the_one_before(tmp_path):
     maps(tmp_path, num=10)
     maps(tmp_path, num=4)
-    assert len(list((tmp_path / "predictions" / "test").iterdir())) == 4
+    names = [f"{number:06d}{end}.png" for number in range(4) for end in ("", "-truth")]
+    assert {path.name for path in (tmp_path / "predictions" / "test").iterdir()} == set(names)
 
 
 MEASURE = """
@@ -304,4 +306,4 @@ def test_the_outputs_of_a_split_are_never_held(tmp_path):
     ]
     assert 40 < grown[1] < 300, grown  # at least a batch of 8 images, 44 MB
     assert grown[1] - grown[0] < 60, grown
-    assert len(list((tmp_path / "predictions" / "test").iterdir())) == 600
+    assert len(list((tmp_path / "predictions" / "test").glob("*[0-9].png"))) == 600

@@ -22,7 +22,7 @@ from striate.metric import Answers
 from striate.metric.accuracy import correct
 
 from .layout import Cells, Layout, Numbers, layout_of
-from .layout.sidecar import read_map
+from .layout.sidecar import read_map, true_name
 
 Document = Mapping[str, Any]
 FIELDS = fields(Answers)
@@ -72,9 +72,22 @@ class Predictions(Answers):
             DamagedError: the file was damaged or is missing.
             ModelError: it cannot be read, or the answers lie in their rows.
         """
+        return read_map(*self._beside(row))
+
+    def true_map(self, row: int) -> npt.NDArray[Any]:
+        """Return the true map (H, W) of classes of an image, which lies beside the predicted one.
+
+        Raises:
+            DamagedError: the file was damaged or is missing.
+            ModelError: it cannot be read, or the answers lie in their rows.
+        """
+        folder, name = self._beside(row)
+        return read_map(folder, true_name(name))
+
+    def _beside(self, row: int) -> tuple[Path, str]:
         if self.folder is None or self.values.dtype.kind != "U":
             raise ModelError("no answers lie beside this table", where=self.folder, fix="read them in its rows")
-        return read_map(self.folder, str(self.values[row]))
+        return self.folder, str(self.values[row])
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:

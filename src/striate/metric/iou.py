@@ -159,6 +159,22 @@ def per_class(records: Array, names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
+def image_iou(records: Array) -> Floats:
+    """Return the mean IoU (N,) of each image alone, over the classes that are in it, from records (N, 3 K).
+
+    NaN of an image without a known pixel.
+
+    Example:
+        >>> image_iou(pixel_counts(np.array([[0, 0, 1]]), np.array([[0, 1, 1]]), 3)[None]).tolist()
+        [0.5]
+    """
+    right, true, predicted = np.split(records.astype(np.float64), 3, axis=1)
+    union = true + predicted - right
+    is_there = union > 0
+    found = np.where(is_there, right / np.where(is_there, union, 1), 0).sum(1) / np.maximum(is_there.sum(1), 1)
+    return np.where(is_there.any(1), found, np.nan)
+
+
 def constant_answer(records: Array, names: Sequence[str]) -> dict[str, Any]:
     """Return {"class", "mean_iou", "pixel_accuracy"} of one who gives every pixel the most frequent class.
 

@@ -55,6 +55,11 @@ def overlay(image_u8: ImageU8, classes: npt.NDArray[Any], names: Sequence[str], 
     return covered(image_u8, classes.astype(np.uint8), names)
 
 
+def colours_of(names: Sequence[str]) -> ImageU8:
+    """Return the colour (256, 3) of each class id; a background is black, 255 grey."""
+    return class_colours(names)
+
+
 def mask_png(classes: npt.NDArray[Any], names: Sequence[str]) -> bytes:
     """Return a map (H, W) as a PNG of class ids, 255 where nothing was seen, with the classes' colours as its palette.
 

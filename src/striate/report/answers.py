@@ -17,11 +17,15 @@ Condense = Callable[[Predictions], Predictions]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What one run answered for N images: a table whose `probabilities` are what the task's sections need of them."""
+    """What one run of a study's variant answered for N images.
+
+    The table's `probabilities` are what the task's sections need of them.
+    """
 
     run: Run
     split: str
     table: Predictions
+    variant: str = ""
 
     def name(self, class_index: int) -> str:
         """Return the name of a class, tag or number."""

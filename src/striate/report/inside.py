@@ -1,6 +1,6 @@
 """Inside a study's variants: the best one's runs taken together, and what is shown of each of the others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -46,8 +46,9 @@ def best_sections(study: Study, store: ThumbnailStore) -> list[Section]:
 
 
 def _other_answers(study: Study, subject: Subject) -> list[Answers]:
-    runs = [run for name, runs in study.runs.items() if name != study.best for run in runs if run.scores]
-    return Subject(runs, subject.split, subject.thumbnails, subject.sections).answers
+    others = {name: [run for run in runs if run.scores] for name, runs in study.runs.items() if name != study.best}
+    subjects = (replace(subject, runs=runs, name=name) for name, runs in others.items())
+    return [answers for one in subjects for answers in one.answers]
 
 
 def other_variants(study: Study, store: ThumbnailStore) -> list[OtherVariant]:

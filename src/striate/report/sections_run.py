@@ -147,7 +147,7 @@ def training(run: Run) -> dict[str, Any]:
     monitor = run.metric
     decays = [_short(row.get("weight_decay")) for row in run.history] if run.is_linear_probe else []
     drawn: list[tuple[str, Markup | None, str]] = []
-    for wanted in dict.fromkeys(("loss", monitor.key)):
+    for wanted in dict.fromkeys(sections_of(run).curves(monitor.key)):
         lines = [
             charts.Line("train", run.curve("train", wanted), TRAIN, "--"),
             charts.Line("validation", run.curve("val", wanted), VAL),
@@ -228,7 +228,7 @@ def training_sentences(run: Run) -> list[str]:
 
 def _epoch_table(run: Run) -> dict[str, Any]:
     monitor = run.metric
-    keys = list(dict.fromkeys(("loss", monitor.key)))
+    keys = list(dict.fromkeys(sections_of(run).curves(monitor.key)))
     head = [
         "number" if run.is_linear_probe else "epoch",
         *(f"{SPLIT_WORDS[split]} {run.metric_of(key).name}" for key in keys for split in ("train", "val")),

@@ -15,6 +15,7 @@ from . import charts_study as charts
 from .privacy import without_folders
 from .ranges import limits
 from .read import SPLIT_WORDS, Run, Study, at
+from .tasks import sections_of
 
 
 def verdict(study: Study) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def _epoch(value: Any, otherwise: str) -> str:
 def curves(study: Study) -> dict[str, Any]:
     """Return loss and metric of every variant as small multiples on the same axes."""
     groups = []
-    for key in dict.fromkeys(("loss", study.metric.key)):
+    for key in _curve_keys(study):
         one = study.metric_of(key)
         seeds = {name: _seeds(runs, key) for name, runs in study.runs.items() if any(run.history for run in runs)}
         ends = limits([value for lines in seeds.values() for value in lines.values], one)
@@ -255,6 +256,12 @@ def curves(study: Study) -> dict[str, Any]:
             panels.append((name, chart, " ".join(filter(None, notes))))
         groups.append((with_capital(one.name), panels))
     return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}
+
+
+def _curve_keys(study: Study) -> list[str]:
+    first = next((run for runs in study.runs.values() for run in runs), None)
+    monitor = study.metric.key
+    return list(dict.fromkeys(("loss", monitor) if first is None else sections_of(first).curves(monitor)))
 
 
 def _seeds(runs: list[Run], key: str) -> charts.Seeds:

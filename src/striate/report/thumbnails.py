@@ -56,17 +56,31 @@ class ThumbnailStore:
         name = self._names(run).get(f"{split}/{id_}")
         if name is None:
             return None
-        if self.num_used >= self.max_images - self.num_reserved or self.num_bytes >= self.max_bytes:
-            self.num_refused += 1
+        if self._is_spent():
             return None
         content = _read(run, name)
         if content is None:
             return None
         if draw:
             content = _drawn(content, draw)
+        return self._embedded(content, "jpeg", jpeg_size(content))
+
+    def add(self, labels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> EmbeddedImage | None:
+        """Return a map (H, W) drawn in the colours (256, 3) of its values; None when the budget is spent."""
+        if self._is_spent():
+            return None
+        content = _palette_png(labels, palette)
+        return self._embedded(content, "png", (labels.shape[1], labels.shape[0]))
+
+    def _is_spent(self) -> bool:
+        is_spent = self.num_used >= self.max_images - self.num_reserved or self.num_bytes >= self.max_bytes
+        self.num_refused += is_spent
+        return is_spent
+
+    def _embedded(self, content: bytes, kind: str, size: tuple[int, int]) -> EmbeddedImage:
         self.num_used += 1
         self.num_bytes += len(content)
-        return EmbeddedImage(_data_uri(content), *jpeg_size(content))
+        return EmbeddedImage(_data_uri(content, kind), *size)
 
     def _names(self, run: RunDir) -> dict[str, str]:
         if run not in self._index:
@@ -105,8 +119,17 @@ def _drawn(jpeg: bytes, draw: Draw) -> bytes:
     return buffer.getvalue()
 
 
-def _data_uri(jpeg: bytes) -> Markup:
-    return Markup("data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii"))
+def _palette_png(labels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    image, buffer = Image.fromarray(labels, "P"), io.BytesIO()
+    image.putpalette(palette[: int(labels.max(initial=0)) + 1].tobytes())
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _data_uri(content: bytes, kind: str) -> Markup:
+    return Markup(f"data:image/{kind};base64," + base64.b64encode(content).decode("ascii"))
 
 
 def without_metadata(jpeg: bytes) -> bytes:

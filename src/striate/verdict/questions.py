@@ -50,13 +50,15 @@ def rows(found: "Comparison") -> list[dict[str, Any]]:
     """Return the answers as verdict.json holds them: for each question the subject's differences from each other step.
 
     Each of `others` is a difference (see `decide`) with, where the task has metrics of places, `regions` (the
-    differences in the first and in the second, with the metric's `name`) and `contrast`, the first minus the second.
+    differences in the first and in the second, whose names are `regions` of the answer) and `contrast`, the first minus
+    the second. `is_of_network`: it is of a part of the network, which helps somewhere, and not of the training.
     """
     answers = []
     for question in found.questions:
         others = [row for name in question.others if (row := _other(found, question.subject, name))]
         if others:
             answer = {"what": question.what, "subject": question.subject, "others": others}
+            answer["is_of_network"] = question.is_same_recipe
             answers.append(answer | {"regions": [one.name for one in found.regions], "region_text": found.region_text})
     return answers
 
@@ -83,7 +85,7 @@ def sentences(answers: Sequence[Mapping[str, Any]], found: "Comparison") -> Iter
         each = "; ".join(f"{clause(one, found.metric)[:-1]}, {surely(one)})" for one in gains)
         yield f"{_conclusion(answer['what'], gains)} on the {split} images: {each}."
         for row in answer["others"]:
-            if row["contrast"] is not None:
+            if row["contrast"] is not None and answer["is_of_network"]:
                 yield _where(answer, row, found, split)
         if cost := _cost(answer, found):
             yield cost

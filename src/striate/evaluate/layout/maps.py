@@ -53,7 +53,7 @@ class Maps:
 
     def kept(self, answers: Answers, sidecar: Sidecar | None) -> Answers:
         """Return hashes of the truth, and the names of the files that the maps are written to."""
-        names = sidecar.add_maps(answers.values) if sidecar else [""] * len(answers.losses)
+        names = sidecar.add_maps(answers.values, answers.truth) if sidecar else [""] * len(answers.losses)
         truth = np.array([digest(one) for one in answers.truth], dtype=np.str_)
         return replace(answers, truth=truth, values=np.array(names, dtype=np.str_), probabilities=None)
 

@@ -1,4 +1,8 @@
-"""Files beside predictions.csv for what a row cannot hold: `predictions/SPLIT/NUMBER.png`, `predictions/SPLIT.npz`."""
+"""Files beside predictions.csv for what a row cannot hold: `predictions/SPLIT/NUMBER.png`, `predictions/SPLIT.npz`.
+
+Of maps of classes the true ones lie there too, as `NUMBER-truth.png`, so that a report needs no dataset: at 128 px they
+take half a kilobyte each.
+"""
 
 import hashlib
 import io
@@ -36,20 +40,27 @@ class Sidecar:
         shutil.rmtree(folder / FOLDER / split, ignore_errors=True)
         (folder / FOLDER / f"{split}.npz").unlink(missing_ok=True)
 
-    def add_maps(self, maps: Array) -> list[str]:
+    def add_maps(self, maps: Array, truth: Array | None = None) -> list[str]:
         """Write the maps (N, ...) of a batch, and return their names, relative to the folder.
+
+        Args:
+            truth: the true ones, written beside where they are maps of classes.
 
         Raises:
             ResourceError: the disk is full or the folder cannot be written.
         """
-        files = {}
+        names, files = [], {}
         for number, values in enumerate(maps, self.num_images):
             suffix, content = _encoded(values)
-            files[f"{FOLDER}/{self.split}/{number:06d}.{suffix}"] = content
+            names.append(f"{FOLDER}/{self.split}/{number:06d}.{suffix}")
+            files[self.folder / names[-1]] = content
+        for name, values in zip(names, () if truth is None else truth, strict=truth is not None):
+            if _is_classes(np.asarray(values)):
+                files[self.folder / true_name(name)] = _encoded(np.asarray(values))[1]
         self.num_images += len(maps)
         self.num_bytes += sum(map(len, files.values()))
-        write_files({self.folder / name: content for name, content in files.items()})
-        return list(files)
+        write_files(files)
+        return names
 
     def add_objects(self, objects: Sequence[Mapping[str, Array]]) -> None:
         """Keep the objects of a batch, for each image arrays whose first dimension is the object."""
@@ -67,6 +78,16 @@ class Sidecar:
         arrays = {name: np.concatenate([one[name] for one in self.objects]) for name in self.objects[0]}
         content = _npz({**arrays, OFFSETS: np.cumsum([0, *counts])})
         write_bytes(self.folder / FOLDER / f"{self.split}.npz", content)
+
+
+def true_name(name: str) -> str:
+    """Return the name of the true map that lies beside a predicted one.
+
+    Example:
+        >>> true_name("predictions/test/000007.png")
+        'predictions/test/000007-truth.png'
+    """
+    return f"{name.rpartition('.')[0]}-truth.png"
 
 
 def read_map(folder: Path, name: str) -> Array:
@@ -125,8 +146,7 @@ def _encoded(values: Array) -> tuple[str, bytes]:
     """A map of classes as a grey PNG of 8 or 16 bits, RGB as one in colour; anything else as numbers of its type."""
     if values.dtype == np.uint8 and values.ndim == 3 and values.shape[2] == 3:
         return "png", _png(values)
-    is_index = np.issubdtype(values.dtype, np.integer) and values.ndim == 2 and values.size > 0
-    if not is_index or values.min() < 0 or values.max() > 65535:
+    if not _is_classes(values):
         return "npz", _npz({"values": values})
     return "png", _png(values.astype(np.uint8 if values.max() < 256 else np.uint16))
 
@@ -135,6 +155,11 @@ def _png(values: Array) -> bytes:
     content = io.BytesIO()
     Image.fromarray(values).save(content, "PNG")
     return content.getvalue()
+
+
+def _is_classes(values: Array) -> bool:
+    is_index = np.issubdtype(values.dtype, np.integer) and values.ndim == 2 and values.size > 0
+    return is_index and bool(values.min() >= 0 and values.max() <= 65535)
 
 
 def _npz(arrays: Mapping[str, Array]) -> bytes:

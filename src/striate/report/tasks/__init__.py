@@ -5,6 +5,7 @@ the headline, and the images with the largest and the smallest loss with what th
 overrides what it shows otherwise:
 
 - `figures(run)`: the keys of the scores in the row below the headline;
+- `curves(monitor)`: the keys of the scores that are drawn over the epochs;
 - `learned(run)`, `result(run, scores, where)`, `chance(run)`: its words and marks in the headline;
 - `condense(table)`: what is kept of a table of predictions, so that many large ones fit into memory;
 - `inside(subject)`: the sections of one run, or of several runs of one network, on a split;
@@ -22,6 +23,7 @@ from .classify import ClassifySections
 from .localise import LocaliseSections
 from .regress import RegressSections
 from .sections import Room, Section, Sections, Subject
+from .segment import SegmentSections
 from .tag import TagSections
 
 __all__ = ["SECTIONS", "Room", "Section", "Sections", "Subject", "register", "sections_of"]
@@ -31,6 +33,7 @@ SECTIONS: dict[str, Sections] = {
     "tag": TagSections(),
     "regress": RegressSections(),
     "localise": LocaliseSections(),
+    "segment": SegmentSections(),
 }
 
 

@@ -65,7 +65,7 @@ class Subject:
     def answers(self) -> list[Answers]:
         """The tables of predictions of the runs that have one."""
         tables = ((run, run.predictions(self.split, self.sections.condense)) for run in self.runs)
-        return [Answers(run, self.split, table) for run, table in tables if table is not None]
+        return [Answers(run, self.split, table, self.name) for run, table in tables if table is not None]
 
     @cached_property
     def by_image(self) -> ByImage:
@@ -131,6 +131,10 @@ class Sections:
         """Return the keys of the scores shown below the headline, in order; what a run lacks is left out."""
         scores = run.scores.get(run.reported_split or "", {})
         return [key for key, value in scores.items() if number(value) is not None and key != "num_images"]
+
+    def curves(self, monitor: str) -> Sequence[str]:
+        """Return the keys of the scores drawn over the epochs; `monitor` is that which chose the best one."""
+        return ("loss", monitor)
 
     def learned(self, run: Run) -> str:
         """Return what the network learned, as in "It learned 10 classes from 1,400 images"."""
