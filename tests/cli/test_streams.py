@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from striate.base.tensors import write_tensors
 from striate.cli.app import app, run
+from striate.cli.demo import DEMOS, Demo
 from striate.model import zoo
 
 START = "from striate.cli import main; main()"
@@ -22,8 +23,8 @@ def one_document(text: str) -> dict:
 
 
 def test_every_command_gives_one_json_document(finished, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("striate.cli.demo.IMAGES", "toy:shapes?n=80&size=16")
-    monkeypatch.setattr("striate.cli.demo.SETTINGS", ("train.epochs=1",))
+    small = Demo("toy:shapes?n=80&size=16", {}, ("train.epochs=1",))
+    monkeypatch.setitem(DEMOS, "classify", small)
     shutil.copytree(finished, tmp_path / "run")
     toy, here = "toy:shapes?n=80&size=16", str(tmp_path / "run")
     (picture,) = sorted((tmp_path / "run" / "pictures").glob("*-0000.jpg"))[:1]

@@ -182,7 +182,7 @@ def _some_weights(path: Path) -> None:
 def _small_demo() -> None:
     from striate.cli import demo
 
-    demo.IMAGES, demo.SETTINGS = "toy:shapes?n=100&size=16", ("train.epochs=1",)
+    demo.DEMOS["classify"] = demo.Demo("toy:shapes?n=100&size=16", {}, ("train.epochs=1",))
 
 
 def _all_commands() -> set[str]:

@@ -1,12 +1,35 @@
 """striate demo."""
 
+from dataclasses import dataclass
+from typing import Annotated, Any
+
 import typer
+
+from striate.base.choose import choose
 
 from . import options as o
 from .train import give_study
 
-SETTINGS = ("train.epochs=10", "train.patience=0")
-IMAGES = "toy:shapes?n=1200"
+
+@dataclass(frozen=True)
+class Demo:
+    """A small study of built-in images: how they are opened, settings of all variants, runs of each."""
+
+    images: str
+    opening: dict[str, Any]
+    settings: tuple[str, ...]
+    seeds: int = 3
+
+
+DEMOS = {
+    "classify": Demo("toy:shapes?n=1200", {}, ("train.epochs=10", "train.patience=0")),
+    "segment": Demo(
+        "toy:shapes?n=400&size=48&clutter=3",
+        {"task": "segment"},
+        ("train.epochs=12", "train.patience=0", "model.width=8", "model.depth=3"),
+        seeds=2,
+    ),
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,25 +38,31 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    seeds: int = typer.Option(3, help="Runs a variant.", min=1, max=1000),
+    what: Annotated[str, typer.Argument(metavar="[classify|segment]", help="What the networks predict.")] = "classify",
+    seeds: Annotated[int | None, typer.Option(help="Runs a variant.", min=1, max=1000)] = None,
     out: o.Out = None,
     threads: o.Threads = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Run a study on built-in images (drawn shapes), and write its verdict and report. About two minutes."""
+    """Run a study on built-in images (drawn shapes), and write its verdict and report. About two minutes.
+
+    \b
+    Examples:
+      striate demo
+      striate demo segment
+    """
+    chosen = choose("demo", what, DEMOS)
     o.use_threads(threads)
     from striate.api import study_ladder
     from striate.base.rundir import StudyDir
-    from striate.model import zoo
 
     found = study_ladder(
-        IMAGES,
-        {},
-        model=zoo.DEFAULT,
-        changes=list(SETTINGS),
-        seeds=seeds,
+        chosen.images,
+        chosen.opening,
+        changes=list(chosen.settings),
+        seeds=seeds or chosen.seeds,
         folds=None,
         out=out,
         command=o.command_line(),

@@ -57,7 +57,7 @@ def rows(found: "Comparison") -> list[dict[str, Any]]:
     for question in found.questions:
         others = [row for name in question.others if (row := _other(found, question.subject, name))]
         if others:
-            answer = {"what": question.what, "subject": question.subject, "others": others}
+            answer: dict[str, Any] = {"what": question.what, "subject": question.subject, "others": others}
             answer["is_of_network"] = question.is_same_recipe
             answers.append(answer | {"regions": [one.name for one in found.regions], "region_text": found.region_text})
     return answers
