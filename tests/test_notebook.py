@@ -17,7 +17,7 @@ from striate.data.check.finding import Finding, Findings
 from striate.data.sample import Dataset
 from striate.data.target import Angle, Label, Tags, Target
 from striate.model.blueprint import Blueprint, Row
-from striate.predict.predictor import Prediction
+from striate.predict.prediction import Prediction
 
 HOSTILE = '<script>alert("x")</script>&\x1b[31m'
 VOID = {"br", "meta"}

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from striate.data.given import Given
-    from striate.predict.predictor import Prediction, Tiles
+    from striate.predict.prediction import Prediction
+    from striate.predict.predictor import Tiles
     from striate.run.recipe import Recipe
     from striate.studies.plan import Variant
 

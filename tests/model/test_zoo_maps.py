@@ -18,7 +18,7 @@ from striate.nn.blocks import BLOCKS
 from striate.task import Map
 
 STUDY = ("unet", "encoder_decoder", "segnet", "segnet_nearest")  # what the homework compares
-IMAGES = ("residual_unet", "autoencoder")
+IMAGES = (*(f"residual_unet{way}" for way in ("", "_transposed", "_resize")), *zoo.AUTOENCODERS)
 MAPS = tuple(name for name in zoo.names() if zoo.blueprint(name).native["outputs"] == 21 and name not in IMAGES)
 WITH_ENCODER = tuple(name for name in MAPS if "encoder" in zoo.options(name))
 

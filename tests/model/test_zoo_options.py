@@ -96,7 +96,10 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "expand": (lambda expand: expand * 2, wider),
     "latent": (lambda latent: 2 * latent, lambda old, new: new.shapes["latent"] == (2 * old.shapes["latent"][0],)),
     "scale": (lambda _: 2, lambda old, new: new.shapes["restored"][1] == 2 * old.shapes["restored"][1]),
-    "upsample": (lambda _: "resize", lambda old, new: "Subpixel" in kinds(old) - kinds(new)),
+    "upsample": (
+        lambda usual: "resize" if usual != "resize" else "subpixel",
+        lambda old, new: "Subpixel" in kinds(old) ^ kinds(new) or "Transposed" in kinds(old) - kinds(new),
+    ),
     "output_stride": (lambda stride: stride * 2, lambda old, new: len(new.stages) == len(old.stages) + 1),
     "rates": (lambda _: [1, 2], lambda old, new: "aspp_3x3_3" in old.rows.keys() - new.rows.keys()),
     "pyramid_width": (lambda width: width * 2, wider),
@@ -108,7 +111,7 @@ NEEDS: dict[tuple[str, str], dict[str, Any]] = {
     ("bipyramid", "depth"): {"depth": 2},
     ("airbench", "depth"): {"depth": 1},
     ("neocognitron", "depth"): {"depth": 2},
-    ("residual_unet", "upsample"): {"scale": 2},
+    **{(f"residual_unet{way}", "upsample"): {"scale": 2} for way in ("", "_transposed", "_resize")},
 }
 
 
@@ -192,8 +195,8 @@ STRIDES = {
     **{f"{name}_resnet{layers}": [2, 4, 8] for name in ("fcn", "deeplabv3") for layers in (50, 101)},
     "lraspp_mobilenet_v3_large": [2, 4, 8, 16],
     "vit_cifar": [4],
-    "residual_unet": [1, 2, 4],
-    "autoencoder": [2, 4, 8],
+    **{f"residual_unet{way}": [1, 2, 4, 8] for way in ("", "_transposed", "_resize")},
+    **{f"autoencoder{size}": [2, 4, 8] for size in ("", "_32", "_512")},
 }
 
 

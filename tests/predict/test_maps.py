@@ -9,7 +9,8 @@ import torch
 from PIL import Image as PillowImage
 
 from striate.data.geometry import Geometry
-from striate.predict.predictor import Prediction, Predictor
+from striate.predict.prediction import Prediction
+from striate.predict.predictor import Predictor
 from striate.task import Decoded, Defaults
 from striate.task.head import Map
 

@@ -13,6 +13,7 @@ from striate.base.text import plural, shown
 from . import options as o
 
 if TYPE_CHECKING:
+    from striate.predict.overlay import Drawer, ImageDrawer
     from striate.predict.predictor import Predictor, Tiles
 
 
@@ -219,7 +220,8 @@ def predict(
     NAME-overlay.png and NAME-mask.png (class ids with a palette, of the image's own size) and once classes.csv.
     Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
     larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
-    whose answers are blended; `--tiles 1` cuts them at their own pixels.
+    whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
+    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png.
 
     \b
     Examples:
@@ -282,14 +284,15 @@ class _Predict:
         self.chunk = 8 if predictor.predicts_maps else 256
         self.bad: list[DataError] = []
         self.doubtful: list[DataError] = []
-        self.drawer = None
+        self.drawer: Drawer | ImageDrawer | None = None
         if draw is not None:
             if not predictor.predicts_maps:
                 what = f"a run of the task {predictor.task.name} predicts no map that could be drawn"
                 raise SettingsError(what, where="--draw", fix="leave --draw out")
-            from striate.predict.overlay import Drawer
+            from striate.predict import overlay
 
-            self.drawer = Drawer(draw, predictor.task.names, predictor.levels)
+            names, levels = predictor.task.names, predictor.levels
+            self.drawer = overlay.ImageDrawer(draw) if predictor.makes_images else overlay.Drawer(draw, names, levels)
 
     def __call__(self, files: list[Path], top: int) -> list[tuple[str, dict[str, Any]]]:
         """Return a line and a document for each image."""

@@ -47,6 +47,10 @@ Pool = Annotated[
 RecipeName = Annotated[
     str, typer.Option("--recipe", "-r", help="A recipe's name (see `striate recipes`) or a .toml file.")
 ]
+RecipeOrUsual = Annotated[
+    str | None,
+    typer.Option("--recipe", "-r", help="A recipe's name or a .toml file; by default regularized, or the task's own."),
+]
 Weights = Annotated[
     str | None,
     typer.Option(metavar="imagenet|FILE|RUN", help="Weights to start from: published, a file's, or an earlier run's."),

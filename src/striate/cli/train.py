@@ -26,7 +26,7 @@ def train(
     model: o.OwnModelName = None,
     without: o.Without = None,
     pool: o.Pool = None,
-    recipe: o.RecipeName = "regularized",
+    recipe: o.RecipeOrUsual = None,
     weights: o.Weights = None,
     seed: o.Seed = 0,
     target: o.TargetName = None,
@@ -55,9 +55,13 @@ def train(
       striate train toy:shapes --task regress --target angle
       striate train birds/ --model resnet20 --without skip
       striate train cifar10 --recipe fast-small
+      striate train photos/ --task denoise --set task.noise=25
       striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune
       striate train birds/ --size 128 --epochs 60 --limit train=400,val=100,test=100
     """
+    from striate.run.recipe import usual
+
+    recipe = recipe or usual(task)
     settings = o.recipe_of(recipe, set_, size, fit, weights, training)
     dataset = opening.open(data, target, task, allow_empty=allow_empty)
     o.use_threads(threads)

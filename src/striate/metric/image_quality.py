@@ -49,6 +49,31 @@ def ssim(truth: Array, image: Array, data_range: float = 1.0) -> float:
     return float((likeness / ((mean_x**2 + mean_y**2 + c1) * (spread_x + spread_y + c2))).mean())
 
 
+def checkerboard(truth: Array, image: Array, period_px: int) -> float:
+    """Return the share of an image's error that lies in one pattern repeated every `period_px` pixels, 0 to 1.
+
+    That is the share of the error's energy, its mean left out, at the frequencies k / period: where windows of an
+    upsampling overlap unevenly, they leave their grid there. Errors without a grid have (period^2 - 1) / pixels.
+
+    Args:
+        truth, image: (H, W, C); what is left over a whole number of periods is cut off.
+
+    Reference: Odena et al., "Deconvolution and Checkerboard Artifacts", Distill (2016).
+
+    Example:
+        >>> x, y = np.mgrid[:8, :8]
+        >>> checkerboard(np.zeros((8, 8, 1)), ((x + y) % 2)[..., None], 2)
+        1.0
+    """
+    error = np.asarray(image, dtype=np.float64) - truth
+    high, wide = (side // period_px for side in error.shape[:2])
+    error = error[: high * period_px, : wide * period_px]
+    error = error - error.mean((0, 1))
+    pattern = error.reshape(high, period_px, wide, period_px, -1).mean((0, 2))
+    energy = float((error**2).mean())
+    return float((pattern**2).mean()) / energy if energy > 0 else 0.0
+
+
 def _blurred(image: Floats) -> Floats:
     """The Gaussian window's mean wherever it lies inside (H - 10, W - 10, C)."""
     offsets = np.arange(-RADIUS_PX, RADIUS_PX + 1)
@@ -79,6 +104,12 @@ def mean_ssim(data_range: float = 1.0) -> Metric:
     """Return the mean SSIM over images."""
     record = partial(_record_ssim, data_range=data_range)
     return Metric("ssim", "SSIM", possible=(-1.0, 1.0), record=record, stream="quality")
+
+
+def mean_checkerboard() -> Metric:
+    """Return the mean share of the error in a pattern of the upsampling."""
+    name = "error in a grid of the scale"
+    return Metric("checkerboard", name, "min", form="percent", possible=(0.0, 1.0), stream="quality")
 
 
 def against(metric: Metric, record: Callable[[Answers], Array], name: str, place: int) -> Metric:

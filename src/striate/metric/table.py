@@ -9,7 +9,7 @@ from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
 from .error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, r2, rmse
 from .f1 import MICRO_F1, macro_f1
-from .image_quality import gain, mean_psnr, mean_ssim
+from .image_quality import gain, mean_checkerboard, mean_psnr, mean_ssim
 from .iou import class_accuracy, mean_dice, mean_iou, pixel_accuracy
 from .loss import LOSS
 from .metric import ANY, WORDS, Metric, words_only
@@ -45,6 +45,7 @@ METRICS = {
         interior_iou(0),
         mean_psnr(),
         mean_ssim(),
+        mean_checkerboard(),
         gain(mean_psnr(), words_only, "", 0, range(1)),
         gain(mean_ssim(), words_only, "", 0, range(1)),
     )

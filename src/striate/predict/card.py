@@ -7,7 +7,7 @@ from striate.base.html import Html, bar, card, table, text
 from striate.base.text import shown
 
 if TYPE_CHECKING:
-    from .predictor import Prediction
+    from .prediction import Prediction
 
 MOST = 5  # bars
 NEXT = 2  # classes on a terminal beside those given
@@ -18,7 +18,7 @@ def prediction_text(prediction: "Prediction") -> str:
     """Return the answer, and for classes what comes next.
 
     Example:
-        >>> from striate.predict.predictor import Prediction
+        >>> from striate.predict.prediction import Prediction
         >>> Prediction("a.jpg", ("robin",), (), {"robin": 0.9, "wren": 0.06, "tit": 0.04})
         Prediction('a.jpg': robin 90.0%; then wren 6.0%, tit 4.0%)
         >>> Prediction("b.png", ("angle",), (41.5,))

@@ -24,10 +24,10 @@ from striate.data.target.palette import class_colours, covered
 if TYPE_CHECKING:
     from striate.data.given import Given
 
-    from .predictor import Prediction
+    from .prediction import Prediction
 
 LEGEND = "classes.csv"
-OVERLAY, MASK = "-overlay.png", "-mask.png"
+OVERLAY, MASK, RESTORED = "-overlay.png", "-mask.png", "-restored.png"
 
 
 def rgb_of(image: "Given", levels: Levels = FULL) -> ImageU8:
@@ -88,6 +88,42 @@ def legend(names: Sequence[str]) -> str:
     return "\n".join(["id,name,red,green,blue", *lines, ""])
 
 
+class ImageDrawer:
+    """Writes for each image what was made of it, as `NAME-restored.png`, into a folder; see `Drawer` for NAME."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file_names = Names()
+
+    def draw(self, path: Path, prediction: "Prediction") -> dict[str, str]:
+        """Write the image of a prediction at its own size; return {"restored": path}.
+
+        Raises:
+            ResourceError: the folder cannot be written.
+        """
+        pixels, content = prediction.image, io.BytesIO()
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(content, "PNG")
+        file = self.folder / f"{self._file_names(path.stem)}{RESTORED}"
+        write_bytes(file, content.getvalue())
+        return {"restored": str(file)}
+
+
+class Names:
+    """Names of files, each given once: where two images share one, `-2` and so on is added."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def __call__(self, stem: str) -> str:
+        """Return the stem, or one with a number that is still free."""
+        name, number = stem, 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self._taken.add(name.casefold())
+        return name
+
+
 class Drawer:
     """Writes for each image `NAME-overlay.png` and `NAME-mask.png` into a folder, and once `classes.csv`.
 
@@ -103,7 +139,7 @@ class Drawer:
 
     def __init__(self, folder: Path, names: Sequence[str], levels: Levels = FULL) -> None:
         self.folder, self.names, self.levels = folder, tuple(names), levels
-        self._taken: set[str] = set()
+        self._file_names = Names()
         if len(self.names) > IGNORE:
             fix = "leave --draw out, and take the maps in Python"
             raise SettingsError(f"{len(self.names)} classes do not fit a mask of 255 ids", where="--draw", fix=fix)
@@ -119,17 +155,9 @@ class Drawer:
         pixels, content = prediction.overlay(rgb_of(path, self.levels)), io.BytesIO()
         assert prediction.map is not None
         Image.fromarray(pixels).save(content, "PNG", compress_level=4)
-        name = self._name(path.stem)
+        name = self._file_names(path.stem)
         files = {self.folder / f"{name}{OVERLAY}": content.getvalue()}
         files[self.folder / f"{name}{MASK}"] = mask_png(prediction.map, self.names)
         for file, data in files.items():
             write_bytes(file, data)
         return dict(zip(("overlay", "mask"), map(str, files), strict=True))
-
-    def _name(self, stem: str) -> str:
-        name, number = stem, 1
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{stem}-{number}"
-        self._taken.add(name.casefold())
-        return name

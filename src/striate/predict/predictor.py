@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,18 +29,18 @@ from striate.data.geometry import Geometry, WayBack, coloured
 from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.raster import Samples
-from striate.data.sample import IGNORE, ImageU8
+from striate.data.sample import IGNORE
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Outputs, Task, from_json
 from striate.task.answer import Answer
+from striate.task.head import Image as ImageHead
 from striate.task.head import Map
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
-from .card import prediction_card, prediction_text
-from .overlay import overlay, rgb_of
+from .prediction import Prediction
 from .tiling import at_scale, tiled_outputs
 
 if TYPE_CHECKING:
@@ -48,70 +48,6 @@ if TYPE_CHECKING:
 
 BATCH = 64
 Tiles = float | Literal["auto"]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the network says of one image.
-
-    `names` are the classes given (one for classification, any number of tags), the numbers' fields or the classes of a
-    map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) has the class of each
-    of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there; `box` is
-    x0, y0, x1, y1 in its own pixels.
-    """
-
-    id: str
-    names: tuple[str, ...]
-    values: tuple[float, ...] = ()
-    probabilities: dict[str, float] | None = None
-    map: npt.NDArray[Any] | None = None
-    box: tuple[float, ...] | None = None
-
-    def __repr__(self) -> str:
-        return prediction_text(self)
-
-    def _repr_html_(self) -> str:
-        return prediction_card(self)
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The share of the pixels the network saw that each class of a map has; empty where there is none."""
-        if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
-            return {}
-        counts = np.bincount(self.map[self.map != IGNORE].ravel(), minlength=len(self.names))
-        names = [*self.names, *map(str, range(len(self.names), len(counts)))]  # of a map without names: its numbers
-        return {name: float(count / max(1, counts.sum())) for name, count in zip(names, counts, strict=True)}
-
-    def overlay(self, image: "Given") -> ImageU8:
-        """Return the image (H, W, 3) half covered with the colours of its map's classes; a background stays clear.
-
-        Raises:
-            DataError: there is no map of classes, or the image is of another size than it.
-        """
-        if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
-            raise DataError(
-                "no map of classes was predicted", where=self.id, fix="predict with a run of --task segment"
-            )
-        return overlay(rgb_of(image), self.map, self.names, self.id)
-
-    def line(self, most: int) -> str:
-        """Return the answer in a line: the most probable classes, those with most pixels, or the numbers."""
-        ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
-        if ranked:
-            text = ", ".join(f"{name} {share:.3f}" for name, share in ranked)
-            return text if self.box is None else f"{text}; box {', '.join(f'{side:.0f}' for side in self.box)}"
-        if self.map is not None:
-            return "x".join(map(str, self.map.shape)) + f" from {np.nanmin(self.map):.4g} to {np.nanmax(self.map):.4g}"
-        return ", ".join(f"{name} {value:.4g}" for name, value in zip(self.names, self.values, strict=True))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plain document of `predict --json`; of a map its size and the share of each class."""
-        document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
-        if self.map is not None:
-            return document | {"size_hw": list(self.map.shape[:2]), "shares": self.shares}
-        if self.probabilities is None:
-            return document | {"values": dict(zip(self.names, self.values, strict=True))}
-        return document | {"prediction": list(self.names), "probabilities": self.probabilities}
 
 
 class Predictor:
@@ -203,7 +139,9 @@ class Predictor:
                     problems.append(problem)
                     continue
                 name = str(picture) if isinstance(picture, str | Path) else str(number)
-                if scale and self._is_larger(pixels, scale):
+                if self.makes_images:
+                    given[number] = self._restored(pixels, name)
+                elif scale and self._is_larger(pixels, scale):
                     given[number] = self._tiled(pixels, scale, name)
                 else:
                     whole.append((number, self.fitted(pixels), name, (pixels.shape[0], pixels.shape[1])))
@@ -223,6 +161,11 @@ class Predictor:
     def predicts_maps(self) -> bool:
         """Whether the answer to an image is a map over it."""
         return isinstance(self.task.head, Map)
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether the answer to an image is an image, made of its own pixels, whatever its size."""
+        return isinstance(self.task.head, ImageHead)
 
     @property
     def is_placed(self) -> bool:
@@ -298,6 +241,15 @@ class Predictor:
         whole = np.concatenate([_compact(one.map) for one in answers if one.map is not None])
         way = Geometry((sized.shape[0], sized.shape[1]), "squash").way_back(pixels.shape[0], pixels.shape[1])
         return Prediction(name, answers[0].names, map=_moved(way, whole))
+
+    def _restored(self, pixels: Samples, name: str) -> Prediction:
+        """What is made of an image at its own size, in tiles, `scale` times as high and wide."""
+        exact, image = replace(self.geometry, margin=1.0), self.task.taken(coloured(pixels, self.geometry.channels))
+        with torch.inference_mode():
+            bands = tiled_outputs(image, self.geometry.size_hw, lambda tiles: self._seen(tiles, exact), self.task.scale)
+            answers = [one for band in bands for one in self._answers(band)]
+        maps = [one.map for one in answers if one.map is not None]
+        return Prediction(name, (), map=np.concatenate(maps), is_image=True)
 
     def _answers(self, outputs: Outputs) -> list[Answer]:
         return self.task.answers(self.task.decode(each(lambda values: values / self.temperature, outputs)))

@@ -17,7 +17,8 @@ from striate.model.weights import Loaded
 from striate.model.weights import load as load_weights
 from striate.task import from_json
 
-from .predictor import Prediction, Predictor
+from .prediction import Prediction
+from .predictor import Predictor
 
 if TYPE_CHECKING:
     from striate.data.given import Given

@@ -62,31 +62,36 @@ def weights(start: int, length: int, tile: int) -> Floats:
     return np.asarray(np.minimum(first, last))
 
 
-def tiled_outputs(image_u8: Samples, tile_hw: SizeHW, outputs: Callable[[list[Samples]], Tensor]) -> Iterator[Tensor]:
+def tiled_outputs(
+    image_u8: Samples, tile_hw: SizeHW, outputs: Callable[[list[Samples]], Tensor], scale: int = 1
+) -> Iterator[Tensor]:
     """Yield the outputs (1, K, h, W) for an image (H, W, C), band by band from its top, so that memory is that of one.
 
     Args:
         tile_hw: height and width of what the network sees.
         outputs: of the network, (N, K, *tile_hw), for images (*tile_hw, C).
+        scale: how many times as high and wide the outputs are.
     """
     height, width = image_u8.shape[:2]
-    padded, size = _at_least(image_u8, tile_hw), tile_hw[0]
+    padded = _at_least(image_u8, tile_hw)
     length_hw = padded.shape[0], padded.shape[1]
     rows, columns = (starts(length, tile) for length, tile in zip(length_hw, tile_hw, strict=True))
-    across = {start: torch.from_numpy(weights(start, length_hw[1], tile_hw[1])) for start in columns}
+    size, wide, width_px = (scale * side for side in (*tile_hw, length_hw[1]))  # of outputs
+    across = {start: torch.from_numpy(weights(start * scale, width_px, wide)) for start in columns}
     band = total = torch.empty(0)
     for row, after in zip(rows, [*rows[1:], length_hw[0]], strict=True):
-        down = torch.from_numpy(weights(row, length_hw[0], size))[:, None]
+        down = torch.from_numpy(weights(row * scale, length_hw[0] * scale, size))[:, None]
         for part in (columns[at : at + BATCH] for at in range(0, len(columns), BATCH)):
-            given = outputs([padded[row : row + size, left : left + tile_hw[1]] for left in part]).float()
+            given = outputs([padded[row : row + tile_hw[0], left : left + tile_hw[1]] for left in part]).float()
             if not len(band):
-                band, total = given.new_zeros(given.shape[1], size, length_hw[1]), down.new_zeros(size, length_hw[1])
+                band, total = given.new_zeros(given.shape[1], size, width_px), down.new_zeros(size, width_px)
             for one, left in zip(given, part, strict=True):
                 weight = down * across[left]
-                band[:, :, left : left + tile_hw[1]] += one * weight
-                total[:, left : left + tile_hw[1]] += weight
-        num = after - row
-        yield (band[:, :num] / total[:num])[None, :, : max(0, height - row), :width]
+                place = slice(left * scale, left * scale + wide)
+                band[:, :, place] += one * weight
+                total[:, place] += weight
+        num = (after - row) * scale
+        yield (band[:, :num] / total[:num])[None, :, : max(0, height - row) * scale, : width * scale]
         band, total = (torch.cat([one[..., num:, :], torch.zeros_like(one[..., :num, :])], -2) for one in (band, total))
 
 

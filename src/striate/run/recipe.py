@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
-from striate.data.augment import STRENGTHS, AlternatingFlip, Op, Pipeline, Shift
+from striate.data.augment import STRENGTHS, AlternatingFlip, Flip, Op, Pipeline, Shift
 from striate.model import zoo
 
 from .settings import DataSettings, ModelSettings, StageSettings, TrainSettings, TransferSettings
@@ -144,8 +144,17 @@ def _recipes() -> dict[str, Recipe]:
         "augmented": augmented,
         "regularized": regularized,
         "fast-small": _fast_small(),
+        "restore": _restore(),
         **_transfer_recipes(),
     }
+
+
+def _restore() -> Recipe:
+    """Small batches, since an image has thousands of pixels to learn from; no operation that interpolates the truth."""
+    train = TrainSettings(batch_size=16, lr=0.002, clip=1.0)
+    return Recipe(
+        text="images from spoiled ones: Adam in small batches, mirrored images", augment=(Flip(),), train=train
+    )
 
 
 def _fast_small() -> Recipe:
@@ -183,6 +192,16 @@ def _transfer_recipes() -> dict[str, Recipe]:
 
 
 RECIPES = _recipes()
+
+
+def usual(task: str | None) -> str:
+    """Return the name of the recipe for a task where none is named.
+
+    Example:
+        >>> usual(None), usual("denoise")
+        ('regularized', 'restore')
+    """
+    return "restore" if task in zoo.OF_TASK else "regularized"
 
 
 def named(name: str) -> Recipe:

@@ -130,6 +130,10 @@ class Defaults:
         """Nothing: the network gets the batch as it is."""
         return None
 
+    def taken(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the image as it is."""
+        return image
+
     def with_levels(self, mean: Sequence[float], std: Sequence[float]) -> Self:
         """Return the task as it is."""
         return self

@@ -113,6 +113,9 @@ class Task(Protocol):
     def see(self) -> See | None:
         """What makes of a batch what the network gets of it, see `data.loader`; None where that is the batch."""
 
+    def taken(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return an image (H, W, C) of a user's own, in levels, as the network is to get it."""
+
     def with_levels(self, mean: "Sequence[float]", std: "Sequence[float]") -> "Task":
         """Return the task for images that are normalised by these means and deviations of each channel, in 0..1."""
 

@@ -67,10 +67,12 @@ ZOO: dict[str, Entry] = {
     **pyramid.ENTRIES,
 }
 
+AUTOENCODERS = ("autoencoder_32", "autoencoder", "autoencoder_512")  # by the length of their vector
+RESTORING, TRANSPOSED, RESIZED = "residual_unet", "residual_unet_transposed", "residual_unet_resize"
 DEFAULT = "bipyramid"  # trains in a minute on a CPU
 OF_TASK = {  # where another one is usual
-    **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), "residual_unet"),
-    "reconstruct": "autoencoder",
+    **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), RESTORING),
+    "reconstruct": AUTOENCODERS[1],
 }
 PLAIN = "mlp"  # the thing to beat: no sense of place
 SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost

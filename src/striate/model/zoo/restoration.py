@@ -26,8 +26,8 @@ def residual_unet(
     name: str,
     /,
     *,
-    width: int = 32,
-    depth: int = 2,
+    width: int = 16,
+    depth: int = 3,
     norm: str = "none",
     activation: str = "relu",
     dropout: float = 0.0,
@@ -108,5 +108,19 @@ def autoencoder(
 
 ENTRIES = {
     "residual_unet": Entry(partial(residual_unet, "residual_unet"), PAPER, 2016, "a U-Net that corrects its input"),
-    "autoencoder": Entry(partial(autoencoder, "autoencoder"), PAPER_AUTO, 2006, "an image through a short vector"),
+    **{
+        f"residual_unet_{way}": Entry(
+            partial(residual_unet, f"residual_unet_{way}", upsample=way), PAPER, 2016, f"the same, enlarging by {text}"
+        )
+        for way, text in (("transposed", "transposed convolution"), ("resize", "nearest neighbours and convolution"))
+    },
+    **{
+        name: Entry(
+            partial(autoencoder, name, latent=latent),
+            PAPER_AUTO,
+            2006,
+            f"an image through a vector of {latent} numbers",
+        )
+        for name, latent in (("autoencoder", 128), ("autoencoder_32", 32), ("autoencoder_512", 512))
+    },
 }

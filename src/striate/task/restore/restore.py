@@ -19,12 +19,23 @@ from striate.base.settings import Settings
 from striate.data.sample import Batch
 from striate.data.target import Target
 from striate.metric import Answers, Metric
-from striate.metric.image_quality import against, gain, mean_psnr, mean_ssim, psnr, ssim
+from striate.metric.image_quality import (
+    against,
+    checkerboard,
+    gain,
+    mean_checkerboard,
+    mean_psnr,
+    mean_ssim,
+    psnr,
+    ssim,
+)
 from striate.metric.loss import LOSS
+from striate.model import zoo
 from striate.nn import similarity
 from striate.task.defaults import Defaults, Sums, mean_scores, with_count
 from striate.task.head import Image
 from striate.task.protocol import Decoded
+from striate.task.series import Step
 from striate.task.views import View, mean_outputs, undo
 
 from .baseline import Methods
@@ -75,6 +86,10 @@ class Restore(Sums, Defaults):
     kinds: ClassVar[tuple[str, ...]] = ("itself",)
     views: ClassVar[Any] = mean_outputs
     Options: ClassVar[type[Settings]] = RestoreOptions
+    steps: ClassVar[Sequence[Step]] = (
+        Step("residual", zoo.RESTORING, "restore", "a U-Net that corrects what comes in"),
+        Step("anew", zoo.WITH_SKIPS, "restore", "a U-Net that makes the image anew"),
+    )
     baselines: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -102,7 +117,8 @@ class Restore(Sums, Defaults):
         both = ((mean_psnr(), 0), (mean_ssim(), num))
         scores = (against(metric, record, RECORDS, place) for metric, place in both)
         gains = (gain(metric, record, RECORDS, place, range(place + 1, place + num)) for metric, place in both)
-        return (*scores, *gains, LOSS)
+        grid = [against(mean_checkerboard(), record, RECORDS, 2 * num)] if self.scale > 1 else []
+        return (*scores, *gains, *grid, LOSS)
 
     def degrade(self, images: Tensor, keys: Tensor) -> Tensor:
         """Return images (N, C, H, W) in 0..1 spoiled, (N, C, H / scale, W / scale); the result is rounded after that.
@@ -161,6 +177,7 @@ class Restore(Sums, Defaults):
     def records(self, answers: Answers) -> npt.NDArray[np.float64]:
         """Return (N, 2 (1 + B)): PSNR of the network and of B simple methods, then SSIM of all of them.
 
+        Where images become larger, the share of the network's error in a grid of that scale stands behind them.
         A method's image is that of the strength with the highest PSNR.
         """
         rows = [self._record(*pair) for pair in zip(answers.truth, answers.values, strict=True)]
@@ -171,7 +188,8 @@ class Restore(Sums, Defaults):
         made = self.methods(given[:: self.scale, :: self.scale], truth)
         best = [max(made[name], key=partial(psnr, truth, data_range=255)) for name in self.baselines]
         images = [_pixels(image), *best]
-        return [score(truth, one, data_range=255) for score in (psnr, ssim) for one in images]
+        scores = [score(truth, one, data_range=255) for score in (psnr, ssim) for one in images]
+        return [*scores, checkerboard(truth, images[0], self.scale)] if self.scale > 1 else scores
 
     def details(self, answers: Answers) -> dict[str, Any]:
         """Return the scores of each simple method, best first."""
@@ -181,6 +199,10 @@ class Restore(Sums, Defaults):
             for place, name in enumerate(self.baselines, 1)
         ]
         return {"baselines": sorted(rows, key=lambda row: -float(row["psnr"]))} if len(records) else {}
+
+    def taken(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return an image (H, W, C) of a user's own as the network is to get it: it is spoiled already."""
+        return image
 
     def undo_view(self, outputs: Tensor, view: View) -> Tensor:
         """Return images moved and mirrored back; a pixel that came in is `scale` pixels here."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from striate.base.errors import DataError
 from striate.base.settings import Settings
+from striate.data.geometry import coloured
+from striate.model import zoo
+from striate.task.series import Step
 
 from . import baseline, degrade
 from .baseline import Methods
@@ -54,6 +57,16 @@ class Superresolve(Restore):
     """Make images larger. `--size` is that of the large images; what comes in is smaller by the scale."""
 
     scale: int = 2
+    steps: ClassVar[Sequence[Step]] = (
+        Step(
+            "transposed",
+            zoo.TRANSPOSED,
+            "restore",
+            "enlarged by transposed convolution, whose windows overlap unevenly",
+        ),
+        Step("resize", zoo.RESIZED, "restore", "nearest neighbours, then a convolution"),
+        Step("subpixel", zoo.RESTORING, "restore", "sub-pixel convolution: channels become pixels"),
+    )
     name: ClassVar[str] = "superresolve"
     baselines: ClassVar[tuple[str, ...]] = ("nearest", "bilinear", "bicubic")
     Options: ClassVar[type[Settings]] = SuperresolveOptions
@@ -114,6 +127,10 @@ class Colourise(Restore):
         """Return grey images."""
         return degrade.greyed(images)
 
+    def taken(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the image without its colours, where it has some."""
+        return coloured(coloured(image, 1), 3)
+
     def methods(self, image: ImageU8, truth: ImageU8) -> Methods:
         """Return the grey image as it is."""
         return {"grey": baseline.itself(image)}
@@ -124,6 +141,10 @@ class Reconstruct(Restore):
     """Give the image itself back, through a narrow place: an autoencoder."""
 
     name: ClassVar[str] = "reconstruct"
+    steps: ClassVar[Sequence[Step]] = tuple(
+        Step(name.replace("_", "-"), name, "restore", "an image through a vector of so many numbers, 128 by default")
+        for name in zoo.AUTOENCODERS
+    )
     baselines: ClassVar[tuple[str, ...]] = ("mean colour", "8 x 8 pixels")
 
     def degrade(self, images: Tensor, keys: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""What a network says of one image: for people, for documents, and drawn."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.errors import DataError
+from striate.data.sample import IGNORE, ImageU8
+
+from .card import prediction_card, prediction_text
+from .overlay import overlay, rgb_of
+
+if TYPE_CHECKING:
+    from striate.data.given import Given
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one image.
+
+    `names` are the classes given (one for classification, any number of tags), the numbers' fields or the classes of a
+    map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) has the class of each
+    of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there; `box` is
+    x0, y0, x1, y1 in its own pixels; with `is_image` the map is an image made of this one, in 0..1.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    values: tuple[float, ...] = ()
+    probabilities: dict[str, float] | None = None
+    map: npt.NDArray[Any] | None = None
+    box: tuple[float, ...] | None = None
+    is_image: bool = False
+
+    def __repr__(self) -> str:
+        return prediction_text(self)
+
+    def _repr_html_(self) -> str:
+        return prediction_card(self)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the pixels the network saw that each class of a map has; empty where there is none."""
+        if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
+            return {}
+        counts = np.bincount(self.map[self.map != IGNORE].ravel(), minlength=len(self.names))
+        names = [*self.names, *map(str, range(len(self.names), len(counts)))]  # of a map without names: its numbers
+        return {name: float(count / max(1, counts.sum())) for name, count in zip(names, counts, strict=True)}
+
+    def overlay(self, image: "Given") -> ImageU8:
+        """Return the image (H, W, 3) half covered with the colours of its map's classes; a background stays clear.
+
+        Raises:
+            DataError: there is no map of classes, or the image is of another size than it.
+        """
+        if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
+            raise DataError(
+                "no map of classes was predicted", where=self.id, fix="predict with a run of --task segment"
+            )
+        return overlay(rgb_of(image), self.map, self.names, self.id)
+
+    @property
+    def image(self) -> ImageU8:
+        """The image (H, W, C) that was made.
+
+        Raises:
+            DataError: none was.
+        """
+        if not self.is_image or self.map is None:
+            fix = "predict with a run of a task that restores images, such as denoise"
+            raise DataError("no image was made", where=self.id, fix=fix)
+        return np.asarray(np.rint(self.map * 255).clip(0, 255), np.uint8)
+
+    def line(self, most: int) -> str:
+        """Return the answer in a line: the most probable classes, those with most pixels, or the numbers."""
+        ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
+        if ranked:
+            text = ", ".join(f"{name} {share:.3f}" for name, share in ranked)
+            return text if self.box is None else f"{text}; box {', '.join(f'{side:.0f}' for side in self.box)}"
+        if self.is_image and self.map is not None:
+            return f"an image of {self.map.shape[1]} x {self.map.shape[0]} px"
+        if self.map is not None:
+            return "x".join(map(str, self.map.shape)) + f" from {np.nanmin(self.map):.4g} to {np.nanmax(self.map):.4g}"
+        return ", ".join(f"{name} {value:.4g}" for name, value in zip(self.names, self.values, strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain document of `predict --json`; of a map its size and the share of each class."""
+        document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
+        if self.map is not None:
+            return document | {"size_hw": list(self.map.shape[:2]), "shares": self.shares}
+        if self.probabilities is None:
+            return document | {"values": dict(zip(self.names, self.values, strict=True))}
+        return document | {"prediction": list(self.names), "probabilities": self.probabilities}
