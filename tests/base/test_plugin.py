@@ -1,11 +1,13 @@
 """A user's file is loaded from any place of the command line and from the environment; its errors are one line."""
 
 import hashlib
+import shlex
 
 import pytest
 
 from striate.base import plugin
-from striate.base.errors import SettingsError
+from striate.base.errors import Interrupted, SettingsError
+from striate.base.rundir import RunDir, resumable
 from striate.cli.app import run
 from striate.nn.blocks import BLOCKS
 
@@ -86,3 +88,22 @@ def test_what_is_no_plugin_is_refused(tmp_path, capsys):
         plugin.load(write(tmp_path, "", "mine.txt"))
     assert run(["models", "--plugin"]) == 2
     assert "--plugin has no file" in capsys.readouterr().err
+
+
+def test_the_command_that_goes_on_loads_what_was_loaded(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    folder = RunDir(tmp_path / "run")
+    folder.save_info({"status": "running"})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "away").mkdir()
+    for place in ("mine.py", "set.py", "away/other.py"):
+        (tmp_path / place).write_text("")
+        plugin.load(place)
+    monkeypatch.setenv("STRIATE_PLUGINS", "set.py")  # which loads it the next time too
+    monkeypatch.chdir(tmp_path / "away")
+    with pytest.raises(Interrupted) as stopped, resumable(folder, str):
+        raise KeyboardInterrupt
+    wanted = ["striate", "resume", str(tmp_path / "run"), "--plugin", str(tmp_path / "mine.py"), "--plugin"]
+    assert shlex.split(stopped.value.fix)[:6] == wanted
+    monkeypatch.chdir(tmp_path)
+    assert plugin.typed() == ["--plugin", "mine.py", "--plugin", "away/other.py"]

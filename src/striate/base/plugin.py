@@ -95,9 +95,12 @@ def being_loaded() -> Plugin | None:
 
 def load_all(files: Iterable[str]) -> None:
     """Load those that the environment names, then these."""
-    for file in [*os.environ.get(VARIABLE, "").split(os.pathsep), *files]:
-        if file.strip():
-            load(file)
+    for file in [*_named(), *files]:
+        load(file)
+
+
+def _named() -> list[str]:
+    return [file for file in os.environ.get(VARIABLE, "").split(os.pathsep) if file.strip()]
 
 
 def described() -> list[dict[str, str]]:
@@ -119,6 +122,14 @@ def changes(before: Iterable[Mapping[str, str]]) -> list[str]:
 def environment() -> dict[str, str]:
     """Return the variable by which a child process loads what this one has loaded."""
     return {VARIABLE: os.pathsep.join(map(str, LOADED))} if LOADED else {}
+
+
+def typed() -> list[str]:
+    """Return the options that load what is loaded here, for a command to type later; not what the environment loads."""
+    known = {Path(os.path.expanduser(file)).absolute() for file in _named()}  # noqa: PTH111 - as in `load`
+    here = Path.cwd()
+    files = [path.relative_to(here) if path.is_relative_to(here) else path for path in LOADED if path not in known]
+    return [word for file in files for word in ("--plugin", str(file))]
 
 
 def take_options(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from . import sums
+from . import plugin, sums
 from .choose import nearest
 from .documents import RESTORE, Document, read_json, read_json_lines, require_types
 from .errors import Interrupted, ModelError
@@ -160,7 +160,7 @@ def resumable(folder: Folder, kept: Callable[[str], str], verb: str = "resume") 
             raise stop from None
         folder.save_info({**info, "status": "interrupted"})
         what, number = kept(getattr(stop, "what", "")), getattr(stop, "exit_code", 130) - 128
-        command = f"striate {verb} {shlex.quote(str(folder.path))}"
+        command = shlex.join(["striate", verb, str(folder.path), *plugin.typed()])
         raise Interrupted(what, where=folder.path, fix=command, signal_number=number) from None
 
 

@@ -9,6 +9,7 @@ process dies, so that no run is left behind.
 import json
 import os
 import queue
+import shlex
 import subprocess
 import sys
 import threading
@@ -171,8 +172,10 @@ class Pool:
         except KeyboardInterrupt as stop:
             self._stop()
             number = int(getattr(stop, "exit_code", 130)) - 128
-            what, fix = "stopped; the state of each run is saved", f"striate resume {self.study}"
-            raise Interrupted(what, where=self.study, fix=fix, signal_number=number) from None
+            fix = shlex.join(["striate", "resume", str(self.study), *plugin.typed()])
+            raise Interrupted(
+                "stopped; the state of each run is saved", where=self.study, fix=fix, signal_number=number
+            ) from None
         if failure:
             raise failure
 
