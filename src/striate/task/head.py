@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -25,6 +25,10 @@ class Head(Protocol):
     def outputs(self) -> int:
         """Numbers an image, or channels of a map."""
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether there are outputs for each place of an image, not for the image alone."""
+
     def fits(self, outputs: Any, images: Tensor) -> bool:
         """Return whether these are outputs for images (N, C, H, W)."""
 
@@ -44,6 +48,7 @@ class Vector:
     """So many numbers an image: (N, outputs)."""
 
     outputs: int
+    is_dense: ClassVar[bool] = False
 
     def fits(self, outputs: Any, images: Tensor) -> bool:
         """Return whether it is one floating-point tensor (N, outputs)."""
@@ -63,6 +68,7 @@ class Map:
     """So many numbers a pixel: (N, outputs, H, W), of the images' own size."""
 
     outputs: int
+    is_dense: ClassVar[bool] = True
 
     def fits(self, outputs: Any, images: Tensor) -> bool:
         """Return whether it is one floating-point tensor (N, outputs, H, W)."""
@@ -117,6 +123,7 @@ class Pyramid:
     """A map of so many numbers a place for each of the network's strides, fine to coarse: (N, outputs, h, w) each."""
 
     outputs: int
+    is_dense: ClassVar[bool] = True
 
     def fits(self, outputs: Any, images: Tensor) -> bool:
         """Return whether it is a list of floating-point maps."""
@@ -145,6 +152,11 @@ class Parts:
     def outputs(self) -> int:
         """All numbers together."""
         return sum(head.outputs for _, head in self.heads)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether one of them is."""
+        return any(head.is_dense for _, head in self.heads)
 
     def fits(self, outputs: Any, images: Tensor) -> bool:
         """Return whether it is a dict with outputs for each head."""
