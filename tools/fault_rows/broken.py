@@ -204,6 +204,21 @@ def _silent_about_lost() -> Any:
     return patched(loader, "say", lambda text: None)
 
 
+def _masks_as_they_lie() -> Any:
+    from striate.data.sources import mask_folders
+
+    return patched(mask_folders, "turns_of", lambda tallies: ((), ()))
+
+
+def _unknown_is_background() -> Any:
+    import numpy as np
+
+    from striate.data.sources.mask_coding import Coding
+
+    looked_up = Coding._looked_up
+    return patched(Coding, "_looked_up", lambda self, stored: np.maximum(looked_up(self, stored), 0))
+
+
 BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "random state not restored": ("F5", _without_random_state),
     "optimiser's moments not restored": ("F5", _without_moments),
@@ -230,4 +245,6 @@ BROKEN: dict[str, tuple[str, Callable[[], Any]]] = {
     "differences of the machine not said": ("F7", _silent_about_machine),
     "averages not restored": ("F9", _without_averages),
     "a new head not told of": ("H4", _silent_about_head),
+    "masks do not follow EXIF": ("A10m", _masks_as_they_lie),
+    "an unknown number is background": ("B12", _unknown_is_background),
 }

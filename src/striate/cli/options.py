@@ -57,7 +57,8 @@ Weights = Annotated[
 ]
 TargetName = Annotated[str | None, typer.Option(help="The target to predict; by default the dataset's first.")]
 TaskName = Annotated[
-    str | None, typer.Option(help="classify, tag, regress or one of a plugin; by default by the target.")
+    str | None,
+    typer.Option(help="classify, tag, regress, segment, localise, ...; by default by the target."),
 ]
 Size = Annotated[
     str | None,
