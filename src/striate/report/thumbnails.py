@@ -114,8 +114,8 @@ def _drawn(jpeg: bytes, draw: Draw) -> bytes:
 
     with Image.open(io.BytesIO(jpeg)) as image:
         pixels = draw(np.asarray(image.convert("RGB")))
-    buffer = io.BytesIO()
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(buffer, "JPEG", quality=90)
+    buffer, drawn = io.BytesIO(), Image.fromarray(np.asarray(pixels, dtype=np.uint8))
+    drawn.save(buffer, "JPEG", quality=90, subsampling=0)  # a single pixel keeps its colour
     return buffer.getvalue()
 
 
