@@ -42,6 +42,8 @@ FAMILIES = {  # a block's file -> colours that also differ in grey
     "lecun": "#8fa8c8",
     "norm": "#e3d5b8",
     "neocognitron": "#d6a5b9",
+    "upsample": "#6fae9d",
+    "resize": "#bcd6a0",
 }
 OTHER = "#bdbdbd"
 
