@@ -37,6 +37,9 @@ def test_noise_is_taken_away_all_the_way(tmp_path, capsys):
     error = ((strip[:, 16:32].astype(float) - strip[:, 32:]) ** 2).mean()
     assert records[0, 0] == pytest.approx(10 * np.log10(255**2 / error))
     assert json.dumps(scores)
+    for page, said in (("page", "Against methods that learn nothing"), ("study page", "Best, median and worst images")):
+        assert said in gave[page] and "data:image/png;base64," in gave[page]
+    assert f"The best simple method ({scores['baselines'][0]['name']})" in gave["page"]
 
 
 def test_a_user_s_own_images_keep_their_size(tmp_path, capsys):

@@ -29,6 +29,12 @@ DEMOS = {
         ("train.epochs=12", "train.patience=0", "model.width=8", "model.depth=3"),
         seeds=2,
     ),
+    "restore": Demo(
+        "toy:shapes?n=400&size=48&noise=0",
+        {"task": "superresolve"},
+        ("train.epochs=8", "train.patience=0", "model.width=8", "model.depth=2"),
+        seeds=2,
+    ),
 }
 
 
@@ -38,7 +44,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    what: Annotated[str, typer.Argument(metavar="[classify|segment]", help="What the networks predict.")] = "classify",
+    what: Annotated[
+        str, typer.Argument(metavar="[classify|segment|restore]", help="What the networks predict.")
+    ] = "classify",
     seeds: Annotated[int | None, typer.Option(help="Runs a variant.", min=1, max=1000)] = None,
     out: o.Out = None,
     threads: o.Threads = None,
@@ -52,6 +60,7 @@ def demo(
     Examples:
       striate demo
       striate demo segment
+      striate demo restore
     """
     chosen = choose("demo", what, DEMOS)
     o.use_threads(threads)

@@ -15,6 +15,7 @@ from striate.base.errors import DamagedError, UserError
 from striate.base.rundir import RunDir
 
 Draw = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
+MAX_SIDE_PX = 192  # of an image that is shown as it is
 MAX_IMAGES = 300
 MAX_BYTES = 4_500_000  # base64 makes 6 MB of it; the page's cap is 8 MB
 MAX_FILE_BYTES = 200_000
@@ -71,6 +72,17 @@ class ThumbnailStore:
             return None
         content = _palette_png(labels, palette)
         return self._embedded(content, "png", (labels.shape[1], labels.shape[0]))
+
+    def add_image(self, pixels: npt.NDArray[np.uint8]) -> EmbeddedImage | None:
+        """Return an image (H, W) or (H, W, 3), at most 192 pixels a side; None when the budget is spent."""
+        from PIL import Image
+
+        if self._is_spent():
+            return None
+        image, content = Image.fromarray(pixels), io.BytesIO()
+        image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+        image.save(content, "PNG")
+        return self._embedded(content.getvalue(), "png", image.size)
 
     def _is_spent(self) -> bool:
         is_spent = self.num_used >= self.max_images - self.num_reserved or self.num_bytes >= self.max_bytes

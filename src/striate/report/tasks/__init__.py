@@ -22,6 +22,7 @@ from striate.report.read import Run, at
 from .classify import ClassifySections
 from .localise import LocaliseSections
 from .regress import RegressSections
+from .restore import RestoreSections
 from .sections import Room, Section, Sections, Subject
 from .segment import SegmentSections
 from .tag import TagSections
@@ -34,6 +35,7 @@ SECTIONS: dict[str, Sections] = {
     "regress": RegressSections(),
     "localise": LocaliseSections(),
     "segment": SegmentSections(),
+    **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise", "reconstruct"), RestoreSections()),
 }
 
 
