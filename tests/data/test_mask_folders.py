@@ -130,12 +130,13 @@ def test_numbers_are_named_by_a_list(tmp_path: Path, file: str, text: str, how: 
     assert np.array_equal(mask.read(1), np.array([0, 1, 2, IGNORE], np.uint8)[areas(1)])
 
 
-def test_255_is_ignored_where_a_person_says_so(tmp_path: Path) -> None:
+def test_255_beside_classes_is_ignored_and_said(tmp_path: Path) -> None:
     masks = [areas(index) for index in range(6)]
     masks[3][5, 7] = masks[3][9, 2] = IGNORE
     two_folders(tmp_path, masks)
-    problem = refused(tmp_path)
-    assert "255" in problem.what and "masks/003.png" in problem.where and "--ignore 255" in problem.fix
+    assert "left out of loss and scores: 255 (255 beside numbers" in said(open_dataset(tmp_path))
+    for ignore in (None, "255"):
+        assert open_dataset(tmp_path, ignore=ignore).target().names == ("0", "1", "2", "3")
     mask = open_dataset(tmp_path, ignore="255").target()
     assert mask.names == ("0", "1", "2", "3") and np.array_equal(mask.read(3), masks[3])
     without = open_dataset(tmp_path, ignore="255, 3").target()

@@ -47,7 +47,7 @@ def meaning_of(
         root, names: of the mask files, for messages.
 
     Raises:
-        DataError: they are no class masks; there is a value 255 that nobody explained; or there is one class only.
+        DataError: they are no class masks, or there is one class only.
         SettingsError: what is to be ignored does not occur.
     """
     counts: Counter[int] = Counter()
@@ -80,6 +80,8 @@ def _listed_meaning(known: ClassList, counts: Counter[int], unknown: list[str], 
     if set(counts) <= {0, 255} and len(values) == 2 and not known.is_colour:
         values = [0, 255]  # two classes, written black and white
     strange = set(counts) - set(values)
+    if IGNORE in strange and not known.is_colour and str(IGNORE) not in left:
+        left.append(str(IGNORE))
     if not set(counts) & set(values):
         what = f"the masks hold none of the values in the list of classes, but {_sample(counts, known.is_colour)}"
         raise DataError(what, where=root / known.file, fix="mend the list, or take it away: each value is a class then")
@@ -120,10 +122,10 @@ def _free_meaning(
 ) -> Meaning:  # fmt: skip
     quiet = {_ignored_value(word, counts, is_colour, ()) for word in unknown}
     values = sorted(set(counts) - quiet)
-    if not is_colour and _is_unexplained(values):
-        where = root / names[next(index for index, tally in enumerate(tallies) if IGNORE in tally.values)]
-        what = f"masks with the classes {_sample(values[:-1], False)} also hold 255, of which nothing is said"
-        raise DataError(what, where=where, fix="list it in a classes.txt", option="--ignore 255")
+    is_usual = not is_colour and _is_beside_classes(values)
+    if is_usual:
+        quiet.add(IGNORE)
+        values.remove(IGNORE)
     if len(values) < 2:
         what = f"the masks hold one value only ({_sample(values, is_colour)}): there is nothing to learn"
         raise DataError(what, where=root / names[0], fix="look at the masks")
@@ -136,7 +138,10 @@ def _free_meaning(
     how = f"{values[0]} is background, {values[1]} foreground" if is_binary else f"the classes are {kind}"
     readings = [Reading(f"masks without a list of classes: {how}", fix="name them in a classes.txt")]
     if quiet:
-        readings.append(Reading(f"left out of loss and scores: {_sample(quiet, is_colour)}"))
+        why = (
+            " (255 beside numbers of classes: nobody knows; if it is one, name it in a classes.txt)" if is_usual else ""
+        )
+        readings.append(Reading(f"left out of loss and scores: {_sample(quiet, is_colour)}{why}"))
     if not is_colour and _number_objects(tallies):
         what = "the masks may number objects, not classes: each holds 1, 2, ... up to another number"
         readings.append(Reading(what, is_doubtful=True, fix="write class masks, the same number for every such object"))
@@ -195,8 +200,8 @@ def _refuse_many(
         raise DataError(what, where=root / names[index], fix=FIX_PNG)
 
 
-def _is_unexplained(values: list[int]) -> bool:
-    """Whether 255 is there beside small numbers of classes: it may be one of them or mean that nobody knows."""
+def _is_beside_classes(values: list[int]) -> bool:
+    """Whether 255 is there beside small numbers of classes, as VOC, COCO-Stuff and Cityscapes write "nobody knows"."""
     if IGNORE not in values or len(values) < 3:
         return False
     steps = [after - before for before, after in pairwise(values)]
