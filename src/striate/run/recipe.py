@@ -151,7 +151,7 @@ def _recipes() -> dict[str, Recipe]:
 
 def _restore() -> Recipe:
     """Small batches, since an image has thousands of pixels to learn from; no operation that interpolates the truth."""
-    train = TrainSettings(batch_size=16, lr=0.002, clip=1.0)
+    train = TrainSettings(batch_size=16, lr=0.003, clip=1.0)
     return Recipe(
         text="images from spoiled ones: Adam in small batches, mirrored images", augment=(Flip(),), train=train
     )
