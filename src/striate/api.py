@@ -155,7 +155,7 @@ def train(
     name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
     settings = (named(recipe) if isinstance(recipe, str) else recipe).with_values(pairs)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    network = settings.network_or(model, dataset.options.get("task"))
+    network = settings.network_or(model, dataset.options.get("task"), dataset.usual.form)
     return Run(train_run(dataset, network, settings, recipe_name=name, **options))
 
 

@@ -32,17 +32,21 @@ def size_setting(value: object) -> int | str | None:
     """Return the setting of a network's input that a number, a text or two numbers stand for; None stays.
 
     Raises:
-        ValueError: it is no size, or a side is not 8 to 2048 pixels.
+        ValueError: it is no size, or a side is not 8 to 2048 pixels; of a series, of height 1, 8 to 8192.
 
     Example:
-        >>> size_setting(32), size_setting("180x240"), size_setting([32, 32])
-        (32, '180x240', 32)
+        >>> size_setting(32), size_setting("180x240"), size_setting([32, 32]), size_setting("1x150")
+        (32, '180x240', 32, '1x150')
     """
     if value is None:
         return None
     sides = value if isinstance(value, list | tuple) else parse_size(str(value))
-    if not (len(sides) == 2 and all(isinstance(side, int) and 8 <= side <= 2048 for side in sides)):
-        raise ValueError("each side is 8 to 2048 pixels")
+    is_series = len(sides) == 2 and sides[0] == 1
+    if not (
+        len(sides) == 2
+        and all(isinstance(side, int) and 8 <= side <= (8192 if is_series else 2048) for side in sides[is_series:])
+    ):
+        raise ValueError("of series a size is 1x8 to 1x8192" if is_series else "each side is 8 to 2048 pixels")
     return typed_size((sides[0], sides[1]))
 
 

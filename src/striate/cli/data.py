@@ -117,7 +117,7 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
 
     from striate.data.augment.preview import preview
     from striate.data.sheet import own_mark
-    from striate.run.geometry import choose_geometry
+    from striate.run.geometry import choose_geometry, depth_of
     from striate.run.prepare import suited
 
     bad = set(findings.bad.tolist())
@@ -125,7 +125,7 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
     geometry = choose_geometry(dataset, recipe, skip=bad)
     grid = preview(
         dataset.images.read(index),
-        suited(recipe, dataset, recipe.data.depth, list(dataset.targets)[:1]),
+        suited(recipe, dataset, depth_of(dataset, recipe), list(dataset.targets)[:1]),
         geometry,
         others=[dataset.images.read(i) for i in others],
     )

@@ -127,7 +127,7 @@ def _time(names: list[str], size_hw: SizeHW | None, progress: "Progress") -> tup
     with progress.bar("timing", 4 * len(names), "steps") as bar:
         for name in names:
             plan = blueprint(name)
-            at_hw = size_hw or (plan.size, plan.size)
+            at_hw = size_hw or plan.native_hw
             timings = measure(plan, size_hw=at_hw, has_bf16=can_bf16, advance=bar.advance)
             found.append({"name": name, "size_hw": at_hw, "timings": [timing.to_json() for timing in timings]})
             lines += [(f"{name} {size_text(at_hw)} px", f"{one.step} of {one.batch}", *_cells(one)) for one in timings]

@@ -58,7 +58,7 @@ def rate(
         raise SettingsError(f"rates from {low:g} to {high:g}", where="--low", fix="give 0 < --low < --high")
     settings = o.recipe_of(recipe, set_, size, fit, weights)
     dataset = opening.open(data, target, task, allow_empty=allow_empty)
-    network = settings.network_or(model, task)
+    network = settings.network_or(model, task, dataset.usual.form)
     name = Path(network).stem
     picture = out or Path("runs") / f"rate-{name}.png"
     if picture.suffix not in {".png", ".svg"}:

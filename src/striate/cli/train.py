@@ -70,7 +70,7 @@ def train(
 
     run = train_run(
         dataset,
-        ablated_name(settings.network_or(model, task), without or (), pool),
+        ablated_name(settings.network_or(model, task, dataset.usual.form), without or (), pool),
         settings,
         recipe_name=o.recipe_title(recipe, set_, size, fit, training),
         seed=seed,

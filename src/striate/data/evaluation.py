@@ -12,6 +12,7 @@ from striate.base.text import plural, shown
 from .check.finding import listed
 from .open import find, levelled, levels_asked
 from .sample import Dataset
+from .sources.series import ranged
 from .target import KINDS, Target
 from .target_choice import first_target
 
@@ -42,6 +43,7 @@ def open_to_evaluate(where: str, name: str, kind: str, names: Sequence[str], opt
         )
         raise DataError(what, where=where, fix=f"name a table that has a column {shown(name, 30)!r}")
     dataset = first_target(dataset, name, None)
+    dataset = ranged(dataset, options.get("ranges"))
     if options.get("levels"):
         dataset = levelled(dataset, levels_asked(options["levels"]))
     found = dataset.target()

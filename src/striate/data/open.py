@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from . import subset
 from .channels import in_channels, with_band_names
 from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
-from .sources import arrays, cifar, cub, folder, idx, pets, public, table, toy, voc_masks
+from .sources import arrays, cifar, cub, folder, idx, pets, public, series, table, toy, voc_masks
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
+from .sources.series_images import SeriesImages
 from .split import Indices, assign
 from .target import TASK_KINDS, Itself
 from .target.itself import NAME as ITSELF
@@ -51,12 +52,13 @@ def open_dataset(
     channels: int | None = None,
     levels: str | None = None,
     ignore: str | None = None,
+    ranges: str | None = None,
 ) -> Dataset:
     """Open the dataset at `where` and split it. No image is decoded.
 
     `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
-    CIFAR binary files or with the lists of CUB-200, an .npz file, a public name such as "fashion-mnist", or
-    "toy:shapes", or "toy:digits".
+    CIFAR binary files or with the lists of CUB-200, an .npz file, .ts files of series, a public name such as
+    "fashion-mnist", or "toy:shapes", or "toy:digits".
 
     Args:
         root: where the files of a table, or a local copy of a public dataset, lie; for "toy:digits" one of MNIST.
@@ -80,6 +82,8 @@ def open_dataset(
         levels: of images with 16 bits, those that become black and white: "full" (0-65535), "LOW-HIGH", or "auto",
             the range that the training images use; every file is decoded for it.
         ignore: of masks, the values or classes that nobody knows, with commas between them: "255", "void,#000000".
+        ranges: of series, the values that become the lowest and the highest level, LOW..HIGH of each dimension; by
+            default the range of the training series with room beside it. A run keeps them.
 
     Raises:
         DataError: nothing readable is there, or the data contradicts itself; the message names the file and the fix.
@@ -99,6 +103,9 @@ def open_dataset(
     dataset = _in_folds(dataset, folds, fold, split, seed) if folds else _in_splits(dataset, split, seed)
     if limit:
         dataset = subset.limit_splits(dataset, limit, seed)
+    if isinstance(dataset.images, SeriesImages):
+        dataset = series.ranged(dataset, ranges)
+        given["ranges"] = cast(SeriesImages, dataset.images).ranges_text
     if levels:
         dataset = levelled(dataset, wanted)
         given["levels"] = levels_of(dataset)
@@ -208,7 +215,10 @@ def _find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None)
             return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"], known)
         if is_table:
             return table.read(path, where, root=base, known=known, **cells)
-        raise DataError("not a dataset", where=where, fix="name a folder, a .csv, .tsv or .npz file, or a public name")
+        if series.is_series(path):
+            return series.read(path, where, known)
+        fix = "name a folder, a .csv, .tsv, .npz or .ts file, or a public name"
+        raise DataError("not a dataset", where=where, fix=fix)
     if path.is_dir():
         return _folder(path, where, allow_empty, known, options)
     if where.lower() in public.PUBLIC:
@@ -226,6 +236,7 @@ def _folder(
         (voc_masks.matches, lambda: voc_masks.read(path, where, options.get("ignore"))),
         (cifar.matches, lambda: cifar.read(path, where, known)),
         (idx.matches, lambda: idx.read(path, where, known)),
+        (series.matches, lambda: series.read(path, where, known)),
         (cub.matches, lambda: cub.read(path, where, known)),
     )
     for matches, read in sources:

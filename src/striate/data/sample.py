@@ -87,6 +87,25 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Usual:
+    """What a run takes for images of a source where neither the person nor the recipe says otherwise.
+
+    Args:
+        form: "image" or "series"; which networks are usual.
+        depth: bits of a level.
+        fit: the resize policy; "" is the task's.
+        size_hw: of what a network receives; None: by the images' own size.
+        untrue_after: kinds of augmentation after which it would be no such image.
+    """
+
+    form: str = "image"
+    depth: int = 8
+    fit: str = ""
+    size_hw: tuple[int, int] | None = None
+    untrue_after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images, targets and splits. The class list is fixed once and travels in every artefact.
 
@@ -95,7 +114,8 @@ class Dataset:
     `options` are the arguments it was opened with, so that a run can open it again; `findings` are the warnings of
     the look before training, as plain documents for the run folder; `left_out` says which files and folders of its
     folder are not in it, and why; `readings` say how its source was read where that could be doubted; `made_splits`
-    are the splits that the data did not come with; `bands` names the channels where the source has names.
+    are the splits that the data did not come with; `bands` names the channels where the source has names; `usual` is
+    what a run takes for such images where nobody says otherwise.
     """
 
     name: str
@@ -113,6 +133,7 @@ class Dataset:
     readings: tuple[Reading, ...] = ()
     made_splits: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
+    usual: Usual = Usual()
 
     def __len__(self) -> int:
         return len(self.ids)

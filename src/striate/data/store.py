@@ -34,6 +34,7 @@ from .geometry import Geometry
 from .raster import Samples
 from .sample import Dataset, Images, ImageU8
 from .sources.images import ArrayImages, FileImages
+from .sources.series_images import SeriesImages
 from .turn import WAITING, turn
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def statistics(
 
 def read_at(images: Images, index: int, short_side_px: int | None, geometry: Geometry) -> Samples:
     """Return an image as its source has it, with all its bits where the geometry keeps them."""
-    if geometry.depth == 8 or not isinstance(images, FileImages | ArrayImages):
+    if geometry.depth == 8 or not isinstance(images, FileImages | ArrayImages | SeriesImages):
         return images.read(index, short_side_px)
     return images.read_samples(index, short_side_px, geometry.depth)
 

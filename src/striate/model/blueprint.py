@@ -90,6 +90,7 @@ class Blueprint:
         rows: the table; the last row gives the outputs.
         paper: title and where to find it.
         size: input height and width in pixels it was made for.
+        height: of that input where it is another, 1 for series; 0 = `size`.
         channels: of the input it was made for.
         defaults: options for every row whose block takes them, `{"norm": "batch", "activation": "relu"}`.
         head: name of the first row that belongs to the head; empty = the first that yields a vector.
@@ -110,6 +111,7 @@ class Blueprint:
     rows: tuple[Row, ...]
     paper: str = ""
     size: int = 224
+    height: int = 0
     channels: int = 3
     defaults: Mapping[str, Any] = field(default_factory=dict)
     head: str = ""
@@ -149,7 +151,7 @@ class Blueprint:
     def native(self) -> dict[str, int]:
         """The input and head it was made for: "size", "channels" and "outputs".
 
-        Outputs are Pascal VOC's 21 of maps, ten of small images, else ImageNet's.
+        Outputs are Pascal VOC's 21 of maps, ten of small images and series, else ImageNet's.
 
         What looks at a blueprint without being told more (walk, draw, examine, the list of models) takes these.
 
@@ -157,8 +159,13 @@ class Blueprint:
             >>> Blueprint("tiny", (Row("linear", 8),), size=32, channels=1).native
             {'size': 32, 'channels': 1, 'outputs': 10}
         """
-        outputs = 21 if self.rows[-1].block in MAP_ENDS else 10 if self.size <= SMALL_PX else 1000
+        outputs = 21 if self.rows[-1].block in MAP_ENDS else 10 if min(self.native_hw) <= SMALL_PX else 1000
         return {"size": self.size, "channels": self.channels, "outputs": outputs}
+
+    @property
+    def native_hw(self) -> tuple[int, int]:
+        """Height and width in pixels of the input it was made for."""
+        return self.height or self.size, self.size
 
     @property
     def auxiliary_heads(self) -> tuple[str, ...]:
@@ -276,7 +283,7 @@ def _check_keys(table: Mapping[str, Any], kind: type, where: str) -> None:
 TYPES: Mapping[str, type] = {
     **dict.fromkeys(("block", "name", "paper", "head", "init"), str),
     "aux_weight": float,
-    **dict.fromkeys(("width", "repeat", "stride", "size", "channels"), int),
+    **dict.fromkeys(("width", "repeat", "stride", "size", "height", "channels"), int),
     **dict.fromkeys(("options", "each", "defaults", "encoder"), Mapping),
     **dict.fromkeys(("inputs", "rows", "ends"), tuple),
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from striate.base.errors import UserError
 from striate.base.html import Html, card, fold, line, quiet, table
+from striate.base.size import size_text
 from striate.base.text import plural, shown
 
 from .blueprint import Blueprint, Row
@@ -58,7 +59,7 @@ def blueprint_card(plan: Blueprint) -> Html:
 
 
 def _about(plan: Blueprint) -> str:
-    return f"{plural(len(plan.rows), 'row')}, made for {plan.size} px"
+    return f"{plural(len(plan.rows), 'row')}, made for {size_text(plan.native_hw)} px"
 
 
 def _short(row: Row) -> str:

@@ -138,7 +138,7 @@ def at_native(
         plan,
         channels=channels or at["channels"],
         outputs=outputs or at["outputs"],
-        size_hw=size_hw or (at["size"], at["size"]),
+        size_hw=size_hw or plan.native_hw,
     )
 
 

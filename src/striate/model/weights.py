@@ -211,7 +211,7 @@ def import_file(
 
     plan = blueprint(name)
     found = choose("preset", preset, published.PRESETS) if preset else None
-    size_hw = (plan.size, plan.size)
+    size_hw = plan.native_hw
     usual = assemble(plan, channels=channels, outputs=outputs or 1000, size_hw=size_hw)
     given = _read(source, usual)
     if outputs is None:

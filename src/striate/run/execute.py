@@ -105,7 +105,7 @@ def train(
     progress = progress or Progress()
     name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
     recipe = named(recipe) if isinstance(recipe, str) else recipe
-    model = recipe.network_or(model, dataset.options.get("task"))
+    model = recipe.network_or(model, dataset.options.get("task"), dataset.usual.form)
     place = devices.pick(device)
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)

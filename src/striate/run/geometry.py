@@ -36,13 +36,19 @@ def choose_geometry(
         multiple: what the automatic size can be divided by.
         fit: where the recipe names none.
     """
+    usual = dataset.usual
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
     shapes = {dataset.images.read(int(index)).shape[:2] for index in _sample(train)}
     short_side = int(np.median([min(shape) for shape in shapes]))
     asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
-    size_hw = asked or size_hw or (max(1, min(SMALL_PX, short_side) // multiple) * multiple,) * 2
+    size_hw = asked or usual.size_hw or size_hw or (max(1, min(SMALL_PX, short_side) // multiple) * multiple,) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
-    return Geometry(size_hw, recipe.data.fit or fit, margin, dataset.channels, recipe.data.depth)
+    return Geometry(size_hw, recipe.data.fit or usual.fit or fit, margin, dataset.channels, depth_of(dataset, recipe))
+
+
+def depth_of(dataset: Dataset, recipe: Recipe) -> int:
+    """Return the bits of a level that a run keeps: the recipe's, or more where the dataset's images ask for it."""
+    return max(recipe.data.depth, dataset.usual.depth)
 
 
 def training_scale(dataset: Dataset, geometry: Geometry) -> float:

@@ -30,7 +30,7 @@ from striate.data.sample import Dataset
 from striate.data.store import Indices, Store, open_store, statistics
 from striate.task import Task, fit_task
 
-from .geometry import choose_geometry
+from .geometry import choose_geometry, depth_of
 from .recipe import Recipe
 from .start import Start, start_of
 
@@ -136,7 +136,7 @@ def prepare(
             raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images, or raise their limit")
     train = dataset.splits["train"]
     fitted = task_for(dataset, recipe, target, task)
-    name, ops = fitted.target, suited(recipe, dataset, recipe.data.depth, fitted.targets, progress).ops
+    name, ops = fitted.target, suited(recipe, dataset, depth_of(dataset, recipe), fitted.targets, progress).ops
     _refuse_mixing(fitted, dataset, ops)
     if recipe.data.balance != "none":
         dataset.target(name).refuse_balance(name)
@@ -195,9 +195,11 @@ def suited(
         return Pipeline(ops)
     chosen = suiting(ops, channels, depth)
     _say_left_out(ops, chosen, f"not for images of {channels} channels and {depth} bits", progress)
+    kept = tuple(op for op in chosen if op.kind not in dataset.usual.untrue_after)
+    _say_left_out(chosen, kept, f"not for {dataset.usual.form}", progress)
     untrue = frozenset[str]().union(*(dataset.target(name).untrue_after for name in targets))
-    safe = tuple(op for op in chosen if op.kind not in untrue)
-    _say_left_out(chosen, safe, f"{listed(list(targets))} may be untrue after it; name it to have it", progress)
+    safe = tuple(op for op in kept if op.kind not in untrue)
+    _say_left_out(kept, safe, f"{listed(list(targets))} may be untrue after it; name it to have it", progress)
     return Pipeline(safe)
 
 

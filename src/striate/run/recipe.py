@@ -95,14 +95,17 @@ class Recipe(Settings):
         automatic = STRENGTHS["medium" if num_train <= MANY else "light"]
         return Pipeline(automatic if self.augment is None else self.augment)
 
-    def network_or(self, model: Any, task: str | None = None) -> Any:
-        """Return the network that was named; where that is None the recipe's own, else the usual one of the task.
+    def network_or(self, model: Any, task: str | None = None, form: str = "image") -> Any:
+        """Return the network that was named; where that is None the recipe's own, else the usual one.
+
+        Args:
+            form: of the data, see `data.sample.Usual`.
 
         Example:
             >>> named("fast-small").network_or(None), named("fast-small").network_or("mlp"), Recipe().network_or(None)
             ('airbench', 'mlp', 'bipyramid')
         """
-        return (self.network or zoo.usual(task)) if model is None else model
+        return (self.network or zoo.usual(task, form)) if model is None else model
 
     def strength(self) -> str:
         """Return the name of the augmentation: "auto", a strength, or "" where its operations have none.

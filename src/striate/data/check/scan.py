@@ -36,6 +36,7 @@ SHORT_SIDE_PX = 64  # a JPEG is decoded no larger than this needs: the whole str
 MAX_DECODED, MAX_TIME_S = 50_000, 60.0
 MAX_ARRAY, ARRAY_SAMPLE = 100_000, 20_000  # of more images in memory only so many are summed up, 0.14 ms each
 CHUNK = 16
+MAX_DIGEST_BYTES = 1 << 30
 STATISTICS = (
     *("height", "width", "aspect", "bytes a pixel"),
     *("red", "green", "blue", "contrast"),
@@ -150,8 +151,14 @@ def _look(dataset: Dataset, found: Scan, index: int, *, header_only: bool) -> No
     """Fill row `index`; rows are separate, so threads do not meet."""
     images = dataset.images
     path = images.path(index)
-    if path is None:  # its digest is known
+    if path is None:
         pixels = images.read(index)
+        if not found.is_decoded[index]:  # of arrays it is known
+            found.probes[index] = Probe(mode=mode_of(dataset.channels), size_hw=pixels.shape[:2])
+            found.digests[index] = np.frombuffer(bytes.fromhex(images.digest(index, MAX_DIGEST_BYTES)), dtype=np.uint8)
+            found.is_decoded[index] = True
+        if len(pixels) == 1:  # a series: nothing of it is seen in a thumb
+            return
         found.thumbs[index], found.statistics[index] = _summary(pixels, pixels.shape[:2], 0)
         return
     if header_only:

@@ -29,6 +29,7 @@ from . import (
     pyramid,
     resnet,
     restoration,
+    series,
     squeezenet,
     unet,
     vgg,
@@ -65,6 +66,7 @@ ZOO: dict[str, Entry] = {
     **fcn.ENTRIES,
     **deeplab.ENTRIES,
     **pyramid.ENTRIES,
+    **series.ENTRIES,
 }
 
 AUTOENCODERS = ("autoencoder_32", "autoencoder", "autoencoder_512")  # by the length of their vector
@@ -74,6 +76,7 @@ OF_TASK = {  # where another one is usual
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), RESTORING),
     "reconstruct": AUTOENCODERS[1],
 }
+OF_FORM = {"series": "resnet_1d"}  # of what the data are, see `data.sample.Usual`
 PLAIN = "mlp"  # the thing to beat: no sense of place
 SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost
 STRIDED, UNPOOLING, NEAREST, WITH_SKIPS = (
@@ -115,14 +118,14 @@ def names() -> tuple[str, ...]:
     return tuple(ZOO)
 
 
-def usual(task: str | None) -> str:
-    """Return the network for a task where none is named.
+def usual(task: str | None, form: str = "image") -> str:
+    """Return the network for a task, or for data of a form, where none is named.
 
     Example:
-        >>> usual(None), usual("reconstruct")
-        ('bipyramid', 'autoencoder')
+        >>> usual(None), usual("reconstruct"), usual(None, "series")
+        ('bipyramid', 'autoencoder', 'resnet_1d')
     """
-    return OF_TASK.get(task or "", DEFAULT)
+    return OF_TASK.get(task or "") or OF_FORM.get(form, DEFAULT)
 
 
 def options(name: str) -> dict[str, Any]:
@@ -189,7 +192,7 @@ def build(
     from striate.model.weights import load
 
     outputs = classes if isinstance(classes, int) else len(classes)
-    size = blueprint(name).size if size is None else size
+    size = blueprint(name).native_hw if size is None else size
     size_hw = (size, size) if isinstance(size, int) else size
     if "size" in options(name):
         given = {"size": min(size_hw), **given}

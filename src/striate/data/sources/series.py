@@ -1,0 +1,233 @@
+"""Time series in `.ts` files of the UCR and UEA archives: an image of height 1, its dimensions are bands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from striate.base.errors import DataError
+from striate.base.text import plural
+
+from ..bands import MAX_BANDS
+from ..sample import Dataset, Reading, Usual
+from ..target import Label
+from .names import SPLIT_NAMES, class_list, folder_name
+from .series_images import SeriesImages, ranges_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+SUFFIX = ".ts"
+MAX_LENGTH = 8192  # of what a network receives; longer series are made shorter
+_MARKS = (b"@problemname", b"@classlabel", b"@data")
+_UNTRUE = {"flip", "alternating_flip", "rotate", "shear", "perspective", "crop", "zoom", "saturation", "hue", "grey"}
+
+
+@dataclass(frozen=True)
+class Cases:
+    """What a file holds: `values` (L, D) of each case, its class, and the classes that the header lists."""
+
+    values: tuple["npt.NDArray[np.float32]", ...]
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def matches(root: Path) -> bool:
+    """Return whether a folder holds `.ts` files of series; other files have that ending too."""
+    return any(is_series(path) for path in root.glob("*.[tT][sS]"))
+
+
+def is_series(path: Path) -> bool:
+    """Return whether a file is a `.ts` file of series, by its first 64 KiB."""
+    if path.suffix.lower() != SUFFIX or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(1 << 16).lower()
+    return any(mark in head for mark in _MARKS)
+
+
+def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Dataset:
+    """Return the series of a folder with NAME_TRAIN.ts and NAME_TEST.ts (NAME_VAL.ts), or of one file.
+
+    Args:
+        known: the classes of a run that is to be evaluated on these series: a test file alone will do.
+
+    Raises:
+        DataError: a line cannot be read, or the files do not fit each other; the message names file and line.
+    """
+    files = {"": path} if path.is_file() else _files(path, needs_train=known is None)
+    parts = {split: read_file(file) for split, file in files.items()}
+    values = tuple(case for part in parts.values() for case in part.values)
+    dims = {file: part.values[0].shape[1] for file, part in zip(files.values(), parts.values(), strict=True)}
+    if len(set(dims.values())) > 1:
+        said = " and ".join(f"{count} in {file.name}" for file, count in dims.items())
+        raise DataError(f"series of different dimensions: {said}", where=path, fix="use the files of one set")
+    labels = [label for part in parts.values() for label in part.labels]
+    names = class_list([*labels, *(name for part in parts.values() for name in part.names)], path)
+    ids = tuple(f"{files[split].stem}/{n + 1}" for split, part in parts.items() for n in range(len(part.values)))
+    splits, at = {}, 0
+    for split, part in parts.items():
+        splits[split] = np.arange(at, at + len(part.values), dtype=np.intp)
+        at += len(part.values)
+    first = next(iter(parts.values())).values
+    lengths, num_dims = [len(case) for case in values], values[0].shape[1]
+    length = min(MAX_LENGTH, max(map(len, first)))
+    return Dataset(
+        name=folder_name(path) if path.is_dir() else path.stem,
+        where=where,
+        images=SeriesImages(values, ranges_of(first)),
+        ids=ids,
+        targets={"label": Label(np.array([names.index(label) for label in labels], np.int64), names)},
+        splits={} if "" in splits else splits,
+        channels=num_dims,
+        bands=tuple(f"dimension {number}" for number in range(1, num_dims + 1)),
+        notes=(_note(lengths, num_dims, length),),
+        readings=tuple(_beside(path)),
+        usual=Usual("series", depth=16, fit="squash", size_hw=(1, length), untrue_after=frozenset(_UNTRUE)),
+    )
+
+
+def read_file(path: Path) -> Cases:
+    """Return the cases of a `.ts` file.
+
+    Raises:
+        DataError: the file cannot be read, or a line says what cannot be; the message names it.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataError(f"series file cannot be read ({problem})", where=path, fix="download it again") from problem
+    header: dict[str, list[str]] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if not words[0].startswith("@"):
+            raise DataError("a line before @data that is no setting", where=f"{path}:{number}", fix="begin it with @")
+        header[words[0][1:].lower()] = words[1:]
+        if words[0].lower() == "@data":
+            return _cases(path, _checked(header, path, number), lines, number)
+    raise DataError("no line @data", where=path, fix="use a .ts file of the UCR or UEA archive")
+
+
+def _checked(header: Mapping[str, list[str]], path: Path, number: int) -> Mapping[str, list[str]]:
+    """Return the header if series of its kind are read."""
+    if _is_true(header.get("timestamps", [])):
+        raise DataError("series with time stamps are not read", where=path, fix="write the values alone")
+    if not _is_true(header.get("classlabel", [])):
+        what = "no classes: @classLabel is not true"
+        raise DataError(what, where=f"{path}:{number}", fix="give each case its class, and @classLabel true A B ...")
+    return header
+
+
+def _cases(path: Path, header: Mapping[str, list[str]], lines: list[str], start: int) -> Cases:
+    names = tuple(header["classlabel"][1:])
+    values, labels = [], []
+    wanted = int(header["dimensions"][0]) if "".join(header.get("dimensions", [])).isdigit() else 0
+    for number, line in enumerate(lines[start:], start + 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        where = f"{path}:{number}"
+        *fields, label = (field.strip() for field in line.split(":"))
+        if not fields or not label or (names and label not in names):
+            what = f"class {label!r} is not among those of @classLabel" if fields and label else "a case without class"
+            raise DataError(what, where=where, fix="end the line with : and its class")
+        case = _numbers(fields, where)
+        wanted = wanted or case.shape[1]
+        if case.shape[1] != wanted:
+            what = f"{plural(case.shape[1], 'dimension')}, the others have {wanted}"
+            raise DataError(what, where=where, fix="put one : between dimensions")
+        values.append(case)
+        labels.append(label)
+    if not values:
+        raise DataError("no case after @data", where=path, fix="download it again")
+    return Cases(tuple(values), tuple(labels), names)
+
+
+def _numbers(fields: list[str], where: str) -> "npt.NDArray[np.float32]":
+    """The values (L, D) of a case's dimensions."""
+    if len(fields) > MAX_BANDS:
+        raise DataError(f"{len(fields)} dimensions", where=where, fix=f"use at most {MAX_BANDS}")
+    rows = []
+    for number, field in enumerate(fields, 1):
+        try:
+            row = np.array(field.rstrip(",").split(","), np.float64).astype(np.float32)
+        except ValueError:
+            row = np.array([np.nan], np.float32)
+        if not np.isfinite(row).all():
+            odd = next((text.strip() for text in field.split(",") if not _is_number(text)), field[:20])
+            what = "a missing value (?)" if odd == "?" else f"{odd[:20]!r} is no number"
+            raise DataError(f"{what} in dimension {number}", where=where, fix="fill it in, or leave the case out")
+        rows.append(row)
+    if len({len(row) for row in rows}) > 1:
+        lengths = ", ".join(str(len(row)) for row in rows[:6])
+        raise DataError(f"dimensions of different lengths ({lengths})", where=where, fix="give all the same length")
+    return np.stack(rows, axis=1)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(np.float32(text)))
+    except ValueError:
+        return False
+
+
+def _is_true(words: list[str]) -> bool:
+    return bool(words) and words[0].lower() == "true"
+
+
+def _files(root: Path, needs_train: bool) -> dict[str, Path]:
+    """Return the file of each split of the one set in a folder; "" where a file names no split."""
+    found = sorted(path for path in root.glob("*.[tT][sS]") if is_series(path))
+    named = [(path, *_split_of(path)) for path in found]
+    if len({name for _, name, _ in named}) > 1 or len({split for *_, split in named}) < len(named):
+        what = f"{plural(len(found), 'file')} of several sets: {', '.join(path.name for path in found[:4])}"
+        raise DataError(what, where=root, fix="name one file, or give each set a folder of its own")
+    files = {split: path for path, _, split in named}
+    if needs_train and not {"train", ""} & set(files):
+        raise DataError(f"no training series beside {found[0].name}", where=root, fix="add NAME_TRAIN.ts")
+    return {split: files[split] for split in ("", "train", "val", "test") if split in files}
+
+
+def _split_of(path: Path) -> tuple[str, str]:
+    """Return the set and the split that a file's name says: GunPoint_TRAIN.ts is ("GunPoint", "train")."""
+    name, _, last = path.stem.rpartition("_")
+    return (name, SPLIT_NAMES[last.lower()]) if name and last.lower() in SPLIT_NAMES else (path.stem, "")
+
+
+def _beside(path: Path) -> list[Reading]:
+    """Say so where one file of several is named."""
+    if path.is_dir():
+        return []
+    others = [one.name for one in sorted(path.parent.glob("*.[tT][sS]")) if one != path and _same_set(one, path)]
+    if not others:
+        return []
+    text = f"{path.name} alone is divided into train, val and test; {', '.join(others)} beside it is not used"
+    return [Reading(text, is_doubtful=True, fix="name the folder")]
+
+
+def _same_set(one: Path, other: Path) -> bool:
+    return _split_of(one)[0] == _split_of(other)[0]
+
+
+def _note(lengths: list[int], num_dims: int, length: int) -> str:
+    few, most = min(lengths), max(lengths)
+    said = f"series of {plural(num_dims, 'dimension')}, "
+    said += f"{most} samples long" if few == most else f"{few} to {most} samples long, brought to {length}"
+    return f"{said}, kept with 16 bits"
+
+
+def ranged(dataset: Dataset, ranges: str | None) -> Dataset:
+    """Return the dataset with the ranges of values that its training series use, or with those in a text.
+
+    Raises:
+        DataError: the text is of other dimensions.
+    """
+    images = dataset.images
+    if not isinstance(images, SeriesImages):
+        return dataset
+    train = dataset.splits.get("train", np.arange(len(dataset)))
+    found = images.with_ranges(ranges) if ranges else images.measured(train)
+    return replace(dataset, images=found)
