@@ -175,7 +175,7 @@ def test_any_classes_channels_and_size(name: str, tiny) -> None:
 
 # Strides of the stages for the size each network is made for; "5x" of LeNet: 5x5 convolutions without padding.
 STRIDES = {
-    **dict.fromkeys(("fcn_1d", "resnet_1d"), [1]),
+    **{key: [1] for key in ("fcn_1d", "resnet_1d")},
     "bipyramid": [1, 2, 4, 8, 16, 32],
     "mlp": [],
     "airbench": [1, 2, 4, 8],
