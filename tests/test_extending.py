@@ -47,6 +47,18 @@ def test_a_network_and_its_block(tmp_path):
     assert info["model"]["parameters"] == expected
 
 
+def test_a_network_of_a_file_stands_in_the_list_of_networks(capsys):
+    assert run(["models", "gated", "--plugin", str(EXTENDING / "network.py"), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["models"]
+    widths = 16 * np.array([1, 2, 4])
+    channels = np.array([row["channels"], *widths[:-1]])
+    body = (2 * (9 * channels * widths + widths)).sum()
+    assert row["parameters"] == body + (widths[-1] + 1) * row["outputs"]
+    assert (row["name"], row["year"], row["stated"], row["options"]) == ("gated", 2026, [], {"width": 16, "depth": 3})
+    assert run(["models", "gat*", "--plugin", str(EXTENDING / "network.py")]) == 0
+    assert "gated convolutions" in capsys.readouterr().out
+
+
 def test_an_augmentation():
     space = runpy.run_path(str(EXTENDING / "augmentation.py"))
     pipeline, size = space["pipeline"], 8

@@ -26,7 +26,7 @@ def test_tta_is_six_views(one_run, capsys):
     assert run(["evaluate", str(one_run), "--views", "6", "--json"]) == 0
     assert given(capsys) == by_name and by_name["views"] == 6
     assert run(["evaluate", str(one_run), "--tta"]) == 0
-    assert "mean probability of 6 views" in capsys.readouterr().out
+    assert "mean of 6 views" in capsys.readouterr().out
 
 
 def test_calibrate_writes_a_temperature_and_predict_says_so(one_run, capsys):

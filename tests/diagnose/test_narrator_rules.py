@@ -157,6 +157,15 @@ def test_underfitting_is_a_poor_score_on_training_images(tmp_path: Path, score: 
     assert states(tell(tmp_path, scores=(score, score - 0.01))) == [expected]
 
 
+@pytest.mark.parametrize(("error", "is_told"), [(0.0, False), (0.2, True)])
+def test_nothing_is_underfitted_where_the_best_possible_score_is_reached(error: float, is_told: bool) -> None:
+    words = {"key": "steps", "name": "levels off", "direction": "min", "form": "number", "unit": "", "possible": [0, 4]}
+    info = segmented().info | {"task": {"monitor": "steps", "target": "label", "metric_words": words}}
+    history = [{"epoch": epoch, "train": {"loss": 1.0}} for epoch in range(9)]
+    reading = Reading(info, history, {"train": {"steps": error, "loss": 0.9}, "val": {"steps": error}})
+    assert (underfitting(reading) is not None) == is_told
+
+
 def test_strong_dropout_is_the_first_suspect_of_underfitting(tmp_path: Path) -> None:
     (remark,) = tell(tmp_path, "model.dropout=0.8", scores=(0.5, 0.5))
     assert remark.command.endswith("--set model.dropout=0.2") and "0.8" not in remark.command

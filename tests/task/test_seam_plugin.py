@@ -98,3 +98,41 @@ def test_what_is_no_task_is_refused_when_it_is_registered(tmp_path, capsys):
         assert run(["models", "--plugin", str(file)]) == 2
         assert f"a task without {lack}" in capsys.readouterr().err
     assert "mine" not in TASKS
+
+
+LOSS, DECODE = (
+    "    def losses(self, outputs, batch):\n",
+    "        return Decoded(outputs.argmax(1), outputs.softmax(1))\n",
+)
+BROKEN = {  # a mistake in the file -> what is said of it
+    "raises": ((LOSS, LOSS + "        1 / 0\n"), "the plugin fails: ZeroDivisionError: division by zero: {file}:15 "),
+    "few outputs": (("    metrics", "    head = Vector(2)\n    metrics"), "the plugin fails: IndexError: Target "),
+    "one loss": (("none", "mean"), "losses of the task mine gives shape (), wanted is a loss of each image (42,)"),
+    "a tensor": (
+        (DECODE, "        return outputs\n"),
+        "decode of the task mine gives shape (42, 5), wanted is an instance",
+    ),
+    "logits": ((DECODE, "        return Decoded(outputs)\n"), "wanted is values laid out as the truth (42,)"),
+    "records": (
+        ("(ACCURACY,)", '(Metric("w", "w", record=lambda answers: answers.losses[:3]),)'),
+        "the metric w of the task mine gives shape (3, 1), wanted is numbers of each image (42, S)",
+    ),
+    "loss": (
+        (LOSS, "    def loss(self, outputs, batch):\n"),
+        "loss of the task mine gives shape (42,), wanted is a dict",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+@pytest.mark.filterwarnings("ignore")
+def test_a_mistake_in_a_task_is_one_line_with_its_place_and_leaves_nothing(tmp_path, capsys, mistake):
+    (before, after), line = BROKEN[mistake]
+    file = tmp_path / "own.py"
+    text = OWN.replace(before, after).replace("import Decoded,", "import Decoded, Vector,")
+    file.write_text("from striate.metric import Metric\n" + text.lstrip())
+    assert run(["train", *WORDS, "--plugin", str(file), "--threads", "1", "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert line.format(file=file) in said[-1]
+    assert sum(one.startswith("error") for one in said) == 1
+    assert not (tmp_path / "run").exists()

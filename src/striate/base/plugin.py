@@ -53,9 +53,7 @@ def load(file: str | Path) -> Plugin:
     except UserError:
         raise
     except Exception as problem:  # whatever a user's own code raises
-        reason = shown(" ".join(str(problem).split()), 120)
-        what = f"the plugin fails: {type(problem).__name__}: {reason}"
-        raise SettingsError(what, where=f"{path}{_line_of(problem, path)}", fix="mend the file") from problem
+        raise _refusal(problem, path) from problem
     finally:
         _loading.remove(plugin)
     LOADED[path] = plugin
@@ -74,6 +72,16 @@ def _execute(path: Path, plugin: Plugin) -> None:
     except BaseException:
         del sys.modules[name]
         raise
+
+
+def refusal(problem: Exception) -> SettingsError | None:
+    """Return what is said of an error that passed through a plugin's file; None where it passed through none."""
+    return next((_refusal(problem, path) for path in LOADED if _line_of(problem, path)), None)
+
+
+def _refusal(problem: Exception, path: Path) -> SettingsError:
+    what = f"the plugin fails: {type(problem).__name__}: {shown(' '.join(str(problem).split()), 120)}"
+    return SettingsError(what, where=f"{path}{_line_of(problem, path)}", fix="mend the file")
 
 
 def _line_of(problem: Exception, path: Path) -> str:

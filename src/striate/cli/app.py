@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
+from striate.base import plugin
 from striate.base.errors import ResourceError, SettingsError, Terminated, UserError
 from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.plugin import load_all, take_options
@@ -125,7 +126,8 @@ def run(arguments: list[str]) -> int:
             error.keep_options(_flags(arguments))
             say(error.line)
             return error.exit_code
-        if isinstance(problem, OSError) and (refusal := _refusal(problem)):
+        refusal = plugin.refusal(problem) or (_refusal(problem) if isinstance(problem, OSError) else None)
+        if refusal:
             say(refusal.line)
             return refusal.exit_code
         what = f"{shown(type(problem).__name__)}: {shown(problem)}"

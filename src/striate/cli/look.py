@@ -119,7 +119,7 @@ def _scores(
     absent, own = [name for name, count in counts.items() if not count], found["scores"].get("own_size")
     lines = [
         f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
-        *([f"mean probability of {views} views of each image"] if views > 1 else []),
+        *([f"mean of {views} views of each image"] if views > 1 else []),
         *rows,
         *([_own_text(own, task["monitor"])] if own else []),
         *([f"n/a: {plural(len(absent), 'class', 'classes')} without images ({listed(absent)})"] if absent else []),

@@ -137,7 +137,7 @@ def underfitting(found: Reading) -> Remark | None:
     """The network does not even fit its training images, and validation is no worse."""
     train, val, poor = found.score("train"), found.score("val"), POOR.get(found.metric, POOR_SHARE)
     is_poor = train < poor if found.say.is_share else found.learned < POOR_LOSS
-    if not is_poor:
+    if not is_poor or train == found.say.best:
         return None
     is_sure = train < poor - 2 * WIDE_GAP if found.say.is_share else True
     evidence = f"{_capital(found.say.name)} is {found.say.text(train)} even on training images"

@@ -124,6 +124,11 @@ class Metric:
         return self.direction == "min"
 
     @property
+    def best(self) -> float:
+        """The best score that is possible."""
+        return self.possible[0 if self.is_less_better else 1]
+
+    @property
     def is_share(self) -> bool:
         """Whether it goes from 0 to 1, the best."""
         return self.possible == SHARE and self.direction == "max"

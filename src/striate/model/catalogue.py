@@ -90,7 +90,7 @@ def facts(name: str) -> Facts:
         [(79.0, 94.5)]
     """
     entry = choose("network", name, ZOO)
-    cells = next(line.split(maxsplit=12) for line in FACTS.splitlines() if line.startswith(f"{name} "))
+    cells = _cells(name)
     size_px, channels, outputs, parameters, macs, trained, depth = map(int, cells[1:8])
     weights = "" if cells[12] == "-" else cells[12]
     stated = [Stated(float(cells[9]), float(cells[10]), int(cells[11]), weights)] if cells[9] != "-" else []
@@ -111,6 +111,12 @@ def facts(name: str) -> Facts:
         weights=weights,
         stated=tuple(stated),
     )
+
+
+def _cells(name: str) -> list[str]:
+    """A network's line of the file; that of a user's own network, which no file has, is counted now."""
+    line = next((line for line in FACTS.splitlines() if line.startswith(f"{name} ")), "")
+    return line.split(maxsplit=12) if line else [name, *map(str, counted(name)), *"----"]
 
 
 def matching(pattern: str) -> list[str]:

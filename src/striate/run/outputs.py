@@ -12,7 +12,7 @@ from striate.base.seeds import seed_for
 from striate.base.text import shown
 from striate.engine.regularise import modules_in_eval_mode
 from striate.model.network import Network
-from striate.task.outputs import ONE_VALUE, outputs_of, refusal
+from striate.task.outputs import ONE_VALUE, outputs_of, refusal, require_answers
 
 from .prepare import Prepared
 
@@ -25,11 +25,24 @@ def require_outputs(network: nn.Module, prepared: Prepared, seed: int) -> None:
 
     Raises:
         ModelError: it fails, gives something else than (N, outputs) numbers, or nothing of it can be trained.
-        SettingsError: batches of one image would come, which batch norm cannot learn from.
+        SettingsError: batches of one image would come, which batch norm cannot learn from; or a plugin's task gives
+            something else than numbers of each image.
     """
-    if isinstance(network, Network):
-        return
-    network.to(prepared.device)
+    has_own_task, has_own_network = bool(getattr(prepared.task, "plugin", None)), not isinstance(network, Network)
+    if has_own_task:
+        _require_answers(network.to(prepared.device), prepared, seed)
+    if has_own_network:
+        _require_module(network.to(prepared.device), prepared, seed)
+
+
+def _require_answers(network: nn.Module, prepared: Prepared, seed: int) -> None:
+    batch = next(iter(prepared.loader("train", seed=seed, is_training=False).batches(0)))
+    with _borrowed(network, prepared.device), torch.no_grad():
+        network.eval()
+        require_answers(prepared.task, outputs_of(network, prepared.task, batch.images), batch)
+
+
+def _require_module(network: nn.Module, prepared: Prepared, seed: int) -> None:
     images = next(iter(prepared.loader("train", seed=seed, is_training=True).batches(0))).images
     with _borrowed(network, prepared.device):
         torch.manual_seed(seed_for(seed, "init"))

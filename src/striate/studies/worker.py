@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from striate.base import plugin
 from striate.base.errors import Interrupted, Terminated, UserError
 from striate.base.files import to_json
 from striate.base.memory import is_out_of_memory, no_memory
-from striate.base.plugin import load_all
 from striate.base.progress import Progress
 from striate.base.rundir import StudyDir
 from striate.run.finish import open_test
@@ -61,9 +61,10 @@ def answer(worker: Worker, job: dict[str, Any]) -> dict[str, Any]:
     except UserError as found:
         problem = found
     except Exception as found:
-        if not is_out_of_memory(found):
+        refusal = no_memory(found) if is_out_of_memory(found) else plugin.refusal(found)
+        if not refusal:
             raise
-        problem = no_memory(found)
+        problem = refusal
     parts = {"what": problem.what, "where": problem.where, "fix": problem.fix, "details": problem.details}
     return {"kind": type(problem).__name__, **parts}
 
@@ -87,7 +88,7 @@ def main() -> int:
     torch.set_num_threads(1)
     threading.Thread(target=listen, args=(jobs,), daemon=True).start()
     try:
-        load_all(())
+        plugin.load_all(())
         worker = Worker(Path(folder), device)
         while (job := jobs.get()) is not None:
             said = to_json(answer(worker, job)).encode()

@@ -50,7 +50,7 @@ def decide(study: StudyDir, dropped: Collection[str] | None = None) -> dict[str,
         ModelError: no run is finished, or the runs cannot be compared; the message names the folder.
     """
     found = compare(study, tuple((study.info().get("dropped") or ()) if dropped is None else dropped))
-    verdict = verdict_of(found, study) | {"learning_curve": learning_curve(study, found)}
+    verdict = verdict_of(found, study.path) | {"learning_curve": learning_curve(study, found)}
     return verdict | {"advice": advise(study, verdict, found)}
 
 
