@@ -32,7 +32,7 @@ DEMOS = {
     "restore": Demo(
         "toy:shapes?n=400&size=48&noise=0",
         {"task": "superresolve"},
-        ("train.epochs=8", "train.patience=0", "model.width=8", "model.depth=2"),
+        ("train.epochs=14", "train.patience=0", "model.width=8", "model.depth=2", "model.activation=gelu"),
         seeds=2,
     ),
 }
