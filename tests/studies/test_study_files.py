@@ -47,3 +47,17 @@ def test_a_variant_without_a_model_takes_its_recipes_network(tmp_path: Path) -> 
         "other": "mlp",
         "plain": "bipyramid",
     }
+
+
+def test_a_blueprint_lies_beside_its_study_file(tmp_path, monkeypatch):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine.toml").write_text(
+        'name = "mine"\nrows = [{ block = "global_pool" }, { block = "linear" }]\n'
+    )
+    text = '[[variant]]\nname = "a"\nmodel = "mine.toml"\n[[variant]]\nname = "b"\nmodel = "mlp"\n'
+    (tmp_path / "there" / "study.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    _, variants = read_plan(tmp_path / "there" / "study.toml")
+    assert [variant.model for variant in variants] == [str(tmp_path / "there" / "mine.toml"), "mlp"]
+    _, variants = read_plan(Path("there/study.toml"))
+    assert variants[0].model == str(Path("there/mine.toml"))

@@ -230,12 +230,18 @@ def _variant(row: VariantTable, table: StudyTable, path: Path) -> Variant:
         recipe = named(row.recipe)
     return Variant(
         row.name,
-        ablated_name(recipe.network_or(row.model), row.without, row.pool),
+        ablated_name(_beside(path, recipe.network_or(row.model)), row.without, row.pool),
         recipe.changed([*table.set, *row.set], where),
         row.recipe,
         row.text or row.recipe,
         row.num_train,
     )
+
+
+def _beside(path: Path, model: str) -> str:
+    """A blueprint's file as the one beside the study file, where there is one; other networks as they are called."""
+    near = path.parent / model
+    return str(near) if model.endswith(".toml") and near.is_file() else model
 
 
 def check_names(variants: Sequence[Variant | VariantTable], where: str = "") -> None:
