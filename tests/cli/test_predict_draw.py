@@ -17,7 +17,10 @@ MASKS = "toy:shapes?n=60&size=16"
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory, quick):
     folder = tmp_path_factory.mktemp("segmented") / "run"
-    assert run(["train", MASKS, "--task", "segment", "--target", "mask", *quick, "--out", str(folder)]) == 0
+    assert (
+        run(["train", MASKS, "--task", "segment", "--target", "mask", "--fit", "crop", *quick, "--out", str(folder)])
+        == 0
+    )
     return folder
 
 
