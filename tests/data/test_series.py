@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from striate.base.errors import DataError, SettingsError
+from striate.base.progress import Progress
 from striate.base.size import size_setting
 from striate.data import open_dataset
 from striate.data.check.check import check
@@ -13,7 +15,7 @@ from striate.data.evaluation import open_to_evaluate
 from striate.data.geometry import Geometry
 from striate.data.loader import Loader
 from striate.data.store import open_store, statistics
-from striate.run.prepare import suited
+from striate.run.prepare import prepare, suited
 from striate.run.recipe import Recipe, named
 
 HEADER = "#by hand\n@problemName Hand\n@timeStamps false\n@univariate true\n@classLabel true a b\n@data\n"
@@ -204,3 +206,12 @@ def test_a_size_of_height_1_is_a_length():
             size_setting(odd)
     with pytest.raises(SettingsError):
         Recipe().changed(["data.size=1x4"])
+
+
+def test_few_series_make_small_batches(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    pair(tmp_path / "data", num=100)
+    quiet = Progress("quiet")
+    ready = prepare(open_dataset(tmp_path / "data"), Recipe(), target=None, device=torch.device("cpu"), progress=quiet)
+    assert ready.batch_size == 8  # a tenth of 82 training series
+    assert (ready.geometry.size_hw, ready.geometry.fit, ready.geometry.depth) == ((1, 12), "squash", 16)

@@ -95,6 +95,7 @@ class Usual:
         depth: bits of a level.
         fit: the resize policy; "" is the task's.
         size_hw: of what a network receives; None: by the images' own size.
+        batch_size: at most, of the automatic batch: sets of few and small samples need more steps; None: no limit.
         untrue_after: kinds of augmentation after which it would be no such image.
     """
 
@@ -102,6 +103,7 @@ class Usual:
     depth: int = 8
     fit: str = ""
     size_hw: tuple[int, int] | None = None
+    batch_size: int | None = None
     untrue_after: frozenset[str] = frozenset()
 
 

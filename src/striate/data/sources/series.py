@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".ts"
 MAX_LENGTH = 8192  # of what a network receives; longer series are made shorter
+BATCH_SIZE = 16  # Wang et al., arXiv:1611.06455: a tenth of the training series, at most 16
 _MARKS = (b"@problemname", b"@classlabel", b"@data")
 _UNTRUE = {"flip", "alternating_flip", "rotate", "shear", "perspective", "crop", "zoom", "saturation", "hue", "grey"}
 
@@ -85,7 +86,7 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
         bands=tuple(f"dimension {number}" for number in range(1, num_dims + 1)),
         notes=(_note(lengths, num_dims, length),),
         readings=tuple(_beside(path)),
-        usual=Usual("series", depth=16, fit="squash", size_hw=(1, length), untrue_after=frozenset(_UNTRUE)),
+        usual=Usual("series", 16, "squash", (1, length), batch_size=BATCH_SIZE, untrue_after=frozenset(_UNTRUE)),
     )
 
 
