@@ -72,7 +72,7 @@ def study(
     prune: Annotated[
         bool, typer.Option("--prune", help="After two seeds, give up variants clearly worse on validation.")
     ] = False,
-    drop_hopeless: Annotated[bool, typer.Option("--drop-hopeless", hidden=True)] = False,  # the old name of --prune
+    drop_hopeless: Annotated[bool, typer.Option("--drop-hopeless", hidden=True, help="Old name of --prune.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train nothing: say what it would take, and what it could find.")
     ] = False,
