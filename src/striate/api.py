@@ -177,7 +177,7 @@ def study(
 
     pairs = recipe_changes(options, carry_out)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    variants = variants or task_series(_task_class(dataset, options.get("target")))
+    variants = variants or task_series(_task_class(dataset, options.get("target")), form=dataset.usual.form)
     variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants]
     dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
     found = Study(carry_out([dataset], variants, seeds=seeds, **_with_path(options)))
@@ -266,7 +266,11 @@ def study_ladder(
     from striate.studies.plan import full_ladder, ladder, task_series, with_learning_curve
 
     first = model or zoo.DEFAULT  # made before any data are read, so that a mistake in a setting is said at once
-    usual = full_ladder(first, changes, weights=weights, base=base) if is_full else ladder(first, changes)
+
+    def exercise(network: str) -> "list[Variant]":
+        return full_ladder(network, changes, weights=weights, base=base) if is_full else ladder(network, changes)
+
+    usual = exercise(first)
 
     def variants(dataset: Dataset) -> "list[Variant]":
         task = _task_class(dataset, options.get("target"))
@@ -274,6 +278,8 @@ def study_ladder(
             fix = "leave it out, or compare variants of a study file: FILE.toml"
             raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
         own = task_series(task, changes, model=model, is_full=is_full) if task.steps else usual
+        if not task.steps and model is None and dataset.usual.form != "image":
+            own = exercise(zoo.usual(None, dataset.usual.form))
         of = own[-1].name if task.steps else "regularized"
         return with_learning_curve(own, of, len(dataset.splits["train"])) if has_curve else own
 

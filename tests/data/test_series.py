@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from striate.api import study_ladder
 from striate.base.errors import DataError, SettingsError
 from striate.base.progress import Progress
 from striate.base.size import size_setting
@@ -215,3 +216,12 @@ def test_few_series_make_small_batches(tmp_path, monkeypatch):
     ready = prepare(open_dataset(tmp_path / "data"), Recipe(), target=None, device=torch.device("cpu"), progress=quiet)
     assert ready.batch_size == 8  # a tenth of 82 training series
     assert (ready.geometry.size_hw, ready.geometry.fit, ready.geometry.depth) == ((1, 12), "squash", 16)
+
+
+def test_the_study_of_series_takes_their_usual_network(tmp_path):
+    pair(tmp_path)
+    quiet = Progress("quiet")
+    short = ["train.epochs=1"]
+    lines = study_ladder(str(tmp_path), {}, changes=short, seeds=2, folds=None, dry_run=True, progress=quiet)
+    text = "\n".join(lines)
+    assert text.count("resnet_1d") >= 3 and "bipyramid" not in text, text

@@ -5,7 +5,6 @@ from pathlib import PurePath
 
 from striate.base.errors import UserError
 from striate.base.stages import OLD
-from striate.model import zoo
 from striate.run.assignment import assignment, from_named
 from striate.run.recipe import OPTIONS
 from striate.run.settings import DataSettings
@@ -67,7 +66,9 @@ def model_of(found: Reading) -> str:
     if found.variant:
         return str(found.variant.get("model") or name)
     if words := _typed(found):
-        given = value_after(words, "--model", "-m") or str(found.setting("network") or zoo.DEFAULT)
+        given = value_after(words, "--model", "-m") or str(found.setting("network") or "")
+        if not given:
+            return name  # the usual one for the data and the task
         stem = PurePath(given).name.removesuffix(".toml")  # what a run calls it, parts taken out behind it
         return given + name[len(stem) :] if name.startswith(stem) else given
     return name if _is_known(name) else ""

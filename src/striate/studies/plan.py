@@ -119,7 +119,12 @@ def full_ladder(
 
 
 def task_series(
-    task: Any, changes: list[str] | None = None, *, model: str | None = None, is_full: bool = False
+    task: Any,
+    changes: list[str] | None = None,
+    *,
+    model: str | None = None,
+    is_full: bool = False,
+    form: str = "image",
 ) -> list[Variant]:
     """Return what a task compares where no variants are named: its own steps, else the classic exercise.
 
@@ -128,6 +133,7 @@ def task_series(
         changes: `field=value` settings applied to every step.
         model: the network of the classic exercise; steps of a task's own have their networks.
         is_full: with the steps that a task has for who asks for all.
+        form: of the data, see `data.sample.Usual`: whose network the classic exercise takes where none is named.
 
     Raises:
         SettingsError: a network is named for a task with steps of its own.
@@ -138,7 +144,7 @@ def task_series(
         [('unet', 'unet', 'baseline'), ('unet-regularized', 'unet', 'regularized')]
     """
     if not task.steps:
-        return (full_ladder if is_full else ladder)(model or zoo.DEFAULT, changes)
+        return (full_ladder if is_full else ladder)(model or zoo.usual(None, form), changes)
     if model is not None:
         fix = "leave --model out, or compare variants of a study file: FILE.toml"
         raise SettingsError(f"a study of the task {task.name} has its own networks", where="--model", fix=fix)
