@@ -98,3 +98,17 @@ def test_published_networks_have_notes_only(name: str) -> None:
     issues = examine(plan, size_hw=(at["size"], at["size"]), channels=at["channels"], outputs=at["outputs"])[1]
     assert all(issue.is_note for issue in issues), issues
     assert {issue.kind for issue in issues if issue.kind == "bias"} == ({"bias"} if name.endswith("_bn") else set())
+
+
+def test_outputs_that_cannot_be_negative_are_named():
+    rows = (Row("conv", 4), Row("global_pool"), Row("linear"))
+    defaults = {"activation": "relu"}
+    clipped = [
+        issue
+        for issue in examine(Blueprint("a", rows, defaults=defaults), size_hw=(8, 8))[1]
+        if issue.kind == "outputs"
+    ]
+    assert [(issue.row, issue.is_note) for issue in clipped] == [("linear1", False)] and "ReLU" in clipped[0].text
+    free = (*rows[:2], Row("linear", options={"activation": "none"}))
+    issues = examine(Blueprint("b", free, defaults=defaults), size_hw=(8, 8))[1]
+    assert not [issue for issue in issues if issue.kind == "outputs"]

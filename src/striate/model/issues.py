@@ -16,6 +16,7 @@ from .walk import Walk, at_native, walk
 
 POOLS = {"max_pool2d_with_indices", "avg_pool2d"}
 BATCH_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training"}
+CLIPPING = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Hardsigmoid, nn.Softplus)
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Issue:
     """One odd thing.
 
     Args:
-        kind: "window", "unused", "field", "bias", "skipped" or "dead end".
+        kind: "window", "unused", "field", "bias", "skipped", "outputs" or "dead end".
         row: where; empty = the whole network.
         is_note: true and harmless, common in published networks; otherwise something is lost.
         text: what, with the numbers.
@@ -67,6 +68,7 @@ def examine(
     issues = [
         *watcher.issues(),
         *(Issue("dead end", name, False, "no row takes its map, and it is no output") for name in ends),
+        *(_clipped(network) if isinstance(network, Network) else ()),
         *_unused(network, (found.channels, *size_hw), ends),
         *_fields(found),
     ]
@@ -196,6 +198,15 @@ def dead_ends(network: Network) -> tuple[str, ...]:
     shapes = network.shapes
     given = {(network.outputs,), shapes[network.blueprint.names[-1]]}
     return tuple(name for name in network.blueprint.auxiliary_heads if shapes[name] not in given)
+
+
+def _clipped(network: Network) -> Iterator[Issue]:
+    """Yield an issue for each end whose last layer lets no number below 0 through: an answer is any number."""
+    for name in network.blueprint.ends or network.blueprint.names[-1:]:
+        last = list(network.rows[name].modules())[-1]
+        if isinstance(last, CLIPPING):
+            what = f'the outputs pass {type(last).__name__}: none is below 0; give the row activation = "none"'
+            yield Issue("outputs", name, False, what)
 
 
 def _unused(network: nn.Module, shape: Sequence[int], ends: Sequence[str]) -> Iterator[Issue]:
