@@ -32,7 +32,9 @@ def parsed(command: str) -> dict[str, Any]:
 def recipe_in(command: str) -> Recipe:
     given = parsed(command)
     training = Training(**{name: given[name] for name in SHORT})
-    return recipe_of(given["recipe"], given["set_"], given["size"], given["fit"], given.get("weights"), training)
+    return recipe_of(
+        given["recipe"] or "regularized", given["set_"], given["size"], given["fit"], given.get("weights"), training
+    )
 
 
 def words_in(command: str) -> dict[str, Any]:

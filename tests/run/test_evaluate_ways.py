@@ -136,7 +136,7 @@ def test_a_full_disk_leaves_no_half_calibration(run):
 
 def test_numbers_have_no_temperature_and_no_views(make):
     run = make("toy:shapes?n=80&size=16#angle")
-    with pytest.raises(DataError, match="numbers"):
+    with pytest.raises(DataError, match="no classes or tags"):
         calibrate_run(run.path, progress=QUIET)
     with pytest.raises(DataError, match="mirrored"):
         evaluate_run(run.path, views=2, progress=QUIET)
