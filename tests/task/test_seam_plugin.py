@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from striate.base import plugin
 from striate.base.rundir import RunDir
@@ -136,3 +138,49 @@ def test_a_mistake_in_a_task_is_one_line_with_its_place_and_leaves_nothing(tmp_p
     assert line.format(file=file) in said[-1]
     assert sum(one.startswith("error") for one in said) == 1
     assert not (tmp_path / "run").exists()
+
+
+PYRAMID = """
+import torch.nn.functional as F
+from striate.base.settings import Settings
+from striate.metric import Metric
+from striate.task import Decoded, Defaults, Pyramid, register
+
+
+@register
+class Mine(Defaults):
+    name = "mine"
+    kinds = ("mask",)
+    metrics = (Metric("pixels", "pixels right", record=lambda answers: (answers.truth == answers.values).mean((1, 2))),)
+
+    class Options(Settings):
+        power: float = 1.0
+
+    @property
+    def head(self):
+        return Pyramid(len(self.names))
+
+    def losses(self, outputs, batch):
+        truth = batch.targets[self.target]
+        wide = F.interpolate(outputs[0], size=truth.shape[1:])
+        return F.cross_entropy(wide, truth, reduction="none", ignore_index=255).mean((1, 2))
+
+    def decode(self, outputs):
+        return Decoded(F.interpolate(outputs[0], size=(16, 16)).argmax(1))
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_maps_of_several_heads_are_predicted_and_the_advised_command_keeps_plugin_and_settings(tmp_path, capsys):
+    file, folder, image = tmp_path / "own.py", tmp_path / "run", tmp_path / "one.png"
+    file.write_text(PYRAMID)
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(image)
+    words = ["--plugin", str(file), "--threads", "1", "--out", str(folder), "--set", "task.power=2"]
+    assert run(["train", *WORDS, *words]) == 0
+    capsys.readouterr()
+    assert run(["predict", str(folder), str(image), "--plugin", str(file)]) == 0
+    assert "background" in capsys.readouterr().out
+    assert run(["resume", str(folder), "--epochs", "3", "--plugin", str(file)]) == 4
+    said = capsys.readouterr().err
+    assert "--set task.power=2" in said
+    assert f"--plugin {file}" in said

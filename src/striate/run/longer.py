@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from striate.base import plugin
 from striate.base.errors import ModelError, SettingsError
 from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
@@ -82,7 +83,9 @@ def _instead(run: RunDir, info: RunInfo, epochs: int) -> dict[str, Any]:
         return {"fix": shlex.join(["striate", "resume", str(run.path), "--fork", "--epochs", str(epochs)])}
     recipe = ["--recipe", name] if name in RECIPES or Path(name).is_file() else []
     more = epochs - len(run.history()) if epochs > len(run.history()) else epochs
-    words = [str(run.path), *recipe, "--set", f"train.epochs={more}"]
+    own = [f"task.{name}={value}" for name, value in (info["recipe"].get("task") or {}).items()]
+    changes = [word for change in (*own, f"train.epochs={more}") for word in ("--set", change)]
+    words = [str(run.path), *recipe, *changes, *plugin.typed()]
     command = shlex.join(["striate", "train", data["where"], *option_words(data["options"]), "--weights", *words])
     if len(command) <= MAX_FIX:
         return {"fix": command}

@@ -156,7 +156,7 @@ class Defaults:
 
     def answers(self, decoded: Decoded) -> list[Answer]:
         """Return maps where the head gives maps, classes where there are probabilities, else numbers."""
-        if isinstance(self.head, Map):
+        if isinstance(self.head, Map | Pyramid):
             return map_answers(self.names, decoded)
         make = number_answers if decoded.probabilities is None else class_answers
         return make(self.names, decoded)
