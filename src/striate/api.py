@@ -327,11 +327,15 @@ def _study(
     from striate.report import report_runs, report_study
     from striate.studies.execute import study as carry_out
     from striate.studies.rehearse import rehearse
+    from striate.task.table import options_of
 
     plans = [{**opening, "folds": folds, "fold": fold} for fold in range(folds)] if folds else [opening]
     found = [without_bad(open_dataset(where, **plan), on_bad, options.get("progress")) for plan in plans]
     datasets = [dataset for dataset, _ in found]
     compared = variants(datasets[0])
+    task = _task_class(datasets[0], options.get("target"))
+    for variant in compared:  # before a folder is begun that the mended study could not go on in
+        options_of(task, variant.recipe.task, f"variant {variant.name}: ")
     if dry_run:
         return rehearse(datasets, compared, **options)
     result = carry_out(datasets, compared, **options)

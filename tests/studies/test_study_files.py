@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from striate.api import study_file
 from striate.base.errors import SettingsError
 from striate.run.network import require
 from striate.studies.plan import Variant, read_plan
@@ -61,3 +62,15 @@ def test_a_blueprint_lies_beside_its_study_file(tmp_path, monkeypatch):
     assert [variant.model for variant in variants] == [str(tmp_path / "there" / "mine.toml"), "mlp"]
     _, variants = read_plan(Path("there/study.toml"))
     assert variants[0].model == str(Path("there/mine.toml"))
+
+
+def test_a_setting_that_the_task_refuses_is_said_before_a_folder_is_begun(tmp_path: Path) -> None:
+    text = 'data = "toy:shapes?n=40&size=16"\n[[variant]]\nname = "a"\nset = ["task.angles=plain"]\n'
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(SettingsError, match=r"classify has no setting 'angles'.*variant a: task\.angles"):
+        study_file(tmp_path / "study.toml", out=tmp_path / "out", command="", progress=None)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "study.toml").write_text(text.replace("task.angles=plain", "task.loss=foo"))
+    with pytest.raises(SettingsError, match="variant a: task"):
+        study_file(tmp_path / "study.toml", out=tmp_path / "out", command="", progress=None)
+    assert not (tmp_path / "out").exists()

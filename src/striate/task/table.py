@@ -82,7 +82,7 @@ def fit_task(
     cls, names = task_class(targets, name, target), (target or next(iter(targets)),)
     wanted = {one: choose("target", one, targets, DataError) for one in cls.target_names or names}
     fit: Callable[..., Task] = cls.fit
-    return fit(wanted, train, options=_options(cls, options or {}), **settings)
+    return fit(wanted, train, options=options_of(cls, options or {}), **settings)
 
 
 def task_class(targets: Mapping[str, Target], name: str | None = None, target: str | None = None) -> Any:
@@ -105,14 +105,23 @@ def task_class(targets: Mapping[str, Target], name: str | None = None, target: s
     return TASKS[USUAL[kind]]
 
 
-def _options(cls: Any, values: Mapping[str, Any]) -> Settings:
-    """The settings of a task, checked."""
+def options_of(cls: Any, values: Mapping[str, Any], where: str = "") -> Settings:
+    """Return the settings that a task declares itself, checked.
+
+    Args:
+        where: said before the setting, such as "variant plain: ".
+
+    Raises:
+        SettingsError: it declares no such setting, or the value is not allowed.
+    """
     fields = cls.Options.model_fields
     if odd := next((name for name in values if name not in fields), None):
         close = nearest(odd, fields)
         fix = f"did you mean task.{close}?" if close else f"it has {', '.join(fields)}" if fields else "leave it out"
-        raise SettingsError(f"the task {cls.name} has no setting {shown(odd, 40)!r}", where=f"task.{odd}", fix=fix)
-    options: Settings = cls.Options.parse(values, "task")
+        raise SettingsError(
+            f"the task {cls.name} has no setting {shown(odd, 40)!r}", where=f"{where}task.{odd}", fix=fix
+        )
+    options: Settings = cls.Options.parse(values, f"{where}task")
     return options
 
 
