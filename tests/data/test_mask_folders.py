@@ -237,3 +237,15 @@ def test_layouts_of_well_known_sets(tmp_path: Path, make: Callable[[Path], None]
     assert dataset.target().names == ("sky", "road", "car", "tree") and not dataset.left_out
     for index, name in enumerate(dataset.ids):
         assert np.array_equal(dataset.target().read(index), areas(int(Path(name).stem)))
+
+
+def test_a_value_of_a_few_pixels_in_one_mask_is_doubted(tmp_path: Path) -> None:
+    masks = [areas(index) for index in range(12)]
+    masks[5][4, 4] = 77
+    two_folders(tmp_path, masks)
+    dataset = open_dataset(tmp_path)
+    doubts = [reading for reading in dataset.readings if reading.is_doubtful]
+    assert [("value 77 occurs only in 1 pixel of" in one.text, "--ignore 77" in one.fix) for one in doubts] == [
+        (True, True)
+    ]
+    assert not [one for one in open_dataset(tmp_path, ignore="77").readings if one.is_doubtful]

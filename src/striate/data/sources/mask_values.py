@@ -23,6 +23,7 @@ MIN_STEP = 16  # between grey levels that were chosen to be told apart by eye
 BINARY = ("background", "foreground")
 OBJECTS = re.compile(r"(^|/)PedMasks/")  # of the Penn-Fudan pedestrians (Wang et al. 2007)
 FIX_PNG = "save the masks as PNG, the number of the class in every pixel"
+NUM_SURE, STRAY_SHARE = 10, 1e-3  # masks from which on a value of one of them, in so few pixels, is doubted
 NUMBERED_FROM = 3  # kinds of counts, at least, by which numbers look like those of objects
 
 
@@ -145,7 +146,20 @@ def _free_meaning(
     if not is_colour and _number_objects(tallies):
         what = "the masks may number objects, not classes: each holds 1, 2, ... up to another number"
         readings.append(Reading(what, is_doubtful=True, fix="write class masks, the same number for every such object"))
+    readings += _stray(tallies, counts, values, coding, names)
     return Meaning(coding, called, tuple(readings))
+
+
+def _stray(
+    tallies: Sequence[Tally], counts: Counter[int], values: Sequence[int], coding: Coding, names: Sequence[str]
+) -> Iterable[Reading]:
+    """Yield what is said of values that one of many masks has in a few pixels: a class by itself, or a slip."""
+    for value in values if len(tallies) >= NUM_SURE else ():
+        having = [index for index, tally in enumerate(tallies) if value in tally.values]
+        if len(having) == 1 and counts[value] < STRAY_SHARE * counts.total():
+            where = f"{plural(counts[value], 'pixel')} of {shown(names[having[0]], 60)}"
+            text = f"value {coding.text(value)} occurs only in {where}: a class by itself, or a slip"
+            yield Reading(text, is_doubtful=True, fix=f"mend that mask, or --ignore {coding.text(value)}")
 
 
 def _coding(table: dict[int, int], is_colour: bool) -> Coding:
