@@ -84,7 +84,8 @@ def readings(bench: Bench) -> str:
     expect(found["dataset"]["splits"]["val"] == 9, f"is_valid was not used: {found['dataset']['splits']}")
     lines = [f"{at},{row[0][2:-4]},{'ab'[at % 2]},{at % 5 + 1}" for at, row in enumerate(ROWS_OK)]
     (folder / "odd.csv").write_text("\n".join([",id,breed,fold", *lines]) + "\n")
-    bench.refuses(3, "check", "odd.csv", "--root", "p", "--out", "no", names=["--target breed"])
+    found = json.loads(bench.works("check", "odd.csv", "--root", "p", "--out", "odd", "--json").out)
+    expect(list(found["dataset"]["classes"]) == ["a", "b"], "a column of folds was learnt")
     found = bench.works("train", "odd.csv", "--root", "p", "--target", "breed", *SMALL[:-1], "--out", "run2")
     for words in ("row numbers", "adding .png", "not used: fold"):
         expect(words in found.err, f"train does not say {words!r}")

@@ -25,7 +25,14 @@ OPTIONS = {  # of `open_dataset`, in the words of a reader who did not type them
     "ignore": "ignored in masks",
     "allow_empty": "classes without images allowed",
 }
-IN_NOTES = {"split", "folds", "fold", "channels", "levels"}  # where they had an effect, the dataset's notes say so
+IN_NOTES = {
+    "split",
+    "folds",
+    "fold",
+    "channels",
+    "levels",
+    "ranges",
+}  # where they had an effect, the dataset's notes say so
 SEVERITY = {"error": "problem", "warning": "warning", "note": "note"}
 
 
