@@ -24,9 +24,9 @@ class Demo:
 DEMOS = {
     "classify": Demo("toy:shapes?n=1200", {}, ("train.epochs=10", "train.patience=0")),
     "segment": Demo(
-        "toy:shapes?n=400&size=48&clutter=3",
+        "toy:shapes?n=400&size=32&clutter=0&noise=0.02",
         {"task": "segment"},
-        ("train.epochs=12", "train.patience=0", "model.width=8", "model.depth=3"),
+        ("train.epochs=9", "train.patience=0", "train.lr=0.01", "model.depth=4"),
         seeds=2,
     ),
     "restore": Demo(
