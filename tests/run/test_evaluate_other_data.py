@@ -232,3 +232,25 @@ def test_data_without_the_target_of_the_run_are_told_what_they_need(kept):
     with pytest.raises(DataError, match="no target 'weight', which the run predicts; these data have label") as caught:
         open_to_evaluate(str(kept / "birds"), "weight", "value", ("weight",), {})
     assert caught.value.fix == "name a table that has a column 'weight'"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_images_of_other_channels_are_refused_by_what_the_run_reads(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, channels in (("three", 3), ("five", 5)):
+        images = rng.integers(0, 255, (60, 8, 8, channels), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", x_train=images, y_train=np.arange(60) % 2)
+    words = [
+        "train",
+        str(tmp_path / "five.npz"),
+        "--model",
+        "mlp",
+        "--epochs",
+        "1",
+        "--quiet",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert striate(words) == 0
+    with pytest.raises(DataError, match="the run does not read them: images of 5 channels from images of 3"):
+        evaluate_run(tmp_path / "run", str(tmp_path / "three.npz"), progress=Progress("quiet"))

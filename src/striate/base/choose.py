@@ -21,11 +21,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def choose(kind: str, name: str, table: Mapping[str, Row], error: type[UserError] = SettingsError) -> Row:
+def choose(
+    kind: str, name: str, table: Mapping[str, Row], error: type[UserError] = SettingsError, *, otherwise: str = ""
+) -> Row:
     """Return `table[name]`.
 
     Args:
         kind: what the table holds, for the message ("block", "recipe", "optimiser").
+        otherwise: what else mends it where no name is near.
 
     Raises:
         SettingsError (or `error`): the name is unknown; the message names the nearest or the first known ones.
@@ -40,7 +43,7 @@ def choose(kind: str, name: str, table: Mapping[str, Row], error: type[UserError
     if close:
         fix = f"did you mean {close!r}?"
     else:
-        fix = f"choose one of {_first_of(list(table))}"
+        fix = f"choose one of {_first_of(list(table))}{otherwise}"
     raise error(f"unknown {kind} {name!r}", fix=fix)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from .errors import SettingsError, UserError
 from .text import shown
 
+OF_A_PLUGIN = "; one of your own: --plugin FILE.py"
 VARIABLE = "STRIATE_PLUGINS"  # files to load at the start, separated as the system's paths are
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from striate.base.choose import choose
 from striate.base.errors import DataError
+from striate.base.plugin import OF_A_PLUGIN
 from striate.base.text import plural
 
 from .sample import Dataset, LeftOut
@@ -15,7 +16,7 @@ from .target import TASK_KINDS
 
 def first_target(dataset: Dataset, target: str | None, task: str | None) -> Dataset:
     """Return the dataset with the wanted target first."""
-    kinds = choose("task", task, TASK_KINDS) if task else ()
+    kinds = choose("task", task, TASK_KINDS, otherwise=OF_A_PLUGIN) if task else ()
     name = target
     if name is None and kinds:
         fitting = [key for key, found in dataset.targets.items() if found.kind in kinds]

@@ -10,7 +10,7 @@ import numpy as np
 from striate.base import device as devices
 from striate.base.choose import choose
 from striate.base.documents import read_json
-from striate.base.errors import DataError, ModelError, UserError
+from striate.base.errors import DataError, ModelError, SettingsError, UserError
 from striate.base.files import sha256, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress
@@ -214,7 +214,11 @@ def _other(where: str, info: RunInfo, progress: Progress) -> Dataset:
         raise DataError(what, where=where, fix="leave the data out")
     options, target = info["dataset"]["options"], info["dataset"].get("target", task)  # older runs had but the task
     dataset = open_to_evaluate(where, task["target"], target["kind"], target["names"], options)
-    dataset = in_channels(dataset, info["input"]["channels"])
+    try:
+        dataset = in_channels(dataset, info["input"]["channels"])
+    except SettingsError as problem:
+        fix = f"choose images of {info['input']['channels']} channels"
+        raise DataError(f"the run does not read them: {problem.what}", where=where, fix=fix) from problem
     for note in dataset.notes:
         if note.startswith("left out") or "without images" in note:
             progress.line(note)

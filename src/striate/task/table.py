@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from striate.base.choose import choose, nearest
 from striate.base.errors import DataError, ModelError, SettingsError
-from striate.base.plugin import being_loaded
+from striate.base.plugin import OF_A_PLUGIN, being_loaded
 from striate.base.settings import Settings
 from striate.base.text import shown
 from striate.data.target import TASK_KINDS, Target, Values
@@ -92,7 +92,7 @@ def task_class(targets: Mapping[str, Target], name: str | None = None, target: s
         DataError: no task predicts targets of this kind.
         SettingsError: no task has that name.
     """
-    cls = choose("task", name, TASKS, SettingsError) if name else None
+    cls = choose("task", name, TASKS, SettingsError, otherwise=OF_A_PLUGIN) if name else None
     if cls is not None and cls.target_names:
         return cls
     first = target or next(iter(targets))
