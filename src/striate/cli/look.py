@@ -209,9 +209,13 @@ def predict(
         str | None,
         typer.Option(metavar="auto|SCALE", help="Cut large images into tiles, at the scale of training or another."),
     ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a row for each image, for a spreadsheet.")
+    ] = None,
     on_bad: o.OnBad = "stop",
     threads: o.Threads = None,
     as_json: o.Json = False,
+    quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
     """Say what is in images: class and probabilities, numbers, or a class for every pixel.
@@ -221,11 +225,13 @@ def predict(
     Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
     larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
     whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
-    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png.
+    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png. `--csv` has a column for each
+    class (its probability, or its share of the pixels) or number.
 
     \b
     Examples:
       striate predict runs/001-bipyramid-regularized new/*.jpg
+      striate predict runs/001-bipyramid-regularized new/ --csv new.csv
       striate predict imagenet:mobilenet_v2 photo.jpg
       striate predict runs/003-unet-augmented new/ --draw drawn/
       striate predict runs/003-unet-augmented aerial.tif --draw drawn/ --tiles auto
@@ -233,6 +239,7 @@ def predict(
     o.use_threads(threads)
     from striate.data.sources.walk import Walk
     from striate.predict import Predictor, pretrained
+    from striate.predict.table import write_table
 
     choose("policy", on_bad, dict.fromkeys(("stop", "skip")))
     is_published = run.startswith(pretrained.PREFIX)
@@ -245,7 +252,7 @@ def predict(
     files = _with_images(images, folders)
     predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
     asked = _Predict(predictor, _tiles(tiles), draw, is_stopping=on_bad == "stop")
-    rows = [row for part in range(0, len(files), asked.chunk) for row in asked(files[part : part + asked.chunk], top)]
+    rows = asked.all(files, top, o.progress_for(quiet))
     if asked.bad and on_bad == "stop":
         raise combined(asked.bad)
     if predictor.temperature != 1 and not as_json:
@@ -260,6 +267,10 @@ def predict(
     document["doubtful"] = [{"id": str(problem.where), "text": problem.what} for problem in asked.doubtful]
     document["skipped"] = [problem.where for problem in asked.bad]
     lines = [line for line, _ in rows]
+    if table is not None:
+        write_table(table, predictions)
+        document["csv"] = str(table)
+        lines.append(f"table: {table}")
     if draw is not None:
         document["drawn"] = str(draw)
         lines.append(f"drawn: {draw}")
@@ -293,6 +304,18 @@ class _Predict:
 
             names, levels = predictor.task.names, predictor.levels
             self.drawer = overlay.ImageDrawer(draw) if predictor.makes_images else overlay.Drawer(draw, names, levels)
+
+    def all(self, files: list[Path], top: int, progress: Progress) -> list[tuple[str, dict[str, Any]]]:
+        """Return a line and a document for each image, chunk by chunk; more than one chunk show their progress."""
+        if len(files) <= self.chunk:
+            return self(files, top)
+        rows = []
+        with progress.bar("predicting", len(files)) as bar:
+            for start in range(0, len(files), self.chunk):
+                some = files[start : start + self.chunk]
+                rows += self(some, top)
+                bar.advance(len(some))
+        return rows
 
     def __call__(self, files: list[Path], top: int) -> list[tuple[str, dict[str, Any]]]:
         """Return a line and a document for each image."""

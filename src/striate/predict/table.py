@@ -1,0 +1,44 @@
+"""Predictions as a table that any spreadsheet opens: `striate predict --csv`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from striate.base.cells import cell, encoding_errors, joined
+from striate.base.files import write_bytes
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def write_table(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
+    """Write a row for each of the documents of `Prediction.to_json`, atomically.
+
+    After the image's `id` stand `prediction` and `p:CLASS` for classes and tags (several tags joined by `|`), one
+    column a number, or `height`, `width` and the share of each class, `share:CLASS`, for maps; then the box in pixels
+    of the image. Text that a spreadsheet would run as a formula has a `'` before it.
+
+    Raises:
+        ResourceError: the file cannot be written.
+    """
+    rows = [_row(document) for document in documents]
+    header = list(rows[0]) if rows else ["id"]
+    lines = [map(cell, header), *([row[name] for name in header] for row in rows)]
+    text = "".join(",".join(cells) + "\n" for cells in lines)
+    write_bytes(path, text.encode("utf-8", encoding_errors(text)))
+
+
+def _row(document: Mapping[str, Any]) -> dict[str, str]:
+    """The cells of an image under the names of their columns."""
+    row = {"id": cell(str(document["id"]))}
+    if "prediction" in document:
+        row["prediction"] = cell(joined(document["prediction"]))
+    row |= {f"p:{name}": _number(share) for name, share in document.get("probabilities", {}).items()}
+    row |= {name: _number(value) for name, value in document.get("values", {}).items()}
+    if "size_hw" in document:
+        row |= dict(zip(("height", "width"), map(str, document["size_hw"]), strict=True))
+    row |= {f"share:{name}": _number(share) for name, share in document.get("shares", {}).items()}
+    return row | {side: _number(place) for side, place in zip(SIDES, document.get("box", ()), strict=False)}
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
