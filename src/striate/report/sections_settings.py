@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.base.numbers import NA, count, counted, number
+from striate.base.settings_text import by_kind, differing, flatten, write
 
 from .read import at
 
@@ -52,47 +53,11 @@ def _row(index: int, row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def flatten(settings: Any, prefix: str = "") -> dict[str, str]:
-    """Return nested settings as dotted names with their values as text; an operation of a list goes by its kind.
-
-    Example:
-        >>> flatten({"train": {"lr": 0.1, "clip": None}, "augment": [{"kind": "flip", "p": 0.5}]})
-        {'train.lr': '0.1', 'train.clip': 'auto', 'augment.flip': 'p 0.5'}
-    """
-    if not isinstance(settings, Mapping) or not settings:
-        return {prefix: write(settings)} if prefix else {}
-    found: dict[str, str] = {}
-    for key, value in settings.items():
-        found |= flatten(_by_kind(value), f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def _by_kind(value: Any) -> Any:
-    """Turn a list of operations, such as an augmentation, into a mapping from kind to the operation's settings."""
-    is_list = isinstance(value, list) and value and all(isinstance(row, Mapping) and "kind" in row for row in value)
-    if not is_list or len({row["kind"] for row in value}) < len(value):
-        return value
-    return {str(row["kind"]): write({key: item for key, item in row.items() if key != "kind"}) for row in value}
-
-
-def write(value: Any) -> str:
-    """Return a setting as short text."""
-    if value is None:
-        return "auto"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {write(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ("; " if any(isinstance(item, Mapping) for item in value) else ", ").join(map(write, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def groups(recipe: Any) -> list[tuple[str, Pairs]]:
     """Return the recipe as groups of (name, value), in its own order; loose settings come first."""
     if not isinstance(recipe, Mapping):
         return []
-    tables = {str(key): _by_kind(value) for key, value in recipe.items() if key != "text"}
+    tables = {str(key): by_kind(value) for key, value in recipe.items() if key != "text"}
     loose = [(key, write(value)) for key, value in tables.items() if not isinstance(value, Mapping)]
     nested = [
         (key, list(flatten(value).items())) for key, value in tables.items() if isinstance(value, Mapping) and value
@@ -113,22 +78,9 @@ def rerun(info: Mapping[str, Any]) -> dict[str, Any]:
 def compare(variants: Sequence[Mapping[str, Any]], baseline: str) -> list[tuple[str, list[tuple[str, bool]]]]:
     """Return the settings in which the variants differ: (setting, [(value, whether it differs from the baseline)])."""
     all_settings = [_settings_of(row) for row in variants]
-    named = dict(zip((row.get("name") for row in variants), all_settings, strict=True))
-    reference = named.get(baseline)
-    rows = []
-    for name in _in_tables({name: None for values in all_settings for name in values}):
-        values = [values.get(name, "–") for values in all_settings]
-        if len(set(values)) > 1:
-            base = values[0] if reference is None else reference.get(name, "–")
-            rows.append((name, [(value, value != base) for value in values]))
-    return rows
-
-
-def _in_tables(names: Mapping[str, None]) -> list[str]:
-    """Return setting names with those of one table together, without a name that another variant has settings below."""
-    tables = list(dict.fromkeys(name.split(".")[0] for name in names))
-    inner = {name.rpartition(".")[0] for name in names}
-    return sorted((name for name in names if name not in inner), key=lambda name: tables.index(name.split(".")[0]))
+    names = [row.get("name") for row in variants]
+    base = names.index(baseline) if baseline in names else 0
+    return [(name, [(value, value != values[base]) for value in values]) for name, values in differing(all_settings)]
 
 
 def _settings_of(variant: Mapping[str, Any]) -> dict[str, str]:
