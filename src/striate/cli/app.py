@@ -20,7 +20,23 @@ from striate.base.plugin import load_all, take_options
 from striate.base.progress import say
 from striate.base.text import shown
 
-from . import analyze, clean, data, demo, doctor, explain, look, models, rate, runs, search, study, train, weights
+from . import (
+    analyze,
+    clean,
+    data,
+    demo,
+    doctor,
+    explain,
+    explore,
+    look,
+    models,
+    rate,
+    runs,
+    search,
+    study,
+    train,
+    weights,
+)
 
 EXAMPLES = """Train, compare and explain convolutional networks on your own images.
 
@@ -66,7 +82,23 @@ def _root(
         typer.echo(context.get_help())
 
 
-for group in (demo, data, rate, train, study, search, look, runs, explain, models, analyze, weights, clean, doctor):
+for group in (
+    demo,
+    data,
+    rate,
+    train,
+    study,
+    search,
+    look,
+    runs,
+    explain,
+    explore,
+    models,
+    analyze,
+    weights,
+    clean,
+    doctor,
+):
     group.add_to(app)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL.Image import Image
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from striate.base.device import place
@@ -77,6 +77,7 @@ class Predictor:
         self.network = place(network.eval(), "cpu")
         self.task, self.geometry, self.temperature, self.levels = task, geometry, temperature, levels
         self.scale = scale
+        self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         self.normal = Normal.of(mean, std, geometry.size_hw)
 
     @classmethod
@@ -206,9 +207,16 @@ class Predictor:
         """Return the network's outputs for stored images."""
         return self._seen(stored, self.geometry)
 
-    def _seen(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Outputs:
+    def inputs(self, stored: Sequence[npt.NDArray[Any]]) -> Tensor:
+        """Return what the network gets of stored images: (N, C, H, W), normalised."""
+        return self._normalised(stored, self.geometry)
+
+    def _normalised(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Tensor:
         pixels = apply_cpu(stored, _plain_view(len(stored), geometry), normal=self.normal)
-        return outputs_of(self.network, self.task, torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def _seen(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Outputs:
+        return outputs_of(self.network, self.task, self._normalised(stored, geometry))
 
     def _tile_scale(self, tiles: Tiles | None) -> float | None:
         """The scale at which images are cut into tiles; None where they are not."""

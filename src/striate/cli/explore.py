@@ -1,0 +1,102 @@
+"""striate explore."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from striate.base.errors import SettingsError
+
+from . import options as o
+
+if TYPE_CHECKING:
+    from striate.explore.workspace import Subject, Workspace
+    from striate.predict import Predictor
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(explore)
+
+
+def explore(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN|STUDY|MODEL", help="A run or study folder, a network's name, or imagenet:NAME."),
+    ] = None,
+    playground: Annotated[
+        bool, typer.Option("--playground", help="Only the playground of convolution arithmetic: needs no run.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="By default the first that is free, from 8765 on.")
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address only.")] = False,
+    size: o.Size = None,
+    threads: o.Threads = None,
+    debug: o.Debug = False,
+) -> None:
+    """Look inside a network in the browser: feature maps, the dot product behind every number, errors, predictions.
+
+    The page is served to this machine only, and asks no other.
+
+    \b
+    Examples:
+      striate explore runs/001-bipyramid-regularized
+      striate explore runs/002-study-birds
+      striate explore resnet18 --size 64          fresh weights
+      striate explore imagenet:mobilenet_v2
+      striate explore --playground
+    """
+    if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
+        what = f"the page needs {' and '.join(missing)}"
+        raise SettingsError(what, where="explore", fix='pip install "striate[explore]"')
+    if what is None and not playground:
+        raise SettingsError("nothing to look at", where="explore", fix="name a run, a study or a network")
+    o.use_threads(threads)
+    from striate.explore.serve import bound, serve
+    from striate.explore.workspace import Workspace
+
+    space = Workspace.of([], "playground") if what is None else _workspace(what, size)
+    space.is_playground = playground
+    try:
+        with bound(port) as listener:
+            serve(space, listener, is_opening=not no_browser, path="#view=playground" if playground else "")
+    finally:
+        space.close()
+
+
+def _workspace(what: str, size: str | None) -> "Workspace":
+    from striate.explore.workspace import Workspace
+
+    if Path(what).is_dir():
+        return Workspace.of_folder(Path(what))
+    return Workspace.of([_network(what, size)], what)
+
+
+def _network(name: str, size: str | None) -> "Subject":
+    """A network of the zoo, with fresh or published weights."""
+    from striate.explore.shelf import id_of
+    from striate.explore.workspace import Subject
+    from striate.model import zoo
+    from striate.predict import pretrained
+
+    if name.startswith(pretrained.PREFIX):
+        return Subject(id_of("model", name), name, lambda: pretrained.load(name), about="published weights")
+    size_hw = o.size_of(size, "--size", 8, 2048) or zoo.blueprint(name).native_hw
+    return Subject(id_of("model", name), name, lambda: _fresh(name, size_hw), about="fresh weights, seed 0")
+
+
+def _fresh(name: str, size_hw: tuple[int, int]) -> "Predictor":
+    from striate.data.geometry import Geometry
+    from striate.model import zoo
+    from striate.predict import Predictor
+    from striate.task import from_json
+
+    native = zoo.blueprint(name).native
+    names = [f"class {number}" for number in range(min(native["outputs"], 10))]
+    task = from_json({"name": "classify", "target": "class", "names": names})
+    network = zoo.build(name, classes=names, channels=native["channels"], size=size_hw, seed=0)
+    channels = native["channels"]
+    geometry = Geometry(size_hw, "crop", margin=1.0, channels=channels)
+    return Predictor(network, task, geometry, [0.5] * channels, [0.25] * channels)

@@ -1,0 +1,10 @@
+"""The answers of the server, one resource a file, each with its ROUTES. A new one is a file and a line here."""
+
+from starlette.routing import BaseRoute
+
+from . import images, models
+
+
+def routes() -> list[BaseRoute]:
+    """Return all routes."""
+    return [*models.ROUTES, *images.ROUTES]

@@ -1,0 +1,89 @@
+"""Run the page's server on this machine until it is stopped."""
+
+import socket
+import webbrowser
+from threading import Timer
+
+import uvicorn
+
+from striate.base.errors import ResourceError, Terminated
+from striate.base.progress import say
+
+from .app import create_app
+from .workspace import Workspace
+
+HOST = "127.0.0.1"
+PORT = 8765
+TRIES = 50
+
+
+def bound(port: int | None) -> socket.socket:
+    """Return a socket that listens on loopback: at the port, or without one at the first free from 8765 on.
+
+    Raises:
+        ResourceError: the port is busy; the message has the next free one.
+    """
+    if port is not None:
+        found = _try(port)
+        if found is None:
+            with next_free(port + 1) as free:
+                fix = f"use --port {free.getsockname()[1]}"
+            raise ResourceError(f"port {port} is busy", where="--port", fix=fix)
+        return found
+    return next_free(PORT)
+
+
+def next_free(start: int) -> socket.socket:
+    """Return a socket at the first free port from `start` on."""
+    tries = range(start, min(start + TRIES, 65536))
+    found = next((one for port in tries if (one := _try(port))), None) or _try(0)
+    if found is None:
+        raise ResourceError("no port is free", where=HOST, fix="stop a server")
+    return found
+
+
+def _try(port: int) -> socket.socket | None:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        return None
+    return listener
+
+
+def serve(workspace: Workspace, listener: socket.socket, *, is_opening: bool, path: str = "") -> None:
+    """Serve the page until Ctrl-C or SIGTERM; requests that are at work are answered first.
+
+    Args:
+        path: what the browser opens behind the address, such as "#view=playground".
+
+    Raises:
+        Terminated: SIGTERM came.
+    """
+    port = listener.getsockname()[1]
+    address = f"http://{HOST}:{port}/{path}"
+    config = uvicorn.Config(create_app(workspace, port), log_level="warning", access_log=False, server_header=False)
+    config.timeout_graceful_shutdown = 10
+    server = _Server(config)
+    say(f"{address}  (Ctrl-C stops it)")
+    if is_opening:
+        timer = Timer(0.4, webbrowser.open, [address])
+        timer.daemon = True
+        timer.start()
+    server.run(sockets=[listener])
+    if server.is_terminated:
+        raise Terminated
+
+
+class _Server(uvicorn.Server):
+    """A server that does not send the signal that ended it to its process again, and knows which it was."""
+
+    is_terminated = False
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self.is_terminated = sig == 15
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        self._captured_signals.clear()

@@ -1,0 +1,124 @@
+"""What the page can look at: networks by id, images by id, and the latest passes of one through the other."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from striate.base.folder import kind_of
+from striate.base.rundir import RunDir
+from striate.predict import Predictor
+
+from .guard import NotKnown
+from .shelf import Shelf, id_of
+
+T = TypeVar("T")
+MAX_MODELS = 3
+MAX_PASSES = 6
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network that the page can look at.
+
+    Args:
+        id: the same in every session.
+        title: its name.
+        load: makes its predictor, with weights.
+        run: its folder, where it was trained.
+        about: a short text on where its weights are from.
+    """
+
+    id: str
+    title: str
+    load: Callable[[], Predictor]
+    run: RunDir | None = None
+    about: str = ""
+
+    @classmethod
+    def of_run(cls, run: RunDir, title: str = "") -> "Subject":
+        """Return the network of a run folder."""
+        name = run.path.resolve().name
+        return cls(id_of("run", name), title or name, lambda: Predictor.load(run), run, "trained")
+
+
+class Recent(Generic[T]):
+    """The latest values that were made, each made once."""
+
+    def __init__(self, max_items: int) -> None:
+        self.max_items = max_items
+        self._items: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        """Return the value of a key, None where it is not kept."""
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+            return self._items.get(key)
+
+    def ensure(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return the value of a key, made now where it is not kept."""
+        found = self.get(key)
+        if found is None:
+            found = make()
+            with self._lock:
+                self._items[key] = found
+                while len(self._items) > self.max_items:
+                    self._items.popitem(last=False)
+        return found
+
+
+@dataclass
+class Workspace:
+    """Networks and images. `study` is the folder where several runs belong together; `is_playground` the page on the
+    playground alone."""
+
+    subjects: dict[str, Subject] = field(default_factory=dict)
+    title: str = ""
+    study: Path | None = None
+    is_playground: bool = False
+    shelf: Shelf = field(default_factory=Shelf)
+    predictors: Recent[Predictor] = field(default_factory=lambda: Recent(MAX_MODELS))
+    passes: Recent[Any] = field(default_factory=lambda: Recent(MAX_PASSES))
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "Workspace":
+        """Return what a run or study folder holds.
+
+        Raises:
+            ModelError: it is neither.
+        """
+        if kind_of(folder) == "run":
+            subjects = [Subject.of_run(RunDir(folder))]
+        else:
+            runs = sorted(path.parent for path in (folder / "runs").glob("*/run.json"))
+            subjects = [Subject.of_run(RunDir(path)) for path in runs]
+        study = None if kind_of(folder) == "run" else folder
+        return cls.of(subjects, folder.resolve().name, study)
+
+    @classmethod
+    def of(cls, subjects: Sequence[Subject], title: str, study: Path | None = None) -> "Workspace":
+        """Return a workspace of some networks."""
+        return cls({one.id: one for one in subjects}, title, study)
+
+    def subject(self, id_: str) -> Subject:
+        """Return a network by id.
+
+        Raises:
+            NotKnown: there is none.
+        """
+        if id_ not in self.subjects:
+            raise NotKnown("no such network here", fix="choose one of the list")
+        return self.subjects[id_]
+
+    def predictor(self, id_: str) -> Predictor:
+        """Return the predictor of a network; it is loaded where it is not kept: call it in the worker's thread."""
+        subject = self.subject(id_)
+        return self.predictors.ensure(id_, subject.load)
+
+    def close(self) -> None:
+        """Remove what was dropped on the page."""
+        self.shelf.close()
