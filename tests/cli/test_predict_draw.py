@@ -81,7 +81,7 @@ def test_tiles_look_at_the_whole_of_a_large_image(segmented, photos, tmp_path, c
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--draw", "drawn"], "predicts no map that could be drawn"),
+        (["--draw", "drawn"], "predicts no map and no box that could be drawn"),
         (["--tiles", "auto"], "predicts no map that tiles"),
         (["--tiles", "fine"], "'fine' is no scale"),
     ],

@@ -14,7 +14,8 @@ from striate.base.errors import DataError
 from striate.cli.app import run
 from striate.data import open_dataset
 
-VOC = "<annotation><object><name>{}</name><bndbox><xmin>1</xmin></bndbox></object></annotation>"
+BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+VOC = f"<annotation>{f'<object><name>{{0}}</name>{BOX}</object>' * 2}</annotation>"
 YOLO = "0 0.5 0.5 0.25 0.3\n1 0.1 0.2 0.1 0.1\n"
 
 
@@ -58,7 +59,7 @@ def yolo_beside(root: Path) -> None:
 
 def coco_document(names: list[str], label: str = "person", **more: object) -> str:
     images = [{"id": index, "file_name": name} for index, name in enumerate(names)]
-    rows = [{"id": index, "image_id": index, "category_id": 1, **more} for index in range(len(names))]
+    rows = [{"id": index, "image_id": index // 2, "category_id": 1, **more} for index in range(len(names) + 1)]
     return json.dumps({"images": images, "annotations": rows, "categories": [{"id": 1, "name": label}]})
 
 
@@ -227,7 +228,7 @@ def test_every_command_refuses_them(
 
 
 def test_real_sets(real_data: Path) -> None:
-    for name, kind in (("bccd", "Pascal VOC"), ("oxford_pets/annotations", "Pascal VOC")):
+    for name, kind in (("bccd", "Pascal VOC"),):
         assert kind in refused(real_data / name).what
     for name in (
         "birds",

@@ -99,3 +99,12 @@ def test_a_box_goes_all_the_way(tmp_path, capsys):
     assert document["box"] == pytest.approx(list(prediction.box))
     assert document["prediction"] == list(prediction.names)
     assert "class and box are both right" in (out / "report.html").read_text()
+    assert scores["intervals"].keys() >= {"both_right", "accuracy", "box_right", "box_iou"}
+    assert run.info()["input"]["fit"] == "squash"
+    drawn = tmp_path / "drawn"
+    assert command(["predict", str(out), str(tmp_path / "one.png"), "--draw", str(drawn)]) == 0
+    pixels, plain = np.asarray(Image.open(drawn / "one-box.png")), np.asarray(Image.open(tmp_path / "one.png"))
+    left, top, right, bottom = (round(side) for side in prediction.box)
+    rows, columns = np.nonzero((pixels != plain).any(2))
+    assert (columns.min(), rows.min()) == pytest.approx((left, top), abs=1)
+    assert (columns.max() + 1, rows.max() + 1) == pytest.approx((right, bottom), abs=1)

@@ -29,6 +29,12 @@ DEMOS = {
         ("train.epochs=9", "train.patience=0", "train.lr=0.01", "model.depth=4"),
         seeds=2,
     ),
+    "localise": Demo(
+        "toy:shapes?n=600&size=48&clutter=4",
+        {"task": "localise"},
+        ("train.epochs=10", "train.patience=0"),
+        seeds=2,
+    ),
     "restore": Demo(
         "toy:shapes?n=400&size=48&noise=0",
         {"task": "superresolve"},
@@ -45,7 +51,7 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(
     what: Annotated[
-        str, typer.Argument(metavar="[classify|segment|restore]", help="What the networks predict.")
+        str, typer.Argument(metavar="[classify|segment|localise|restore]", help="What the networks predict.")
     ] = "classify",
     seeds: Annotated[int | None, typer.Option(help="Runs a variant.", min=1, max=1000)] = None,
     out: o.Out = None,
@@ -60,6 +66,7 @@ def demo(
     Examples:
       striate demo
       striate demo segment
+      striate demo localise
       striate demo restore
     """
     chosen = choose("demo", what, DEMOS)

@@ -13,7 +13,7 @@ from striate.base.text import plural, shown
 from . import options as o
 
 if TYPE_CHECKING:
-    from striate.predict.overlay import Drawer, ImageDrawer
+    from striate.predict.overlay import BoxDrawer, Drawer, ImageDrawer
     from striate.predict.predictor import Predictor, Tiles
 
 
@@ -203,7 +203,9 @@ def predict(
     preset: Annotated[str | None, typer.Option(help="How those weights want their images, e.g. torchvision.")] = None,
     draw: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Of a map of classes: write overlay and mask of each image as PNG."),
+        typer.Option(
+            metavar="DIR", help="Write for each image its map of classes (overlay and mask) or its box as PNG."
+        ),
     ] = None,
     tiles: Annotated[
         str | None,
@@ -218,15 +220,15 @@ def predict(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Say what is in images: class and probabilities, numbers, or a class for every pixel.
+    """Say what is in images: class and probabilities, numbers, a box, or a class for every pixel.
 
     A run that `striate evaluate --calibrate` has seen gives calibrated probabilities. `--draw` writes for each image
     NAME-overlay.png and NAME-mask.png (class ids with a palette, of the image's own size) and once classes.csv.
     Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
     larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
     whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
-    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png. `--csv` has a column for each
-    class (its probability, or its share of the pixels) or number.
+    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png, and NAME-box.png of one that
+    localises. `--csv` has a column for each class (its probability, or its share of the pixels) or number.
 
     \b
     Examples:
@@ -295,15 +297,11 @@ class _Predict:
         self.chunk = 8 if predictor.predicts_maps else 256
         self.bad: list[DataError] = []
         self.doubtful: list[DataError] = []
-        self.drawer: Drawer | ImageDrawer | None = None
+        self.drawer: Drawer | ImageDrawer | BoxDrawer | None = None
         if draw is not None:
-            if not predictor.predicts_maps:
-                what = f"a run of the task {predictor.task.name} predicts no map that could be drawn"
-                raise SettingsError(what, where="--draw", fix="leave --draw out")
-            from striate.predict import overlay
+            from striate.predict.overlay import drawer_of
 
-            names, levels = predictor.task.names, predictor.levels
-            self.drawer = overlay.ImageDrawer(draw) if predictor.makes_images else overlay.Drawer(draw, names, levels)
+            self.drawer = drawer_of(predictor, draw)
 
     def all(self, files: list[Path], top: int, progress: Progress) -> list[tuple[str, dict[str, Any]]]:
         """Return a line and a document for each image, chunk by chunk; more than one chunk show their progress."""

@@ -1,4 +1,4 @@
-"""Predicted maps of classes as images: laid over the image, and as a PNG with a palette whose pixels are class ids."""
+"""Predictions as images: maps of classes over the image and as PNG with a palette, boxes, images that were made."""
 
 import io
 from collections.abc import Sequence
@@ -19,15 +19,16 @@ from striate.data.geometry import coloured
 from striate.data.given import pixels_of, png_of
 from striate.data.levels import FULL, Levels
 from striate.data.sample import IGNORE, ImageU8
-from striate.data.target.palette import class_colours, covered
+from striate.data.target.palette import class_colours, colour_of, covered, line_px
 
 if TYPE_CHECKING:
     from striate.data.given import Given
 
     from .prediction import Prediction
+    from .predictor import Predictor
 
 LEGEND = "classes.csv"
-OVERLAY, MASK, RESTORED = "-overlay.png", "-mask.png", "-restored.png"
+OVERLAY, MASK, RESTORED, BOX = "-overlay.png", "-mask.png", "-restored.png", "-box.png"
 
 
 def rgb_of(image: "Given", levels: Levels = FULL) -> ImageU8:
@@ -88,6 +89,32 @@ def legend(names: Sequence[str]) -> str:
     return "\n".join(["id,name,red,green,blue", *lines, ""])
 
 
+def boxed(image_u8: ImageU8, box: Sequence[float], label: int) -> ImageU8:
+    """Return an image (H, W, 3) with a box (x0, y0, x1, y1 in its pixels) in the colour of its class."""
+    import cv2
+
+    drawn = image_u8.copy()
+    left, top, right, bottom = (round(side) for side in box)
+    cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour_of(label), line_px(drawn))
+    return drawn
+
+
+def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer":
+    """Return what draws the predictions of a network into a folder.
+
+    Raises:
+        SettingsError: its task predicts nothing that can be drawn.
+    """
+    if predictor.makes_images:
+        return ImageDrawer(folder)
+    if predictor.predicts_maps:
+        return Drawer(folder, predictor.task.names, predictor.levels)
+    if predictor.is_placed:
+        return BoxDrawer(folder, predictor.levels)
+    what = f"a run of the task {predictor.task.name} predicts no map and no box that could be drawn"
+    raise SettingsError(what, where="--draw", fix="leave --draw out")
+
+
 class ImageDrawer:
     """Writes for each image what was made of it, as `NAME-restored.png`, into a folder; see `Drawer` for NAME."""
 
@@ -106,6 +133,27 @@ class ImageDrawer:
         file = self.folder / f"{self._file_names(path.stem)}{RESTORED}"
         write_bytes(file, content.getvalue())
         return {"restored": str(file)}
+
+
+class BoxDrawer:
+    """Writes for each image, as `NAME-box.png`, the image with the box that was predicted; see `Drawer` for NAME."""
+
+    def __init__(self, folder: Path, levels: Levels = FULL) -> None:
+        self.folder, self.levels = folder, levels
+        self._file_names = Names()
+
+    def draw(self, path: Path, prediction: "Prediction") -> dict[str, str]:
+        """Write the image with its box; return {"box": path}.
+
+        Raises:
+            DataError: the image cannot be read, or no box was predicted.
+            ResourceError: the folder cannot be written.
+        """
+        content = io.BytesIO()
+        Image.fromarray(prediction.overlay(rgb_of(path, self.levels))).save(content, "PNG", compress_level=4)
+        file = self.folder / f"{self._file_names(path.stem)}{BOX}"
+        write_bytes(file, content.getvalue())
+        return {"box": str(file)}
 
 
 class Names:

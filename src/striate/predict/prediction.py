@@ -10,7 +10,7 @@ from striate.base.errors import DataError
 from striate.data.sample import IGNORE, ImageU8
 
 from .card import prediction_card, prediction_text
-from .overlay import overlay, rgb_of
+from .overlay import boxed, overlay, rgb_of
 
 if TYPE_CHECKING:
     from striate.data.given import Given
@@ -50,15 +50,18 @@ class Prediction:
         return {name: float(count / max(1, counts.sum())) for name, count in zip(names, counts, strict=True)}
 
     def overlay(self, image: "Given") -> ImageU8:
-        """Return the image (H, W, 3) half covered with the colours of its map's classes; a background stays clear.
+        """Return the image (H, W, 3) with the predicted box, or half covered with the colours of its map's classes.
+
+        A background stays clear.
 
         Raises:
-            DataError: there is no map of classes, or the image is of another size than it.
+            DataError: there is no map of classes and no box, or the image is of another size than the map.
         """
+        if self.box is not None:
+            return boxed(rgb_of(image), self.box, list(self.probabilities or self.names).index(self.names[0]))
         if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
-            raise DataError(
-                "no map of classes was predicted", where=self.id, fix="predict with a run of --task segment"
-            )
+            fix = "predict with a run of --task segment or localise"
+            raise DataError("no map of classes and no box was predicted", where=self.id, fix=fix)
         return overlay(rgb_of(image), self.map, self.names, self.id)
 
     @property

@@ -57,6 +57,7 @@ class Localise(Defaults):
     metrics: ClassVar[Sequence[Metric]] = (BOTH_RIGHT, CLASS_RIGHT, BOX_RIGHT, BOX_IOU, LOSS)
     Options: ClassVar[type[Settings]] = LocaliseOptions
     is_placed: ClassVar[bool] = True
+    usual_fit: ClassVar[str] = "squash"  # "crop" cuts boxes, and the whole of some objects
 
     @classmethod
     def fit(

@@ -31,6 +31,7 @@ USUAL = {  # kind of target -> its task where none is asked for
     "tags": "tag",
     "value": "regress",
     "mask": "segment",
+    "box": "localise",
 }
 
 

@@ -64,7 +64,9 @@ def read(
         masked: Dataset | None = source.read(walk, where, ignore)
         if masked is not None:
             return masked
-    annotated.refuse(walk)
+    boxed = annotated.read(walk, where)
+    if boxed is not None:
+        return boxed
     folders = _split_folders(walk) if known is None else _given_folders(walk, known)
     parts = [_part(walk, split, folder, known) for split, folder in folders.items()]
     if not any(any(part.names.values()) for part in parts):

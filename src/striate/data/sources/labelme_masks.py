@@ -11,12 +11,11 @@ from striate.base.errors import DataError
 from striate.base.text import shown
 
 from ..sample import IGNORE, Dataset
-from .annotated import classes_of
 from .boxes import is_labelme
 from .coco_masks import BACKGROUND, Collected, numbered, outline_dataset
 from .mask_names import IGNORED
 from .mask_pairs import split_of
-from .names import class_list, natural_key
+from .names import class_list, classes_of, natural_key
 from .outlines import Outline, Points, area_of
 from .walk import Reason, Walk
 

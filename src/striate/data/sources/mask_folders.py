@@ -13,7 +13,6 @@ from striate.base.text import shown
 from ..channels import sampled_channels
 from ..sample import SPLITS, Dataset, Reading
 from ..target import Label, Mask, Target
-from .annotated import classes_of
 from .images import FileImages
 from .mask_files import MaskFiles
 from .mask_names import ClassList, find_class_list
@@ -21,7 +20,7 @@ from .mask_pairs import pair_up, preferred, split_of
 from .mask_scan import Tally, tallies_of
 from .mask_values import meaning_of
 from .masks import Pair, find_masks
-from .names import class_list, folder_name
+from .names import class_list, classes_of, folder_name
 from .walk import Reason, Walk
 
 NO_MASK = Reason("image without mask", "images without mask", True, "give them masks, or remove them")

@@ -17,6 +17,12 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+# folders that hold a split, or the images of all classes: their names are no classes
+NO_CLASS = re.compile(
+    r"(?:train|trainval|training|val|valid|validation|test|testing|dev|minival"
+    r"|(?:jpeg|png|bmp|tif)?(?:images?|imgs?|pictures?|photos?|frames?|data|raw|rgb|inputs?|source))[-_]?[0-9]*",
+    re.IGNORECASE,
+)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -69,3 +75,25 @@ def _seen_form(name: str) -> str:
     """Return what a person takes a name for: without case, hidden characters (category Cf) and doubled blanks."""
     visible = "".join(letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf")
     return " ".join(visible.casefold().split())
+
+
+def names_classes(labels: frozenset[str], folders: dict[str, list[str]]) -> bool:
+    """Return whether a list of boxes calls things as the class folders are called: then these are classes all the same.
+
+    Args:
+        labels: the names in the list, in small letters.
+    """
+    classes = {name.casefold() for name in classes_of(folders)}
+    return len(classes) > 1 and 2 * len(classes & labels) >= len(classes)
+
+
+def classes_of(folders: Iterable[str]) -> set[str]:
+    """Return the folders of images that could be classes: the first ones, or the first in those of splits.
+
+    Example:
+        >>> sorted(classes_of(["cat", "dog/old", "images", "train/yak", "val"]))
+        ['cat', 'dog', 'yak']
+    """
+    paths = [folder.split("/") for folder in folders]
+    names = [parts[1:2] if parts[0].casefold() in SPLIT_NAMES else parts[:1] for parts in paths]
+    return {name for first in names for name in first if name and not NO_CLASS.fullmatch(name)}

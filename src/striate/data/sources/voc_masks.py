@@ -1,5 +1,6 @@
 """Pascal VOC with class masks: `JPEGImages`, `SegmentationClass`, and lists in `ImageSets/Segmentation`."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def read(root: Path, where: str, ignore: str | None = None) -> Dataset:
     """
     images = {path.stem: path.name for path in _files(root / IMAGES)}
     masks = {path.stem: path.name for path in _files(root / MASKS)}
-    lists = _lists(root, images)
+    lists = split_lists(root, LISTS, images)
     named = [name for names in lists.values() for name in names] or sorted(images.keys() & masks, key=natural_key)
     names = [name for name in named if name in masks]
     if not names:
@@ -73,18 +74,28 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
 
 
-def _lists(root: Path, images: dict[str, str]) -> dict[str, list[str]]:
-    """Return the names of each split, `trainval.txt` where there is no `train.txt`; nothing without both."""
-    files = {split: root / LISTS / f"{split}.txt" for split in ("train", "val", "test")}
+def split_lists(root: Path, folder: str, images: Collection[str]) -> dict[str, list[str]]:
+    """Return the images of each split by the lists of a folder, `trainval.txt` where there is no `train.txt`.
+
+    Args:
+        images: the names, without suffix, of those that are there.
+
+    Returns:
+        Nothing without both lists.
+
+    Raises:
+        DataError: a list names an image twice, or one that is not there.
+    """
+    files = {split: root / folder / f"{split}.txt" for split in ("train", "val", "test")}
     if not files["train"].is_file():
-        files = {"train": root / LISTS / "trainval.txt", "test": files["test"]}
+        files = {"train": root / folder / "trainval.txt", "test": files["test"]}
     if not files["train"].is_file():
         return {}
     seen: dict[str, str] = {}
     return {split: _names(path, images, seen) for split, path in files.items() if path.is_file()}
 
 
-def _names(path: Path, images: dict[str, str], seen: dict[str, str]) -> list[str]:
+def _names(path: Path, images: Collection[str], seen: dict[str, str]) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
@@ -95,7 +106,7 @@ def _names(path: Path, images: dict[str, str], seen: dict[str, str]) -> list[str
             continue
         name, place = line.split()[0], f"{path.name}:{number}"
         if name not in images:
-            what = f"image {shown(name, 60)!r} is not in {IMAGES}/"
+            what = f"image {shown(name, 60)!r} is not there"
             raise DataError(what, where=f"{path}:{number}", fix="restore the image, or remove the line")
         if seen.setdefault(name, place) != place:
             what = f"image {shown(name, 60)!r} is also in {seen[name]}"

@@ -1,0 +1,136 @@
+"""COCO JSON: the images that its files list, each with its annotations."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from striate.base.documents import read_json
+from striate.base.errors import DataError
+
+from .boxes import is_coco
+from .mask_pairs import split_of
+from .walk import Reason, Walk
+
+Document = Mapping[str, Any]
+NO_FILE = Reason("listed image without file", "listed images without file", True, "restore them")
+UNLISTED = Reason("image that is not listed", "images that are not listed")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image of a list that has a file: its id there, its size as it says, its split, and its annotations.
+
+    Args:
+        things: the name of the category, and the annotation as it stands in the list `path`.
+    """
+
+    name: str
+    id: Any
+    size_hw: tuple[int, int]
+    split: str | None
+    things: tuple[tuple[str, Mapping[str, Any]], ...]
+    path: Path
+
+
+def documents(walk: Walk) -> dict[str, Document]:
+    """Return the lists of a folder by the names of their files.
+
+    Raises:
+        DataError: one lacks a part, or a category has no id or name.
+    """
+    files = [name for name in walk.others() if name.lower().endswith(".json") and is_coco(walk.root / name)]
+    return {name: _document(walk.root / name) for name in files}
+
+
+def category_names(lists: Iterable[Document]) -> list[str]:
+    """Return the categories of some lists, in the order of their ids and of the lists."""
+    rows = (row for one in lists for row in sorted(one["categories"], key=lambda row: int(row["id"])))
+    return list(dict.fromkeys(str(row["name"]) for row in rows))
+
+
+def listed_images(walk: Walk, lists: Mapping[str, Document]) -> list[Listed]:
+    """Return the images of some lists that have files; the others are left out of the walk, the lists taken in.
+
+    Raises:
+        DataError: an id is there twice, an annotation names an image or a category that is not there, or no image has
+            a file.
+    """
+    files = _Files([name for some in walk.tree().values() for name in some])
+    images: list[Listed] = []
+    lost: list[str] = []
+    for name, document in lists.items():
+        images += _listed(walk.root / name, name, document, files, lost)
+    if not images:
+        raise DataError("none of the listed images is there", where=walk.root / next(iter(lists)), fix=NO_FILE.fix)
+    walk.use(*lists)
+    for reason, some in ((NO_FILE, lost), (UNLISTED, sorted(set(files.names) - {one.name for one in images}))):
+        if some:
+            walk.leave_out(reason, *some)
+    return images
+
+
+def _document(path: Path) -> Document:
+    document: Document = read_json(path, "annotations", dict)
+    for part in ("images", "annotations", "categories"):
+        rows = document.get(part)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DataError(f"no list {part!r}", where=path, fix="write images, annotations and categories")
+    if not all(isinstance(row.get("id"), int) and str(row.get("name") or "").strip() for row in document["categories"]):
+        raise DataError("a category without id or name", where=path, fix="mend 'categories'")
+    return document
+
+
+class _Files:
+    """The image files of a folder, by the end of their path."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self._by_name: dict[str, list[str]] = {}
+        for name in names:
+            self._by_name.setdefault(PurePosixPath(name).name, []).append(name)
+
+    def of(self, file_name: str, annotations: str, split: str | None) -> str | None:
+        """Return the file that a list means: the one that lies as it says, of its split, nearest to the list."""
+        parts = PurePosixPath(file_name.replace("\\", "/")).parts
+        here = annotations.rpartition("/")[0]
+
+        def order(name: str) -> tuple[bool, bool, bool]:
+            return (PurePosixPath(name).parts[-len(parts) :] != parts, split_of(name) != split,
+                    name.rpartition("/")[0] != here)  # fmt: skip
+
+        return min(self._by_name.get(parts[-1] if parts else "", ()), key=order, default=None)
+
+
+def _listed(path: Path, name: str, document: Document, files: _Files, lost: list[str]) -> list[Listed]:
+    """The images of one list; the names of those without file are put into `lost`."""
+    things = _things(path, document)
+    split = split_of(f"{name.removesuffix('.json')}/")
+    found = []
+    for row in document["images"]:
+        file = files.of(row["file_name"], name, split)
+        if file is None:
+            lost.append(row["file_name"])
+            continue
+        size_hw = (int(row.get("height") or 0), int(row.get("width") or 0))
+        found.append(Listed(file, row["id"], size_hw, split, tuple(things[row["id"]]), path))
+    return found
+
+
+def _things(path: Path, document: Document) -> dict[Any, list[tuple[str, Mapping[str, Any]]]]:
+    """The annotations of each image, by its id, with their categories."""
+    categories = {int(one["id"]): str(one["name"]) for one in document["categories"]}
+    things: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
+    for row in document["images"]:
+        if "id" not in row or row["id"] in things or not isinstance(row.get("file_name"), str):
+            what = f"image {row.get('id')} has no file name, or its id is there twice"
+            raise DataError(what, where=path, fix="mend 'images'")
+        things[row["id"]] = []
+    for row in document["annotations"]:
+        image, category = row.get("image_id"), row.get("category_id")
+        for part, is_known in (("image_id", image in things), ("category_id", category in categories)):
+            if not is_known:
+                what = f"annotation {row.get('id')} has the {part} {row.get(part)}, which is not there"
+                raise DataError(what, where=path, fix="mend or remove the annotation")
+        things[image].append((categories[category], row))
+    return things

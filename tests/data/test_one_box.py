@@ -1,0 +1,120 @@
+"""Images with one object each, from Pascal VOC's XML and COCO JSON: the boxes, the classes, the splits, the refusals."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from masked import numbered, put_photos
+
+from striate.base.errors import DataError
+from striate.data import open_dataset
+from striate.task import fit_task
+
+NAMES = ("cat", "dog")
+SIDES = [(3 + number, 2, 30 + number, 40) for number in range(6)]  # xmin, ymin, xmax, ymax as VOC counts: from 1
+
+
+def thing(name: str, sides: tuple[int, ...]) -> str:
+    corners = zip(("xmin", "ymin", "xmax", "ymax"), sides, strict=True)
+    box = "".join(f"<{side}>{value}</{side}>" for side, value in corners)
+    return f"<object><name>{name}</name><bndbox>{box}</bndbox></object>"
+
+
+def put_voc(root: Path, things: list[str]) -> None:
+    put_photos(root / "JPEGImages", numbered(".jpg"))
+    for folder in ("Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    for name, text in zip(numbered(".xml"), things, strict=True):
+        (root / "Annotations" / name).write_text(f"<annotation>{text}</annotation>")
+    (root / "ImageSets/Main/train.txt").write_text("000\n001\n002\n003\n")
+    (root / "ImageSets/Main/val.txt").write_text("004\n005\n")
+
+
+def put_coco(root: Path, rows: list[dict], names: tuple[str, ...] = NAMES) -> None:
+    put_photos(root / "images", numbered(".jpg"))
+    images = [{"id": 10 + n, "file_name": name, "height": 48, "width": 64} for n, name in enumerate(numbered(".jpg"))]
+    categories = [{"id": number, "name": name} for number, name in enumerate(("none", *names))]
+    annotations = [{"id": number, **row} for number, row in enumerate(rows)]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "annotations.json").write_text(json.dumps(document))
+
+
+def coco_rows(**more: object) -> list[dict]:
+    return [{"image_id": 10 + n, "category_id": 1 + n % 2, "bbox": [n, 2.5, 20, 30 + n], **more} for n in range(6)]
+
+
+def test_voc(tmp_path):
+    put_voc(tmp_path, [thing(NAMES[number % 2], sides) for number, sides in enumerate(SIDES)])
+    data = open_dataset(tmp_path)
+    assert list(data.targets) == ["box", "label"] and data.target("box").names == NAMES
+    by_hand = np.array(SIDES) - [1, 1, 0, 0]
+    order = [f"JPEGImages/{name}" for name in numbered(".jpg")]
+    rows = [order.index(name) for name in data.ids]
+    assert (data.target("box").xyxy == by_hand[rows]).all()
+    assert data.target("label").values.tolist() == [row % 2 for row in rows]
+    assert [data.ids[i][-7:-4] for i in data.splits["val"]] == ["004", "005"]
+    assert len(data.splits["train"]) == 3  # of the four listed, one is for test: there is no list of that
+    assert open_dataset(tmp_path, task="classify").target().names == NAMES
+
+
+def test_voc_beside_the_images_in_splits(tmp_path):
+    for split, name in (("train", "cat"), ("valid", "cat"), ("test", "cat")):
+        put_photos(tmp_path / split, numbered(".jpg"))
+        for file, sides in zip(numbered(".xml"), SIDES, strict=True):
+            (tmp_path / split / file).write_text(f"<annotation>{thing(name, sides)}</annotation>")
+    (tmp_path / "test" / "005.xml").unlink()
+    data = open_dataset(tmp_path)
+    assert {name: len(part) for name, part in data.splits.items()} == {"train": 6, "val": 6, "test": 5}
+    assert list(data.targets) == ["box"]  # one class: nothing to tell apart
+    assert any("1 image without a file of boxes" in note for note in data.notes)
+    assert fit_task(data.targets, data.splits["train"]).name == "localise"
+
+
+def test_coco(tmp_path):
+    put_coco(tmp_path, coco_rows())
+    data = open_dataset(tmp_path)
+    assert data.target("box").names == NAMES
+    numbers = [int(name[-7:-4]) for name in data.ids]
+    assert data.target("box").xyxy.tolist() == [[n, 2.5, n + 20, 32.5 + n] for n in numbers]
+    assert data.target("label").values.tolist() == [n % 2 for n in numbers]
+
+
+def test_coco_with_outlines_has_masks_first(tmp_path):
+    put_coco(tmp_path, coco_rows(segmentation=[[1, 1, 20, 1, 20, 20]]))
+    data = open_dataset(tmp_path)
+    assert list(data.targets) == ["mask", "box", "label"]
+    assert open_dataset(tmp_path, task="localise").target().kind == "box"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: [*rows, rows[0]], "1 of 6 images has several objects"),
+        (lambda rows: [*rows, rows[0], rows[1]], "2 of 6 images have several objects"),
+        (lambda rows: rows[1:], "1 of 6 images has no object"),
+        (lambda rows: [*rows[1:], rows[1]], "1 of 6 images has several objects, 1 none"),
+    ],
+)
+def test_several_objects_are_another_task(tmp_path, change, says):
+    put_coco(tmp_path, change(coco_rows()))
+    with pytest.raises(DataError) as caught:
+        open_dataset(tmp_path)
+    assert f"{says}; --task localise takes one an image, detection is not a task yet" in caught.value.what
+
+
+@pytest.mark.parametrize("bbox", [[1, 2, 3], "1 2 3 4", [1, 2, float("nan"), 3], None])
+def test_a_bad_box_is_named(tmp_path, bbox):
+    rows = coco_rows()
+    rows[3]["bbox"] = bbox
+    put_coco(tmp_path, rows)
+    with pytest.raises(DataError, match="the bbox of annotation 3 is not x, y, width, height"):
+        open_dataset(tmp_path)
+
+
+def test_a_bad_file_is_named(tmp_path):
+    things = [thing("cat", sides) for sides in SIDES]
+    put_voc(tmp_path, [*things[:4], things[4].replace("<xmax>34</xmax>", ""), things[5]])
+    with pytest.raises(DataError, match="cat has no number xmax") as caught:
+        open_dataset(tmp_path)
+    assert str(caught.value.where).endswith("004.xml")
