@@ -1,4 +1,4 @@
-"""Images with one object each, from Pascal VOC's XML and COCO JSON: the boxes, the classes, the splits, the refusals."""
+"""Images with one object each, from Pascal VOC and COCO: the boxes, the classes, the splits, the refusals."""
 
 import json
 from pathlib import Path
