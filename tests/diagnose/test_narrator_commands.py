@@ -17,6 +17,7 @@ from striate.diagnose.experiment import again, as_study, on_weights, other
 from striate.diagnose.reading import Reading
 from striate.run.assignment import from_named
 from striate.run.recipe import SHORT, Recipe, named
+from striate.task.table import TASKS
 
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 BLUEPRINT = {"rows": [{"block": "linear", "options": {}}]}
@@ -137,6 +138,18 @@ def test_the_study_of_a_run_from_scratch_keeps_its_network_and_pixels() -> None:
     study = parsed(as_study(found))
     assert (study["model"], study["size"]) == ("nets/own.toml without skip", "48")
     assert study["set_"] == ["data.margin=1.3"] and not study["ladder"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, task in TASKS.items() if task.steps))
+def test_the_study_of_a_task_with_networks_of_its_own_names_no_other_and_no_weights(name: str) -> None:
+    typed = f"striate train pets/ --task {name} --model unet --weights w.safetensors --size 128"
+    recipe = recipe_of("regularized", ["transfer.preset=tensorflow"], 128, None, "w.safetensors")
+    task = {"name": name, "target": "mask", "kind": "mask"}
+    options = {"where": "pets/", "options": {"task": name}}
+    model = {"name": "unet", "blueprint": BLUEPRINT}
+    study = parsed(as_study(reading(recipe, command=typed, model=model, task=task, dataset=options)))
+    assert study["model"] is None and study["weights"] is None and not study["ladder"] and not study["set_"]
+    assert (study["task"], study["size"]) == (name, "128")
 
 
 def test_a_network_from_python_has_no_command() -> None:

@@ -39,10 +39,17 @@ def on_weights(found: Reading, recipe: str) -> str:
 
 
 def as_study(found: Reading) -> str:
-    """Return the command that compares the run's network with its alternatives: the ladder, up to transfer if it is."""
-    model = model_of(found)
+    """Return the command that compares the run's network with its alternatives: the ladder, up to transfer if it is.
+
+    A task with steps of its own brings their networks, and takes neither another nor weights.
+    """
+    from striate.task.table import TASKS  # needs torch
+
+    model, task = model_of(found), TASKS.get(str(at(found.info, "task.name")))
     if not model:
         return ""
+    if task and task.steps:
+        return other(found, verb="study")
     if found.setting("transfer.weights"):
         return other(found, "--ladder", *_weights(found), "--base", model, *_preset(found), verb="study")
     return other(found, "--model", model, verb="study")
