@@ -1,11 +1,12 @@
 // The views, in the order of the rail.
 
+import playground from "./playground.js";
 import start from "./start.js";
 
 /** @typedef {import("../types.js").View} View */
 
 /** @type {View[]} */
-export const VIEWS = [start];
+export const VIEWS = [start, playground];
 
 /** @type {string[]} the groups of the rail */
 export const GROUPS = ["See", "Ask", "Learn", "Compare"];
