@@ -4,6 +4,7 @@ from striate.metric import Answers
 
 from .defaults import Defaults
 from .head import Head, Image, Map, Parts, Pyramid, Vector
+from .objective import Objective
 from .protocol import Decoded, Outputs, Task
 from .series import Question, Step
 from .table import TASKS, fit_task, for_target, from_json, register, task_class
@@ -17,6 +18,7 @@ __all__ = [
     "Head",
     "Image",
     "Map",
+    "Objective",
     "Outputs",
     "Parts",
     "Pyramid",

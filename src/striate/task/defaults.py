@@ -16,11 +16,13 @@ from striate.base.settings import Settings
 from striate.data.geometry import WayBack
 from striate.data.sample import Batch, See
 from striate.data.target import Target
+from striate.data.target.palette import backgrounds
 from striate.metric import Answers, Metric
 
 from . import tally
 from .answer import Answer, class_answers, map_answers, number_answers
 from .head import Head, Map, Pyramid, Vector
+from .objective import Objective, Which, chosen, region, single
 from .protocol import Decoded, Outputs, answers_of, part_of
 from .series import Question, Step
 from .temperature import Temperature
@@ -196,6 +198,35 @@ class Defaults:
     def details(self, answers: Answers) -> dict[str, Any]:
         """Return nothing beside the metrics."""
         return {}
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The names, where there is an output for each; else the outputs' numbers."""
+        num = self.num_outputs
+        return self.names if len(self.names) == num else tuple(f"output {index}" for index in range(1, num + 1))
+
+    def objective(self, outputs: Outputs, which: Which = None) -> Objective:
+        """Return the output of what is chosen, by default the largest where there are probabilities, else the first;
+        of maps its sum over the pixels where it is the largest, by default of the class that most pixels have, a
+        background aside.
+
+        Raises:
+            SettingsError: the choice is unknown, or the head gives neither a vector nor a map.
+        """
+        if not isinstance(outputs, Tensor) or outputs.ndim not in {2, 4}:
+            what = f"the task {self.name} does not say what of its outputs an explanation is about"
+            raise SettingsError(what, where="objective", fix="let the task say it with a method `objective`")
+        outputs = outputs.detach()
+        if outputs.ndim == 2:
+            has_classes = self.decode(outputs).probabilities is not None
+            usual = outputs.argmax(1) if has_classes else torch.zeros(len(outputs), dtype=torch.int64)
+            indices = chosen(self.choices, which, usual, "choice")
+            return single(outputs, self.choices, indices, "logit of" if has_classes else "value of")
+        classes, clear = outputs.max(1).indices, backgrounds(self.choices)
+        shown = torch.tensor([index for index in range(outputs.shape[1]) if index not in clear] or [0])
+        counts = torch.stack([(classes == index).flatten(1).sum(1) for index in shown.tolist()], 1)
+        indices = chosen(self.choices, which, shown[counts.argmax(1).cpu()])
+        return region(outputs, self.choices, indices, classes == indices.to(classes.device)[:, None, None])
 
     def undo_view(self, outputs: Outputs, view: View) -> Outputs:
         """Return maps moved and mirrored back; vectors as they are."""

@@ -33,6 +33,10 @@ class Encoding(Protocol):
     def decode(self, outputs: Tensor) -> Tensor:
         """Return numbers (N, D) in the target's unit, float64."""
 
+    def direction(self, outputs: Tensor, index: Tensor) -> tuple[Tensor, str]:
+        """Return weights like the outputs whose sum with them is what an explanation of number `index` (N,) is about,
+        and what that is."""
+
 
 @dataclass(frozen=True)
 class Standardised:
@@ -53,6 +57,10 @@ class Standardised:
         """Return the numbers (N, D)."""
         outputs = outputs.double()
         return outputs * outputs.new_tensor(self.std) + outputs.new_tensor(self.mean)
+
+    def direction(self, outputs: Tensor, index: Tensor) -> tuple[Tensor, str]:
+        """Return weights that give the number in its unit, but for the mean."""
+        return F.one_hot(index, outputs.shape[1]) * outputs.new_tensor(self.std), "number"
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,12 @@ class SineCosine:
         sine, cosine = outputs.double().chunk(2, 1)
         return torch.rad2deg(torch.atan2(sine, cosine)) % 360
 
+    def direction(self, outputs: Tensor, index: Tensor) -> tuple[Tensor, str]:
+        """Return weights that give the length of the outputs along the direction that they name."""
+        points = outputs.unflatten(1, (2, -1))  # N x (sine, cosine) x D
+        points = points / points.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        return (points * F.one_hot(index, points.shape[2])[:, None]).flatten(1), "length along the answer for"
+
 
 @dataclass(frozen=True)
 class Sectors:
@@ -104,6 +118,12 @@ class Sectors:
         """Return degrees (N, D), 5 above a multiple of 10."""
         sectors = outputs.unflatten(1, (-1, NUM_SECTORS)).argmax(2)
         return torch.mul(sectors.double() + 0.5, SECTOR_DEG)
+
+    def direction(self, outputs: Tensor, index: Tensor) -> tuple[Tensor, str]:
+        """Return weights that give the logit of the most probable sector."""
+        sectors = outputs.unflatten(1, (-1, NUM_SECTORS))
+        is_best = F.one_hot(sectors.argmax(2), NUM_SECTORS)
+        return (is_best * F.one_hot(index, sectors.shape[1])[..., None]).flatten(1).float(), "logit of the sector of"
 
 
 def signed(degrees: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from striate.metric.loss import LOSS
 from .answer import Answer
 from .defaults import Defaults
 from .head import Vector
+from .objective import Objective, Which, chosen, single
 from .protocol import Decoded
 
 TRUE_COLOUR = (0, 200, 0)
@@ -119,6 +120,16 @@ class Localise(Defaults):
             what = f"{plural(lost, 'image')} whose object lies outside what the network sees"
             raise DataError(what, where=self.target, fix="let the network see whole images: --fit letterbox")
         return torch.cat([boxes.fields["labels"][:, None].float(), _shares(boxes.values, batch.images)], 1)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.names
+
+    def objective(self, outputs: Tensor, which: Which = None) -> Objective:
+        """Return the logit of the object's class."""
+        outputs = outputs.detach()
+        return single(outputs, self.names, chosen(self.names, which, outputs[:, : len(self.names)].argmax(1)))
 
     def answers(self, decoded: Decoded) -> list[Answer]:
         """Return the class of each image, its probabilities, and the box as shares of what the network saw."""

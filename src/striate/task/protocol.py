@@ -14,6 +14,7 @@ from striate.metric import Answers, Metric
 
 from .answer import Answer
 from .head import Head
+from .objective import Objective, Which
 from .series import Question, Step
 from .temperature import Temperature
 from .views import View
@@ -148,6 +149,21 @@ class Task(Protocol):
 
     def details(self, answers: Answers) -> dict[str, Any]:
         """Return what scores.json holds beside the metrics, such as a confusion matrix."""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The names of what an explanation can be about."""
+
+    def objective(self, outputs: Outputs, which: Which = None) -> Objective:
+        """Return the number that an explanation of each image is about.
+
+        Args:
+            outputs: for the images themselves.
+            which: of `choices`: one for all images, or one an image; None is what the network says of the image.
+
+        Raises:
+            SettingsError: the choice is unknown, or the task has no such number.
+        """
 
     def undo_view(self, outputs: Outputs, view: View) -> Outputs:
         """Return outputs for images that were seen otherwise as they would be for the images themselves."""

@@ -21,6 +21,7 @@ from striate.metric.loss import LOSS
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .encoding import Encoding, PlainAngle, Sectors, SineCosine, Standardised, signed
 from .head import Vector
+from .objective import Objective, Which, chosen
 from .protocol import Decoded, Outputs
 
 Angles = Literal["sine-cosine", "plain", "classes"]
@@ -142,6 +143,18 @@ class Regress(Sums, Defaults):
     def decode(self, outputs: Tensor) -> Decoded:
         """Return numbers (N, D) in the target's unit; angles in 0..360."""
         return Decoded(self.encoding.decode(outputs))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The fields."""
+        return self.names
+
+    def objective(self, outputs: Tensor, which: Which = None) -> Objective:
+        """Return a field's number in the target's unit, by default the first's; of angles see `task.encoding`."""
+        indices = chosen(self.names, which, torch.zeros(len(outputs), dtype=torch.int64), "field")
+        weights, text = self.encoding.direction(outputs.detach().float(), indices.to(outputs.device))
+        names = tuple(self.names[index] for index in indices.tolist())
+        return Objective(names, tuple(f"{text} {name}" for name in names), indices, weights)
 
     def merge_views(self, outputs: Sequence[Outputs]) -> Outputs:
         """Refuse several views.

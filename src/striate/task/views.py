@@ -77,6 +77,13 @@ def each(change: Callable[..., Any], *outputs: Any) -> Any:
     return change(*outputs)
 
 
+def leaves(outputs: Any) -> list[Tensor]:
+    """Return the tensors of outputs of any nesting, in order."""
+    found: list[Tensor] = []
+    each(found.append, outputs)
+    return found
+
+
 def merged(outputs: Sequence[Any], merge: Merge) -> Any:
     """Return the outputs of several views as one."""
     return each(lambda *views: merge(torch.stack(views)), *outputs)

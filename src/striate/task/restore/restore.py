@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from striate.base.choose import choose
+from striate.base.errors import SettingsError
 from striate.base.settings import Settings
 from striate.data.sample import Batch
 from striate.data.target import Target
@@ -34,6 +35,7 @@ from striate.model import zoo
 from striate.nn import similarity
 from striate.task.defaults import Defaults, Sums, mean_scores, with_count
 from striate.task.head import Image
+from striate.task.objective import Objective, Which
 from striate.task.protocol import Decoded
 from striate.task.series import Step
 from striate.task.views import View, mean_outputs, undo
@@ -203,6 +205,15 @@ class Restore(Sums, Defaults):
     def taken(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return an image (H, W, C) of a user's own as the network is to get it: it is spoiled already."""
         return image
+
+    def objective(self, outputs: Tensor, which: Which = None) -> Objective:
+        """Refuse.
+
+        Raises:
+            SettingsError: always.
+        """
+        what = f"the task {self.name} answers with an image: no one number of it could be explained"
+        raise SettingsError(what, where="objective", fix="look at its feature maps")
 
     def undo_view(self, outputs: Tensor, view: View) -> Tensor:
         """Return images moved and mirrored back; a pixel that came in is `scale` pixels here."""

@@ -1,0 +1,129 @@
+"""Which pixels a score hangs on, by gradients: plain, averaged over noise, and integrated from a baseline.
+
+All are taken with respect to what the network gets: the image with its channels normalised, so that 0 is the mean of
+the training images. `values` are the gradients themselves; the maps are over pixels:
+
+- gradient: the largest |gradient| of a pixel's channels (Simonyan et al., arXiv:1312.6034).
+- SmoothGrad: the same of the mean gradient over noisy copies (Smilkov et al., arXiv:1706.03825).
+- integrated gradients: (image - baseline) x mean gradient on the straight way between them, summed over channels. The
+  sum over all pixels is the score minus the baseline's (completeness; Sundararajan et al., arXiv:1703.01365).
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from striate.base.errors import SettingsError
+from striate.task import Objective
+
+from .explanation import BATCH, Explanation, Report, explanations, gradient_of, scores_of
+from .tap import Probe
+
+SAMPLES, NOISE = 25, 0.15
+STEPS = 32
+
+
+def gradient(probe: Probe, images: Tensor, objective: Objective, *, report: Report | None = None) -> list[Explanation]:
+    """Return the gradient of each image's score."""
+    images = probe.ready(images)
+    parts = [gradient_of(probe, images[rows], objective, rows) for rows in torch.arange(len(images)).split(BATCH)]
+    values, scores = (torch.cat(some) for some in zip(*parts, strict=True))
+    return explanations(
+        "gradient", objective, scores, values.abs().amax(1), is_signed=False, settings={}, values=values
+    )
+
+
+def smoothgrad(
+    probe: Probe,
+    images: Tensor,
+    objective: Objective,
+    *,
+    num: int = SAMPLES,
+    noise: float = NOISE,
+    seed: int = 0,
+    report: Report | None = None,
+) -> list[Explanation]:
+    """Return the mean gradient over noisy copies of each image.
+
+    Args:
+        num: copies.
+        noise: standard deviation of the noise, as a share of the range of each image's values.
+        seed: of the noise, which is the same for every image.
+
+    Raises:
+        SettingsError: `num` is below 1, or `noise` below 0.
+    """
+    if num < 1 or noise < 0:
+        raise SettingsError(f"{num} copies with noise {noise:g}", where="smoothgrad", fix="give num >= 1, noise >= 0")
+    images = probe.ready(images)
+    draws = torch.randn(num, *images.shape[1:], generator=torch.Generator().manual_seed(seed)).to(images)
+    span = (images.flatten(1).amax(1) - images.flatten(1).amin(1)).view(-1, 1, 1, 1)
+    total = torch.zeros_like(images)
+    pairs = torch.cartesian_prod(torch.arange(len(images)), torch.arange(num))
+    for start in range(0, len(pairs), BATCH):
+        rows, copies = pairs[start : start + BATCH].T.to(images.device)
+        noisy = images[rows] + noise * span[rows] * draws[copies]
+        total.index_add_(0, rows, gradient_of(probe, noisy, objective, rows)[0])
+        if report:
+            report(min(start + BATCH, len(pairs)), len(pairs))
+    values = total / num
+    settings = {"num": num, "noise": noise, "seed": seed}
+    scores = scores_of(probe, images, objective)
+    return explanations(
+        "smoothgrad", objective, scores, values.abs().amax(1), is_signed=False, settings=settings, values=values
+    )
+
+
+def integrated(
+    probe: Probe,
+    images: Tensor,
+    objective: Objective,
+    *,
+    steps: int = STEPS,
+    baseline: Tensor | float = 0.0,
+    baseline_text: str = "the mean of the training images",
+    report: Report | None = None,
+) -> list[Explanation]:
+    """Return integrated gradients, by Gauss-Legendre quadrature; `gap` says how far they are from complete.
+
+    Args:
+        steps: places on the way from the baseline to the image.
+        baseline: an image (C, H, W) or a number, normalised as the images are; 0 is the mean of the training images.
+        baseline_text: what that is, for readers.
+
+    Raises:
+        SettingsError: `steps` is below 1.
+    """
+    if steps < 1:
+        raise SettingsError(f"{steps} steps", where="integrated", fix="give steps >= 1")
+    images = probe.ready(images)
+    start_at = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).expand(images.shape[1:])
+    places, weights = (torch.from_numpy(one).to(images) for one in _quadrature(steps))
+    total = torch.zeros_like(images)
+    pairs = torch.cartesian_prod(torch.arange(len(images)), torch.arange(steps))
+    for start in range(0, len(pairs), BATCH):
+        rows, ticks = pairs[start : start + BATCH].T.to(images.device)
+        between = start_at + places[ticks].view(-1, 1, 1, 1) * (images[rows] - start_at)
+        found = gradient_of(probe, between, objective, rows)[0]
+        total.index_add_(0, rows, found * weights[ticks].view(-1, 1, 1, 1))
+        if report:
+            report(min(start + BATCH, len(pairs)), len(pairs))
+    values = total * (images - start_at)
+    scores, from_score = (scores_of(probe, one, objective) for one in (images, start_at.expand_as(images)))
+    gaps = _gaps(values.flatten(1).double().sum(1), (scores - from_score).double())
+    settings: dict[str, Any] = {"steps": steps, "baseline": baseline_text}
+    return explanations(
+        "integrated", objective, scores, values.sum(1), is_signed=True, settings=settings, values=values, gaps=gaps
+    )
+
+
+def _quadrature(steps: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Places in 0..1 and weights that add up to 1."""
+    places, weights = np.polynomial.legendre.leggauss(steps)
+    return (places + 1) / 2, weights / 2
+
+
+def _gaps(found: Tensor, wanted: Tensor) -> list[float]:
+    return ((found - wanted).abs() / wanted.abs().clamp(min=1e-12)).tolist()
