@@ -50,7 +50,9 @@ TINY = {
     "lraspp_mobilenet_v3_large": ({"width": 0.1}, (33, 64)),
     "vit_cifar": ({"width": 12, "depth": 2}, (32, 40)),
     **{f"residual_unet{way}": ({"width": 4, "depth": 2}, (33, 64)) for way in ("", "_transposed", "_resize")},
-    **dict.fromkeys(("fcn_1d", "resnet_1d"), ({"width": 4}, (16, 33))),
+    **dict.fromkeys(("fcn_1d", "resnet_1d", "rnn", "lstm", "gru"), ({"width": 4}, (16, 33))),
+    "tcn": ({"width": 4, "depth": 2}, (16, 33)),
+    "transformer_1d": ({"width": 4, "depth": 2}, (16, 24)),
     **{f"autoencoder{size}": ({"width": 4, "depth": 2, "latent": 8}, (33, 64)) for size in ("", "_32", "_512")},
 }
 

@@ -33,11 +33,15 @@ def drops(rate: float) -> Callable[[Network, Network], bool]:
 
 
 def deeper(old: Network, new: Network) -> bool:
-    return len(of(new, LAYERS)) > len(of(old, LAYERS))
+    old_layers, new_layers = (of(network, LAYERS) + of(network, nn.RNNBase) for network in (old, new))
+    return len(new_layers) > len(old_layers)
 
 
 def wider(old: Network, new: Network) -> bool:
-    before, after = ([len(part.weight) for part in of(network, LAYERS)] for network in (old, new))
+    before, after = (
+        [len(part.weight) for part in of(network, LAYERS)] + [part.hidden_size for part in of(network, nn.RNNBase)]
+        for network in (old, new)
+    )
     return sum(after) > sum(before)
 
 
@@ -95,6 +99,7 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "heads": (lambda heads: heads // 2, lambda old, new: new.rows["encoder"][0].heads < old.rows["encoder"][0].heads),
     "expand": (lambda expand: expand * 2, wider),
     "latent": (lambda latent: 2 * latent, lambda old, new: new.shapes["latent"] == (2 * old.shapes["latent"][0],)),
+    "kernel": (lambda kernel: kernel + 2, lambda old, new: kernels(new)[0][1] == kernels(old)[0][1] + 2),
     "scale": (lambda _: 2, lambda old, new: new.shapes["restored"][1] == 2 * old.shapes["restored"][1]),
     "upsample": (
         lambda usual: "resize" if usual != "resize" else "subpixel",
@@ -149,7 +154,7 @@ def test_width_depth_norm_activation_and_dropout_are_options_wherever_a_network_
     for name in zoo.names():
         known = zoo.options(name)
         assert {"width", "dropout"} <= known.keys(), name
-        assert name in cells or {"norm", "activation"} <= known.keys(), name
+        assert name in {*cells, "rnn", "lstm", "gru"} or {"norm", "activation"} <= known.keys(), name
         plan = zoo.blueprint(name)
         if plan.encoder:
             continue  # the body's options are another network's
@@ -175,7 +180,7 @@ def test_any_classes_channels_and_size(name: str, tiny) -> None:
 
 # Strides of the stages for the size each network is made for; "5x" of LeNet: 5x5 convolutions without padding.
 STRIDES = {
-    **{key: [1] for key in ("fcn_1d", "resnet_1d")},
+    **{key: [1] for key in ("fcn_1d", "resnet_1d", "rnn", "lstm", "gru", "tcn", "transformer_1d")},
     "bipyramid": [1, 2, 4, 8, 16, 32],
     "mlp": [],
     "airbench": [1, 2, 4, 8],

@@ -53,7 +53,7 @@ def _set(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> 
             nn.init.zeros_(module.bias)
     elif isinstance(module, _NormBase | nn.GroupNorm | nn.LayerNorm):
         module.reset_parameters()
-    elif isinstance(module, ParametrizationList):
+    elif isinstance(module, ParametrizationList | nn.RNNBase):
         pass  # set with the module it belongs to
     elif any(True for _ in module.parameters(recurse=False)) or any(True for _ in module.buffers(recurse=False)):
         raise TypeError(f"{type(module).__name__} has parameters or buffers of its own but no initialise(generator)")

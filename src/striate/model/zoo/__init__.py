@@ -29,6 +29,7 @@ from . import (
     pyramid,
     resnet,
     restoration,
+    sequence,
     series,
     squeezenet,
     unet,
@@ -67,6 +68,7 @@ ZOO: dict[str, Entry] = {
     **deeplab.ENTRIES,
     **pyramid.ENTRIES,
     **series.ENTRIES,
+    **sequence.ENTRIES,
 }
 
 AUTOENCODERS = ("autoencoder_32", "autoencoder", "autoencoder_512")  # by the length of their vector

@@ -29,6 +29,7 @@ from .local import LocalConv
 from .neocognitron import ComplexCells, Contrast, SimpleCells
 from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool, stride_pool
 from .preactivation import normalise, pre_conv
+from .recurrent import LastStep, Recurrent
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .resize import Resize, Unpool
 from .separable import XceptionUnit, separable
@@ -63,6 +64,8 @@ BLOCKS: dict[str, Block] = {
     "token_norm": TokenNorm,
     "first_token": FirstToken,
     "grid": Grid,
+    "recurrent": Recurrent,
+    "last_step": LastStep,
     "resize": Resize,
     "unpool": Unpool,
     "transposed": Transposed,

@@ -21,6 +21,21 @@ class TensorFlowConv2d(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
+class CausalConv2d(nn.Conv2d):
+    """Convolution whose windows end at the unit itself: zeros before the first column, none behind the last.
+
+    Along the height windows are centred, as with padding "same".
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        top = self.dilation[0] * (self.kernel_size[0] // 2)
+        x = F.pad(x, (self.dilation[1] * (self.kernel_size[1] - 1), 0, top, top))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+PADDED: dict[str, type[nn.Conv2d]] = {"tensorflow": TensorFlowConv2d, "causal": CausalConv2d}  # by themselves
+
+
 def pad_tensorflow(
     x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...] = (1, 1), value: float = 0.0
 ) -> tuple[Tensor, tuple[int, int]]:
@@ -61,7 +76,7 @@ def conv(
     Args:
         kernel, stride, padding, dilation: one number, or one for height and one for width. Padding "same" keeps the
             size at stride 1 (odd kernels), "valid" pads nothing, "tensorflow" is TensorFlow's SAME (at stride 2 the
-            odd pixel goes to the bottom and the right).
+            odd pixel goes to the bottom and the right), "causal" sees no column behind its own.
         groups: number of separate groups of channels; `groups = c_in` is depthwise.
         bias: whether the convolution has one; by default if no normalisation follows.
 
@@ -79,7 +94,7 @@ def conv(
     check_groups(groups, c_in, width)
     has_bias = not normalises(norm) if bias is None else bias
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    layer = TensorFlowConv2d if padding == "tensorflow" else nn.Conv2d
+    layer = PADDED.get(str(padding), nn.Conv2d)
     parts["conv"] = layer(
         c_in, width, kernel, stride, pad_of(kernel, padding, dilation), dilation, groups, bias=has_bias
     )
@@ -97,7 +112,7 @@ def pad_of(kernel: Pair, padding: Pair | str, dilation: Pair = 1) -> tuple[int, 
         >>> pad_of(3, "same", dilation=2), pad_of((1, 7), "same"), pad_of(5, "valid")
         ((2, 2), (0, 3), (0, 0))
     """
-    if padding in {"valid", "tensorflow"}:
+    if padding == "valid" or padding in PADDED:
         return 0, 0
     if padding == "same":
         (k_h, k_w), (d_h, d_w) = pair(kernel), pair(dilation)
@@ -105,7 +120,7 @@ def pad_of(kernel: Pair, padding: Pair | str, dilation: Pair = 1) -> tuple[int, 
             raise SettingsError(f"kernel {kernel} is even, so no padding keeps the size", fix="use an odd kernel")
         return d_h * (k_h // 2), d_w * (k_w // 2)
     if isinstance(padding, str):
-        raise SettingsError(f"unknown padding {padding!r}", fix='use "same", "valid", "tensorflow" or pixels')
+        raise SettingsError(f"unknown padding {padding!r}", fix='use "same", "valid", "tensorflow", "causal" or pixels')
     return pair(padding)
 
 
