@@ -130,8 +130,8 @@ def _head(block: str, dropout: float = 0.0) -> tuple[Row, ...]:
 
 
 def _network(name: str, rows: tuple[Row, ...], defaults: dict[str, Any] | None = None, init: str = "he") -> Blueprint:
-    form = {"size": LENGTH, "height": 1, "channels": 1}
-    return Blueprint(name, rows, paper=PAPERS[name], defaults=defaults or {}, init=init, **form)
+    options = defaults or {}
+    return Blueprint(name, rows, paper=PAPERS[name], size=LENGTH, height=1, channels=1, defaults=options, init=init)
 
 
 ENTRIES = {

@@ -39,7 +39,8 @@ class Recurrent(nn.Module):
             else:
                 nn.init.zeros_(value)
         if isinstance(self.rnn, nn.LSTM):  # gates are input, forget, cell, output
-            nn.init.ones_(self.rnn.bias_ih_l0.data[self.rnn.hidden_size : 2 * self.rnn.hidden_size])
+            bias, width = self.rnn.get_parameter("bias_ih_l0"), self.rnn.hidden_size
+            nn.init.ones_(bias.data[width : 2 * width])
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, _ = x.shape
