@@ -216,7 +216,10 @@ def test_the_base_import_table_has_no_unknown_area():
     assert {area_of(path) for path in FILES} <= MAY_IMPORT.keys() | EVERYTHING
 
 
-BLOCKS_OF_THAT_NAME = {  # blocks that have the name of the network they come from
+BLOCKS_OF_THAT_NAME = {
+    **dict.fromkeys(
+        ("rnn", "lstm", "gru"), ("nn/blocks/recurrent.py",)
+    ),  # blocks that have the name of the network they come from
     "xception": {"model/blocks.py", "model/blueprint.py", "nn/blocks/__init__.py"},
     "neocognitron": {"model/draw.py"},
 }
