@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 from striate.base.progress import Progress
 from striate.data.augment import Pipeline
 from striate.data.augment.operation import Numbers
-from striate.data.augment.pipeline import Plan
+from striate.data.augment.plan import Plan
 from striate.data.geometry import Geometry
 from striate.data.loader import Loader
 from striate.data.sample import Dataset

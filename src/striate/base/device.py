@@ -43,7 +43,9 @@ def place(model: "nn.Module", device: "torch.device | str") -> "nn.Module":
     import torch
 
     guard()
-    placed: nn.Module = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    is_in_space = any(value.ndim == 5 for value in model.parameters())
+    layout = torch.channels_last_3d if is_in_space else torch.channels_last
+    placed: nn.Module = model.to(device).to(memory_format=layout)  # type: ignore[call-overload]
     return placed
 
 

@@ -315,7 +315,7 @@ def assignments(
     return [text for _, text in everything]
 
 
-def size_of(text: str | None, option: str, least: int, most: int) -> tuple[int, int] | None:
+def size_of(text: str | None, option: str, least: int, most: int) -> tuple[int, ...] | None:
     """Return the (height, width) of a size as typed, each side from `least` to `most` pixels; None for none.
 
     Raises:

@@ -2,12 +2,12 @@
 
 One policy for training, validation, prediction and export. Sizes and shapes are (height, width), matrices and points
 are (x, y). The contract for other spatial axes is the same: a resize policy maps the source's axes to those of the
-network and back, one scale and one offset an axis. Images have two axes; a signal (N, C, L) has one, a volume
-(N, C, D, H, W) three.
+network and back, one scale and one offset an axis. Images have two axes, and series, which are images of height 1;
+that of volumes, three axes, is `volume_geometry`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import DataError, SettingsError
-from striate.base.size import SizeHW, size_text
+from striate.base.size import SizeHW, size_text, typed_size
 from striate.base.text import plural
 
 from .bands import in_depth
@@ -72,7 +72,7 @@ class Geometry:
     depth: int = 8
 
     def __post_init__(self) -> None:
-        choose("fit", self.fit, FITS)
+        choose("fit", self.fit, self.fits)
         for name, fits, allowed in (
             ("size_hw", min(self.size_hw) >= 1 and max(self.size_hw) <= MAX_PX, f"1 to {MAX_PX}"),
             ("margin", 1 <= self.margin <= 4, "1 to 4"),
@@ -84,6 +84,11 @@ class Geometry:
                     f"geometry cannot have {name} {getattr(self, name)}", where=name, fix=f"use {allowed}"
                 )
 
+    @property
+    def fits(self) -> Mapping[str, Any]:
+        """The resize policies by name."""
+        return FITS
+
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Geometry":
         """Return the geometry of a run's document; squares of earlier versions have `size_px` only.
@@ -92,24 +97,28 @@ class Geometry:
             SettingsError: a value is out of its range.
             KeyError: one is missing.
         """
-        height, width = document["size_hw"] if "size_hw" in document else (document["size_px"],) * 2
+        sides = document["size_hw"] if "size_hw" in document else (document["size_px"],) * 2
         names = ("fit", "margin", "channels")
         values = {name: document[name] for name in names}
-        return cls((int(height), int(width)), **values, depth=document.get("depth", 8))
+        if len(sides) == 3:
+            from .volume_geometry import VolumeGeometry as cls
+        return cls(tuple(int(side) for side in sides), **values, depth=document.get("depth", 8))
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain document; a square says its side too, as `size_px`."""
-        height, width = self.size_hw
-        return ({"size_px": height} if height == width else {}) | {**vars(self), "size_hw": [height, width]}
+        size_px = typed_size(self.size_hw)
+        return ({"size_px": size_px} if isinstance(size_px, int) else {}) | {
+            **vars(self),
+            "size_hw": list(self.size_hw),
+        }
 
     @property
     def store_hw(self) -> SizeHW:
         """Height and width of the stored rectangle in pixels."""
-        height, width = self.size_hw
-        return round(height * self.margin), round(width * self.margin)
+        return tuple(round(side * self.margin) for side in self.size_hw)
 
     @property
-    def store_shape(self) -> tuple[int, int, int]:
+    def store_shape(self) -> tuple[int, ...]:
         """(H, W, C) of a stored image."""
         return (*self.store_hw, self.channels)
 
@@ -132,11 +141,11 @@ class Geometry:
         if any(side % scale for side in self.size_hw):
             fix = f"use --size {max(1, min(self.size_hw) // scale) * scale}"
             raise SettingsError(f"{self.text} px cannot be divided by the scale of {scale}", where="data.size", fix=fix)
-        return replace(self, size_hw=(self.size_hw[0] // scale, self.size_hw[1] // scale))
+        return replace(self, size_hw=tuple(side // scale for side in self.size_hw))
 
     def times(self, scale: int) -> "Geometry":
         """Return the geometry of images whose sides are `scale` times these."""
-        return replace(self, size_hw=(self.size_hw[0] * scale, self.size_hw[1] * scale))
+        return replace(self, size_hw=tuple(side * scale for side in self.size_hw))
 
     @property
     def text(self) -> str:
@@ -150,14 +159,19 @@ class Geometry:
 
     def placement(self, height: int, width: int) -> Placement:
         """Return where an image of this size lands in the stored rectangle."""
-        return FITS[self.fit](height, width, self.store_hw)
+        found: Placement = self.fits[self.fit](height, width, self.store_hw)
+        return found
+
+    def flat(self, image: npt.NDArray[Any], at: Sequence[int] | None = None) -> npt.NDArray[Any]:
+        """Return a stored image as a person is shown it: as it is."""
+        return image
 
     def to_store(self, image: Samples) -> npt.NDArray[Any]:
         """Return (H, W, C) pixels of either depth as the stored rectangle (*`store_hw`, channels).
 
         Resizing is bilinear, antialiased when it shrinks; an image of the right size is not resampled.
         """
-        place, (height, width) = self.placement(*image.shape[:2]), self.store_hw
+        place, (height, width) = self.placement(image.shape[0], image.shape[1]), self.store_hw
         (left, top, box_width, box_height), spot = place.box, place.spot
         part = coloured(in_depth(image, self.depth)[top : top + box_height, left : left + box_width], self.channels)
         part = resized(part, spot[2], spot[3])
@@ -169,7 +183,7 @@ class Geometry:
 
     def mask_to_store(self, mask_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return an (H, W) class mask as the stored rectangle: nearest pixel, 255 (ignore) on padding."""
-        place = self.placement(*mask_u8.shape[:2])
+        place = self.placement(mask_u8.shape[0], mask_u8.shape[1])
         columns = _nearest(place.box[0], place.box[2], place.spot[2])
         rows = _nearest(place.box[1], place.box[3], place.spot[3])
         stored = np.full(self.store_hw, IGNORE, np.uint8)
@@ -183,9 +197,9 @@ class Geometry:
         scale_x, scale_y = spot[2] / box_width, spot[3] / box_height
         return np.array([[scale_x, 0, spot[0] - left * scale_x], [0, scale_y, spot[1] - top * scale_y]])
 
-    def way_back(self, height: int, width: int) -> "WayBack":
+    def way_back(self, *size_hw: int) -> "WayBack":
         """Return how places in what the network sees of an image of this size return to the image's own pixels."""
-        return WayBack(self, (height, width))
+        return WayBack(self, size_hw)
 
 
 @dataclass(frozen=True)

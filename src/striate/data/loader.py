@@ -20,7 +20,8 @@ from striate.base.seeds import rng_for, seed_for
 
 from .augment.apply import Normal, Recycler, apply_cpu
 from .augment.mix import refuse_unmixable
-from .augment.pipeline import Pipeline, Plan
+from .augment.pipeline import Pipeline
+from .augment.plan import Plan
 from .planes import open_plane
 from .sample import Batch, Dataset, ImageU8, See
 from .store import Indices, Store, in_order
@@ -37,10 +38,10 @@ MAX_LOST_FRAC = 0.01
 class Loader:
     """Batches of one split.
 
-    Images come as (B, C, H, W) float32, normalised, with channels-last strides, on `device`; targets as their `batch`
-    says, see `data.target`. What belongs to an image moves with it. Where images are mixed, partners come from the
-    same batch, so there the batch size matters too. A last batch of one joins the batch before
-    it, because batch normalisation cannot train on a single image.
+    Images come as (B, C, H, W), volumes as (B, C, D, H, W) float32, normalised, with channels-last strides, on
+    `device`; targets as their `batch` says, see `data.target`. What belongs to an image moves with it. Where images are
+    mixed, partners come from the same batch, so there the batch size matters too. A last batch of one joins the batch
+    before it, because batch normalisation cannot train on a single image.
 
     On a GPU the whole store lies in its memory as uint8 when it fits, and augmentation runs there.
 
@@ -218,6 +219,8 @@ class Loader:
     def _on_cpu(self, images: list[ImageU8], plan: Plan) -> "torch.Tensor":
         import torch
 
+        if len(plan.out_hw) == 3:
+            return self._on_device(np.stack(images), np.empty(0, np.intp), plan)
         out = self._recycler.take((len(plan), *plan.out_hw, self.store.geometry.channels))
         pixels = apply_cpu(images, plan, normal=self._normal, out=out, pool=self._pool, parts=2 * self.threads)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)

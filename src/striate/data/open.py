@@ -17,7 +17,7 @@ from . import subset
 from .channels import in_channels, with_band_names
 from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
-from .sources import arrays, cifar, cub, folder, idx, pets, public, series, table, toy, voc_masks
+from .sources import arrays, cifar, cub, folder, idx, pets, public, series, table, toy, voc_masks, volumes
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .sources.series_images import SeriesImages
@@ -57,7 +57,7 @@ def open_dataset(
     """Open the dataset at `where` and split it. No image is decoded.
 
     `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
-    CIFAR binary files or with the lists of CUB-200, an .npz file, .ts files of series, a public name such as
+    CIFAR binary files or with the lists of CUB-200, an .npz file, .ts files of series, volumes with labels, a name as
     "fashion-mnist", or "toy:shapes", or "toy:digits".
 
     Args:
@@ -237,6 +237,7 @@ def _folder(
         (cifar.matches, lambda: cifar.read(path, where, known)),
         (idx.matches, lambda: idx.read(path, where, known)),
         (series.matches, lambda: series.read(path, where, known)),
+        (volumes.matches, lambda: volumes.read(path, where, known)),
         (cub.matches, lambda: cub.read(path, where, known)),
     )
     for matches, read in sources:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import DataError
+from striate.base.size import SizeHW
 from striate.base.text import shown
 
 if TYPE_CHECKING:
@@ -91,10 +92,10 @@ class Usual:
     """What a run takes for images of a source where neither the person nor the recipe says otherwise.
 
     Args:
-        form: "image" or "series"; which networks are usual.
+        form: "image", "series" or "volume"; which networks are usual.
         depth: bits of a level.
         fit: the resize policy; "" is the task's.
-        size_hw: of what a network receives; None: by the images' own size.
+        size_hw: of what a network receives, of volumes with the depth; None: by the images' own size.
         batch_size: at most, of the automatic batch: sets of few and small samples need more steps; None: no limit.
         untrue_after: kinds of augmentation after which it would be no such image.
     """
@@ -102,9 +103,14 @@ class Usual:
     form: str = "image"
     depth: int = 8
     fit: str = ""
-    size_hw: tuple[int, int] | None = None
+    size_hw: SizeHW | None = None
     batch_size: int | None = None
     untrue_after: frozenset[str] = frozenset()
+
+    @property
+    def is_in_space(self) -> bool:
+        """Whether there are three axes."""
+        return self.size_hw is not None and len(self.size_hw) == 3
 
 
 @dataclass(frozen=True)

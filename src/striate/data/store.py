@@ -35,6 +35,7 @@ from .raster import Samples
 from .sample import Dataset, Images, ImageU8
 from .sources.images import ArrayImages, FileImages
 from .sources.series_images import SeriesImages
+from .sources.volume_images import VolumeImages
 from .turn import WAITING, turn
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ _SAMPLE = 2000  # images that statistics look at when there is no store to read
 class Rows:
     """What is known of each stored image, one row an image.
 
-    `moments` (R, 2, C) float64: mean and deviation of its levels 0..255; `sizes_hw` (R, 2) as it was decoded.
+    `moments` (R, 2, C) float64: mean and deviation of its levels 0..255; `sizes_hw` (R, 2) as it was decoded; (R, 3) of
+    volumes.
     """
 
     moments: npt.NDArray[np.float64]
@@ -96,7 +98,7 @@ class Store:
             return np.asarray(self.images[self.row_of[index]])
         pixels = read_at(self._source, index, self._short_side_px, self.geometry)
         if self._short_side_px is None:  # else it may have been decoded smaller than it is
-            self._sizes_hw[index] = pixels.shape[:2]
+            self._sizes_hw[index] = pixels.shape[:-1]
         return np.asarray(self.geometry.to_store(pixels))
 
     def means(self, indices: Indices, images_u8: Sequence[ImageU8]) -> npt.NDArray[np.float64]:
@@ -105,13 +107,12 @@ class Store:
             return np.asarray(self.rows.moments[self.row_of[indices], 0])
         return np.stack([_moments(image)[0] for image in images_u8])
 
-    def size_hw(self, index: int) -> tuple[int, int]:
+    def size_hw(self, index: int) -> SizeHW:
         """Return height and width of the image before it was fitted; one that is not stored is decoded once for it."""
         if self.rows is not None:
-            height, width = self.rows.sizes_hw[self.row_of[index]].tolist()
-            return height, width
+            return tuple(self.rows.sizes_hw[self.row_of[index]].tolist())
         if index not in self._sizes_hw:
-            self._sizes_hw[index] = self._source.read(index).shape[:2]
+            self._sizes_hw[index] = read_at(self._source, index, None, self.geometry).shape[:-1]
         return self._sizes_hw[index]
 
     def on_device(self, device: "torch.device") -> "torch.Tensor | None":
@@ -208,7 +209,7 @@ def statistics(
 
 def read_at(images: Images, index: int, short_side_px: int | None, geometry: Geometry) -> Samples:
     """Return an image as its source has it, with all its bits where the geometry keeps them."""
-    if geometry.depth == 8 or not isinstance(images, FileImages | ArrayImages | SeriesImages):
+    if geometry.depth == 8 or not isinstance(images, FileImages | ArrayImages | SeriesImages | VolumeImages):
         return images.read(index, short_side_px)
     return images.read_samples(index, short_side_px, geometry.depth)
 
@@ -284,7 +285,7 @@ def _build(
         try:
             image = read_at(dataset.images, index, short_side_px, geometry)
             stored = geometry.to_store(image)
-            return stored, [*_moments(stored).ravel(), *image.shape[:2]]
+            return stored, [*_moments(stored).ravel(), *image.shape[:-1]]
         except DataError as problem:
             return problem
 
@@ -317,7 +318,7 @@ def _write(
         advance()
     if bad and not skip_bad:
         raise combined(list(bad.values()))
-    table = np.array(numbers, np.float64).reshape(len(numbers), 2 * geometry.channels + 2)
+    table = np.array(numbers, np.float64).reshape(len(numbers), 2 * geometry.channels + len(geometry.size_hw))
     (folder / "rows.f64").write_bytes(table.tobytes())
     num_bytes = {"images.u8": file.tell(), "rows.f64": table.nbytes}
     write_json(folder / "store.json", {"geometry": asdict(geometry), "num_bytes": num_bytes, "bad": sorted(bad)})
@@ -345,8 +346,9 @@ def _load(
     row_of = np.full(len(dataset), -1, np.intp)
     row_of[good] = np.arange(len(good))
     shape = (len(good), *geometry.store_shape)
-    table = np.fromfile(folder / "rows.f64").reshape(len(good), 2 * geometry.channels + 2)
-    rows = Rows(table[:, :-2].reshape(len(good), 2, geometry.channels), table[:, -2:].astype(np.int64))
+    num = 2 * geometry.channels
+    table = np.fromfile(folder / "rows.f64").reshape(len(good), num + len(geometry.size_hw))
+    rows = Rows(table[:, :num].reshape(len(good), 2, geometry.channels), table[:, num:].astype(np.int64))
     touch(folder / "store.json")
     with hold(folder) as file:  # the mapping keeps hold of it
         mapping = (
@@ -358,5 +360,6 @@ def _load(
 
 def _moments(image_u8: ImageU8) -> npt.NDArray[np.float64]:
     """(2, C): mean and deviation of each channel in levels 0..255; OpenCV sums uint8 in integers, so both are exact."""
-    moments = np.array(cv2.meanStdDev(image_u8), np.float64)[:, :, 0]
+    flat = image_u8.reshape(len(image_u8), -1, image_u8.shape[-1])  # of volumes
+    moments = np.array(cv2.meanStdDev(flat), np.float64)[:, :, 0]
     return moments if image_u8.dtype == np.uint8 else moments / 257

@@ -41,7 +41,7 @@ class OwnSize:
             DataError: the target of an image cannot be read.
         """
         truths = [truth for index in batch.index if (truth := self.target.own_map(int(index))) is not None]
-        ways = [self.geometry.way_back(truth.shape[0], truth.shape[1]) for truth in truths]
+        ways = [self.geometry.way_back(*truth.shape[: len(self.geometry.size_hw)]) for truth in truths]
         maps = self.task.at_own_size(outputs, ways) if truths else None
         for truth, values, way in zip(truths, maps or (), ways, strict=maps is not None):
             answers, names = Answers(truth[None], values[None], np.zeros(1)), set[str]()

@@ -1,5 +1,7 @@
 """How well class maps follow the edges of the truth: boundary F1, and IoU near boundaries and away from them.
 
+Maps are (H, W), or (D, H, W) of volumes: then a boundary voxel has another class beside it along any of the axes.
+
 A boundary pixel of a class has a pixel of another class to the left, right, above or below; the image's edge is no
 boundary, and neither is the edge of pixels whose truth is 255. The tolerance is 0.75 % of the image's diagonal, rounded
 up to whole pixels (2 of 128 x 128, 3 of 240 x 180), distances are Euclidean. N images, K classes.
@@ -42,7 +44,8 @@ def boundary_pixels(labels: Array) -> Marks:
         [[0, 1, 1, 0, 0]]
     """
     known, found = labels != IGNORED, np.zeros(labels.shape, dtype=bool)
-    for before, after in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+    for axis in range(labels.ndim):
+        before, after = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
         differ = (labels[before] != labels[after]) & known[before] & known[after]
         found[before] |= differ
         found[after] |= differ
@@ -50,12 +53,14 @@ def boundary_pixels(labels: Array) -> Marks:
 
 
 def dilated(marks: Array, radius_px: int) -> Array:
-    """Return the bitwise or of all of `marks` (H, W) within a distance of each pixel.
+    """Return the bitwise or of all of `marks` (H, W) or (D, H, W) within a distance of each pixel.
 
     Example:
         >>> dilated(np.array([[0, 0, 4, 0], [1, 0, 0, 0]], np.uint8), 1).tolist()
         [[1, 4, 4, 4], [1, 1, 4, 0]]
     """
+    if marks.ndim == 3:
+        return _dilated_in_space(marks, radius_px)
     found, across = marks.copy(), marks.copy()
     reach = [math.isqrt(radius_px**2 - down**2) for down in range(radius_px + 1)]
     for right in range(radius_px + 1):  # `across` has all that is at most `right` to the left or right
@@ -65,6 +70,16 @@ def dilated(marks: Array, radius_px: int) -> Array:
         for down in (down for down, most in enumerate(reach) if most == right and down < marks.shape[0]):
             found[down:] |= across[: len(marks) - down]
             found[: len(marks) - down] |= across[down:]
+    return found
+
+
+def _dilated_in_space(marks: Array, radius_px: int) -> Array:
+    """The same of a volume: of each slice those of the slices around it, the nearer the wider."""
+    found = np.zeros_like(marks)
+    for away in range(min(radius_px, len(marks) - 1) + 1):
+        wide = np.stack([dilated(one, math.isqrt(radius_px**2 - away**2)) for one in marks])
+        found[: len(marks) - away] |= wide[away:]
+        found[away:] |= wide[: len(marks) - away]
     return found
 
 

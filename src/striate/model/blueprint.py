@@ -91,6 +91,7 @@ class Blueprint:
         paper: title and where to find it.
         size: input height and width in pixels it was made for.
         height: of that input where it is another, 1 for series; 0 = `size`.
+        dims: axes of that input: 1 of signals, 2 of images, 3 of volumes.
         channels: of the input it was made for.
         defaults: options for every row whose block takes them, `{"norm": "batch", "activation": "relu"}`.
         head: name of the first row that belongs to the head; empty = the first that yields a vector.
@@ -112,6 +113,7 @@ class Blueprint:
     paper: str = ""
     size: int = 224
     height: int = 0
+    dims: int = 2
     channels: int = 3
     defaults: Mapping[str, Any] = field(default_factory=dict)
     head: str = ""
@@ -163,9 +165,9 @@ class Blueprint:
         return {"size": self.size, "channels": self.channels, "outputs": outputs}
 
     @property
-    def native_hw(self) -> tuple[int, int]:
-        """Height and width in pixels of the input it was made for."""
-        return self.height or self.size, self.size
+    def native_hw(self) -> tuple[int, ...]:
+        """Height and width in pixels of the input it was made for; as many sides as that has axes."""
+        return (self.height or self.size, self.size) if self.dims == 2 else (self.size,) * self.dims
 
     @property
     def auxiliary_heads(self) -> tuple[str, ...]:
@@ -263,7 +265,7 @@ def _thawed(value: Any) -> Any:
 
 def _plain(item: Row | Blueprint) -> dict[str, Any]:
     """Return the fields that differ from their defaults (empty mappings and texts are defaults)."""
-    usual = {"repeat": 1, "stride": 1, "size": 224, "channels": 3, "init": "he", "aux_weight": AUX_WEIGHT}
+    usual = {"repeat": 1, "stride": 1, "size": 224, "channels": 3, "dims": 2, "init": "he", "aux_weight": AUX_WEIGHT}
     values = {one.name: getattr(item, one.name) for one in fields(item)}
     return {key: _thawed(value) for key, value in values.items() if value != usual.get(key, type(value)())}
 
@@ -283,7 +285,7 @@ def _check_keys(table: Mapping[str, Any], kind: type, where: str) -> None:
 TYPES: Mapping[str, type] = {
     **dict.fromkeys(("block", "name", "paper", "head", "init"), str),
     "aux_weight": float,
-    **dict.fromkeys(("width", "repeat", "stride", "size", "height", "channels"), int),
+    **dict.fromkeys(("width", "repeat", "stride", "size", "height", "dims", "channels"), int),
     **dict.fromkeys(("options", "each", "defaults", "encoder"), Mapping),
     **dict.fromkeys(("inputs", "rows", "ends"), tuple),
 }

@@ -22,7 +22,7 @@ from .meta import ShapesOnly, Unfilled
 from .network import Network, Shape
 
 LARGEST_SIDE = 2048  # where the search for a size that works ends
-BUILDER_KEYS = ("width", "stride", "size_hw")
+BUILDER_KEYS = ("width", "stride", "size_hw", "dims")
 
 
 class DoesNotFit(SettingsError):
@@ -30,7 +30,7 @@ class DoesNotFit(SettingsError):
 
 
 def build(
-    blueprint: Blueprint, *, channels: int, outputs: int, size_hw: tuple[int, int], seed: int | None = None
+    blueprint: Blueprint, *, channels: int, outputs: int, size_hw: tuple[int, ...], seed: int | None = None
 ) -> Network:
     """Return the network, in training mode on the CPU, with fresh weights.
 
@@ -40,7 +40,7 @@ def build(
     Args:
         channels: of the input, 1 or more.
         outputs: numbers per image; the width of the last row that has none.
-        size_hw: height and width of the input in pixels.
+        size_hw: height and width of the input in pixels; of volumes (depth, height, width), of signals (length,).
         seed: of the weights; None draws one from the operating system.
 
     Raises:
@@ -72,24 +72,26 @@ def _leave_meta(network: nn.Module) -> None:
             setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
-def assemble(blueprint: Blueprint, *, channels: int, outputs: int, size_hw: tuple[int, int]) -> Network:
+def assemble(blueprint: Blueprint, *, channels: int, outputs: int, size_hw: tuple[int, ...]) -> Network:
     """Return the network on the meta device: shapes without numbers. Arguments as for `build`."""
     if channels < 1 or outputs < 1 or min(size_hw) < 1:
         raise SettingsError(
-            f"channels {channels}, outputs {outputs}, size {size_hw[0]}x{size_hw[1]} cannot be",
+            f"channels {channels}, outputs {outputs}, size {'x'.join(map(str, size_hw))} cannot be",
             where=blueprint.name,
             fix="give numbers of at least 1",
         )
     try:
         return _assemble(blueprint, channels, outputs, size_hw)
     except DoesNotFit as problem:
-        side = _smallest_side(blueprint, channels, outputs, min(size_hw))
-        if side:
+        side = _smallest_side(blueprint, channels, outputs, min(size_hw)) if len(size_hw) == 2 else None
+        if len(size_hw) != 2:
+            problem.fix = "use a network whose blocks take maps of so many axes, such as unet_3d, or larger ones"
+        elif side:
             problem.fix = f"use images of at least {side}x{side} pixels, or fewer rows that shrink the map"
         raise
 
 
-def _assemble(blueprint: Blueprint, channels: int, outputs: int, size_hw: tuple[int, int]) -> Network:
+def _assemble(blueprint: Blueprint, channels: int, outputs: int, size_hw: tuple[int, ...]) -> Network:
     widths = _widths(blueprint, outputs)
     maps = {IMAGE: torch.empty(1, channels, *size_hw, device="meta")}
     modules: dict[str, nn.Module] = {}
@@ -130,7 +132,8 @@ def _construct(
     has_weight_norm = is_weight_norm(options.get("norm", "none"))
     if has_weight_norm:
         options = {**options, "norm": "none"}
-    given = {"width": width, "stride": stride, "size_hw": tuple(inputs[0].shape[2:])}
+    sides = tuple(inputs[0].shape[2:])
+    given = {"width": width, "stride": stride, "size_hw": sides, "dims": len(sides) or 2}
     arguments = {key: value for key, value in given.items() if key in parameters(block)} | dict(options)
     c_ins = tuple(int(x.shape[1]) for x in inputs)
     try:

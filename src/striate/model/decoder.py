@@ -21,7 +21,7 @@ PLAIN = {"kernel": 1, "norm": "none", "activation": "none"}
 MAP = "map"  # the row that gives the outputs
 
 
-def with_map(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+def with_map(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
     """Return the blueprint with a decoder for its head: its output is a map (N, outputs, H, W) of the image's size.
 
     Raises:
@@ -36,7 +36,7 @@ def with_map(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -
     return replace(plan, rows=(*plan.rows, *rows))
 
 
-def with_pyramid(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+def with_pyramid(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
     """Return the blueprint with a decoder whose outputs are a list of maps (N, outputs, h, w), fine to coarse.
 
     Raises:
@@ -51,7 +51,7 @@ def with_pyramid(blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int
     return replace(plan, rows=(*plan.rows, *rows), ends=ends)
 
 
-def _pyramid(blueprint: Blueprint, channels: int, size_hw: tuple[int, int]) -> tuple[Blueprint, list[str]]:
+def _pyramid(blueprint: Blueprint, channels: int, size_hw: tuple[int, ...]) -> tuple[Blueprint, list[str]]:
     """The body with the pyramid's rows, and the names of its levels, fine to coarse."""
     network = assemble(blueprint, channels=channels, outputs=1, size_hw=size_hw)
     stages = _stages(network)

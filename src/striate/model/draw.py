@@ -94,7 +94,7 @@ class Box:
 def draw(
     network: Network | Blueprint,
     *,
-    size_hw: tuple[int, int] | None = None,
+    size_hw: tuple[int, ...] | None = None,
     channels: int | None = None,
     outputs: int | None = None,
 ) -> Drawing:

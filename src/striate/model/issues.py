@@ -46,7 +46,7 @@ class Issue:
 def examine(
     network: nn.Module | Blueprint,
     *,
-    size_hw: tuple[int, int] | None = None,
+    size_hw: tuple[int, ...] | None = None,
     channels: int | None = None,
     outputs: int | None = None,
 ) -> tuple[Walk, tuple[Issue, ...]]:

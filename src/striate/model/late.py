@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .blueprint import Blueprint
 
+MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 RISING = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Sigmoid, nn.Tanh)
 
 
@@ -24,7 +25,7 @@ def late_activations(blueprint: Blueprint, rows: Mapping[str, nn.Module]) -> dic
     for name, (source, *others) in blueprint.sources.items():
         body = rows.get(source)
         ends_rising = isinstance(body, nn.Sequential) and len(body) > 1 and isinstance(body[-1], RISING)
-        if not others and users[source] == 1 and ends_rising and isinstance(rows[name], nn.MaxPool2d):
+        if not others and users[source] == 1 and ends_rising and isinstance(rows[name], MAXIMA):
             pairs[name] = source
     return pairs
 

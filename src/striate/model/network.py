@@ -23,7 +23,7 @@ class Network(nn.Module):
         shapes: row name -> shape of its output without N, for the size it was built for.
         channels: of the input.
         outputs: how many numbers it gives for an image, or for each place of a map.
-        size_hw: height and width in pixels it was built for; others work unless a row is tied to the size (flatten).
+        size_hw: sides it was built for, as in `build`; others work unless a row is tied to the size (flatten).
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Network(nn.Module):
         *,
         channels: int,
         outputs: int,
-        size_hw: tuple[int, int],
+        size_hw: tuple[int, ...],
     ) -> None:
         super().__init__()
         self.blueprint = blueprint

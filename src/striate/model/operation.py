@@ -67,22 +67,26 @@ def _beside(views: Sequence[View], args: Sequence[Any], num_dims: int) -> View |
 
 def _convolution(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
     weight, stride, padding, dilation, is_transposed = args[1], args[3], args[4], args[5], args[6]
-    if len(out) != 4 or len(shape) != 4:
+    if len(out) < 4 or len(shape) < 4:
         return replace(view.whole(), depth=view.depth + 1)
     slide = Axis.spread if is_transposed else Axis.window
+    steps, pads, gaps = ((one[0], one[-1]) if len(one) < 3 else one[-2:] for one in (stride, padding, dilation))
     axes = [
-        slide(axis, weight.shape[2 + i], stride[i], padding[i], dilation[i], out[2 + i])
-        for i, axis in enumerate(view.axes)
+        slide(axis, weight.shape[i], steps[i], pads[i], gaps[i], out[i])
+        for i, axis in zip((-2, -1), view.axes, strict=True)
     ]
-    return View(axes[0], axes[1], (2, 3), view.depth + 1)
+    return View(axes[0], axes[1], (len(out) - 2, len(out) - 1), view.depth + 1)
 
 
 def _pool(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
     kernel, stride, padding = _pair(args, 1), _pair(args, 2), _pair(args, 3, 0)
     has_dilation = len(args) > 4 and not isinstance(args[4], bool)  # the average has its rounding mode there
     dilation = _pair(args, 4) if has_dilation else (1, 1)
-    axes = [axis.window(kernel[i], stride[i], padding[i], dilation[i], out[i - 2]) for i, axis in enumerate(view.axes)]
-    return View(axes[0], axes[1], (2, 3), view.depth)
+    axes = [
+        axis.window(kernel[i], stride[i], padding[i], dilation[i], out[i])
+        for i, axis in zip((-2, -1), view.axes, strict=True)
+    ]
+    return View(axes[0], axes[1], (len(out) - 2, len(out) - 1), view.depth)
 
 
 def _adaptive(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
@@ -213,10 +217,10 @@ def _matmul(first: int) -> Rule:
 
 
 def _pad(view: View, args: Sequence[Any], shape: Shape, out: Shape) -> View:
-    if view.dims != (2, 3) or len(out) != 4:
+    if len(out) < 4 or view.dims != (len(out) - 2, len(out) - 1):
         return view.whole()
     left, top = args[1][0], (args[1][2] if len(args[1]) > 2 else 0)
-    height, width = view.height.window(1, 1, top, 1, out[2]), view.width.window(1, 1, left, 1, out[3])
+    height, width = view.height.window(1, 1, top, 1, out[-2]), view.width.window(1, 1, left, 1, out[-1])
     return replace(view, height=height, width=width)
 
 
@@ -269,14 +273,16 @@ LOCAL = {
 }
 RULES: dict[str, Rule] = {
     "convolution": _convolution,
-    **dict.fromkeys(("max_pool2d_with_indices", "avg_pool2d"), _pool),
+    **dict.fromkeys(("max_pool2d_with_indices", "avg_pool2d", "max_pool3d_with_indices", "avg_pool3d"), _pool),
     **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_max_pool2d"), _adaptive),
+    **dict.fromkeys(("_adaptive_avg_pool3d", "adaptive_max_pool3d"), _adaptive),
     **dict.fromkeys(("mean", "sum", "amax", "amin", "var", "std", "logsumexp", "prod", "max", "min"), _reduce),
-    **dict.fromkeys(("upsample_nearest2d", "pixel_shuffle", "max_unpool2d"), _nearest(0.0)),
+    **dict.fromkeys(("upsample_nearest2d", "upsample_nearest3d", "pixel_shuffle", "max_unpool2d"), _nearest(0.0)),
     "_upsample_nearest_exact2d": _nearest(0.5),
     "upsample_bilinear2d": _resize(1),
+    "upsample_trilinear3d": _resize(1),
     "upsample_bicubic2d": _resize(2),
-    **dict.fromkeys(("constant_pad_nd", "reflection_pad2d", "replication_pad2d"), _pad),
+    **dict.fromkeys(("constant_pad_nd", "reflection_pad2d", "replication_pad2d", "replication_pad3d"), _pad),
     "permute": lambda view, args, shape, out: permute(view, args[1]),
     "transpose": _transpose,
     "t": _transpose,

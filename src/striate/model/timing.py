@@ -68,7 +68,7 @@ class Timing:
 def measure(
     blueprint: Blueprint,
     *,
-    size_hw: tuple[int, int],
+    size_hw: tuple[int, ...],
     batches: Iterable[int] = (1, 32),
     has_bf16: bool = False,
     rounds: int = ROUNDS,
@@ -126,7 +126,7 @@ def _arms(
     return arms
 
 
-def _last(blueprint: Blueprint, size_hw: tuple[int, int]) -> nn.Module:
+def _last(blueprint: Blueprint, size_hw: tuple[int, ...]) -> nn.Module:
     return build(blueprint, channels=3, outputs=CLASSES, size_hw=size_hw, seed=0)
 
 

@@ -28,7 +28,8 @@ class Layer:
         out_shape: of the output for one image: (C, H, W), or (C,) for a vector.
         parameters: weights and biases in the row.
         macs: multiply-adds of convolution and matrix products for one image.
-        receptive_field_hw: pixels of the image that one unit of the output sees (padding included), height and width.
+        receptive_field_hw: pixels of the image that one unit of the output sees (padding included), height and width;
+            of volumes along these two axes too, of signals 0.
         jump_hw: distance in pixels between neighbouring units.
         activation_bytes: of all tensors the row makes for one image in float32; what training has to keep, about.
         is_global: whether all units see the same pixels, as after global pooling or attention.
@@ -57,7 +58,7 @@ class Walk:
 
     name: str
     channels: int
-    size_hw: tuple[int, int]
+    size_hw: tuple[int, ...]
     layers: tuple[Layer, ...]
     parameters: int
     macs: int
@@ -78,7 +79,7 @@ class Walk:
 def walk(
     network: nn.Module | Blueprint,
     *,
-    size_hw: tuple[int, int] | None = None,
+    size_hw: tuple[int, ...] | None = None,
     channels: int | None = None,
     outputs: int | None = None,
     watch: Watch | None = None,
@@ -130,7 +131,7 @@ def walk(
 
 
 def at_native(
-    plan: Blueprint, size_hw: tuple[int, int] | None = None, channels: int | None = None, outputs: int | None = None
+    plan: Blueprint, size_hw: tuple[int, ...] | None = None, channels: int | None = None, outputs: int | None = None
 ) -> Network:
     """Return the network of a blueprint on the meta device, for what is given and else for what it was made for."""
     at = plan.native
@@ -232,7 +233,9 @@ def _run(network: nn.Module, tracer: Tracer, image: Tensor) -> int:
     state = dict((*network.named_parameters(), *network.named_buffers()))
     modes = [module for module in network.modules() if module.training]
     options = {"auxiliary": True} if isinstance(network, Network) and network.blueprint.auxiliary_heads else {}
-    tracer.views[image] = View(Axis.image(image.shape[2]), Axis.image(image.shape[3]), (2, 3))
+    if image.ndim > 3:  # of signals, which have no height, nothing is followed
+        high, wide = image.ndim - 2, image.ndim - 1
+        tracer.views[image] = View(Axis.image(image.shape[high]), Axis.image(image.shape[wide]), (high, wide))
     try:
         for module in modes:
             module.training = False

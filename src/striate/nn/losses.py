@@ -95,7 +95,7 @@ def nearness(truth: Tensor, ignore: int = NOTHING) -> Tensor:
     near = at_boundary(truth, ignore).float()[:, None]
     found = near.clone()
     for distance in range(1, int(3 * SIGMA_PX)):
-        near = F.max_pool2d(near, 3, 1, 1)
+        near = (F.max_pool2d if near.ndim == 4 else F.max_pool3d)(near, 3, 1, 1)
         found = torch.maximum(found, near * math.exp(-(distance**2) / (2 * SIGMA_PX**2)))
     return found[:, 0]
 
@@ -103,7 +103,7 @@ def nearness(truth: Tensor, ignore: int = NOTHING) -> Tensor:
 def at_boundary(truth: Tensor, ignore: int = NOTHING) -> Tensor:
     """Return which pixels of (N, H, W) have a pixel of another class beside them; none of what is ignored."""
     known, found = truth != ignore, torch.zeros_like(truth, dtype=torch.bool)
-    for axis in (1, 2):
+    for axis in range(1, truth.ndim):
         length = truth.shape[axis]
         before, after = (truth.narrow(axis, start, length - 1) for start in (0, 1))
         differ = (before != after) & known.narrow(axis, 0, length - 1) & known.narrow(axis, 1, length - 1)

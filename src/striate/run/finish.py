@@ -152,10 +152,17 @@ def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str
     index, files = read_json(index_path) if index_path.exists() else {}, dict[Path, bytes]()
     for number, place in enumerate(np.concatenate([worst, sample])):
         name = f"{split}-{number:04d}.jpg"
-        files[run.pictures / name] = _jpeg(prepared.store.image(int(found.index[place])))
+        files[run.pictures / name] = _jpeg(_flat(prepared, int(found.index[place])))
         index[f"{split}/{prepared.dataset.ids[found.index[place]]}"] = name
     write_files(files)
     write_json(index_path, index)
+
+
+def _flat(prepared: Prepared, index: int) -> np.ndarray:
+    """A stored image as it is shown: of a volume three planes through what its target is about."""
+    geometry, target = prepared.geometry, prepared.dataset.target(prepared.task.target)
+    at = target.centre(index, target.square(index, geometry)) if target.has_plane else None
+    return geometry.flat(prepared.store.image(index), at)
 
 
 def _jpeg(image_u8: np.ndarray) -> bytes:

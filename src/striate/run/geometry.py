@@ -5,10 +5,12 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.errors import SettingsError
 from striate.base.size import SizeHW, parse_size
 from striate.data.decode import header
 from striate.data.geometry import Geometry
 from striate.data.sample import Dataset
+from striate.data.volume_geometry import VolumeGeometry
 
 from .recipe import Recipe
 
@@ -41,9 +43,20 @@ def choose_geometry(
     shapes = {dataset.images.read(int(index)).shape[:2] for index in _sample(train)}
     short_side = int(np.median([min(shape) for shape in shapes]))
     asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
+    if usual.size_hw and usual.is_in_space:
+        return _in_space(asked, usual.size_hw, recipe, dataset)
     size_hw = asked or usual.size_hw or size_hw or (max(1, min(SMALL_PX, short_side) // multiple) * multiple,) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
     return Geometry(size_hw, recipe.data.fit or usual.fit or fit, margin, dataset.channels, depth_of(dataset, recipe))
+
+
+def _in_space(asked: SizeHW | None, usual: SizeHW, recipe: Recipe, dataset: Dataset) -> VolumeGeometry:
+    """That of volumes: one number is the side of a cube."""
+    size = usual if asked is None else asked if len(asked) == 3 else (asked[0], asked[0], asked[0])
+    if recipe.data.fit is not None:
+        what = f"volumes are padded or cut, never resampled; data.fit is {recipe.data.fit}"
+        raise SettingsError(what, where="data.fit", fix="leave it out")
+    return VolumeGeometry(size, margin=1.0, channels=dataset.channels, depth=depth_of(dataset, recipe))
 
 
 def depth_of(dataset: Dataset, recipe: Recipe) -> int:
@@ -54,8 +67,10 @@ def depth_of(dataset: Dataset, recipe: Recipe) -> int:
 def training_scale(dataset: Dataset, geometry: Geometry) -> float:
     """Return how many of the network's pixels one of a training image becomes: the median of a sample of them.
 
-    Where the two axes differ ("squash"), the root of their product, so that areas are right.
+    Where the two axes differ ("squash"), the root of their product, so that areas are right; 1 of volumes.
     """
+    if dataset.usual.is_in_space:
+        return 1.0
     scales = []
     for index in _sample(dataset.splits["train"]):
         path = dataset.images.path(int(index))

@@ -92,7 +92,7 @@ def fitting(batch: int, bytes_each: float, have_bytes: int) -> int:
     return 1 << (max(1, most).bit_length() - 1)
 
 
-def bytes_an_image(network: nn.Module, shape_chw: tuple[int, int, int]) -> float:
+def bytes_an_image(network: nn.Module, shape_chw: tuple[int, ...]) -> float:
     """Return about what a training step holds for each image: all that backward needs, gradients; 0 if unknown.
 
     Counted on a copy without data, so nothing is computed and no memory is taken.

@@ -23,4 +23,5 @@ def _sample_images(prepared: Prepared) -> torch.Tensor:
     shape = prepared.batch_size, prepared.geometry.channels, *prepared.geometry.size_hw
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(*shape, generator=generator)
-    return images.to(prepared.device, memory_format=torch.channels_last)
+    layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
+    return images.to(prepared.device, memory_format=layout)

@@ -193,7 +193,7 @@ def suited(
     ops = recipe.pipeline(len(dataset.splits["train"])).ops
     if not recipe.strength():
         refuse_unsuited(ops, channels, depth)
-        return Pipeline(ops)
+        return Pipeline(ops, is_in_space=dataset.usual.is_in_space)
     chosen = suiting(ops, channels, depth)
     _say_left_out(ops, chosen, f"not for images of {channels} channels and {depth} bits", progress)
     kept = tuple(op for op in chosen if op.kind not in dataset.usual.untrue_after)
@@ -201,7 +201,7 @@ def suited(
     untrue = frozenset[str]().union(*(dataset.target(name).untrue_after for name in targets))
     safe = tuple(op for op in kept if op.kind not in untrue)
     _say_left_out(kept, safe, f"{listed(list(targets))} may be untrue after it; name it to have it", progress)
-    return Pipeline(safe)
+    return Pipeline(safe, is_in_space=dataset.usual.is_in_space)
 
 
 def _say_left_out(before: Sequence[Any], after: Sequence[Any], why: str, progress: Progress | None) -> None:

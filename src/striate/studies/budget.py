@@ -45,7 +45,7 @@ def _forward_s(model: str, prepared: Prepared) -> float:
     network = build_network(model, prepared, 0).to(prepared.device).eval()
     shape = prepared.batch_size, prepared.geometry.channels, *prepared.geometry.size_hw
     images = torch.zeros(shape, device=prepared.device)
-    images = images.to(memory_format=torch.channels_last)
+    images = images.to(memory_format=torch.channels_last if images.ndim == 4 else torch.channels_last_3d)
     times = []
     with torch.inference_mode():
         for _ in range(REPEATS + 1):  # the first one warms up

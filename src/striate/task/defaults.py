@@ -170,7 +170,7 @@ class Defaults:
             return truth
         return torch.cat([batch.targets[name].reshape(len(batch), -1).double() for name in self.targets], 1)
 
-    def region_text(self, size_hw: tuple[int, int]) -> str:
+    def region_text(self, size_hw: tuple[int, ...]) -> str:
         """Return what the first of `regions` is, in images of this size, such as "within 2 px of a boundary"."""
         return ""
 

@@ -35,7 +35,7 @@ class Head(Protocol):
     def wanted(self, images: Tensor) -> str:
         """Return in words what the outputs must be, such as "8x10"."""
 
-    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Return the blueprint with the rows that such outputs need; as it is where it has them.
 
         Raises:
@@ -58,7 +58,7 @@ class Vector:
         """Return in words what the outputs must be."""
         return f"{len(images)}x{self.outputs}"
 
-    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Return the blueprint as it is."""
         return blueprint
 
@@ -78,7 +78,7 @@ class Map:
         """Return in words what the outputs must be."""
         return "x".join(map(str, (len(images), self.outputs, *images.shape[2:])))
 
-    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Return the blueprint with a decoder, where its last row is no map of the image's size."""
         last = assemble(blueprint, channels=channels, outputs=self.outputs, size_hw=size_hw).shapes[blueprint.names[-1]]
         if last == (self.outputs, *size_hw):
@@ -100,7 +100,7 @@ class Image(Map):
         """Return in words what the outputs must be."""
         return "x".join(map(str, (len(images), self.outputs, *self._size_of(images.shape[2:]))))
 
-    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Return the blueprint with a decoder where it needs one.
 
         Raises:
@@ -137,7 +137,7 @@ class Pyramid:
         """Return in words what the outputs must be."""
         return f"a list of {len(images)}x{self.outputs}xhxw"
 
-    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Return the blueprint with a decoder, where it has no ends."""
         return blueprint if blueprint.ends else with_pyramid(blueprint, channels=channels, size_hw=size_hw)
 
@@ -167,7 +167,7 @@ class Parts:
         """Return in words what the outputs must be."""
         return f"a dict ({', '.join(f'{name} {head.wanted(images)}' for name, head in self.heads)})"
 
-    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, int]) -> Blueprint:
+    def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Refuse networks of rows.
 
         Raises:

@@ -79,7 +79,7 @@ class Task(Protocol):
     def regions(self) -> "tuple[str, str] | None":
         """The keys of two metrics by which an answer says where a part of a network helps."""
 
-    def region_text(self, size_hw: tuple[int, int]) -> str:
+    def region_text(self, size_hw: tuple[int, ...]) -> str:
         """Return what the first of `regions` is, in images of this size."""
 
     @property

@@ -59,6 +59,8 @@ class SegmentOptions(Settings):
 class Segment(Sums, Defaults):
     """Predict one of K classes for each pixel; outputs are logits (N, K, H, W), pixels whose truth is 255 do not count.
 
+    Of volumes the same with one axis more: (N, K, D, H, W).
+
     Scores are of all pixels of a split together: mean IoU, which chooses the best epoch, Dice, class accuracy and pixel
     accuracy; boundary F1 is the mean over images. The loss in scores and history is plain cross-entropy, whatever is
     trained with: the mean over images of the mean over their known pixels, 0 of an image without any.
@@ -117,7 +119,7 @@ class Segment(Sums, Defaults):
             weights = weights_of(options.class_weights, cast(Mask, target).class_pixels[train])
         return cls(name, target.names, label_smoothing, options.loss, options.gamma, weights)
 
-    def region_text(self, size_hw: tuple[int, int]) -> str:
+    def region_text(self, size_hw: tuple[int, ...]) -> str:
         """Return within how many pixels of a boundary a pixel is near it."""
         return f"within {tolerance_px(size_hw)} px of a boundary of the truth"
 
@@ -151,7 +153,7 @@ class Segment(Sums, Defaults):
         """Return the cross-entropy of each image (N,), mean over its known pixels."""
         truth: Tensor = batch.targets[self.target]
         pixels = F.cross_entropy(outputs.float(), truth, ignore_index=IGNORE, reduction="none")
-        return pixels.sum((1, 2)) / (truth != IGNORE).sum((1, 2)).clamp(min=1)
+        return pixels.flatten(1).sum(1) / (truth != IGNORE).flatten(1).sum(1).clamp(min=1)
 
     def tally(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (loss, images, the K x K counts of pixels, true classes as rows) as sums, float64."""
@@ -210,8 +212,11 @@ def most_probable(logits: Tensor) -> Tensor:
 def own_classes(logits: Tensor, way: WayBack) -> npt.NDArray[np.uint8]:
     """Return the most probable class of each of an image's own pixels, from logits (K, h, w) of the network's view.
 
-    Logits are interpolated linearly between pixel centres; 255 where the network saw nothing.
+    Logits are interpolated linearly between pixel centres, those of volumes are of their own voxels; 255 where the
+    network saw nothing.
     """
+    if logits.ndim == 4:
+        return way.mask(most_probable(logits[None])[0].to(torch.uint8).cpu().numpy())
     y, x = way.places((logits.shape[1], logits.shape[2]))
     (top, bottom, down), (left, right, along) = _between(logits, 1, y), _between(logits, 2, x)
     wide = torch.lerp(logits[:, :, left], logits[:, :, right], along)

@@ -10,7 +10,8 @@ from .geometric import AlternatingFlip, Crop, Flip, Perspective, Rotate, Shear, 
 from .jpeg import Jpeg
 from .mix import Cutmix, Mixup, refuse_unmixable
 from .operation import Operation
-from .pipeline import STRENGTHS, Op, Pipeline, Plan
+from .pipeline import STRENGTHS, Op, Pipeline
+from .plan import Plan
 from .policy import RandAugment, TrivialAugment
 from .quality import Blur, Noise, Resolution, Sharpness
 from .tone import Autocontrast, Equalise, Posterise, Solarise

@@ -25,7 +25,7 @@ from .colour import for_grey
 from .effect import where_drawn
 from .mix import Pixels, mix_cpu
 from .operation import Matrices
-from .pipeline import Plan
+from .plan import Plan
 
 cv2.setNumThreads(0)  # the threads are ours: one image a thread has no barriers
 
@@ -141,7 +141,7 @@ class _Warp:
 
     def __init__(self, in_hw: SizeHW, out_hw: SizeHW, channels: int, kind: npt.DTypeLike) -> None:
         wide = 4 if channels == 3 else channels
-        self.size, self.channels = out_hw[::-1], channels
+        self.size, self.channels = (out_hw[1], out_hw[0]), channels
         self.source = np.empty((*in_hw, wide), kind)
         self.wide = np.empty((*out_hw, wide), kind)
         self.picture = np.empty((*out_hw, channels), kind)

@@ -9,18 +9,21 @@ from striate.base.size import SizeHW
 from .colour import for_grey
 from .effect import on, where_drawn_torch
 from .mix import mix_torch
-from .pipeline import Plan
+from .plan import Plan
+from .space import apply_space
 
 
 def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     """Return (B, C, *out_hw) float32, normalised, channels-last, on the images' device, without waiting for it.
 
     Args:
-        images_u8: (B, *in_hw, C) uint8 or uint16 on the device.
+        images_u8: (B, *in_hw, C) uint8 or uint16 on the device; volumes are moved in space.
         plan: what happens to each.
         mean: (C,) in 0..1 on the device.
         std: (C,) in 0..1 on the device.
     """
+    if len(plan.out_hw) == 3:
+        return apply_space(images_u8, plan, mean, std)
     is_deep = images_u8.dtype != torch.uint8
     pixels = images_u8.permute(0, 3, 1, 2).float()
     pixels = where_drawn_torch(plan.tones, pixels) if not is_deep else pixels / 257

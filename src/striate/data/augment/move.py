@@ -12,15 +12,18 @@ import numpy.typing as npt
 from ..sample import ImageU8
 from .apply import warp_by
 from .operation import Matrices
-from .pipeline import Plan
+from .plan import Plan
+from .space import move_labels
 
 Numbers = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
 
 def move_masks(masks_u8: Sequence[ImageU8] | npt.NDArray[np.uint8], plan: Plan) -> npt.NDArray[np.uint8]:
-    """Return (B, *out_hw) class masks for (B, *in_hw) ones: nearest pixel, mirrored like the image."""
-    size, flags = plan.out_hw[::-1], cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    """Return (B, *out_hw) class masks for (B, *in_hw) ones: nearest pixel, mirrored like the image; so of volumes."""
+    if len(plan.out_hw) == 3:
+        return move_labels(masks_u8, plan)
+    size, flags = (plan.out_hw[1], plan.out_hw[0]), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     moved = np.empty((len(plan), *plan.out_hw), np.uint8)
     for out, mask, matrix, is_copy in zip(moved, masks_u8, plan.warp, plan.is_copy.tolist(), strict=True):
         if is_copy:

@@ -1,7 +1,6 @@
 """Draw, then apply: a pipeline turns one row of random numbers an image into one geometric and one colour matrix."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -12,14 +11,16 @@ from striate.base.choose import choose
 from striate.base.size import SizeHW
 
 from .colour import Brightness, Colour, Contrast, Grey, Hue, Invert, Saturation, compose, mean_grey, unchanged
-from .effect import Drawn, Effect
+from .effect import Effect
 from .erase import Erase
 from .geometric import AlternatingFlip, Crop, Flip, Geometric, Perspective, Rotate, Shear, Shift, Zoom
 from .jpeg import Jpeg
-from .mix import Cutmix, Mix, Mixing, Mixup, draw_mix
+from .mix import Cutmix, Mixing, Mixup, draw_mix
 from .operation import Draws, Matrices, Numbers, Operation
+from .plan import Plan
 from .policy import Policy, RandAugment, TrivialAugment
 from .quality import Blur, Noise, Resolution, Sharpness
+from .space import draw_in_space, plan_in_space
 from .tone import Autocontrast, Equalise, Posterise, Solarise, Tone
 
 GeometricOp = Flip | AlternatingFlip | Rotate | Shift | Zoom | Shear | Perspective | Crop
@@ -58,41 +59,6 @@ STRENGTHS: dict[str, tuple[Op, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What happens to each image of a batch.
-
-    Args:
-        warp: (B, 2, 3) affine, or (B, 3, 3) homographies when the pipeline has perspective, from output to input
-            coordinates, in pixels with integers at pixel CENTRES.
-        in_hw: height and width of the stored images.
-        out_hw: height and width of the images to make.
-        colour: (B, 3, 4) maps of RGB levels, or None for unchanged colours.
-        erase: (num_boxes, B, 4) xyxy output pixels to blank, or None.
-        tones: effects on the stored squares, before anything else.
-        qualities: effects after the colours, before erasing.
-        mix: how the finished images of the batch are mixed, or None.
-    """
-
-    warp: Matrices
-    in_hw: SizeHW
-    out_hw: SizeHW
-    colour: Matrices | None = None
-    erase: npt.NDArray[np.int32] | None = None
-    tones: Drawn = ()
-    qualities: Drawn = ()
-    mix: Mix | None = None
-
-    def __len__(self) -> int:
-        return len(self.warp)
-
-    @property
-    def is_copy(self) -> npt.NDArray[np.bool_]:
-        """(B,) true where no pixel moves, so the image must come out exact, not interpolated."""
-        still = (self.warp == np.eye(*self.warp.shape[1:])).all(axis=(1, 2))
-        return np.asarray(still & (self.in_hw == self.out_hw))
-
-
 class Pipeline:
     """A list of operations, applied as one interpolation and one colour map, with what no matrix expresses around them.
 
@@ -100,13 +66,17 @@ class Pipeline:
     operations act in the order given. Pixels from beyond the border are the image mirrored at its edge. The empty
     pipeline is the evaluation view.
 
+    Args:
+        ops: the operations.
+        is_in_space: whether they are done to volumes, see `space`.
+
     Example:
         >>> Pipeline(STRENGTHS["light"])
         Pipeline(flip(horizontal=0.5, vertical=0.0), shift(max_frac=0.06))
     """
 
-    def __init__(self, ops: Sequence[Op] = ()) -> None:
-        self.ops = tuple(ops)
+    def __init__(self, ops: Sequence[Op] = (), *, is_in_space: bool = False) -> None:
+        self.ops, self.is_in_space = tuple(ops), is_in_space
 
     @classmethod
     def named(cls, strength: str) -> "Pipeline":
@@ -132,7 +102,12 @@ class Pipeline:
         Each operation has its own stream, so a row depends on seed, epoch, sample and place in the list only: neither
         on batch size and order nor on operations added behind.
         """
-        columns = [op.draw(num_samples, seed, epoch, place) for place, op in enumerate(self.ops)]
+        columns = [
+            draw_in_space(op, num_samples, seed, epoch, place)
+            if self.is_in_space
+            else op.draw(num_samples, seed, epoch, place)
+            for place, op in enumerate(self.ops)
+        ]
         return np.concatenate(columns, axis=1) if columns else np.empty((num_samples, 0), np.float32)
 
     def matrices(self, draws: Draws, in_hw: SizeHW, out_hw: SizeHW, means: npt.NDArray[np.floating]) -> Plan:
@@ -140,10 +115,12 @@ class Pipeline:
 
         Args:
             draws: (B, D) rows of `draw`.
-            in_hw: height and width of the stored images.
-            out_hw: height and width of the images to make.
+            in_hw: height and width of the stored images; of volumes the depth too.
+            out_hw: those of the images to make.
             means: (B, C) mean level 0..255 of each stored image and channel, the pivot of contrast.
         """
+        if len(in_hw) == 3:
+            return plan_in_space(self.ops, draws, in_hw, out_hw, means)
         if means.shape[1] not in (1, 3):  # of bands that are no colours the mean is the grey
             means = means.mean(1, keepdims=True)
         move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))

@@ -154,7 +154,7 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     usable = [(index, probe) for index, probe in enumerate(seen.probes) if not probe.problem and probe.mode]
     for kind, severity, text, is_odd in _ODD:
         odd = [dataset.ids[index] for index, probe in usable if is_odd(dataset.ids[index], probe, dataset.channels)]
-        if odd and not (kind in ("tiny", "long") and dataset.usual.form == "series"):
+        if odd and not (kind in ("tiny", "long") and dataset.usual.form != "image"):
             is_asked_for = kind == "colour_in_grey" and "channels" in dataset.options
             level = "note" if is_asked_for else severity
             yield Finding(kind, level, tuple(odd), f"{plural(len(odd), 'image')} {text}: {listed(odd)}")
@@ -247,7 +247,7 @@ def _copy_findings(dataset: Dataset, seen: Scan, turns: bool, progress: Progress
                 members = [int(single[index]) for index in group]
                 yield from _copies(dataset, splits, members, kind, how, is_sure=alike.least < STRICT)
     num_rest = len(usable) - len(seen.summed_up)
-    if num_rest and dataset.usual.form != "series":
+    if num_rest and dataset.usual.form == "image":
         sample = f"a sample of {len(usable) - num_rest:,} of {len(usable):,} images"
         text = f"identical images were looked for among all, near copies, blank ones and shortcuts among {sample}"
         yield Finding("unchecked", "note", (), text, "use check --full")

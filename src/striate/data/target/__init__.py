@@ -12,6 +12,7 @@ from .points import Points
 from .ragged import Ragged
 from .tags import Tags
 from .target import Target, Values
+from .volume_mask import VolumeMask
 
 KINDS: tuple[type[Target], ...] = (Label, Tags, Number, Mask, Boxes, Points, Image)  # of which something is known
 _WITH_ITSELF: tuple[type[Target], ...] = (*KINDS, Itself)
@@ -37,4 +38,5 @@ __all__ = [
     "Tags",
     "Target",
     "Values",
+    "VolumeMask",
 ]

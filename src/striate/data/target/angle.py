@@ -9,7 +9,7 @@ import numpy.typing as npt
 from .number import Number
 
 if TYPE_CHECKING:
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .rows import Starts, refuse_uneven, rows_of, starts_of
 from .target import Indices, Target
 
 if TYPE_CHECKING:
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
     from .place import Place
 
 MIN_SIDE_PX, MIN_SEEN = 1.0, 0.1  # of a box in a batch: its sides in output pixels, and the share of it that is seen

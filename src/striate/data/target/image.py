@@ -16,7 +16,7 @@ from .target import Indices, Target
 if TYPE_CHECKING:
     import torch
 
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
     from ..geometry import Geometry
     from .place import Place
 

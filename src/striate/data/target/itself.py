@@ -9,7 +9,7 @@ from .target import Indices, Target
 if TYPE_CHECKING:
     import torch
 
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
     from .place import Place
 
 NAME = "image"  # of the target in a dataset

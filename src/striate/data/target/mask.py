@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..augment.apply import Recycler
     from ..augment.mix import Mix
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
     from ..geometry import Geometry
     from .place import Place
 
@@ -124,7 +124,7 @@ class Mask(Target):
         """Refuse values without a name, of which a loss would read beyond its classes."""
         strange = (masks >= len(self.names)) & (masks != IGNORE)
         if self.names and strange.any():
-            row = int(strange.any((1, 2)).argmax())
+            row = int(strange.reshape(len(strange), -1).any(1).argmax())
             what = f"a mask has the value {masks[row][strange[row]][0]}; classes are 0 to {len(self.names) - 1}"
             where = self.images.path(int(indices[row])) or f"mask {indices[row]}"
             raise DataError(what, where=where, fix="name its class, or make it 255")
@@ -245,7 +245,7 @@ class Mask(Target):
             odd["only_background"] += (
                 [name] if clear and has_class.any() and not np.delete(has_class, clear).any() else []
             )
-        yield from _unusable(bad)
+        yield from unusable(bad)
         for kind, (severity, text, fix) in ODD.items():
             if names := tuple(odd[kind]):
                 yield Finding(kind, severity, names, f"{plural(len(names), 'mask')} {text}: {listed(names)}", fix)
@@ -271,7 +271,7 @@ def _recycler() -> "Recycler":
     return Recycler(np.int64)
 
 
-def _unusable(bad: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+def unusable(bad: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
     """One finding on masks that cannot be used: why the first cannot, and how many more there are."""
     if bad:
         (name, (what, fix)), *more = bad.items()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.size import SizeHW
+
 from ..sample import ImageU8
 
 if TYPE_CHECKING:
@@ -26,12 +28,12 @@ class Place:
     """
 
     geometry: "Geometry"
-    size_hw: Callable[[int], tuple[int, int]]
+    size_hw: Callable[[int], SizeHW]
     squares: Callable[[Indices], Sequence[ImageU8]] | None = None
 
     def matrices(self, indices: Indices) -> npt.NDArray[np.float64]:
         """Return (B, 2, 3) matrices from each image's own pixels to the store's, both from the outer corner."""
-        return np.stack([self.geometry.matrix(*self.size_hw(int(index))) for index in indices])
+        return np.stack([self.geometry.matrix(*self.size_hw(int(index))[:2]) for index in indices])
 
     def own_squares(self, indices: Indices) -> Sequence[ImageU8]:
         """Return the store's squares of the target's own plane."""

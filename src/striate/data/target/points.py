@@ -17,7 +17,7 @@ from .rows import Starts, refuse_uneven, rows_of, starts_of
 from .target import Indices, Target
 
 if TYPE_CHECKING:
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
     from .place import Place
 
 UNKNOWN, HIDDEN, SEEN = 0, 1, 2  # visibility, as COCO has it: not marked, marked but covered, seen

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..augment.mix import Mix
-    from ..augment.pipeline import Plan
+    from ..augment.plan import Plan
     from ..check.finding import Finding
     from ..geometry import Geometry
     from .place import Place
@@ -229,6 +229,10 @@ class Target:
         if self.names != names:
             raise DataError("other classes than the run's", where=where, fix="choose other data")
         return self
+
+    def centre(self, index: int, square: ImageU8) -> tuple[int, ...] | None:
+        """Return the voxel through which a volume is shown, from its own square in a store; None of images."""
+        return None
 
     def legend(self) -> list[tuple[str, tuple[int, int, int]]]:
         """Return the names that `draw` has colours for, with their RGB colours."""

@@ -78,7 +78,7 @@ OF_TASK = {  # where another one is usual
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), RESTORING),
     "reconstruct": AUTOENCODERS[1],
 }
-OF_FORM = {"series": "resnet_1d"}  # of what the data are, see `data.sample.Usual`
+OF_FORM = {"series": "resnet_1d", "volume": "unet_3d"}  # of what the data are, see `data.sample.Usual`
 PLAIN = "mlp"  # the thing to beat: no sense of place
 SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost
 STRIDED, UNPOOLING, NEAREST, WITH_SKIPS = (
@@ -171,7 +171,7 @@ def build(
     *,
     classes: int | Sequence[str],
     channels: int = 3,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, ...] | None = None,
     weights: str | Path | None = None,
     seed: int | None = None,
     **given: Any,

@@ -1,5 +1,6 @@
 """U-Net, and the three networks that a study sets beside it: the same encoder, the same widths, no skip connections."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,9 @@ from striate.model.blueprint import Blueprint, Row
 from .encoder import Body, Encoder, body_of, dropped, enlarged, has_map, levels_above, outputs, own_body, width_at
 from .entry import Entry
 
+SIZE_3D = 48  # voxels a side that it is drawn and counted for
 PAPER = "Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation, arXiv:1505.04597"
+PAPER_3D = "Çiçek et al., 3D U-Net: Learning Dense Volumetric Segmentation from Sparse Annotation, arXiv:1606.06650"
 PAPER_SEGNET = "Badrinarayanan et al., SegNet, arXiv:1511.00561"
 PAPER_STRIDED = "Springenberg et al., Striving for Simplicity: The All Convolutional Net, arXiv:1412.6806"
 
@@ -46,6 +49,26 @@ def unet(
         rows.append(Row("concat", inputs=(f"up{number}", level.name), name=f"join{number}"))
         rows.append(Row("conv", level.channels, repeat=2, name=f"decode{number}"))
     return found.blueprint(name, [*rows, *outputs(found)], defaults, paper=PAPER)
+
+
+def unet_3d(
+    *, width: int = 16, depth: int = 3, norm: str = "batch", activation: str = "relu", dropout: float = 0.0
+) -> Blueprint:
+    """Return the U-Net of `unet` for volumes: the same rows, whose blocks take the axes of what they get.
+
+    The paper has twice the width at each level of ours before the pooling, and no padding.
+
+    Args:
+        width: channels at the volume's size, twice as many at each level below.
+        depth: levels below the volume's size.
+        norm, activation, dropout: as for `unet`.
+
+    Example:
+        >>> unet_3d().native_hw, unet_3d(depth=1).names[:3]
+        ((48, 48, 48), ('level1', 'pool1', 'level2'))
+    """
+    flat = unet("unet_3d", width=width, depth=depth, norm=norm, activation=activation, dropout=dropout)
+    return replace(flat, paper=PAPER_3D, size=SIZE_3D, dims=3, channels=1)
 
 
 def _with_encoder(name: str, found: Body, width: int, dropout: float, defaults: dict[str, Any]) -> Blueprint:
@@ -115,6 +138,7 @@ def segnet(
 
 
 ENTRIES = {
+    "unet_3d": Entry(unet_3d, PAPER_3D, 2016, "U-Net with one axis more, for volumes"),
     "unet": Entry(partial(unet, "unet"), PAPER, 2015, "encoder and decoder with skip connections, for maps"),
     "encoder_decoder": Entry(
         partial(encoder_decoder, "encoder_decoder"),

@@ -1,11 +1,14 @@
 """The blocks a blueprint's rows name.
 
-A block is called as `block(c_in, width, stride=..., **options)` and returns a module of (N, c_in, H, W) maps or
+A block is called as `block(c_in, width, stride=..., **options)` and returns a module of (N, c_in, H, W) maps (of
+signals (N, c_in, L), of volumes (N, c_in, D, H, W)) or
 (N, c_in) vectors or (N, c_in, T) tokens. Its signature is its contract, read by the builder:
 
 - first parameter `c_in`: one input and its number of channels; `c_ins`: any number of inputs, a tuple of them;
 - `width`, `stride`: only if the block has the parameter may a row give the value;
 - `size_hw`: filled with the height and width of the (first) input, for blocks tied to a size;
+- `dims`: filled with how many axes its maps have: 1 (signals), 2 (images) or 3 (volumes); a block without it is of
+  images alone;
 - other keyword parameters are the row's options.
 
 A module with parameters of its own (beyond torch's layers) has a method `initialise(generator)` that sets them.

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from math import gcd
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,7 +11,8 @@ from striate.base.errors import SettingsError
 
 from .norm import Spec, make_activation, make_norm, normalises
 
-Pair = int | tuple[int, int]
+Pair = int | tuple[int, ...]  # one number for all axes, or one an axis
+CONVS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
 class TensorFlowConv2d(nn.Conv2d):
@@ -70,6 +72,7 @@ def conv(
     bias: bool | None = None,
     norm: Spec = "none",
     activation: str = "none",
+    dims: int = 2,
 ) -> nn.Sequential:
     """Return convolution, normalisation, activation: (N, c_in, H, W) -> (N, width, H', W').
 
@@ -79,9 +82,11 @@ def conv(
             odd pixel goes to the bottom and the right), "causal" sees no column behind its own.
         groups: number of separate groups of channels; `groups = c_in` is depthwise.
         bias: whether the convolution has one; by default if no normalisation follows.
+        dims: axes of the maps, 1, 2 or 3.
 
     Raises:
-        SettingsError: the groups do not divide the channels, or "same" is asked of an even kernel.
+        SettingsError: the groups do not divide the channels, "same" is asked of an even kernel, or "tensorflow" or
+            "causal" of other maps than images.
 
     Example:
         >>> conv(3, 8, norm="batch", activation="relu")
@@ -94,34 +99,52 @@ def conv(
     check_groups(groups, c_in, width)
     has_bias = not normalises(norm) if bias is None else bias
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    layer = PADDED.get(str(padding), nn.Conv2d)
-    parts["conv"] = layer(
-        c_in, width, kernel, stride, pad_of(kernel, padding, dilation), dilation, groups, bias=has_bias
-    )
+    if padding in PADDED and dims != 2:
+        raise SettingsError(f'padding "{padding}" is of images alone', fix='use "same"')
+    layer: Any = PADDED.get(str(padding), CONVS[dims])
+    sizes = (each(value, dims) for value in (kernel, stride, pad_of(kernel, padding, dilation, dims), dilation))
+    parts["conv"] = layer(c_in, width, *sizes, groups, bias=has_bias)
     if normalises(norm):
-        parts["norm"] = make_norm(norm, width)
+        parts["norm"] = make_norm(norm, width, dims=dims)
     if activation != "none":
         parts["activation"] = make_activation(activation)
     return nn.Sequential(parts)
 
 
-def pad_of(kernel: Pair, padding: Pair | str, dilation: Pair = 1) -> tuple[int, int]:
-    """Return the padding (height, width) in pixels on each side.
+def pad_of(kernel: Pair, padding: Pair | str, dilation: Pair = 1, dims: int = 2) -> tuple[int, ...]:
+    """Return the padding (height, width) in pixels on each side, or that of each of `dims` axes.
 
     Example:
         >>> pad_of(3, "same", dilation=2), pad_of((1, 7), "same"), pad_of(5, "valid")
         ((2, 2), (0, 3), (0, 0))
     """
     if padding == "valid" or padding in PADDED:
-        return 0, 0
+        return (0,) * dims
     if padding == "same":
-        (k_h, k_w), (d_h, d_w) = pair(kernel), pair(dilation)
-        if k_h % 2 == 0 or k_w % 2 == 0:
+        sizes = each(kernel, dims)
+        if any(size % 2 == 0 for size in sizes):
             raise SettingsError(f"kernel {kernel} is even, so no padding keeps the size", fix="use an odd kernel")
-        return d_h * (k_h // 2), d_w * (k_w // 2)
+        return tuple(spacing * (size // 2) for size, spacing in zip(sizes, each(dilation, dims), strict=True))
     if isinstance(padding, str):
         raise SettingsError(f"unknown padding {padding!r}", fix='use "same", "valid", "tensorflow", "causal" or pixels')
-    return pair(padding)
+    return each(padding, dims)
+
+
+def each(value: Pair, dims: int) -> tuple[int, ...]:
+    """Return a number for each axis.
+
+    Raises:
+        SettingsError: there are as many numbers as another kind of map has axes.
+
+    Example:
+        >>> each(3, 3), each((1, 7), 2)
+        ((3, 3, 3), (1, 7))
+    """
+    if isinstance(value, int):
+        return (value,) * dims
+    if len(value) != dims:
+        raise SettingsError(f"{len(value)} numbers for maps of {dims} axes", fix=f"give one number, or {dims}")
+    return tuple(value)
 
 
 def pair(value: Pair) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from striate.base.errors import SettingsError
 
-from .conv import Pair, pad_of
+from .conv import Pair, pad_of, pair
 from .norm import Spec, make_activation, make_norm, normalises
 
 
@@ -50,8 +50,9 @@ class PartialConv(nn.Module):
         # Neighbouring maps that take the same number of maps are one grouped convolution.
         runs = [list(run) for _, run in groupby(table, key=len)]
         self.taken = [[one for maps in run for one in maps] for run in runs]
+        window = pair(kernel), pair(stride), pair(pad_of(kernel, padding))
         self.parts = nn.ModuleList(
-            nn.Conv2d(len(taken), len(run), kernel, stride, pad_of(kernel, padding), groups=len(run))
+            nn.Conv2d(len(taken), len(run), *window, groups=len(run))
             for taken, run in zip(self.taken, runs, strict=True)
         )
         self.norm = make_norm(norm, len(table)) if normalises(norm) else None

@@ -33,7 +33,7 @@ def linear(
           (activation): ReLU(inplace=True)
         )
     """
-    if len(size_hw) == 2:
+    if len(size_hw) >= 2:
         raise SettingsError("takes a vector; got a map", fix="put a row 'flatten' or 'global_pool' before it")
     has_bias = not normalises(norm) if bias is None else bias
     parts: OrderedDict[str, nn.Module] = OrderedDict(linear=nn.Linear(c_in, width, bias=has_bias))

@@ -22,7 +22,7 @@ class ChannelNorm(nn.LayerNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 class ScaledTanh(nn.Module):
@@ -39,24 +39,33 @@ def _group(width: int, groups: int = 32, eps: float = 1e-5) -> nn.Module:
     return nn.GroupNorm(gcd(groups, width), width, eps=eps)
 
 
-def _batch(make: type[nn.BatchNorm1d | nn.BatchNorm2d], width: int, scale: bool = True, **settings: Any) -> nn.Module:
+BATCH = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}  # by the axes of the maps
+INSTANCE = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+
+
+def _batch(width: int, dims: int = 1, scale: bool = True, **settings: Any) -> nn.Module:
     """Batch normalisation; without `scale` its factors stay 1, and only its biases train."""
-    norm = make(width, **settings)
+    norm = BATCH[dims](width, **settings)
     norm.weight.requires_grad_(scale)
     return norm
 
 
+def _instance(width: int, dims: int, **settings: Any) -> nn.Module:
+    return INSTANCE[dims](width, affine=True, **settings)
+
+
 MAP_NORMS: dict[str, Callable[..., nn.Module]] = {
-    "batch": partial(_batch, nn.BatchNorm2d),
+    "batch": _batch,
     "layer": partial(nn.GroupNorm, 1),  # over C, H and W of one image
     "channel": ChannelNorm,  # over C of one position
-    "instance": partial(nn.InstanceNorm2d, affine=True),
+    "instance": _instance,
     "group": _group,
     "none": lambda width: nn.Identity(),
 }
+BY_AXES = {"batch", "instance"}  # of which torch has a class for each number of axes
 
 VECTOR_NORMS: dict[str, Callable[..., nn.Module]] = {
-    "batch": partial(_batch, nn.BatchNorm1d),
+    "batch": _batch,
     "layer": nn.LayerNorm,
     "channel": nn.LayerNorm,
     "group": _group,
@@ -79,13 +88,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def make_norm(spec: Spec, width: int, vector: bool = False) -> nn.Module:
+def make_norm(spec: Spec, width: int, vector: bool = False, dims: int = 2) -> nn.Module:
     """Return the normalisation of `width` channels.
 
     Args:
         spec: "batch", "layer" (over C, H, W), "channel" (over C), "instance", "group", "none"; or a mapping with
             `kind` and that normalisation's settings (`eps`, `momentum`; `scale` false of batch, `groups` of group).
         vector: whether it normalises (N, width) vectors instead of (N, width, H, W) maps.
+        dims: axes of the maps, 1, 2 or 3.
 
     Raises:
         SettingsError: the kind or a setting is unknown.
@@ -94,9 +104,11 @@ def make_norm(spec: Spec, width: int, vector: bool = False) -> nn.Module:
         >>> make_norm({"kind": "batch", "eps": 0.001}, 8)
         BatchNorm2d(8, eps=0.001, ...)
     """
-    settings = {"kind": spec} if isinstance(spec, str) else dict(spec)
+    settings: dict[str, Any] = {"kind": spec} if isinstance(spec, str) else dict(spec)
     kind = settings.pop("kind", "batch")
     make = choose("vector normalisation" if vector else "normalisation", kind, VECTOR_NORMS if vector else MAP_NORMS)
+    if not vector and kind in BY_AXES:
+        settings["dims"] = dims
     try:
         return make(num_channels=width, **settings) if kind == "layer" and not vector else make(width, **settings)
     except TypeError as problem:

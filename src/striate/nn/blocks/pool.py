@@ -10,24 +10,44 @@ from striate.base.choose import choose
 
 from .conv import Pair, pair
 
-WHOLE = {"avg": nn.AdaptiveAvgPool2d, "max": nn.AdaptiveMaxPool2d}
+WHOLE: dict[str, dict[int, Any]] = {  # by the axes of the maps
+    "avg": {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d},
+    "max": {1: nn.AdaptiveMaxPool1d, 2: nn.AdaptiveMaxPool2d, 3: nn.AdaptiveMaxPool3d},
+}
 
 
-def max_pool(c_in: int, *, kernel: Pair = 2, stride: Pair = 1, padding: Pair = 0, ceil: bool = False) -> nn.Module:
-    """Return the maximum over windows; `ceil` keeps a last window that is partly outside.
+MAXIMA = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}  # by the axes of the maps
+MEANS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
+
+
+def max_pool(
+    c_in: int, *, kernel: Pair = 2, stride: Pair = 1, padding: Pair = 0, ceil: bool = False, dims: int = 2
+) -> nn.Module:
+    """Return the maximum over windows of maps of `dims` axes; `ceil` keeps a last window that is partly outside.
 
     Example:
         >>> max_pool(8, stride=2)
         MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
     """
-    return nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil)
+    made: Any = MAXIMA[dims]
+    pool: nn.Module = made(kernel, stride, padding, ceil_mode=ceil)
+    return pool
 
 
 def avg_pool(
-    c_in: int, *, kernel: Pair = 2, stride: Pair = 1, padding: Pair = 0, ceil: bool = False, count_padding: bool = True
+    c_in: int,
+    *,
+    kernel: Pair = 2,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    ceil: bool = False,
+    count_padding: bool = True,
+    dims: int = 2,
 ) -> nn.Module:
     """Return the mean over windows; `count_padding` says whether padded zeros count."""
-    return nn.AvgPool2d(kernel, stride, padding, ceil_mode=ceil, count_include_pad=count_padding)
+    made: Any = MEANS[dims]
+    pool: nn.Module = made(kernel, stride, padding, ceil_mode=ceil, count_include_pad=count_padding)
+    return pool
 
 
 def pick(
@@ -97,14 +117,14 @@ def window(
     return made
 
 
-def adaptive_pool(c_in: int, *, size: Pair = 7, kind: str = "avg") -> nn.Module:
+def adaptive_pool(c_in: int, *, size: Pair = 7, kind: str = "avg", dims: int = 2) -> nn.Module:
     """Return pooling to a map of `size`, whatever the size of the input."""
-    pool: nn.Module = choose("pooling", kind, WHOLE)(size)
+    pool: nn.Module = choose("pooling", kind, WHOLE)[dims](size)
     return pool
 
 
 class GlobalPool(nn.Module):
-    """The mean or maximum of each channel: (N, C, H, W) -> (N, C).
+    """The mean or maximum of each channel: (N, C, H, W) -> (N, C), of maps of 1, 2 or 3 axes.
 
     Example:
         >>> import torch
@@ -112,9 +132,9 @@ class GlobalPool(nn.Module):
         torch.Size([2, 3])
     """
 
-    def __init__(self, c_in: int, *, kind: str = "avg") -> None:
+    def __init__(self, c_in: int, *, kind: str = "avg", dims: int = 2) -> None:
         super().__init__()
-        self.pool = choose("pooling", kind, WHOLE)(1)
+        self.pool = choose("pooling", kind, WHOLE)[dims](1)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.pool(x).flatten(1)

@@ -19,6 +19,7 @@ def pre_conv(
     bias: bool | None = None,
     norm: Spec = "batch",
     activation: str = "relu",
+    dims: int = 2,
 ) -> nn.Sequential:
     """Return normalisation, activation, convolution: (N, c_in, H, W) -> (N, width, H', W'); options as for `conv`.
 
@@ -29,16 +30,16 @@ def pre_conv(
         ['BatchNorm2d', 'ReLU', 'Conv2d']
     """
     has_bias = not normalises(norm) if bias is None else bias
-    last = conv(c_in, width, kernel=kernel, stride=stride, padding=padding, groups=groups, bias=has_bias)
-    parts = OrderedDict(normalise(c_in, norm=norm, activation=activation).named_children())
+    last = conv(c_in, width, kernel=kernel, stride=stride, padding=padding, groups=groups, bias=has_bias, dims=dims)
+    parts = OrderedDict(normalise(c_in, norm=norm, activation=activation, dims=dims).named_children())
     return nn.Sequential(parts | OrderedDict(last.named_children()))
 
 
-def normalise(c_in: int, *, norm: Spec = "batch", activation: str = "relu") -> nn.Sequential:
+def normalise(c_in: int, *, norm: Spec = "batch", activation: str = "relu", dims: int = 2) -> nn.Sequential:
     """Return normalisation and activation of a map, which itself stays as it is."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if normalises(norm):
-        parts["norm"] = make_norm(norm, c_in)
+        parts["norm"] = make_norm(norm, c_in, dims=dims)
     if activation != "none":
         parts["activation"] = make_activation(activation, inplace=normalises(norm))
     return nn.Sequential(parts)

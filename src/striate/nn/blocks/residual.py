@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,11 +86,13 @@ def basic(
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
+    dims: int = 2,
 ) -> nn.Module:
     """Return two 3x3 convolutions with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
 
     Args:
         groups, dilation: of both convolutions.
+        dims: axes of the maps, 1, 2 or 3.
         first_dilation: of the first one, where it is another: it still sees the finer map.
         shortcut: where the shape changes: "projection" is a 1x1 convolution (the paper's option B), "pad" leaves
             out rows and columns and adds maps of zeros, without parameters (option A).
@@ -106,12 +109,13 @@ def basic(
             dilation=first_dilation or dilation,
             norm=norm,
             activation=activation,
+            dims=dims,
         ),
-        conv(width, width, groups=groups, dilation=dilation, norm=norm),
+        conv(width, width, groups=groups, dilation=dilation, norm=norm, dims=dims),
     )
     if not skip:
         return plain(drop_path, branch=branch, activation=make_activation(activation))
-    return Residual(branch, _shortcut(c_in, width, stride, norm, shortcut), activation, drop_path)
+    return Residual(branch, _shortcut(c_in, width, stride, norm, shortcut, dims=dims), activation, drop_path)
 
 
 def bottleneck(
@@ -127,6 +131,7 @@ def bottleneck(
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
+    dims: int = 2,
 ) -> nn.Module:
     """Return 1x1 down, 3x3, 1x1 up with a shortcut: (N, c_in, H, W) -> (N, width, H / stride, W / stride).
 
@@ -135,6 +140,7 @@ def bottleneck(
         reduction: `width / reduction` channels in the 3x3 convolution.
         inner: channels of the 3x3 convolution, if given (Wide ResNet, ResNeXt).
         groups, dilation: of the 3x3 convolution (ResNeXt; networks for maps).
+        dims: axes of the maps, 1, 2 or 3.
         skip: False leaves the shortcut out.
 
     The stride is at the 3x3 convolution, as in the published weights, and not at the first 1x1 as in the paper.
@@ -142,14 +148,15 @@ def bottleneck(
     Reference: He et al., arXiv:1512.03385, figure 5 right; Xie et al., ResNeXt, arXiv:1611.05431.
     """
     inner = inner or width // reduction
+    after: Any = {"norm": norm, "activation": activation, "dims": dims}
     branch = nn.Sequential(
-        conv(c_in, inner, kernel=1, norm=norm, activation=activation),
-        conv(inner, inner, stride=stride, groups=groups, dilation=dilation, norm=norm, activation=activation),
-        conv(inner, width, kernel=1, norm=norm),
+        conv(c_in, inner, kernel=1, **after),
+        conv(inner, inner, stride=stride, groups=groups, dilation=dilation, **after),
+        conv(inner, width, kernel=1, norm=norm, dims=dims),
     )
     if not skip:
         return plain(drop_path, branch=branch, activation=make_activation(activation))
-    return Residual(branch, _shortcut(c_in, width, stride, norm), activation, drop_path)
+    return Residual(branch, _shortcut(c_in, width, stride, norm, dims=dims), activation, drop_path)
 
 
 class PreResidual(nn.Module):
@@ -184,16 +191,17 @@ def pre_basic(
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
+    dims: int = 2,
 ) -> nn.Module:
     """Return `basic` with normalisation and activation before each convolution: the identity stays untouched."""
-    first = normalise(c_in, norm=norm, activation=activation)
+    first = normalise(c_in, norm=norm, activation=activation, dims=dims)
     branch = nn.Sequential(
-        conv(c_in, width, stride=stride, groups=groups, bias=not normalises(norm)),
-        pre_conv(width, width, groups=groups, norm=norm, activation=activation),
+        conv(c_in, width, stride=stride, groups=groups, bias=not normalises(norm), dims=dims),
+        pre_conv(width, width, groups=groups, norm=norm, activation=activation, dims=dims),
     )
     if not skip:
         return plain(drop_path, first=first, branch=branch)
-    return PreResidual(first, branch, _shortcut(c_in, width, stride, "none"), drop_path)
+    return PreResidual(first, branch, _shortcut(c_in, width, stride, "none", dims=dims), drop_path)
 
 
 def pre_bottleneck(
@@ -207,18 +215,19 @@ def pre_bottleneck(
     norm: Spec = "batch",
     activation: str = "relu",
     drop_path: float = 0.0,
+    dims: int = 2,
 ) -> nn.Module:
     """Return `bottleneck` with normalisation and activation before each convolution: the identity stays untouched."""
     inner = width // reduction
-    first = normalise(c_in, norm=norm, activation=activation)
+    first = normalise(c_in, norm=norm, activation=activation, dims=dims)
     branch = nn.Sequential(
-        conv(c_in, inner, kernel=1, bias=not normalises(norm)),
-        pre_conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation),
-        pre_conv(inner, width, kernel=1, norm=norm, activation=activation),
+        conv(c_in, inner, kernel=1, bias=not normalises(norm), dims=dims),
+        pre_conv(inner, inner, stride=stride, groups=groups, norm=norm, activation=activation, dims=dims),
+        pre_conv(inner, width, kernel=1, norm=norm, activation=activation, dims=dims),
     )
     if not skip:
         return plain(drop_path, first=first, branch=branch)
-    return PreResidual(first, branch, _shortcut(c_in, width, stride, "none"), drop_path)
+    return PreResidual(first, branch, _shortcut(c_in, width, stride, "none", dims=dims), drop_path)
 
 
 class Pad(nn.Module):
@@ -231,21 +240,25 @@ class Pad(nn.Module):
         self.before, self.after, self.stride = (width - c_in) // 2, -(-(width - c_in) // 2), stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+        axes = x.ndim - 2
+        kept = x[(slice(None), slice(None), *(slice(None, None, self.stride),) * axes)]
+        return F.pad(kept, (0, 0) * axes + (self.before, self.after))
 
 
-def _project(c_in: int, width: int, stride: int, norm: Spec) -> nn.Module:
-    return conv(c_in, width, kernel=1, stride=stride, bias=False, norm=norm)
+def _project(c_in: int, width: int, stride: int, norm: Spec, dims: int) -> nn.Module:
+    return conv(c_in, width, kernel=1, stride=stride, bias=False, norm=norm, dims=dims)
 
 
-def _pad(c_in: int, width: int, stride: int, norm: Spec) -> nn.Module:
+def _pad(c_in: int, width: int, stride: int, norm: Spec, dims: int) -> nn.Module:
     return Pad(c_in, width, stride)
 
 
-SHORTCUTS: Mapping[str, Callable[[int, int, int, Spec], nn.Module]] = {"projection": _project, "pad": _pad}
+SHORTCUTS: Mapping[str, Callable[[int, int, int, Spec, int], nn.Module]] = {"projection": _project, "pad": _pad}
 
 
-def _shortcut(c_in: int, width: int, stride: int, norm: Spec, kind: str = "projection") -> nn.Module | None:
+def _shortcut(
+    c_in: int, width: int, stride: int, norm: Spec, kind: str = "projection", *, dims: int = 2
+) -> nn.Module | None:
     """Return what brings the input to the branch's shape, None where it has it already."""
     make = choose("shortcut", kind, SHORTCUTS)
-    return make(c_in, width, stride, norm) if stride != 1 or c_in != width else None
+    return make(c_in, width, stride, norm, dims) if stride != 1 or c_in != width else None

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}  # by the axes of the maps
 MODES = {mode: mode for mode in ("bilinear", "bicubic", "nearest")}
 
 
@@ -15,7 +16,8 @@ class Resize(nn.Module):
     Args:
         c_ins: channels of the map, and of the one whose size it gets, if that is given.
         scale: factor of height and width, where no other map is given.
-        mode: "bilinear", "bicubic" or "nearest" (each pixel repeated).
+        mode: "bilinear" (linear along every axis, also of signals and volumes), "bicubic" (images alone) or
+            "nearest" (each pixel repeated).
 
     Raises:
         SettingsError: neither a factor nor a map of the wanted size is given, or both.
@@ -40,9 +42,10 @@ class Resize(nn.Module):
         size = x.shape[2:] if like is None else like.shape[2:]
         if like is not None and size == x.shape[2:]:
             return x
-        high, wide = (side * self.scale for side in size) if like is None else size
+        sides = tuple(side * self.scale for side in size) if like is None else size
         corners = None if self.mode == "nearest" else False
-        return F.interpolate(x, size=(high, wide), mode=self.mode, align_corners=corners)
+        mode = LINEAR[x.ndim - 2] if self.mode == "bilinear" else self.mode
+        return F.interpolate(x, size=sides, mode=mode, align_corners=corners)
 
 
 class Unpool(nn.Module):

@@ -1,13 +1,17 @@
 """Maps made larger by a whole factor: transposed convolution, sub-pixel convolution, unpooling with positions."""
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from striate.base.errors import SettingsError
 
-from .conv import Pair, check_groups, pair
+from .conv import Pair, check_groups, each, pair
 from .norm import Spec, make_activation, make_norm, normalises
+
+TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}  # by the axes of the maps
 
 
 def fit(x: Tensor, like: Tensor) -> Tensor:
@@ -18,11 +22,12 @@ def fit(x: Tensor, like: Tensor) -> Tensor:
         tensor([[[[0., 1., 2., 2.],
                   [0., 1., 2., 2.]]]])
     """
-    high, wide = like.shape[2:]
-    if x.shape[2] > high or x.shape[3] > wide:
-        x = x[:, :, :high, :wide]
-    more = high - x.shape[2], wide - x.shape[3]
-    return F.pad(x, (0, more[1], 0, more[0]), mode="replicate") if more != (0, 0) else x
+    sides = like.shape[2:]
+    for axis, side in enumerate(sides, 2):
+        x = x if x.shape[axis] <= side else x.narrow(axis, 0, side)
+    more = [side - have for have, side in zip(x.shape[2:], sides, strict=True)]
+    behind = [number for side in reversed(more) for number in (0, side)]
+    return F.pad(x, behind, mode="replicate") if any(more) else x
 
 
 class Transposed(nn.Module):
@@ -32,6 +37,7 @@ class Transposed(nn.Module):
         c_ins: channels of the map; with a second input the result is cut or continued to that one's height and width.
         kernel, stride: one number, or one for height and one for width; by default the kernel has the size of the
             stride, so that windows do not overlap. A kernel that the stride does not divide gives a checkerboard.
+        dims: axes of the maps, 1, 2 or 3.
 
     Raises:
         SettingsError: the groups do not divide the channels.
@@ -56,16 +62,16 @@ class Transposed(nn.Module):
         bias: bool | None = None,
         norm: Spec = "none",
         activation: str = "none",
+        dims: int = 2,
     ) -> None:
         super().__init__()
         check_groups(groups, c_ins[0], width)
-        steps, sizes = pair(stride), pair(kernel or stride)
-        (top, below), (left, right) = (_margins(k, s) for k, s in zip(sizes, steps, strict=True))
+        steps, sizes = each(stride, dims), each(kernel or stride, dims)
+        cut, more = zip(*(_margins(k, s) for k, s in zip(sizes, steps, strict=True)), strict=True)
         has_bias = not normalises(norm) if bias is None else bias
-        self.conv = nn.ConvTranspose2d(
-            c_ins[0], width, sizes, steps, (top, left), (below, right), groups=groups, bias=has_bias
-        )
-        self.norm = make_norm(norm, width)
+        make: Any = TRANSPOSED[dims]
+        self.conv = make(c_ins[0], width, sizes, steps, cut, more, groups=groups, bias=has_bias)
+        self.norm = make_norm(norm, width, dims=dims)
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
