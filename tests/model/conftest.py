@@ -39,7 +39,9 @@ TINY = {
         for name in ("tiny", "small", "base", "large")
     },
     "vit_b_16": ({"width": 12, "depth": 2, "expand": 1.0}, (32, 64)),
-    **dict.fromkeys(("unet", "encoder_decoder", "segnet", "segnet_nearest"), ({"width": 4, "depth": 2}, (33, 64))),
+    **dict.fromkeys(
+        ("unet", "unet_3d", "encoder_decoder", "segnet", "segnet_nearest"), ({"width": 4, "depth": 2}, (33, 64))
+    ),
     **dict.fromkeys(("fcn32s", "fcn16s", "fcn8s", "fpn", "linknet"), ({"width": 4, "depth": 3}, (33, 64))),
     "deeplabv3plus": ({"width": 2, "depth": 3, "output_stride": 4}, (33, 64)),
     **{

@@ -11,7 +11,7 @@ from striate.model.decoder import with_map, with_pyramid
 from striate.model.walk import walk
 from striate.task import Map, Pyramid, Vector
 
-IMAGES = ("autoencoder", "residual_unet")  # and their kin give maps as they are
+IMAGES = ("autoencoder", "residual_unet", "unet")  # and their kin give maps as they are
 SMALL = sorted(name for name in zoo.ZOO if zoo.blueprint(name).size <= 64 and not name.startswith(IMAGES))
 LARGE = ("resnet18", "mobilenet_v2", "googlenet", "densenet121", "convnext_tiny", "squeezenet1_1", "vgg11")
 

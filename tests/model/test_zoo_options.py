@@ -180,6 +180,7 @@ def test_any_classes_channels_and_size(name: str, tiny) -> None:
 
 # Strides of the stages for the size each network is made for; "5x" of LeNet: 5x5 convolutions without padding.
 STRIDES = {
+    "unet_3d": [1, 2, 4, 8],
     **{key: [1] for key in ("fcn_1d", "resnet_1d", "rnn", "lstm", "gru", "tcn", "transformer_1d")},
     "bipyramid": [1, 2, 4, 8, 16, 32],
     "mlp": [],
