@@ -87,7 +87,7 @@ def _network(name: str, size: str | None) -> "Subject":
     return Subject(id_of("model", name), name, lambda: _fresh(name, size_hw), about="fresh weights, seed 0")
 
 
-def _fresh(name: str, size_hw: tuple[int, int]) -> "Predictor":
+def _fresh(name: str, size_hw: tuple[int, ...]) -> "Predictor":
     from striate.data.geometry import Geometry
     from striate.model import zoo
     from striate.predict import Predictor
