@@ -14,7 +14,9 @@ demo: $(VENV)/.ready
 	$(BIN)/striate demo
 
 test: $(VENV)/.ready
+	scripts/browser
 	scripts/check
+	scripts/check-js
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.ready
