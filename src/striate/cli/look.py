@@ -64,6 +64,16 @@ def evaluate(
         bool, typer.Option("--ensemble", help="The runs of each variant of a study as one network.")
     ] = False,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="With --ensemble, only this variant.")] = None,
+    adversarial: Annotated[
+        bool, typer.Option("--adversarial", help="Under attack: FGSM and PGD change each image by at most --eps.")
+    ] = False,
+    eps: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Of attacks, in levels 0..1; by default 1/255,2/255,4/255,8/255.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Of PGD; by default 10.", min=1, max=1000)] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Images to attack, evenly spread; by default 500, 0 for all.", min=0)
+    ] = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -80,14 +90,23 @@ def evaluate(
       striate evaluate runs/001-bipyramid-regularized newer-birds/
       striate evaluate runs/001-bipyramid-regularized --tta
       striate evaluate runs/001-bipyramid-regularized --calibrate
+      striate evaluate runs/001-bipyramid-regularized --adversarial --eps 1/255,4/255
       striate evaluate runs/002-study-birds --ensemble
     """
     if other is not None and data is not None:
         raise SettingsError("--data is the place of the run's own data", where=other, fix="leave one of the two out")
-    _refuse_mixed(other, {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}, variant)
+    modes = {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}
+    _refuse_mixed(other, {**modes, "--adversarial": adversarial}, variant)
+    settings = {"eps": eps, "steps": steps, "images": images}
+    if not adversarial:
+        _refuse_settings(settings)
     o.use_threads(threads)
     if ensemble:
         document, text = _ensemble(run, variant, split or "test")
+    elif adversarial:
+        from . import attack
+
+        document, text = attack.show(run, other, settings, data, split, device, o.progress_for(quiet))
     elif calibrate:
         document, text = _calibrate(run, data, device, o.progress_for(quiet))
     else:
@@ -99,10 +118,16 @@ def _refuse_mixed(data: str | None, modes: dict[str, bool], variant: str | None)
     chosen = [name for name, is_on in modes.items() if is_on]
     if len(chosen) > 1:
         raise SettingsError(f"{' and '.join(chosen)} do not go together", where=chosen[1], fix="leave one out")
-    if data is not None and chosen and chosen != ["--views"]:
+    if data is not None and chosen and not {*chosen} <= {"--views", "--adversarial"}:
         raise SettingsError(f"{chosen[0]} is of the run's own data", where=data, fix="leave DATA out")
     if variant is not None and chosen != ["--ensemble"]:
         raise SettingsError("a variant is one of an ensemble's", where="--variant", fix="add --ensemble")
+
+
+def _refuse_settings(of_attacks: dict[str, Any]) -> None:
+    for name, value in of_attacks.items():
+        if value is not None:
+            raise SettingsError(f"--{name} is of attacks", where=f"--{name}", fix="add --adversarial, or leave it out")
 
 
 def _scores(

@@ -1,11 +1,12 @@
 """Score a finished run again, or on other data."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from striate.base import device as devices
 from striate.base.choose import choose
@@ -67,6 +68,54 @@ def evaluate_run(
         ModelError: the run is not finished.
         DataError: the other data have a class that the run does not know.
     """
+    progress = progress or Progress()
+    opened = open_split(path, where, data=data, split=split, device=device, progress=progress)
+    prepared, split, network = opened.prepared, opened.split, opened.network
+    network = Averaged(network, prepared.task, views) if views != 1 else network
+    about = {"data": describe_data(prepared.dataset), "split": split, "views": views}
+    folder = folder_of(path / "evaluations", about, f"-{views}-views" if views > 1 else "")
+    own_size = own_size_of(prepared)
+    found = evaluate(network, prepared.task, prepared.loader(split), Sidecar(folder, split), own_size)
+    scores = {**scores_of(prepared.task, found), **own_size.scores()}
+    write(folder / "predictions.csv", rows_of(prepared, found, split))
+    write_json(folder / "scores.json", {**about, **scores})
+    return {"task": opened.info["task"], **about, "scores": scores, "predictions": str(folder / "predictions.csv")}
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A finished run with its network in evaluation mode or not, and one split of images to look at.
+
+    `is_own` says whether they are the run's own data; `prepared.loader(split)` gives them.
+    """
+
+    run: RunDir
+    info: RunInfo
+    prepared: Prepared
+    split: str
+    network: nn.Module
+    is_own: bool
+
+
+def open_split(
+    path: Path,
+    where: str | None = None,
+    *,
+    data: str | None = None,
+    split: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    network: nn.Module | None = None,
+) -> OpenedRun:
+    """Return a finished run with a split of its own or of other data; see `evaluate_run`.
+
+    Args:
+        network: the module, when the run was not made from a blueprint.
+
+    Raises:
+        ModelError: the run is not finished, or its network is a module of the user's own that is not given.
+        DataError: the split has no images, or the other data have a class that the run does not know.
+    """
     run, progress = _finished(path), progress or Progress()
     info = run.info()
     own = reopen(run, where=data) if where is None else _own(run, where, info, progress)
@@ -81,19 +130,10 @@ def evaluate_run(
     if own is None:
         dataset = _with_copies_noted(dataset, chosen, run, progress)
     prepared = _prepared(dataset.with_splits({split: chosen}), info, device, progress)
-    network = network_of(run, prepared)
-    network = Averaged(network, prepared.task, views) if views != 1 else network
-    about = {"data": _describe(prepared.dataset), "split": split, "views": views}
-    folder = _folder_of(path / "evaluations", about)
-    own_size = own_size_of(prepared)
-    found = evaluate(network, prepared.task, prepared.loader(split), Sidecar(folder, split), own_size)
-    scores = {**scores_of(prepared.task, found), **own_size.scores()}
-    write(folder / "predictions.csv", rows_of(prepared, found, split))
-    write_json(folder / "scores.json", {**about, **scores})
-    return {"task": info["task"], **about, "scores": scores, "predictions": str(folder / "predictions.csv")}
+    return OpenedRun(run, info, prepared, split, network_of(run, prepared, network), own is not None)
 
 
-def _describe(dataset: Dataset) -> dict[str, Any]:
+def describe_data(dataset: Dataset) -> dict[str, Any]:
     """Return which data were evaluated."""
     return {
         "name": dataset.name,
@@ -104,10 +144,9 @@ def _describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _folder_of(parent: Path, about: dict[str, Any]) -> Path:
+def folder_of(parent: Path, about: dict[str, Any], ending: str = "") -> Path:
     """Return the folder of an evaluation: that of an earlier one of the same data, else a new one."""
-    views = f"-{about['views']}-views" if about["views"] > 1 else ""
-    name = f"{Path(about['data']['name']).name}-{about['split']}{views}"
+    name = f"{Path(about['data']['name']).name}-{about['split']}{ending}"
     for number in count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
         if not folder.exists() or _key(_read_scores(folder)) == _key(about):
