@@ -105,17 +105,11 @@ def walk(
     """
     if isinstance(network, Blueprint):
         network = at_native(network, size_hw, channels, outputs)
+    tracer, depth = _trace(network, size_hw, channels, watch)
     if isinstance(network, Network):
-        units = list(network.rows.items())
-        blocks = {row.name: row.block + (f" x{row.repeat}" if row.repeat > 1 else "") for row in network.blueprint.rows}
         name, size_hw, channels = network.blueprint.name, size_hw or network.size_hw, channels or network.channels
     else:
-        units = [(key, part) for key, part in network.named_modules() if not any(True for _ in part.children())]
-        blocks, name = {key: type(part).__name__ for key, part in units}, type(network).__name__
-    size_hw, channels = size_hw or (224, 224), channels or 3
-    tracer = Tracer(units, blocks, watch)
-    dtype = next((value.dtype for value in network.parameters() if value.is_floating_point()), torch.float32)
-    depth = _run(network, tracer, torch.empty(1, channels, *size_hw, device="meta", dtype=dtype))
+        name, size_hw, channels = type(network).__name__, size_hw or (224, 224), channels or 3
     state = {id(value): value.numel() for value in (*network.parameters(), *network.buffers())}
     return Walk(
         name,
@@ -128,6 +122,38 @@ def walk(
         size_mb=sum(state.values()) * FLOAT_BYTES / 2**20,
         activation_bytes=tracer.activation_bytes,
     )
+
+
+def views(
+    network: nn.Module, *, size_hw: tuple[int, int] | None = None, channels: int | None = None
+) -> dict[str, View]:
+    """Return row -> what each of its units sees of an image; rows that see nothing of it are left out.
+
+    Example:
+        >>> from striate.model.blueprint import Blueprint, Row
+        >>> plan = Blueprint("tiny", (Row("conv", 8, stride=2), Row("conv", 8), Row("global_pool"), Row("linear")))
+        >>> seen = views(at_native(plan, (32, 32), 3, 10))["conv2"].height
+        >>> int(seen.low[5]), int(seen.high[5])
+        (7, 13)
+    """
+    return _trace(network, size_hw, channels, None)[0].seen
+
+
+def _trace(
+    network: nn.Module, size_hw: tuple[int, int] | None, channels: int | None, watch: Watch | None
+) -> tuple["Tracer", int]:
+    """Run a network on the meta device; return what saw it and the depth of its output."""
+    if isinstance(network, Network):
+        units = list(network.rows.items())
+        blocks = {row.name: row.block + (f" x{row.repeat}" if row.repeat > 1 else "") for row in network.blueprint.rows}
+        size_hw, channels = size_hw or network.size_hw, channels or network.channels
+    else:
+        units = [(key, part) for key, part in network.named_modules() if not any(True for _ in part.children())]
+        blocks = {key: type(part).__name__ for key, part in units}
+    tracer = Tracer(units, blocks, watch)
+    dtype = next((value.dtype for value in network.parameters() if value.is_floating_point()), torch.float32)
+    image = torch.empty(1, channels or 3, *(size_hw or (224, 224)), device="meta", dtype=dtype)
+    return tracer, _run(network, tracer, image)
 
 
 def at_native(
@@ -153,6 +179,7 @@ class Tracer(ShapesOnly):
         self.views: Any = WeakTensorKeyDictionary()
         self.written: dict[int, tuple[Any, View]] = {}  # storages that were written in part: id -> itself, what by
         self.layers: list[Layer] = []
+        self.seen: dict[str, View] = {}  # row -> what the units of its last output see
         self.macs = self.activation_bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -209,6 +236,8 @@ class Tracer(ShapesOnly):
             if tensor is None:
                 return
             view = self.view_of(tensor)
+            if view:
+                self.seen[name] = view
             axes = view.axes if view else ()  # what does not depend on the image (a class token) sees nothing of it
             self.layers.append(
                 Layer(
