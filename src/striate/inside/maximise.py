@@ -137,14 +137,16 @@ def maximise(
 
 def _image(waves: Tensor, scale: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """Pixels (1, C, H, W) in 0..1 of waves (1, C, H, W // 2 + 1, 2)."""
-    return torch.fft.irfft2(torch.view_as_complex(waves) * scale, s=size_hw).sigmoid()
+    pixels: Tensor = torch.fft.irfft2(torch.view_as_complex(waves) * scale, s=size_hw)
+    return pixels.sigmoid()
 
 
 def _scale(size_hw: tuple[int, int]) -> Tensor:
     """One over the frequency of each wave, so that all have the share that they have in photos; (H, W // 2 + 1)."""
     height, width = size_hw
     frequency = (torch.fft.fftfreq(height)[:, None] ** 2 + torch.fft.rfftfreq(width)[None] ** 2).sqrt()
-    return (height * width) ** 0.5 / frequency.clamp(min=1 / max(height, width))
+    scale: Tensor = (height * width) ** 0.5 / frequency.clamp(min=1 / max(height, width))
+    return scale
 
 
 def _move(side: int, jitter: float, generator: torch.Generator) -> int:
