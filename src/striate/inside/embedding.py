@@ -35,7 +35,7 @@ def penultimate(network: nn.Module) -> str:
         SettingsError: the network has one row only.
     """
     if isinstance(network, Network):
-        source = network.blueprint.sources[network.blueprint.names[-1]][0]
+        source: str = network.blueprint.sources[network.blueprint.names[-1]][0]
         if source in network.rows:
             return source
     linear = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
