@@ -40,7 +40,7 @@ def penultimate(network: nn.Module) -> str:
             return source
     linear = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
     layers = [name for name, part in network.named_modules() if name and not any(True for _ in part.children())]
-    before = layers[: layers.index(linear[-1])] if linear else []
+    before: list[str] = layers[: layers.index(linear[-1])] if linear else []
     if not before:
         raise SettingsError("no layer before the last", where=type(network).__name__, fix="name a layer")
     return before[-1]
