@@ -125,7 +125,7 @@ def walk(
 
 
 def views(
-    network: nn.Module, *, size_hw: tuple[int, int] | None = None, channels: int | None = None
+    network: nn.Module, *, size_hw: tuple[int, ...] | None = None, channels: int | None = None
 ) -> dict[str, View]:
     """Return row -> what each of its units sees of an image; rows that see nothing of it are left out.
 
@@ -140,7 +140,7 @@ def views(
 
 
 def _trace(
-    network: nn.Module, size_hw: tuple[int, int] | None, channels: int | None, watch: Watch | None
+    network: nn.Module, size_hw: tuple[int, ...] | None, channels: int | None, watch: Watch | None
 ) -> tuple["Tracer", int]:
     """Run a network on the meta device; return what saw it and the depth of its output."""
     if isinstance(network, Network):
