@@ -12,6 +12,7 @@ from . import options as o
 
 if TYPE_CHECKING:
     from striate.explore.workspace import Subject, Workspace
+    from striate.model.blueprint import Blueprint
     from striate.predict import Predictor
 
 
@@ -23,7 +24,9 @@ def add_to(app: typer.Typer) -> None:
 def explore(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="RUN|STUDY|MODEL", help="A run or study folder, a network's name, or imagenet:NAME."),
+        typer.Argument(
+            metavar="RUN|STUDY|MODEL", help="A run or study folder, a network's name, imagenet:NAME, or a .toml."
+        ),
     ] = None,
     playground: Annotated[
         bool, typer.Option("--playground", help="Only the playground of convolution arithmetic: needs no run.")
@@ -46,6 +49,7 @@ def explore(
       striate explore runs/002-study-birds
       striate explore resnet18 --size 64          fresh weights
       striate explore imagenet:mobilenet_v2
+      striate explore mine.toml                   a blueprint file
       striate explore --playground
     """
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
@@ -75,28 +79,31 @@ def _workspace(what: str, size: str | None) -> "Workspace":
 
 
 def _network(name: str, size: str | None) -> "Subject":
-    """A network of the zoo, with fresh or published weights."""
+    """A network of the zoo or of a blueprint file with fresh weights, or one with published weights."""
     from striate.explore.shelf import id_of
     from striate.explore.workspace import Subject
     from striate.model import zoo
     from striate.predict import pretrained
+    from striate.run.blueprint import load_blueprint
 
     if name.startswith(pretrained.PREFIX):
         return Subject(id_of("model", name), name, lambda: pretrained.load(name), about="published weights")
-    size_hw = o.size_of(size, "--size", 8, 2048) or zoo.blueprint(name).native_hw
-    return Subject(id_of("model", name), name, lambda: _fresh(name, size_hw), about="fresh weights, seed 0")
+    size_hw = o.size_of(size, "--size", 8, 2048)
+    is_tied = size_hw is not None and name in zoo.ZOO and "size" in zoo.options(name)
+    plan, native = load_blueprint(name, {"size": min(size_hw or ())} if is_tied else {})
+    native["size_hw"] = size_hw or native["size_hw"]
+    return Subject(id_of("model", name), plan.name, lambda: _fresh(plan, **native), about="fresh weights, seed 0")
 
 
-def _fresh(name: str, size_hw: tuple[int, ...]) -> "Predictor":
+def _fresh(plan: "Blueprint", size_hw: tuple[int, ...], channels: int, outputs: int) -> "Predictor":
+    from striate.base.seeds import seed_for
     from striate.data.geometry import Geometry
-    from striate.model import zoo
+    from striate.model.build import build
     from striate.predict import Predictor
     from striate.task import from_json
 
-    native = zoo.blueprint(name).native
-    names = [f"class {number}" for number in range(min(native["outputs"], 10))]
+    names = [f"class {number}" for number in range(min(outputs, 10))]
     task = from_json({"name": "classify", "target": "class", "names": names})
-    network = zoo.build(name, classes=names, channels=native["channels"], size=size_hw, seed=0)
-    channels = native["channels"]
+    network = build(plan, outputs=len(names), channels=channels, size_hw=size_hw, seed=seed_for(0, "init"))
     geometry = Geometry(size_hw, "crop", margin=1.0, channels=channels)
     return Predictor(network, task, geometry, [0.5] * channels, [0.25] * channels)

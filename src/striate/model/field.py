@@ -57,6 +57,11 @@ class Axis:
         middle = self.length // 2
         return int(self.high[middle] - self.low[middle] + 1)
 
+    @property
+    def start(self) -> float:
+        """Centre of what the first unit sees, in pixels; 0 is the centre of the image's first."""
+        return float(self.low[0] + self.high[0]) / 2
+
     def between(self, first: Ints, last: Ints, jump: float) -> "Axis":
         """Return the view of units of which each takes this axis's units `first[i]` .. `last[i]`, border or not."""
         return Axis(

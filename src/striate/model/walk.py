@@ -31,6 +31,7 @@ class Layer:
         receptive_field_hw: pixels of the image that one unit of the output sees (padding included), height and width;
             of volumes along these two axes too, of signals 0.
         jump_hw: distance in pixels between neighbouring units.
+        start_hw: centre of what the first unit sees; 0 is the centre of the image's first pixel.
         activation_bytes: of all tensors the row makes for one image in float32; what training has to keep, about.
         is_global: whether all units see the same pixels, as after global pooling or attention.
     """
@@ -45,6 +46,7 @@ class Layer:
     jump_hw: tuple[float, float]
     activation_bytes: int
     is_global: bool = False
+    start_hw: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,7 @@ class Tracer(ShapesOnly):
                     (abs(axes[0].jump), abs(axes[1].jump)) if axes else (0.0, 0.0),
                     self.activation_bytes - self.before[1],
                     not axes or axes[0].is_global or axes[1].is_global,
+                    (axes[0].start, axes[1].start) if axes else (0.0, 0.0),
                 )
             )
 

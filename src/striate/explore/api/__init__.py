@@ -2,9 +2,9 @@
 
 from starlette.routing import BaseRoute
 
-from . import images, models
+from . import architecture, images, models
 
 
 def routes() -> list[BaseRoute]:
     """Return all routes."""
-    return [*models.ROUTES, *images.ROUTES]
+    return [*models.ROUTES, *architecture.ROUTES, *images.ROUTES]

@@ -131,6 +131,7 @@ async function mount(state, key) {
     if (signal.aborted) return;
     mounted = (await view.mount(place, { ...context, state: store.get, set: store.set })) || {};
     if (signal.aborted) return mounted.leave?.();
+    clearTimeout(wait);
     fill(frame.main, place);
     await mounted.update?.(store.get(), store.get());
   } catch (problem) {

@@ -1,12 +1,13 @@
 // The views, in the order of the rail.
 
+import architecture from "./architecture.js";
 import playground from "./playground.js";
 import start from "./start.js";
 
 /** @typedef {import("../types.js").View} View */
 
 /** @type {View[]} */
-export const VIEWS = [start, playground];
+export const VIEWS = [start, architecture, playground];
 
 /** @type {string[]} the groups of the rail */
 export const GROUPS = ["See", "Ask", "Learn", "Compare"];
