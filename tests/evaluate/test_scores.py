@@ -10,8 +10,12 @@ from sklearn import metrics
 
 from striate.base.errors import DivergedError
 from striate.base.files import to_json
+from striate.evaluate.scores import scores_by
+from striate.metric import Answers
+from striate.metric.boundary import boundary_f1
 from striate.metric.calibration import bins
 from striate.metric.error import absolute_errors
+from striate.metric.iou import mean_iou, pixel_accuracy
 from striate.metric.ranking import area_under_roc, average_precision
 
 
@@ -226,6 +230,26 @@ def test_intervals_of_errors_equal_a_bootstrap_image_by_image() -> None:
     found = regression_scores(truth, said, rng.random(250), ["x"])["intervals"]
     squares = ((said - truth) ** 2)[:, 0][rng.integers(0, 250, (4000, 250))]
     assert found["rmse"] == pytest.approx(np.quantile(np.sqrt(squares.mean(1)), [0.025, 0.975]), rel=0.02)
+
+
+def test_intervals_of_maps_equal_a_bootstrap_image_by_image() -> None:
+    """An image of a map is right in part, so its score varies less than the share of as many right or wrong images."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, (240, 16, 16)).astype(np.uint8)
+    is_wrong = rng.random(truth.shape) < rng.beta(2, 6, (240, 1, 1))
+    said = np.where(is_wrong, (truth + 1) % 3, truth).astype(np.uint8)
+    known = [mean_iou(3), pixel_accuracy(3), boundary_f1(3)]
+    found = scores_by(known, Answers(truth, said, losses=np.zeros(240)))["intervals"]
+    draws = [rng.integers(0, 240, 240) for _ in range(400)]
+    brute = {
+        "mean_iou": [metrics.jaccard_score(truth[i].ravel(), said[i].ravel(), average="macro") for i in draws],
+        "pixel_accuracy": [(truth[i] == said[i]).mean() for i in draws],
+    }
+    for name, values in brute.items():
+        ends = np.quantile(values, [0.025, 0.975])
+        assert found[name] == pytest.approx(ends, abs=0.006) and found[name][1] - found[name][0] < 1.3 * np.ptp(ends)
+    perfect = scores_by(known, Answers(truth, truth, losses=np.zeros(240)))["intervals"]
+    assert all(low < 0.99 and high == 1 for low, high in perfect.values())
 
 
 def test_every_score_is_strict_json() -> None:

@@ -93,18 +93,17 @@ def _wilson(share: float, size: float, z: float) -> Interval:
     return _cut((min(centre - half, share), max(centre + half, share)), SHARE)
 
 
-def no_narrower(interval: Interval, share: float, num_images: int, level: float = 0.95) -> Interval:
-    """Return an interval of a score from 0 to 1, widened to Wilson's where it is narrower.
+def no_narrower(interval: Interval, least: Interval) -> Interval:
+    """Return an interval, widened to another where it is narrower.
 
-    A bootstrap of a perfect score has no width, and one of a nearly perfect score too little.
+    A bootstrap of a perfect score has no width, and one of a nearly perfect score too little; Wilson's has.
 
     Example:
-        >>> low, high = no_narrower((1.0, 1.0), 1.0, 50)
+        >>> low, high = no_narrower((1.0, 1.0), proportion_interval(50, 50))
         >>> round(low, 3), high
         (0.929, 1.0)
     """
-    low, high = proportion_interval(share * num_images, num_images, level)
-    return min(interval[0], low), max(interval[1], high)
+    return min(interval[0], least[0]), max(interval[1], least[1])
 
 
 def bootstrap(
@@ -246,7 +245,8 @@ def fold_interval(
     if possible != SHARE or num_images is None:
         return found
     mean = float(np.clip(table.mean(), 0, 1))
-    return no_narrower(found if variance else (mean, mean), mean, num_images, level)
+    least = proportion_interval(mean * num_images, num_images, level)
+    return no_narrower(found if variance else (mean, mean), least)
 
 
 def fold_difference(

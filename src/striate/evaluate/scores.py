@@ -92,7 +92,16 @@ def _bootstrap(
     for metric in metrics:
         ends, score = found[metric.key], scores[metric.key]
         if metric.is_share and score is not None:
-            kept[metric.key] = no_narrower(ends, score, len(groups))
+            kept[metric.key] = no_narrower(ends, _least(metric, records[metric.key], score))
         elif ends[0] < ends[1]:  # equal errors say nothing of how they would vary
             kept[metric.key] = ends
     return kept
+
+
+def _least(metric: Metric, records: Array, score: float) -> Interval:
+    """Wilson's interval of a share: of as many images as there are where each is right or wrong; where an image can be
+    right in part, of as many as would vary as much.
+    """
+    if metric.is_discrete:
+        return proportion_interval(score * len(records), len(records))
+    return mean_interval(metric.contribution(records)[None], possible=metric.possible)
