@@ -1,10 +1,24 @@
-"""The answers of the server, one resource a file, each with its ROUTES. A new one is a file and a line here."""
+"""The answers of the server, one resource a file, each with its ROUTES. A new one is a file and two lines here."""
 
 from starlette.routing import BaseRoute
 
-from . import architecture, images, models
+from . import (
+    architecture,
+    images,
+    models,
+    passes,
+    probe,
+)
+
+PARTS = (
+    architecture,
+    images,
+    models,
+    passes,
+    probe,
+)
 
 
 def routes() -> list[BaseRoute]:
     """Return all routes."""
-    return [*models.ROUTES, *architecture.ROUTES, *images.ROUTES]
+    return [route for part in PARTS for route in part.ROUTES]

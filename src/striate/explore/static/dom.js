@@ -1,6 +1,6 @@
 // Elements without markup: text is always text.
 
-/** @typedef {Node | string | number | null | undefined | false | (Node | string)[]} Child */
+/** @typedef {Node | string | number | null | undefined | false | any[]} Child */
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -1,13 +1,21 @@
 // The views, in the order of the rail.
 
 import architecture from "./architecture.js";
+import flow from "./flow.js";
 import playground from "./playground.js";
+import probe from "./probe.js";
 import start from "./start.js";
 
 /** @typedef {import("../types.js").View} View */
 
 /** @type {View[]} */
-export const VIEWS = [start, architecture, playground];
+export const VIEWS = [
+  flow,
+  probe,
+  playground,
+  architecture,
+  start,
+];
 
 /** @type {string[]} the groups of the rail */
 export const GROUPS = ["See", "Ask", "Learn", "Compare"];
