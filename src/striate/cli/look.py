@@ -15,6 +15,7 @@ from . import options as o
 if TYPE_CHECKING:
     from striate.predict.overlay import BoxDrawer, Drawer, ImageDrawer
     from striate.predict.predictor import Predictor, Tiles
+    from striate.predict.volumes import VolumeDrawer
 
 
 def add_to(app: typer.Typer) -> None:
@@ -147,10 +148,20 @@ def _scores(
         *([f"mean of {views} views of each image"] if views > 1 else []),
         *rows,
         *([_own_text(own, task["monitor"])] if own else []),
+        *([_dice_text(dice)] if (dice := found["scores"].get("image_dice")) else []),
         *([f"n/a: {plural(len(absent), 'class', 'classes')} without images ({listed(absent)})"] if absent else []),
         f"every image: {found['predictions']}",
     ]
     return {"run": str(run), **found}, "\n".join(lines)
+
+
+MAX_CLASSES = 12  # in a line
+
+
+def _dice_text(dice: dict[str, float | None]) -> str:
+    """A line with the Dice of each class."""
+    parts = [f"{shown(name, 30)} {_number(value)}" for name, value in dice.items()]
+    return f"Dice, mean over images: {', '.join(parts[:MAX_CLASSES])}{', ...' if len(parts) > MAX_CLASSES else ''}"
 
 
 def _own_text(scores: dict[str, Any], monitor: str) -> str:
@@ -248,7 +259,8 @@ def predict(
     """Say what is in images: class and probabilities, numbers, a box, or a class for every pixel.
 
     A run that `striate evaluate --calibrate` has seen gives calibrated probabilities. `--draw` writes for each image
-    NAME-overlay.png and NAME-mask.png (class ids with a palette, of the image's own size) and once classes.csv.
+    NAME-overlay.png and NAME-mask.png (class ids with a palette, of the image's own size) and once classes.csv; of a
+    volume NAME-labels.nii.gz, which lies as the volume does.
     Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
     larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
     whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
@@ -322,7 +334,7 @@ class _Predict:
         self.chunk = 8 if predictor.predicts_maps else 256
         self.bad: list[DataError] = []
         self.doubtful: list[DataError] = []
-        self.drawer: Drawer | ImageDrawer | BoxDrawer | None = None
+        self.drawer: Drawer | ImageDrawer | BoxDrawer | VolumeDrawer | None = None
         if draw is not None:
             from striate.predict.overlay import drawer_of
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .prediction import Prediction
     from .predictor import Predictor
+    from .volumes import VolumeDrawer
 
 LEGEND = "classes.csv"
 OVERLAY, MASK, RESTORED, BOX = "-overlay.png", "-mask.png", "-restored.png", "-box.png"
@@ -99,12 +100,16 @@ def boxed(image_u8: ImageU8, box: Sequence[float], label: int) -> ImageU8:
     return drawn
 
 
-def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer":
+def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer | VolumeDrawer":
     """Return what draws the predictions of a network into a folder.
 
     Raises:
         SettingsError: its task predicts nothing that can be drawn.
     """
+    if len(predictor.geometry.size_hw) == 3:
+        from .volumes import VolumeDrawer
+
+        return VolumeDrawer(predictor, folder)
     if predictor.makes_images:
         return ImageDrawer(folder)
     if predictor.predicts_maps:

@@ -92,7 +92,10 @@ class Prediction:
         """Return the plain document of `predict --json`; of a map its size and the share of each class."""
         document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
         if self.map is not None:
-            return document | {"size_hw": list(self.map.shape[:2]), "shares": self.shares}
+            return document | {
+                "size_hw": list(self.map.shape if self.shares else self.map.shape[:2]),
+                "shares": self.shares,
+            }
         if self.probabilities is None:
             return document | {"values": dict(zip(self.names, self.values, strict=True))}
         return document | {"prediction": list(self.names), "probabilities": self.probabilities}

@@ -21,6 +21,7 @@ from striate.base.errors import DataError, ModelError, SettingsError, combined
 from striate.base.files import sha256
 from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
+from striate.base.size import SizeHW
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
@@ -46,7 +47,6 @@ from .tiling import at_scale, tiled_outputs
 if TYPE_CHECKING:
     from striate.data.given import Given
 
-BATCH = 64
 Tiles = float | Literal["auto"]
 
 
@@ -62,6 +62,8 @@ class Predictor:
         >>> predictor([Path("robin.jpg")])[0].names             # doctest: +SKIP
         ('robin',)
     """
+
+    batch = 64  # images that are read and answered together
 
     def __init__(
         self,
@@ -102,7 +104,10 @@ class Predictor:
             levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
             network = network or _network(run, info, task, geometry)
             load_weights(network, run)
-            return cls(
+            kind = cls
+            if len(geometry.size_hw) == 3:
+                from .volumes import VolumePredictor as kind
+            return kind(
                 network, task, geometry, data["mean"], data["std"], temperature_of(run), levels, data.get("scale")
             )
 
@@ -130,8 +135,8 @@ class Predictor:
         found: list[Prediction] = []
         scale, problems = self._tile_scale(tiles), [] if bad is None else bad
         numbered = enumerate(images_of(pictures))
-        while some := list(islice(numbered, BATCH)):
-            whole: list[tuple[int, Samples, str, tuple[int, int]]] = []
+        while some := list(islice(numbered, self.batch)):
+            whole: list[tuple[int, Samples, str, SizeHW]] = []
             given: dict[int, Prediction] = {}
             for number, picture in some:
                 try:
@@ -145,7 +150,7 @@ class Predictor:
                 elif scale and self._is_larger(pixels, scale):
                     given[number] = self._tiled(pixels, scale, name)
                 else:
-                    whole.append((number, self.fitted(pixels), name, (pixels.shape[0], pixels.shape[1])))
+                    whole.append((number, self.geometry.to_store(pixels), name, pixels.shape[:-1]))
             if whole:
                 numbers, stored, names, sizes_hw = zip(*whole, strict=True)
                 given |= dict(zip(numbers, self._read(self.outputs(stored), names, sizes_hw), strict=True))
@@ -212,7 +217,7 @@ class Predictor:
         return self._normalised(stored, self.geometry)
 
     def _normalised(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Tensor:
-        pixels = apply_cpu(stored, _plain_view(len(stored), geometry), normal=self.normal)
+        pixels = apply_cpu(stored, plain_view(len(stored), geometry), normal=self.normal)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
     def _seen(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Outputs:
@@ -262,7 +267,7 @@ class Predictor:
     def _answers(self, outputs: Outputs) -> list[Answer]:
         return self.task.answers(self.task.decode(each(lambda values: values / self.temperature, outputs)))
 
-    def _read(self, outputs: Outputs, ids: Sequence[str], sizes_hw: Sequence[tuple[int, int]]) -> list[Prediction]:
+    def _read(self, outputs: Outputs, ids: Sequence[str], sizes_hw: Sequence[SizeHW]) -> list[Prediction]:
         answers, ways = self._answers(outputs), [self.geometry.way_back(*size_hw) for size_hw in sizes_hw]
         maps: Sequence[npt.NDArray[Any] | None] | None = self.task.at_own_size(outputs, ways)
         if maps is None:
@@ -270,14 +275,15 @@ class Predictor:
                 one.map if one.map is None else _moved(way, one.map) for one, way in zip(answers, ways, strict=True)
             ]
         return [
-            Prediction(name, one.names, one.values, one.probabilities, moved, self._own_box(one.box, *size_hw))
+            Prediction(name, one.names, one.values, one.probabilities, moved, self._own_box(one.box, size_hw))
             for name, one, moved, size_hw in zip(ids, answers, maps, sizes_hw, strict=True)
         ]
 
-    def _own_box(self, seen: tuple[float, ...] | None, height: int, width: int) -> tuple[float, ...] | None:
+    def _own_box(self, seen: tuple[float, ...] | None, size_hw: SizeHW) -> tuple[float, ...] | None:
         """A box in shares of what the network saw as one in the image's own pixels, cut at its border."""
         if seen is None:
             return None
+        height, width = size_hw
         view = np.array([self.geometry.size_hw[::-1] * 2])
         box = self.geometry.way_back(height, width).boxes(np.array(seen) * view)[0]
         return tuple(np.clip(box, 0, [width, height] * 2).tolist())
@@ -296,7 +302,8 @@ def _moved(way: WayBack, seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
 
 
-def _plain_view(count: int, geometry: Geometry) -> Any:
+def plain_view(count: int, geometry: Geometry) -> Any:
+    """Return the plan that leaves so many stored images as they are."""
     pipeline = Pipeline()
     return pipeline.matrices(
         pipeline.draw(count, 0, 0), geometry.store_hw, geometry.size_hw, np.zeros((count, geometry.channels))

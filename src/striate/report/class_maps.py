@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DamagedError, UserError
+from striate.base.slices import centre_of, three_planes
 from striate.metric.boundary import boundary_pixels
 from striate.metric.iou import IGNORED
 from striate.predict.overlay import colours_of
@@ -54,6 +55,15 @@ def maps_of(one: Given) -> tuple[Array, Array] | None:
     return None
 
 
+def flat_maps_of(one: Given) -> tuple[Array, Array] | None:
+    """Return the same as they are shown: of volumes three planes through the middle of what the truth labels."""
+    found = maps_of(one)
+    if found is None or found[0].ndim == 2:
+        return found
+    at = centre_of(found[0])
+    return three_planes(found[0], at, IGNORED), three_planes(found[1], at, IGNORED)
+
+
 def pixels_of(tables: Sequence[Answers], num_classes: int) -> Pixels | None:
     """Return the counts of pixels over all runs; None where no map is kept."""
     counts = np.zeros((num_classes, num_classes), np.int64)
@@ -78,9 +88,14 @@ def pixels_of(tables: Sequence[Answers], num_classes: int) -> Pixels | None:
 
 def _distances(truth: Array) -> npt.NDArray[np.float32]:
     """How far each pixel is from the nearest pixel of the truth that has another class beside it; far without any."""
+    is_away = (~boundary_pixels(truth)).astype(np.uint8)
+    if truth.ndim == 3:
+        from scipy.ndimage import distance_transform_edt
+
+        far = np.full(truth.shape, np.inf) if is_away.all() else distance_transform_edt(is_away)
+        return np.asarray(far, np.float32) + 1
     import cv2
 
-    is_away = (~boundary_pixels(truth)).astype(np.uint8)
     found = cv2.distanceTransform(is_away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(found, np.float32) + 1  # a pixel at the boundary is within one pixel of it
 

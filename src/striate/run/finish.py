@@ -152,23 +152,26 @@ def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str
     index, files = read_json(index_path) if index_path.exists() else {}, dict[Path, bytes]()
     for number, place in enumerate(np.concatenate([worst, sample])):
         name = f"{split}-{number:04d}.jpg"
-        files[run.pictures / name] = _jpeg(_flat(prepared, int(found.index[place])))
+        files[run.pictures / name] = _flat(prepared, int(found.index[place]))
         index[f"{split}/{prepared.dataset.ids[found.index[place]]}"] = name
     write_files(files)
     write_json(index_path, index)
 
 
-def _flat(prepared: Prepared, index: int) -> np.ndarray:
-    """A stored image as it is shown: of a volume three planes through what its target is about."""
-    geometry, target = prepared.geometry, prepared.dataset.target(prepared.task.target)
-    at = target.centre(index, target.square(index, geometry)) if target.has_plane else None
-    return geometry.flat(prepared.store.image(index), at)
+def _flat(prepared: Prepared, index: int) -> bytes:
+    """A stored image as it is shown: of a volume three planes through what its target is about, side by side."""
+    store, geometry = prepared.store, prepared.geometry
+    if not prepared.dataset.usual.is_in_space:
+        return _jpeg(store.image(index), PICTURE_PX)
+    target = prepared.dataset.target(prepared.task.target)
+    at = target.centre(index, target.square(index, geometry))
+    return _jpeg(geometry.flat(store.image(index), at), 2 * PICTURE_PX)
 
 
-def _jpeg(image_u8: np.ndarray) -> bytes:
+def _jpeg(image_u8: np.ndarray, side_px: int) -> bytes:
     shown = shown_bands(in_depth(image_u8, 8))
     picture = Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)
-    picture.thumbnail((PICTURE_PX, PICTURE_PX))
+    picture.thumbnail((side_px, side_px))
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=85)
     return content.getvalue()

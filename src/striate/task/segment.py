@@ -20,7 +20,15 @@ from striate.data.sample import IGNORE, Batch
 from striate.data.target import Mask, Target
 from striate.metric import Answers, Metric
 from striate.metric.boundary import boundary_f1, boundary_iou, interior_iou, tolerance_px
-from striate.metric.iou import class_accuracy, constant_answer, mean_dice, mean_iou, per_class, pixel_accuracy
+from striate.metric.iou import (
+    class_accuracy,
+    constant_answer,
+    image_dice,
+    mean_dice,
+    mean_iou,
+    per_class,
+    pixel_accuracy,
+)
 from striate.metric.loss import LOSS
 from striate.model import zoo
 from striate.nn.losses import GAMMA, LOSSES, LossOptions
@@ -136,9 +144,13 @@ class Segment(Sums, Defaults):
         return (*pixels, boundary_f1(num), boundary_iou(num), interior_iou(num), LOSS)
 
     def details(self, answers: Answers) -> dict[str, Any]:
-        """Return the figures of each class, and the scores of the best constant answer."""
+        """Return the figures of each class, its Dice as a mean over images, and the best constant answer's scores."""
         records = self.metrics[0].records(answers)
-        return {"per_class": per_class(records, self.names), "constant": constant_answer(records, self.names)}
+        return {
+            "per_class": per_class(records, self.names),
+            "image_dice": image_dice(records, self.names),
+            "constant": constant_answer(records, self.names),
+        }
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return a scalar for each part of the loss, such as {"cross_entropy", "dice"}; 0 where no pixel is known."""

@@ -14,7 +14,7 @@ from striate.metric import by_key
 from striate.metric.iou import image_iou
 from striate.predict.overlay import colours_of
 from striate.report.answers import Answers, ByImage, Given, by_image, illustrated, with_thumbnails_first
-from striate.report.class_maps import Pixels, distance_names, error_image, map_image, maps_of, pixels_of
+from striate.report.class_maps import Pixels, distance_names, error_image, flat_maps_of, map_image, pixels_of
 from striate.report.read import Run, at
 from striate.report.templates import piece
 from striate.report.thumbnails import EmbeddedImage
@@ -178,7 +178,7 @@ def _groups(subject: Subject, num: int) -> list[tuple[str, list[Strip]]]:
 def _strip(subject: Subject, score: float, given: Sequence[Given]) -> Strip | None:
     """Return an image, its truth, the prediction of the first run and where that is wrong."""
     one = illustrated(given, subject.thumbnails)
-    found, store = maps_of(one), subject.thumbnails
+    found, store = flat_maps_of(one), subject.thumbnails
     if found is None:
         return None
     answers, row = one
@@ -201,7 +201,7 @@ def _compared(subject: Subject, variants: Mapping[str, Sequence[Answers]]) -> li
 def _beside(subject: Subject, score: float, given: Sequence[Given], firsts: Mapping[str, ByImage]) -> Strip | None:
     answers, row = illustrated(given, subject.thumbnails)
     id_, store = answers.table.ids[row], subject.thumbnails
-    found = {name: maps_of(images[id_][0]) for name, images in firsts.items() if id_ in images}
+    found = {name: flat_maps_of(images[id_][0]) for name, images in firsts.items() if id_ in images}
     truth = next((maps[0] for maps in found.values() if maps), None)
     if truth is None:
         return None

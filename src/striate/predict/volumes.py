@@ -1,0 +1,108 @@
+"""Predictions of volumes: read as in training, answered whole, written as label volumes that lie as the input does."""
+
+import gzip
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from striate.base.errors import DataError, SettingsError
+from striate.base.files import write_bytes, write_text
+from striate.base.slices import centre_of, three_planes
+from striate.data.augment.device import apply_torch
+from striate.data.bands import in_depth, shown_bands
+from striate.data.geometry import Geometry
+from striate.data.sample import IGNORE
+from striate.data.sources.volume_files import NIFTI, nifti_of, stem_of, suffix_of, values_of
+from striate.data.sources.volume_images import levels_of
+from striate.data.target.palette import covered
+
+from .overlay import LEGEND, OVERLAY, Names, legend
+from .predictor import Predictor, plain_view
+
+if TYPE_CHECKING:
+    from striate.data.given import Given
+
+    from .prediction import Prediction
+    from .predictor import Tiles
+
+LABELS = "-labels"
+
+
+class VolumePredictor(Predictor):
+    """A trained network of volumes: paths of NIfTI, `.npy` or `.npz` files or folders of frames, or arrays (D, H, W).
+
+    A volume larger than the network's view is answered in its middle; elsewhere the map is 255.
+    """
+
+    batch = 2
+
+    def _heard(
+        self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "volume"
+    ) -> npt.NDArray[Any]:
+        if isinstance(picture, str | Path):
+            path = Path(picture)
+            if not path.exists() or not (path.is_dir() or suffix_of(path)):
+                fix = "give .nii, .nii.gz, .npy or .npz files, or folders of frames"
+                raise DataError("no volume", where=path, fix=fix)
+            values = values_of(path)
+        else:
+            values = np.asarray(picture)
+            values = values[..., None] if values.ndim == 3 else values
+        if values.ndim != 4 or values.shape[3] < self.geometry.channels:
+            what = f"a volume of shape {'x'.join(map(str, values.shape))}"
+            raise DataError(what, where=name, fix=f"give (D, H, W, {self.geometry.channels})")
+        return in_depth(levels_of(values[..., : self.geometry.channels]), self.geometry.depth)
+
+    def _normalised(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Tensor:
+        mean, std = (torch.tensor(values, dtype=torch.float32) for values in (self.mean, self.std))
+        return apply_torch(torch.from_numpy(np.stack(stored)), plain_view(len(stored), geometry), mean, std)
+
+    def _tile_scale(self, tiles: "Tiles | None") -> None:
+        if tiles is not None:
+            raise SettingsError("volumes are not cut into tiles", where="--tiles", fix="leave it out")
+
+
+class VolumeDrawer:
+    """Writes for each volume `NAME-labels.nii.gz`, as the volume lies, and `NAME-overlay.png`, three planes of it.
+
+    Labels are the classes' numbers, 255 where nothing was seen; `classes.csv`, written once, has their names and
+    colours. Of volumes in arrays and frames the labels are a `.npy` file.
+    """
+
+    def __init__(self, predictor: Predictor, folder: Path) -> None:
+        self.predictor, self.folder, self.names = predictor, folder, predictor.task.names
+        self._file_names = Names()
+        if len(self.names) > IGNORE:
+            fix = "leave --draw out, and take the maps in Python"
+            raise SettingsError(f"{len(self.names)} classes do not fit labels of 255 numbers", where="--draw", fix=fix)
+        write_text(folder / LEGEND, legend(self.names))
+
+    def draw(self, path: Path, prediction: "Prediction") -> dict[str, str]:
+        """Write both files of a prediction; return {"overlay": path, "labels": path}.
+
+        Raises:
+            DataError: the volume cannot be read.
+            ResourceError: the folder cannot be written.
+        """
+        assert prediction.map is not None
+        labels, name, content = prediction.map, self._file_names(stem_of(path)), io.BytesIO()
+        volume, at = shown_bands(in_depth(levels_of(values_of(path)), 8)), centre_of(labels)
+        drawn = covered(three_planes(volume, at), three_planes(labels, at), self.names)
+        Image.fromarray(drawn[..., 0] if drawn.shape[2] == 1 else drawn).save(content, "PNG")
+        files = {"overlay": self.folder / f"{name}{OVERLAY}"}
+        write_bytes(files["overlay"], content.getvalue())
+        if suffix_of(path) in NIFTI:
+            files["labels"] = self.folder / f"{name}{LABELS}.nii.gz"
+            write_bytes(files["labels"], gzip.compress(nifti_of(labels, path).to_bytes(), mtime=0))
+        else:
+            files["labels"], array = self.folder / f"{name}{LABELS}.npy", io.BytesIO()
+            np.save(array, labels, allow_pickle=False)
+            write_bytes(files["labels"], array.getvalue())
+        return {what: str(file) for what, file in files.items()}
