@@ -277,10 +277,10 @@ def study_ladder(
         if task.steps and weights:
             fix = "leave it out, or compare variants of a study file: FILE.toml"
             raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
-        own = task_series(task, changes, model=model, is_full=is_full) if task.steps else usual
-        if not task.steps and model is None and dataset.usual.form != "image":
-            own = exercise(zoo.usual(None, dataset.usual.form))
-        of = own[-1].name if task.steps else "regularized"
+        own, steps = usual, {"model": model, "is_full": is_full, "form": dataset.usual.form}
+        if task.steps or (model is None and not weights):
+            own = task_series(task, changes, **steps)
+        of = next((one.name for one in own if one.name == "regularized"), own[-1].name)
         return with_learning_curve(own, of, len(dataset.splits["train"])) if has_curve else own
 
     name = f"study-{name_of(where)}"

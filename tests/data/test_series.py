@@ -218,10 +218,20 @@ def test_few_series_make_small_batches(tmp_path, monkeypatch):
     assert (ready.geometry.size_hw, ready.geometry.fit, ready.geometry.depth) == ((1, 12), "squash", 16)
 
 
-def test_the_study_of_series_takes_their_usual_network(tmp_path):
+def plan(where, **options):
+    quiet, short = Progress("quiet"), ["train.epochs=1"]
+    lines = study_ladder(str(where), {}, changes=short, seeds=2, folds=None, dry_run=True, progress=quiet, **options)
+    return "\n".join(lines)
+
+
+def test_the_study_of_series_compares_networks_for_series(tmp_path):
     pair(tmp_path)
-    quiet = Progress("quiet")
-    short = ["train.epochs=1"]
-    lines = study_ladder(str(tmp_path), {}, changes=short, seeds=2, folds=None, dry_run=True, progress=quiet)
-    text = "\n".join(lines)
-    assert text.count("resnet_1d") >= 3 and "bipyramid" not in text, text
+    text = plan(tmp_path)
+    networks = ("mlp", "rnn", "lstm", "gru", "tcn", "transformer_1d", "fcn_1d", "resnet_1d")
+    assert all(f"{name}" in text for name in networks) and "bipyramid" not in text, text
+
+
+def test_the_study_of_one_network_for_series_is_the_classic_one(tmp_path):
+    pair(tmp_path)
+    text = plan(tmp_path, model="gru")
+    assert text.count("gru") >= 3 and "augmented" in text and "resnet_1d" not in text, text

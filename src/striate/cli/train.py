@@ -61,9 +61,10 @@ def train(
     """
     from striate.run.recipe import usual
 
-    recipe = recipe or usual(task)
-    settings = o.recipe_of(recipe, set_, size, fit, weights, training)
+    o.recipe_of(recipe or usual(task), set_, size, fit, weights, training)  # a mistake is said before data are read
     dataset = opening.open(data, target, task, allow_empty=allow_empty)
+    recipe = recipe or usual(task, dataset.usual.form)
+    settings = o.recipe_of(recipe, set_, size, fit, weights, training)
     o.use_threads(threads)
     from striate.api import train_run
     from striate.model.ablate import ablated_name

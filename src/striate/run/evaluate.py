@@ -38,6 +38,7 @@ from striate.task import from_json
 
 from .execute import reopen
 from .finish import own_size_of, rows_of
+from .hold_out import require_held_out
 from .network import network_of
 from .prepare import Prepared, fingerprint, outline
 from .recipe import Recipe
@@ -182,6 +183,7 @@ def calibrate_run(
     run, progress = _finished(path), progress or Progress()
     info = run.info()
     way, dataset = temperature_of(from_json(info["task"])), reopen(run, where=data)
+    require_held_out(dataset)
     chosen = {name: dataset.splits[name] for name in ("val", "test") if len(dataset.splits.get(name, ()))}
     prepared = _prepared(dataset.with_splits(chosen), info, device, progress)
     network, task = network_of(run, prepared), prepared.task

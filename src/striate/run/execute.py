@@ -33,6 +33,7 @@ from striate.transfer.training import ProbeTraining, fit_linear_probe
 
 from .finish import finish
 from .geometry import training_scale
+from .hold_out import with_val_trained
 from .longer import as_begun, lengthened
 from .memory import require_batch, told_of_memory
 from .network import (
@@ -107,6 +108,8 @@ def train(
     recipe = named(recipe) if isinstance(recipe, str) else recipe
     model = recipe.network_or(model, dataset.options.get("task"), dataset.usual.form)
     place = devices.pick(device)
+    if prepared is None:
+        dataset = with_val_trained(dataset, recipe.data.hold_out_from, progress)
     prepared = prepared or prepare(dataset, recipe, target=target, device=place, progress=progress, model=model)
     model = model_of(model, prepared)
     network, loaded = begin_network(model, prepared, seed, progress)

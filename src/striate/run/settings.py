@@ -25,7 +25,9 @@ class DataSettings(Settings):
     `fit` is the resize policy: "crop" fills the network's input and cuts what is over, "letterbox" pads, "squash"
     stretches; None: crop, for masks squash, since every pixel is asked for. `margin` is the store's size over the
     network's, so that zooming in has pixels to show. `depth`: 16 keeps all bits of deeper images. `balance`: "weights"
-    in the loss, or "sampling" of rare classes more often.
+    in the loss, or "sampling" of rare classes more often. `hold_out_from`: with fewer images than that, those that were
+    taken from the training split for validation train too (0: never); the best epoch is then the one that is best on
+    training images, and validation scores are no estimate. In a study they never train.
     """
 
     size: Annotated[int | str | None, BeforeValidator(size_setting)] = None
@@ -33,6 +35,7 @@ class DataSettings(Settings):
     margin: float = Field(1.15, ge=1.0, le=2.0)
     depth: Literal[8, 16] = 8
     balance: Literal["none", "weights", "sampling"] = "none"
+    hold_out_from: int = Field(0, ge=0)
 
 
 class ModelSettings(Settings):

@@ -15,7 +15,7 @@ from striate.base.settings import Settings, read_toml
 from striate.base.text import plural, shown
 from striate.model import zoo
 from striate.run.card import changes_table, differing
-from striate.run.recipe import RECIPES, Recipe, from_table, named
+from striate.run.recipe import RECIPES, Recipe, from_table, named, usual
 
 from .grid import expanded
 
@@ -126,14 +126,15 @@ def task_series(
     is_full: bool = False,
     form: str = "image",
 ) -> list[Variant]:
-    """Return what a task compares where no variants are named: its own steps, else the classic exercise.
+    """Return what a task compares where no variants are named: its own steps, else networks for such data or the
+    classic exercise.
 
     Args:
         task: its class.
         changes: `field=value` settings applied to every step.
         model: the network of the classic exercise; steps of a task's own have their networks.
         is_full: with the steps that a task has for who asks for all.
-        form: of the data, see `data.sample.Usual`: whose network the classic exercise takes where none is named.
+        form: of the data, see `data.sample.Usual`: whose networks are compared where none is named.
 
     Raises:
         SettingsError: a network is named for a task with steps of its own.
@@ -144,6 +145,9 @@ def task_series(
         [('unet', 'unet', 'baseline'), ('unet-regularized', 'unet', 'regularized')]
     """
     if not task.steps:
+        if model is None and form in zoo.SIDE_BY_SIDE and not is_full:
+            recipe = usual(None, form)
+            return [_step(name, name, recipe, zoo.ZOO[name].text, changes or []) for name in zoo.SIDE_BY_SIDE[form]]
         return (full_ladder if is_full else ladder)(model or zoo.usual(None, form), changes)
     if model is not None:
         fix = "leave --model out, or compare variants of a study file: FILE.toml"

@@ -14,11 +14,12 @@ from .pipeline import STRENGTHS, Op, Pipeline
 from .plan import Plan
 from .policy import RandAugment, TrivialAugment
 from .quality import Blur, Noise, Resolution, Sharpness
+from .series import Jitter, Scale, TimeWarp, Window
 from .tone import Autocontrast, Equalise, Posterise, Solarise
 
 __all__ = [
     "STRENGTHS", "AlternatingFlip", "Autocontrast", "Blur", "Brightness", "Contrast", "Crop", "Cutmix", "Equalise",
-    "Erase", "Flip", "Grey", "Hue", "Invert", "Jpeg", "Mixup", "Noise", "Op", "Operation", "Perspective", "Pipeline",
-    "Plan", "Posterise", "RandAugment", "Resolution", "Rotate", "Saturation", "Sharpness", "Shear", "Shift",
-    "Solarise", "TrivialAugment", "Zoom", "refuse_unmixable",
+    "Erase", "Flip", "Grey", "Hue", "Invert", "Jitter", "Jpeg", "Mixup", "Noise", "Op", "Operation", "Perspective",
+    "Pipeline", "Plan", "Posterise", "RandAugment", "Resolution", "Rotate", "Saturation", "Scale", "Sharpness",
+    "Shear", "Shift", "Solarise", "TimeWarp", "TrivialAugment", "Window", "Zoom", "refuse_unmixable",
 ]  # fmt: skip

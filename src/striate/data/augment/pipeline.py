@@ -20,15 +20,17 @@ from .operation import Draws, Matrices, Numbers, Operation
 from .plan import Plan
 from .policy import Policy, RandAugment, TrivialAugment
 from .quality import Blur, Noise, Resolution, Sharpness
+from .series import Jitter, Scale, TimeWarp, Window
 from .space import draw_in_space, plan_in_space
 from .tone import Autocontrast, Equalise, Posterise, Solarise, Tone
 
 GeometricOp = Flip | AlternatingFlip | Rotate | Shift | Zoom | Shear | Perspective | Crop
 ColourOp = Brightness | Contrast | Saturation | Hue | Grey | Invert
 ToneOp = Posterise | Solarise | Autocontrast | Equalise
+SeriesOp = Window | Scale | Jitter | TimeWarp
 QualityOp = Blur | Noise | Resolution | Sharpness | Jpeg
 Op = Annotated[
-    GeometricOp | ColourOp | ToneOp | QualityOp | Erase | Mixup | Cutmix | RandAugment | TrivialAugment,
+    GeometricOp | ColourOp | ToneOp | QualityOp | SeriesOp | Erase | Mixup | Cutmix | RandAugment | TrivialAugment,
     Field(discriminator="kind"),
     BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),  # "flip" is all defaults
 ]

@@ -82,24 +82,32 @@ class Noise(Quality):
 
     def on_cpu(self, picture: ImageU8, values: Numbers) -> ImageU8:
         """See `Effect.on_cpu`."""
-        (height, width), channels = picture.shape[:2], math.prod(picture.shape[2:])
-        left, top = (values[1:] * (width + 1, height + 1)).astype(int)
-        window = noise_field((height, width), channels)[top : top + height, left : left + width].reshape(picture.shape)
+        window = self.window(picture.shape, values)
         noisy = cv2.scaleAdd(window, values[0], picture.astype(np.float32)).clip(0, 255)
         return np.asarray(noisy.round() if picture.dtype == np.uint8 else noisy, picture.dtype)
 
     def on_torch(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
         """See `Effect.on_torch`."""
+        strength = on(values[:, 0], pixels)[:, None, None, None]
+        return (pixels + strength * self.windows(pixels, values)).clamp(0, 255)
+
+    def window(self, shape: tuple[int, ...], values: Numbers) -> npt.NDArray[np.float32]:
+        """Return standard normal noise for one image of this shape."""
+        (height, width), channels = shape[:2], math.prod(shape[2:])
+        left, top = (values[1:] * (width + 1, height + 1)).astype(int)
+        field = noise_field((height, width), channels)
+        return field[top : top + height, left : left + width].reshape(shape)
+
+    def windows(self, pixels: "torch.Tensor", values: Numbers) -> "torch.Tensor":
+        """Return standard normal noise (B, C, H, W) for a batch."""
         import torch
 
         channels, height, width = pixels.shape[1:]
         start = sent(torch.from_numpy((values[:, 1:] * (width + 1, height + 1)).astype(np.int64)), pixels)
         columns = start[:, 0, None] + torch.arange(width, device=pixels.device)
         rows = start[:, 1, None] + torch.arange(height, device=pixels.device)
-        windows = on(noise_field((height, width), channels), pixels)[rows[:, :, None], columns[:, None, :]].permute(
-            0, 3, 1, 2
-        )
-        return (pixels + on(values[:, 0], pixels)[:, None, None, None] * windows).clamp(0, 255)
+        field = on(noise_field((height, width), channels), pixels)
+        return field[rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=4)

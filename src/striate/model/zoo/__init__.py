@@ -79,6 +79,9 @@ OF_TASK = {  # where another one is usual
     "reconstruct": AUTOENCODERS[1],
 }
 OF_FORM = {"series": "resnet_1d", "volume": "unet_3d"}  # of what the data are, see `data.sample.Usual`
+SIDE_BY_SIDE = {  # what a study of such data compares where no variants are named
+    "series": ("mlp", "rnn", "lstm", "gru", "tcn", "transformer_1d", "fcn_1d", "resnet_1d"),
+}
 PLAIN = "mlp"  # the thing to beat: no sense of place
 SMALL_RESIDUAL = "xception_small"  # skips and separable convolutions at little cost
 STRIDED, UNPOOLING, NEAREST, WITH_SKIPS = (
