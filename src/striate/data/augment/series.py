@@ -12,6 +12,7 @@ from .operation import Draws, Matrices, Numbers, Range, between, ordered
 from .quality import Noise
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
 NUM_SPEEDS = 5  # of a time warp: at both ends and three places between
@@ -128,7 +129,7 @@ def warped_times(speeds: Numbers, length: int) -> Numbers:
     return np.asarray(way * ((length - 1) / np.maximum(way[:, -1:], 1e-12)))
 
 
-def _between_samples(places: Numbers) -> tuple[Numbers, Numbers]:
+def _between_samples(places: Numbers) -> "tuple[npt.NDArray[np.int64], Numbers]":
     """The sample before each place, never the last one, and how far it is to the next, 0..1."""
     left = np.floor(places).clip(0, max(0, places.shape[1] - 2)).astype(np.int64)
     return left, places - left
