@@ -1,0 +1,59 @@
+"""Explanations of every network: completeness, and maps that change when weights become random."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from toy_networks import images
+
+from striate.inside import sanity
+from striate.inside.explain import METHODS
+from striate.model import zoo
+from striate.task.classify import Classify
+from striate.task.segment import Segment
+
+FEW = {"smoothgrad": {"num": 4}, "integrated": {"steps": 8}}
+QUICK = ("bipyramid", "densenet121", "resnet18", "vit_b_16", "convnext_tiny", "resnet_1d", "unet")
+NAMES = ("a", "b", "c")
+
+
+def tiny_network(name: str, tiny: dict[str, Any]) -> tuple[nn.Module, torch.Tensor]:
+    """A small variant away from the values that norms and biases start with, and images for it."""
+    options, (_, size) = tiny[name]
+    network = zoo.build(name, classes=3, size=size, seed=0, **options).eval()
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in (*network.parameters(), *network.buffers()):
+            if value.dtype.is_floating_point and value.ndim == 1:
+                value.add_(torch.rand(value.shape, generator=draw) * 0.1)
+    return network, images(4, size, seed=5)
+
+
+def require_changes(name: str, methods, tiny) -> None:
+    """The mean correlation over images: a map of 2 x 2 places has four ranks only."""
+    network, x = tiny_network(name, tiny)
+    with torch.no_grad():
+        is_dense = network(x[:1]).ndim == 4
+    task = (Segment if is_dense else Classify)("target", NAMES)
+    for method in methods:
+        if method == "gradcam" and name == "mlp":
+            continue  # it has no map
+        found = [
+            sanity.check(network, task, one[None], method=method, stages=1, seed=seed, **FEW.get(method, {}))
+            for seed, one in enumerate(x)
+        ]
+        mean = np.mean([one.correlations[-1] for one in found])
+        assert abs(mean) < 0.5, (name, method, mean)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_maps_hang_on_the_weights(name: str, tiny) -> None:
+    require_changes(name, ("gradient", "gradcam"), tiny)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.names())
+def test_maps_of_every_network_and_method_hang_on_the_weights(name: str, tiny) -> None:
+    require_changes(name, METHODS, tiny)
