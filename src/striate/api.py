@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from striate.base.errors import SettingsError
 from striate.base.folder import kind_of
-from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
+from striate.data.check.skip import without_bad, write_skipped
 from striate.data.open import name_of
 from striate.data.sample import Dataset
 from striate.model import zoo
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.data.given import Given
     from striate.predict.prediction import Prediction
     from striate.predict.predictor import Tiles
+    from striate.report.explained import ExplainedImage
     from striate.run.recipe import Recipe
     from striate.studies.plan import Variant
 
@@ -85,6 +86,28 @@ class Run:
         from striate.predict import Predictor
 
         return Predictor.load(self.folder, network)(pictures, tiles=tiles)
+
+    def explain(
+        self,
+        image: "Given",
+        *,
+        methods: Sequence[str] = (),
+        target: str | None = None,
+        network: "nn.Module | None" = None,
+        sanity: bool = False,
+    ) -> "ExplainedImage":
+        """Return which pixels the answer to an image hangs on: maps as arrays, and a figure.
+
+        Args:
+            methods: gradient, smoothgrad, integrated, gradcam, occlusion; by default all of them.
+            target: the class, tag or field to explain; by default what the network says.
+            sanity: whether to look what random weights make of the map.
+        """
+        from striate.predict import Predictor
+        from striate.report.explained import explain_image
+
+        predictor = Predictor.load(self.folder, network)
+        return explain_image(predictor, image, methods=methods, target=target, has_sanity=sanity)
 
     def report(self) -> Path:
         """Write the report and return its path."""
@@ -349,51 +372,3 @@ def _task_class(dataset: Dataset, target: str | None) -> Any:
     from striate.task import task_class
 
     return task_class(dataset.targets, dataset.options.get("task"), target)
-
-
-def without_bad(dataset: Dataset, on_bad: str, progress: Progress | None) -> tuple[Dataset, list[tuple[str, str]]]:
-    """Decode every file once; stop at unusable ones, or return the dataset without them and (id, reason) of each.
-
-    What else would make results suffer is said, and travels with the dataset into the run folder.
-
-    Raises:
-        DataError: a file cannot be used and `on_bad` is "stop", all are listed; or, whatever `on_bad` says, more than
-            a few images of val or test are identical copies of training images, see `check_leaks`.
-    """
-    from striate.data.check.check import exclude_bad, prescan, skipped_finding
-    from striate.data.check.leaks import require_apart
-
-    if on_bad not in {"stop", "skip"}:
-        raise SettingsError(f"unknown policy {on_bad!r}", where="--on-bad", fix="choose stop or skip")
-    progress = progress or Progress()
-    findings = prescan(dataset, full=on_bad == "skip", progress=progress)
-    if on_bad == "stop":
-        findings.require_usable(dataset)
-    require_apart(dataset, findings)
-    for item in findings.of("reading"):
-        if item.severity == "note":
-            progress.line(item.text)
-    kept = exclude_bad(dataset, findings)
-    skipped = skipped_finding(dataset, kept, findings)
-    warnings = [*([skipped] if skipped else []), *(item for item in findings if item.severity == "warning")]
-    for item in warnings:
-        progress.warn(item.text)
-    for item in findings.of("left_out"):
-        if item.severity == "note":
-            progress.line(item.text)
-    said = tuple({"kind": i.kind, "severity": i.severity, "count": len(i.ids), "text": i.text} for i in warnings)
-    return replace(kept, findings=said), findings.reasons(dataset)
-
-
-def write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
-    """Write skipped.csv when files were left out."""
-    if not skipped:
-        return
-    import csv
-    import io
-
-    from striate.base.files import write_text
-
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("id", "reason"), *skipped])
-    write_text(folder / "skipped.csv", text.getvalue())

@@ -175,7 +175,7 @@ def test_the_look_takes_what_the_store_takes(order: str) -> None:
 
 
 def test_what_the_store_cannot_read_is_skipped_on_request(tmp_path: Path) -> None:
-    from striate.api import without_bad
+    from striate.data.check.skip import without_bad
 
     root = bitmaps(tmp_path / "set", num=6)
     (root / "cat" / "odd.png").write_bytes(png("AID"))

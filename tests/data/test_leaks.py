@@ -9,13 +9,14 @@ import pytest
 from pictures import encoded, photo, tree
 from PIL import Image
 
-from striate.api import study, train, without_bad
+from striate.api import study, train
 from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.data import open_dataset
 from striate.data.check.check import check, prescan
 from striate.data.check.duplicates import exact_groups
 from striate.data.check.leaks import KIND
+from striate.data.check.skip import without_bad
 from striate.data.sample import Dataset
 from striate.data.sources.arrays import from_arrays
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from pictures import tree
 
-from striate.api import without_bad
 from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.data import Dataset, open_dataset
+from striate.data.check.skip import without_bad
 
 
 def damaged(root: Path, *patterns: str) -> Dataset:

@@ -129,7 +129,7 @@ def _limits(max_macs: str | None, max_parameters: str | None) -> dict[str, Any]:
 
 
 def _search(dataset: "Dataset", plan: "Plan", on_bad: str, more: dict[str, Any]) -> "SearchDir":
-    from striate.api import without_bad, write_skipped
+    from striate.data.check.skip import without_bad, write_skipped
     from striate.search.execute import search as carry_out
 
     dataset, skipped = without_bad(dataset, on_bad, more["progress"])

@@ -31,6 +31,14 @@ TITLES = {
     "occlusion": "Occlusion",
 }
 
+CAVEATS = {
+    "gradient": "How a tiny change of each pixel would move the score; noisy, and no share of the score.",
+    "smoothgrad": "The gradient averaged over noisy copies: calmer, but the noise decides how calm.",
+    "integrated": "Shares of the score above the baseline's; what looks like the baseline gets none.",
+    "gradcam": "Where the layer's maps speak for it: as coarse as the layer, and blind to what speaks against.",
+    "occlusion": "How the score falls when a patch is covered; a covered image is unlike any it was trained on.",
+}
+
 
 def explain(
     network: nn.Module,

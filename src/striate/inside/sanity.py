@@ -22,6 +22,7 @@ from striate.base.choose import choose
 from striate.task import Objective, Task
 from striate.task.objective import Which
 
+from .cam import layer_of
 from .explain import METHODS, objective_of
 from .explanation import Array, Explanation
 from .tap import ROWS, Probe, borrowed, shown_name
@@ -101,6 +102,8 @@ def check_probe(
     """Return the same of a borrowed network and a chosen objective."""
     make = choose("method", method, METHODS)
     (before,) = make(probe, image, objective, **settings)
+    if before.layer:  # the same one throughout: a random network might have another last map
+        settings = {"layer": layer_of(probe, image, objective)} | settings
     layers = layers_from_top(probe, image)
     ends = [round(len(layers) * stage / stages) for stage in range(1, stages + 1)]
     ends = sorted({end for end in ends if end})

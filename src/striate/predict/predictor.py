@@ -216,6 +216,12 @@ class Predictor:
         """Return what the network gets of stored images: (N, C, H, W), normalised."""
         return self._normalised(stored, self.geometry)
 
+    def seen(self, inputs: Tensor) -> npt.NDArray[np.uint8]:
+        """Return what the network gets (N, C, H, W) as levels (N, H, W, C) again."""
+        planes = inputs.detach().cpu().permute(0, 2, 3, 1).numpy()
+        levels = (planes - self.normal.offset) / self.normal.scale
+        return np.asarray(np.rint(levels).clip(0, 255), np.uint8)
+
     def _normalised(self, stored: Sequence[npt.NDArray[Any]], geometry: Geometry) -> Tensor:
         pixels = apply_cpu(stored, plain_view(len(stored), geometry), normal=self.normal)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)

@@ -47,7 +47,7 @@ def report_run(run: RunDir) -> Path:
         "architecture": architecture(at(read.info, "model")),
         **_settings(read.info),
     }
-    return _write(run.report, "run.html", context, store, read.problems)
+    return write_page(run.report, "run.html", context, store, read.problems)
 
 
 def report_study(study: StudyDir) -> Path:
@@ -81,7 +81,7 @@ def report_study(study: StudyDir) -> Path:
     for runs in read.runs.values():
         for run in runs:
             read.problems += [f"{run.folder.path.name}: {problem}" for problem in run.problems]
-    return _write(study.report, "study.html", context, store, read.problems)
+    return write_page(study.report, "study.html", context, store, read.problems)
 
 
 def report_runs(study: StudyDir, progress: Progress | None = None) -> None:
@@ -120,7 +120,8 @@ def _settings(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, template: str, context: dict[str, Any], store: ThumbnailStore, problems: list[str]) -> Path:
+def write_page(path: Path, template: str, context: dict[str, Any], store: ThumbnailStore, problems: list[str]) -> Path:
+    """Write a filled template as one file that asks for nothing from outside, and return its path."""
     style, script = _asset("report.css"), _asset("report.js")
     allowed = {"default-src": "'none'", "style-src": _hash(style), "script-src": _hash(script), "img-src": "data:"}
     allowed |= {"base-uri": "'none'", "form-action": "'none'"}

@@ -1,0 +1,245 @@
+"""One image explained: which pixels a network's answer hangs on, by every method, as a page, a figure or a document."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from striate.base.choose import choose
+from striate.base.errors import SettingsError
+from striate.base.files import write_bytes
+from striate.base.numbers import significant
+from striate.base.own import SOFTWARE
+from striate.base.text import shown
+from striate.inside.explain import CAVEATS, METHODS, TITLES, objective_of
+from striate.inside.explanation import Explanation, Report
+from striate.inside.filters import ImageU8
+from striate.inside.overlay import overlay
+from striate.inside.sanity import LIMIT, Sanity, check_probe
+from striate.inside.tap import Probe, borrowed
+from striate.predict import Predictor
+from striate.predict.overlay import rgb_of
+from striate.predict.prediction import Prediction
+from striate.task import Objective
+
+from .page import write_page
+from .thumbnails import ThumbnailStore
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIDE_PX = 192  # images are shown at least this large, whole pixels repeated
+MOST = 5  # classes
+SANITY_METHOD = "gradient"
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedImage:
+    """An image, the network's answer to it, and on which pixels that hangs.
+
+    Args:
+        id: of the image.
+        seen: (H, W, 3) what the network saw of it; maps lie over that.
+        drawn: the image with the answer on it, where that names places.
+        prediction: the answer.
+        maps: an explanation by each method, in order.
+        refused: why methods that were not asked for by name have none.
+        sanity: how a map changes as weights become random; None where that was not asked for.
+    """
+
+    id: str
+    seen: ImageU8
+    drawn: ImageU8 | None
+    prediction: Prediction
+    maps: tuple[Explanation, ...]
+    refused: tuple[str, ...] = ()
+    sanity: Sanity | None = None
+
+    def __getitem__(self, method: str) -> Explanation:
+        """Return the explanation by a method."""
+        return {one.method: one for one in self.maps}[method]
+
+    def overlays(self) -> dict[str, ImageU8]:
+        """Return the maps over the image (H, W, 3), by method."""
+        return {one.method: overlay(self.seen, one) for one in self.maps}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer and what each map is of, without arrays."""
+        sanity = {"sanity": self.sanity.to_json()} if self.sanity else {}
+        return {**self.prediction.to_json(), "explanations": [one.to_json() for one in self.maps], **sanity}
+
+    def figure(self) -> "Figure":
+        """Return a matplotlib figure: the image and its maps side by side, titled."""
+        from matplotlib.figure import Figure
+
+        views = [("What the network saw", self.prediction.line(2), self.seen)]
+        views += [(TITLES[one.method], how(one), overlay(self.seen, one)) for one in self.maps]
+        views += [(title, text, self.over(one)) for title, text, one in self.stages()]
+        columns = min(len(views), max(5, 1 + len(self.maps)))
+        rows = -(-len(views) // columns)
+        figure = Figure(figsize=(2.4 * columns, 2.95 * rows), layout="constrained")
+        for axes, (title, text, pixels) in zip(figure.subplots(rows, columns, squeeze=False).flat, views, strict=False):
+            axes.imshow(pixels, interpolation="nearest")
+            axes.set_title(_plain(title), fontsize=9, parse_math=False)
+            axes.set_xlabel("\n".join(wrap(_plain(text), 38)), fontsize=7, parse_math=False)
+        for axes in figure.axes:
+            axes.set(xticks=[], yticks=[])
+            axes.set_visible(bool(axes.images))
+        return figure
+
+    def stages(self) -> Iterator[tuple[str, str, Explanation]]:
+        """Return title, text and map of each stage of the sanity check."""
+        if self.sanity is None:
+            return
+        like = next((one for one in self.maps if one.method == self.sanity.method), self.maps[0])
+        last = len(self.sanity.layers) - 1
+        rows = zip(self.sanity.layers, self.sanity.correlations, self.sanity.maps, strict=True)
+        for number, (layer, correlation, values) in enumerate(rows):
+            title = "All layers random" if number == last else f"Random from {layer} up"
+            yield title, f"rank correlation {correlation:.2f}", replace(like, map=values, is_signed=False)
+
+    def over(self, explanation: Explanation) -> ImageU8:
+        """Return one more map over the image."""
+        return overlay(self.seen, explanation)
+
+    def write(self, path: Path) -> Path:
+        """Write a page (.html) or an image (.png).
+
+        Raises:
+            SettingsError: the name has another ending.
+            ResourceError: the file cannot be written.
+        """
+        if path.suffix.lower() == ".png":
+            content = io.BytesIO()
+            self.figure().savefig(content, format="png", dpi=120, metadata=SOFTWARE)
+            write_bytes(path, content.getvalue())
+            return path
+        if path.suffix.lower() not in {".html", ".htm"}:
+            fix = "give --out a name that ends in .html or .png"
+            raise SettingsError("an explanation is a page or a PNG", where=path, fix=fix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = ThumbnailStore()
+        return write_page(path, "explained.html", _context(self, store), store, [])
+
+
+def explain_image(
+    predictor: Predictor,
+    image: Any,
+    *,
+    methods: Sequence[str] = (),
+    target: str | None = None,
+    has_sanity: bool = True,
+    report: Report | None = None,
+) -> ExplainedImage:
+    """Return which pixels the answer to an image hangs on.
+
+    Args:
+        image: a file, an array, a tensor or a Pillow image, see `Predictor`.
+        methods: names of `METHODS`; by default all that the network allows.
+        target: the class, tag or field to explain; by default what the network says.
+        has_sanity: whether to look what random weights make of the gradient.
+
+    Raises:
+        DataError: the image cannot be read.
+        SettingsError: method or target are unknown, or the task or a named method has nothing to explain.
+    """
+    (prediction,) = predictor([image])
+    inputs = predictor.inputs([predictor.fitted(image)])
+    seen = predictor.seen(inputs)[0]
+    with borrowed(predictor.network) as probe:
+        objective = objective_of(probe, predictor.task, inputs, target)
+        maps, refused = _maps(probe, inputs, objective, methods, report)
+        sanity = check_probe(probe, inputs, objective, method=SANITY_METHOD) if has_sanity else None
+    has_map = prediction.map is not None and np.issubdtype(prediction.map.dtype, np.integer)
+    drawn = prediction.overlay(rgb_of(image, predictor.levels)) if has_map else None
+    rgb = seen[..., :3] if seen.shape[2] >= 3 else np.repeat(seen[..., :1], 3, axis=2)
+    return ExplainedImage(prediction.id, rgb, drawn, prediction, tuple(maps), tuple(refused), sanity)
+
+
+def _maps(
+    probe: Probe, inputs: Tensor, objective: Objective, methods: Sequence[str], report: Report | None
+) -> tuple[list[Explanation], list[str]]:
+    maps: list[Explanation] = []
+    refused: list[str] = []
+    for method in methods or METHODS:
+        try:
+            maps += choose("method", method, METHODS)(probe, inputs, objective, report=report)
+        except SettingsError as problem:
+            if methods:
+                raise
+            refused.append(f"{TITLES[method]}: {problem.what}")
+    return maps, refused
+
+
+def how(explanation: Explanation) -> str:
+    """Return in a few words how a map was made: its layer, its settings, how far it is from complete."""
+    settings = explanation.settings
+    texts = {
+        "gradient": "largest of the channels",
+        "smoothgrad": f"{settings.get('num')} copies, noise {settings.get('noise')}",
+        "integrated": f"from {settings.get('baseline')}, {settings.get('steps')} steps",
+        "gradcam": f"layer {explanation.layer}",
+        "occlusion": f"patch {settings.get('patch')} px, every {settings.get('stride')} px",
+    }
+    gap = f"; gap {explanation.gap:.1%}" if explanation.gap is not None else ""
+    return texts[explanation.method] + gap
+
+
+def _context(one: ExplainedImage, store: ThumbnailStore) -> dict[str, Any]:
+    first = one.maps[0]
+    prediction = one.prediction
+    shares = prediction.probabilities or prediction.shares
+    ranked = sorted(shares.items(), key=lambda item: -item[1])[:MOST]
+    rows = [
+        {"image": store.add_image(_large(over)), "title": TITLES[name], "how": how(one[name]), "caveat": CAVEATS[name]}
+        for name, over in one.overlays().items()
+    ]
+    stages = [
+        {"image": store.add_image(_large(one.over(made))), "title": title, "how": text}
+        for title, text, made in one.stages()
+    ]
+    height, width = one.seen.shape[:2]
+    return {
+        "title": Path(one.id).name,
+        "rerun": {"created": ""},
+        "answer": f"{prediction.line(1)}",
+        "seen": store.add_image(_large(one.seen)),
+        "drawn": None if one.drawn is None else store.add_image(one.drawn),
+        "size": f"{width} x {height} pixels",
+        "ranked": [(name, 100 * share, f"{share:.1%}") for name, share in ranked],
+        "ranked_by": "class",
+        "ranked_what": "probability" if prediction.probabilities else "share of the pixels",
+        "text": first.text,
+        "score": significant(first.score),
+        "has_signs": any(made.is_signed for made in one.maps),
+        "rows": rows,
+        "refused": one.refused,
+        "stages": stages,
+        "sanity_text": _sanity_text(one.sanity) if one.sanity else "",
+    }
+
+
+def _sanity_text(sanity: Sanity) -> str:
+    last = sanity.correlations[-1]
+    said = "so it shows the network, not only the image" if sanity.is_passed else "so it hardly shows the network"
+    return (
+        "The weights are shuffled layer by layer, from the answer down, and the "
+        f"{TITLES[sanity.method].lower()} is taken again. At the end its rank correlation with "
+        f"the gradient of the trained network is {last:.2f} (below {LIMIT:g} passes), {said}."
+    )
+
+
+def _large(pixels: ImageU8) -> ImageU8:
+    """An image with each pixel repeated until it is large enough to look at."""
+    times = max(1, SIDE_PX // max(pixels.shape[:2]))
+    return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
+
+
+def _plain(text: str) -> str:
+    """Text that the figure's font has for sure."""
+    return shown(text, 76).encode("latin-1", "backslashreplace").decode("latin-1")
