@@ -41,6 +41,7 @@ DEMOS = {
         ("train.epochs=14", "train.patience=0", "model.width=8", "model.depth=2", "model.activation=gelu"),
         seeds=2,
     ),
+    "series": Demo("toy:order?n=500&length=64", {}, ("train.epochs=12",), seeds=2),
 }
 
 
@@ -51,7 +52,7 @@ def add_to(app: typer.Typer) -> None:
 
 def demo(
     what: Annotated[
-        str, typer.Argument(metavar="[classify|segment|localise|restore]", help="What the networks predict.")
+        str, typer.Argument(metavar="[classify|segment|localise|restore|series]", help="What the networks predict.")
     ] = "classify",
     seeds: Annotated[int | None, typer.Option(help="Runs a variant.", min=1, max=1000)] = None,
     out: o.Out = None,
@@ -60,7 +61,7 @@ def demo(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Run a study on built-in images (drawn shapes), and write its verdict and report. About two minutes.
+    """Run a study on built-in images (drawn shapes) or series, and write its verdict and report. About two minutes.
 
     \b
     Examples:
@@ -68,6 +69,7 @@ def demo(
       striate demo segment
       striate demo localise
       striate demo restore
+      striate demo series
     """
     chosen = choose("demo", what, DEMOS)
     o.use_threads(threads)

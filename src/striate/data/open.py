@@ -58,7 +58,7 @@ def open_dataset(
 
     `where` is a folder of class folders (one tree, or train/ val/ test/), a CSV or TSV file, a folder of IDX or
     CIFAR binary files or with the lists of CUB-200, an .npz file, .ts files of series, volumes with labels, a name as
-    "fashion-mnist", or "toy:shapes", or "toy:digits".
+    "fashion-mnist", or "toy:shapes", "toy:digits" or "toy:order".
 
     Args:
         root: where the files of a table, or a local copy of a public dataset, lie; for "toy:digits" one of MNIST.

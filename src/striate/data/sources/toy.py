@@ -18,7 +18,7 @@ from striate.base.seeds import rng_for
 
 from ..sample import Dataset
 from ..target import Angle, Boxes, Label, Mask
-from . import toy_digits
+from . import toy_digits, toy_series
 from .images import ArrayImages
 
 Floats = npt.NDArray[np.float32]
@@ -43,10 +43,12 @@ def read(name: str, root: Path | None = None) -> Dataset:
         DataError: the name or an option is unknown, or a value is out of its range.
     """
     kind, _, query = name.removeprefix("toy:").partition("?")
-    if choose("toy dataset", kind, {"shapes": "shapes", "digits": "digits"}, DataError) == "digits":
+    if choose("toy dataset", kind, {"shapes": "shapes", "digits": "digits", "order": "order"}, DataError) == "digits":
         return toy_digits.make(name, _options(query, name, toy_digits.OPTIONS), root)
     if root is not None:
         raise DataError("a root is for toy:digits", where=name, fix="leave --root out")
+    if kind == "order":
+        return toy_series.make(name, _options(query, name, toy_series.OPTIONS))
     return _shapes(name, _options(query, name, OPTIONS))
 
 
