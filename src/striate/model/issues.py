@@ -257,8 +257,8 @@ def _reached(outputs: Iterable[Tensor]) -> set[int]:
 def _fields(found: Walk) -> Iterator[Issue]:
     """Yield an issue if units of a map see more than the image."""
     for layer in found.layers:
-        is_map = len(layer.out_shape) == 3 and not layer.is_global
-        field, image = layer.receptive_field_hw, found.size_hw
+        is_map = len(layer.out_shape) > 2 and not layer.is_global
+        field, image = layer.receptive_field_hw, found.size_hw[-2:]
         if is_map and (field[0] > image[0] or field[1] > image[1]):
             what = f"from here on a unit's receptive field ({text(field)}) is larger than the image ({text(image)})"
             yield Issue("field", layer.name, True, what)

@@ -113,7 +113,7 @@ def bar(share: float, ascii_only: bool = False) -> str:
 
 
 def _title(walk: Walk) -> str:
-    return f"{walk.name} on {walk.size_hw[0]}x{walk.size_hw[1]}x{walk.channels}"
+    return f"{walk.name} on {'x'.join(map(str, walk.size_hw))}x{walk.channels}"
 
 
 def _totals(walk: Walk) -> str:

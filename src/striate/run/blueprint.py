@@ -37,5 +37,4 @@ def load_blueprint(model: str, options: dict[str, Any]) -> tuple[Blueprint, dict
 
 
 def _native(plan: Blueprint) -> dict[str, Any]:
-    known = plan.native
-    return {"size_hw": (known.pop("size"),) * 2, **known}
+    return {"size_hw": plan.native_hw, "channels": plan.native["channels"], "outputs": plan.native["outputs"]}
