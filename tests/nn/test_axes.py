@@ -11,6 +11,7 @@ from striate.model.build import build
 from striate.model.walk import walk
 from striate.model.zoo import blueprint
 from striate.nn.blocks import BLOCKS
+from striate.task import Map
 
 SIZES = {1: (16,), 2: (16, 12), 3: (8, 12, 10)}
 AXES = pytest.mark.parametrize("dims", [1, 2, 3])
@@ -121,3 +122,9 @@ def test_the_middle_slice_of_a_volume_alike_in_depth_is_what_the_flat_network_ma
 def test_a_block_of_images_alone_says_so_on_volumes():
     with pytest.raises(SettingsError, match="unet_3d"):
         build(Blueprint("net", (Row("separable", 8), Row("conv"))), channels=1, outputs=3, size_hw=(8, 8, 8))
+
+
+def test_a_classifier_of_images_gets_a_decoder_for_volumes():
+    plan = Map(3).extended(blueprint("resnet18", width=4), channels=1, size_hw=(32, 40, 36))
+    network = build(plan, channels=1, outputs=3, size_hw=(32, 40, 36), seed=0).eval()
+    assert network(torch.zeros(1, 1, 32, 40, 36)).shape == (1, 3, 32, 40, 36)

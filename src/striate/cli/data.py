@@ -149,7 +149,7 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
         lines.append(f"... and {len(rows) - MAX_SHOWN:,} more classes")
     lines.append(f"{'all':<{width}}" + "".join(f"{len(found):>9,}" for found in dataset.splits.values()))
     lines += _numbers(dataset)
-    if summary["median"]:
+    if summary["median"] and not dataset.usual.is_in_space:  # a note says those of volumes
         small, middle, large = ("x".join(map(str, summary[name][::-1])) for name in ("smallest", "median", "largest"))
         lines.append(f"sizes {small} to {large}, median {middle}; modes {', '.join(summary['modes'])}")
     lines += [""] + [f"{MARKS[item.severity]} {item.text}" for item in findings]

@@ -52,11 +52,12 @@ def unet(
 
 
 def unet_3d(
-    *, width: int = 16, depth: int = 3, norm: str = "batch", activation: str = "relu", dropout: float = 0.0
+    *, width: int = 16, depth: int = 3, norm: str = "instance", activation: str = "relu", dropout: float = 0.0
 ) -> Blueprint:
     """Return the U-Net of `unet` for volumes: the same rows, whose blocks take the axes of what they get.
 
-    The paper has twice the width at each level of ours before the pooling, and no padding.
+    The paper has twice the width before each pooling, batch normalisation and no padding; instance normalisation is
+    nnU-Net's, for batches of two volumes.
 
     Args:
         width: channels at the volume's size, twice as many at each level below.
