@@ -35,6 +35,14 @@ def explore(
         int | None, typer.Option(min=1, max=65535, help="By default the first that is free, from 8765 on.")
     ] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address only.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.html", help="Write one page that needs no server: every step of a few images."),
+    ] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="An image for --export; repeatable. By default three of the run's.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the page of --export.")] = False,
     size: o.Size = None,
     threads: o.Threads = None,
     debug: o.Debug = False,
@@ -51,6 +59,7 @@ def explore(
       striate explore imagenet:mobilenet_v2
       striate explore mine.toml                   a blueprint file
       striate explore --playground
+      striate explore runs/001-bipyramid-regularized --export steps.html
     """
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
         what = f"the page needs {' and '.join(missing)}"
@@ -64,10 +73,27 @@ def explore(
     space = Workspace.of([], "playground") if what is None else _workspace(what, size)
     space.is_playground = playground
     try:
+        if export is not None:
+            return _export(space, export, image or [], overwrite)
         with bound(port) as listener:
             serve(space, listener, is_opening=not no_browser, path="#view=playground" if playground else "")
     finally:
         space.close()
+
+
+def _export(space: "Workspace", path: Path, images: list[Path], overwrite: bool) -> None:
+    from striate.base.files import write_text
+    from striate.explore.export import export, images_of
+
+    if not space.subjects:
+        raise SettingsError("the playground alone has no network", where="--export", fix="name a run or a network")
+    if path.exists() and not overwrite:
+        raise SettingsError(f"{path} exists", where="--export", fix="give another name, or --overwrite")
+    (subject, *_) = space.subjects.values()
+    predictor = space.predictor(subject.id)
+    page = export(predictor, images_of(space.shelf, subject.run, images), subject.title)
+    write_text(path, page)
+    o.give({"command": "explore", "page": str(path), "bytes": len(page.encode())}, f"page {path}", False)
 
 
 def _workspace(what: str, size: str | None) -> "Workspace":

@@ -27,7 +27,7 @@ def places(operation: Operation, size: Sequence[int], at: Sequence[int]) -> list
         at: the place in the output.
     """
     kernel, stride = kernel_of(operation), pair(operation, "stride", None)
-    dilation, padding = pair(operation, "dilation", 1), _padding(operation, size)
+    dilation, padding = pair(operation, "dilation", 1), paddings(operation)
     found = []
     for axis, (length, place) in enumerate(zip(size, at, strict=True)):
         taps = np.arange(kernel[axis]) * dilation[axis]
@@ -55,7 +55,8 @@ def pair(operation: Operation, name: str, otherwise: int | None) -> tuple[int, .
     return _sides(value, axes_of(operation))
 
 
-def _padding(operation: Operation, size: Sequence[int]) -> tuple[int, ...]:
+def paddings(operation: Operation) -> tuple[int, ...]:
+    """Return the padding before the first input, an axis; "same" has its smaller half there."""
     value: Any = operation.settings.get("padding", 0)
     if not isinstance(value, str):
         return _sides(value, axes_of(operation))
