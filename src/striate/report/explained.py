@@ -134,6 +134,7 @@ def explain_image(
     methods: Sequence[str] = (),
     target: str | None = None,
     has_sanity: bool = True,
+    is_strict: bool = True,
     report: Report | None = None,
 ) -> ExplainedImage:
     """Return which pixels the answer to an image hangs on.
@@ -142,6 +143,7 @@ def explain_image(
         image: a file, an array, a tensor or a Pillow image, see `Predictor`.
         methods: names of `METHODS`; by default all that the network allows.
         target: the class, tag or field to explain; by default what the network says.
+        is_strict: whether a method that was named and has nothing to explain is an error.
         has_sanity: whether to look what random weights make of the gradient.
 
     Raises:
@@ -153,7 +155,7 @@ def explain_image(
     seen = predictor.seen(inputs)[0]
     with borrowed(predictor.network) as probe:
         objective = objective_of(probe, predictor.task, inputs, target)
-        maps, refused = _maps(probe, inputs, objective, methods, report)
+        maps, refused = _maps(probe, inputs, objective, methods or tuple(METHODS), is_strict and bool(methods), report)
         sanity = check_probe(probe, inputs, objective, method=SANITY_METHOD) if has_sanity else None
     has_map = prediction.map is not None and np.issubdtype(prediction.map.dtype, np.integer)
     drawn = prediction.overlay(rgb_of(image, predictor.levels)) if has_map else None
@@ -162,15 +164,15 @@ def explain_image(
 
 
 def _maps(
-    probe: Probe, inputs: Tensor, objective: Objective, methods: Sequence[str], report: Report | None
+    probe: Probe, inputs: Tensor, objective: Objective, methods: Sequence[str], is_strict: bool, report: Report | None
 ) -> tuple[list[Explanation], list[str]]:
     maps: list[Explanation] = []
     refused: list[str] = []
-    for method in methods or METHODS:
+    for method in methods:
         try:
             maps += choose("method", method, METHODS)(probe, inputs, objective, report=report)
         except SettingsError as problem:
-            if methods:
+            if is_strict:
                 raise
             refused.append(f"{TITLES[method]}: {problem.what}")
     return maps, refused

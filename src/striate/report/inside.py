@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from .answers import Answers
+from .insight import insight_sections, variant_sections
 from .read import Run, Study
 from .tasks import Room, Section, Subject, sections_of
 from .thumbnails import ThumbnailStore
@@ -28,7 +29,8 @@ def run_sections(run: Run, store: ThumbnailStore) -> list[Section]:
         reason = Markup('<p class="na">n/a: no image was evaluated: {}.</p>').format(run.why_missing)
         return [Section("inside", "Predictions", "What it predicts", reason)]
     sections = sections_of(run)
-    return sections.inside(Subject([run], run.reported_split, store, sections))
+    subject = Subject([run], run.reported_split, store, sections)
+    return [*sections.inside(subject), *insight_sections(subject)]
 
 
 def best_sections(study: Study, store: ThumbnailStore) -> list[Section]:
@@ -42,7 +44,9 @@ def best_sections(study: Study, store: ThumbnailStore) -> list[Section]:
         return [Section("inside", "Best variant", f"Inside {study.best or 'the best variant'}", body)]
     sections = sections_of(runs[0])
     subject = Subject(runs, split, store, sections, str(study.best))
-    return [*sections.inside(subject), *sections.hard(subject, _other_answers(study, subject))]
+    hard = sections.hard(subject, _other_answers(study, subject))
+    others = {name: runs for name, runs in study.runs.items() if name != study.best}
+    return [*sections.inside(subject), *hard, *variant_sections(subject, others)]
 
 
 def _other_answers(study: Study, subject: Subject) -> list[Answers]:

@@ -73,14 +73,32 @@ class ThumbnailStore:
         content = _palette_png(labels, palette)
         return self._embedded(content, "png", (labels.shape[1], labels.shape[0]))
 
-    def add_image(self, pixels: npt.NDArray[np.uint8]) -> EmbeddedImage | None:
-        """Return an image (H, W) or (H, W, 3), at most 192 pixels a side; None when the budget is spent."""
+    def read(self, run: RunDir, split: str, id_: str) -> npt.NDArray[np.uint8] | None:
+        """Return the pixels (H, W, 3) of a thumbnail, which is not shown by that; None when there is none."""
+        from PIL import Image
+
+        name = self._names(run).get(f"{split}/{id_}")
+        content = None if name is None else _read(run, name)
+        if content is None:
+            return None
+        with Image.open(io.BytesIO(content)) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def take_file(self, run: RunDir, name: str) -> EmbeddedImage | None:
+        """Return a JPEG among the thumbnails by its name; None when there is none or the budget is spent."""
+        if not (run.pictures / name).is_file() or self._is_spent():
+            return None
+        content = _read(run, name)
+        return None if content is None else self._embedded(content, "jpeg", jpeg_size(content))
+
+    def add_image(self, pixels: npt.NDArray[np.uint8], max_px: int = MAX_SIDE_PX) -> EmbeddedImage | None:
+        """Return an image (H, W) or (H, W, 3), at most `max_px` a side; None when the budget is spent."""
         from PIL import Image
 
         if self._is_spent():
             return None
         image, content = Image.fromarray(pixels), io.BytesIO()
-        image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+        image.thumbnail((max_px, max_px))
         image.save(content, "PNG")
         return self._embedded(content.getvalue(), "png", image.size)
 

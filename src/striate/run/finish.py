@@ -4,6 +4,7 @@ import io
 import resource
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from striate.base.documents import read_json
 from striate.base.errors import DivergedError
-from striate.base.files import write_files, write_json
+from striate.base.files import write_bytes, write_files, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress, say
 from striate.base.run_info import ResultInfo, RunInfo
@@ -20,6 +21,7 @@ from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
 from striate.base.tensors import write_tensors
 from striate.base.text import plural
+from striate.data.augment.preview import preview
 from striate.data.bands import in_depth, shown_bands
 from striate.data.loader import Loader
 from striate.evaluate.curves import overfit_epoch
@@ -40,6 +42,7 @@ from .training import Training
 MAX_TRAIN = 2000  # un-augmented training images that are scored, for the generalisation gap
 MAX_PICTURES = 400  # a split
 PICTURE_PX = 128
+AUGMENTED, NUM_AUGMENTED, GRID_PX = "augmented.jpg", 7, 640
 
 
 def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ended: str, is_test_open: bool) -> RunDir:
@@ -57,6 +60,7 @@ def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ende
     write_tensors(run.weights, state_of(network))
     splits = ("train", "val", "test") if is_test_open else ("train", "val")
     score_splits(run, prepared, network, splits, info["precision"]["name"])
+    keep_augmented(run, prepared)
     history = run.history()
     result: ResultInfo = {
         "epochs": len(history),
@@ -156,6 +160,18 @@ def keep_pictures(run: RunDir, prepared: Prepared, found: Evaluation, split: str
         index[f"{split}/{prepared.dataset.ids[found.index[place]]}"] = name
     write_files(files)
     write_json(index_path, index)
+
+
+def keep_augmented(run: RunDir, prepared: Prepared) -> None:
+    """Keep a small JPEG of one training image, as it is evaluated and as training saw it, where that differs."""
+    pipeline = prepared.pipeline
+    if not pipeline.ops or prepared.dataset.usual.form != "image" or prepared.dataset.usual.is_in_space:
+        return
+    first = [int(index) for index in prepared.dataset.splits["train"][:8]]
+    image, *others = [np.asarray(in_depth(prepared.store.image(index), 8), np.uint8) for index in first]
+    geometry = replace(prepared.geometry, depth=8)
+    grid = preview(image, pipeline, geometry, NUM_AUGMENTED, run.info()["seed"], others)
+    write_bytes(run.pictures / AUGMENTED, _jpeg(grid, GRID_PX))
 
 
 def _flat(prepared: Prepared, index: int) -> bytes:

@@ -68,6 +68,14 @@ class ClassifySections(Sections):
         p = table.probabilities
         return condensed(table, None if p is None else p[np.arange(len(p)), table.values])
 
+    def answer(self, answers: Answers, row: int) -> str | None:
+        """Return the class."""
+        return answers.name(int(answers.table.values[row]))
+
+    def caption(self, answers: Answers, row: int) -> str:
+        """Return the true class and the class answered."""
+        return f"is {answers.name(int(answers.table.truth[row]))}, predicted {self.answer(answers, row)}"
+
     def inside(self, subject: Subject) -> list[Section]:
         """Return confusions, mistakes, classes and calibration."""
         counts = _counts(subject)

@@ -176,6 +176,11 @@ class Sections:
         ranked = sorted(subject.by_image.values(), key=lambda given: (-mean_loss(given), _id(given[0])))
         return self._gallery(subject, self._examples(ranked, subject, room.num_images))
 
+    def answer(self, answers: Answers, row: int) -> str | None:
+        """Return the name of what a run answered for an image, which its explanation is about; None: whatever the
+        network says when it is asked again."""
+        return None
+
     def caption(self, answers: Answers, row: int) -> str:
         """Return what a run answered for an image and what is true, as text."""
         return f"is {_written(answers.table.truth[row])}, predicted {_written(answers.table.values[row])}"
