@@ -39,7 +39,7 @@ def require_changes(name: str, methods, tiny) -> None:
     task = (Segment if is_dense else Classify)("target", NAMES)
     for method in methods:
         if (method == "gradcam" and name == "mlp") or (method == "occlusion" and name.startswith("residual_unet")):
-            continue  # it has no map; it adds the image to its answer, so that what is covered is missing whatever it learnt
+            continue  # it has no map; it adds the image to its answer, of which a patch is missing whatever it learnt
         found = [
             sanity.check(network, task, one[None], method=method, stages=1, seed=seed, **FEW.get(method, {}))
             for seed, one in enumerate(x)
