@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from striate.base.errors import SettingsError
 from striate.base.files import write_json
 from striate.base.progress import Progress
@@ -17,7 +15,7 @@ from striate.inside.adversarial import METHODS, STEPS, Attack, AttackedBatches, 
 from striate.metric import Metric
 from striate.task import Task, from_json
 
-from .evaluate import OpenedRun, describe_data, folder_of, open_split
+from .evaluate import OpenedRun, describe_data, folder_of, open_split, spread
 
 EPS = (1 / 255, 2 / 255, 4 / 255, 8 / 255)
 MAX_IMAGES = 500  # a gradient a step an image: more takes long and says little more
@@ -71,7 +69,7 @@ def evaluate_under_attack(
     opened = open_split(path, where, data=data, split=split, device=device, progress=progress)
     task, attacks = opened.prepared.task, plan.attacks()
     about = {"data": describe_data(opened.prepared.dataset), "split": opened.split}
-    rows = _rows(opened, attacks, _sample(opened, plan.images), progress)
+    rows = _rows(opened, attacks, spread(opened, plan.images), progress)
     document = {"metric": metric_of(task).key, "num_images": rows[0]["scores"]["num_images"], "attacks": rows}
     folder = folder_of(path / "evaluations", about, "-adversarial")
     write_json(folder / "scores.json", {**about, **document})
@@ -107,13 +105,6 @@ def _eps(text: str) -> float:
     if not 0 < value <= 1:
         raise SettingsError(f"{text!r} is no eps", where="--eps", fix="write e.g. 1/255,2/255,0.03")
     return value
-
-
-def _sample(opened: OpenedRun, most: int) -> Any:
-    chosen = opened.prepared.dataset.splits[opened.split]
-    if not most or len(chosen) <= most:
-        return chosen
-    return chosen[np.linspace(0, len(chosen) - 1, most).astype(np.intp)]
 
 
 def _rows(opened: OpenedRun, attacks: list[Attack], chosen: Any, progress: Progress) -> list[dict[str, Any]]:

@@ -134,6 +134,14 @@ def open_split(
     return OpenedRun(run, info, prepared, split, network_of(run, prepared, network), own is not None)
 
 
+def spread(opened: OpenedRun, most: int) -> Indices:
+    """Return at most so many images of the split, evenly spread; 0 for all."""
+    chosen = opened.prepared.dataset.splits[opened.split]
+    if not most or len(chosen) <= most:
+        return chosen
+    return chosen[np.linspace(0, len(chosen) - 1, most).astype(np.intp)]
+
+
 def describe_data(dataset: Dataset) -> dict[str, Any]:
     """Return which data were evaluated."""
     return {
