@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,12 +105,17 @@ class Predictor:
             levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
             network = network or _network(run, info, task, geometry)
             load_weights(network, run)
-            kind = cls
+            kind: Any = cls
             if len(geometry.size_hw) == 3:
                 from .volumes import VolumePredictor as kind
-            return kind(
+            if ranges := info["dataset"]["options"].get("ranges"):
+                from .series import SeriesPredictor
+
+                kind = partial(SeriesPredictor, ranges=ranges)
+            made: Predictor = kind(
                 network, task, geometry, data["mean"], data["std"], temperature_of(run), levels, data.get("scale")
             )
+            return made
 
     def __call__(
         self,

@@ -90,8 +90,11 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
     )
 
 
-def read_file(path: Path) -> Cases:
+def read_file(path: Path, *, needs_class: bool = True) -> Cases:
     """Return the cases of a `.ts` file.
+
+    Args:
+        needs_class: whether a file without classes is refused; else the labels of its cases are "".
 
     Raises:
         DataError: the file cannot be read, or a line says what cannot be; the message names it.
@@ -109,30 +112,31 @@ def read_file(path: Path) -> Cases:
             raise DataError("a line before @data that is no setting", where=f"{path}:{number}", fix="begin it with @")
         header[words[0][1:].lower()] = words[1:]
         if words[0].lower() == "@data":
-            return _cases(path, _checked(header, path, number), lines, number)
+            return _cases(path, _checked(header, path, number, needs_class), lines, number)
     raise DataError("no line @data", where=path, fix="use a .ts file of the UCR or UEA archive")
 
 
-def _checked(header: Mapping[str, list[str]], path: Path, number: int) -> Mapping[str, list[str]]:
+def _checked(header: Mapping[str, list[str]], path: Path, number: int, needs_class: bool) -> Mapping[str, list[str]]:
     """Return the header if series of its kind are read."""
     if _is_true(header.get("timestamps", [])):
         raise DataError("series with time stamps are not read", where=path, fix="write the values alone")
-    if not _is_true(header.get("classlabel", [])):
+    if needs_class and not _is_true(header.get("classlabel", [])):
         what = "no classes: @classLabel is not true"
         raise DataError(what, where=f"{path}:{number}", fix="give each case its class, and @classLabel true A B ...")
     return header
 
 
 def _cases(path: Path, header: Mapping[str, list[str]], lines: list[str], start: int) -> Cases:
-    names = tuple(header["classlabel"][1:])
+    has_class = _is_true(header.get("classlabel", []))
+    names = tuple(header["classlabel"][1:]) if has_class else ()
     values, labels = [], []
     wanted = int(header["dimensions"][0]) if "".join(header.get("dimensions", [])).isdigit() else 0
     for number, line in enumerate(lines[start:], start + 1):
         if not line.strip() or line.startswith("#"):
             continue
         where = f"{path}:{number}"
-        *fields, label = (field.strip() for field in line.split(":"))
-        if not fields or not label or (names and label not in names):
+        *fields, label = (field.strip() for field in (line if has_class else f"{line}: ").split(":"))
+        if not fields or (has_class and not label) or (names and label not in names):
             what = f"class {label!r} is not among those of @classLabel" if fields and label else "a case without class"
             raise DataError(what, where=where, fix="end the line with : and its class")
         case = _numbers(fields, where)

@@ -1,0 +1,72 @@
+"""A predictor of series: each case of a `.ts` file has an answer of its own."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.base.errors import DataError, combined
+from striate.data.given import images_of
+from striate.data.sources.series import read_file
+from striate.data.sources.series_images import SeriesImages, ranges_of
+
+from .prediction import Prediction
+from .predictor import Predictor
+
+if TYPE_CHECKING:
+    from striate.data.given import Given
+
+    from .tiling import Tiles
+
+
+class SeriesPredictor(Predictor):
+    """Predicts the cases of `.ts` files, whose classes need not be known, and series (L, D) as arrays of numbers.
+
+    Args:
+        ranges: the values that become the lowest and highest level, as the run's dataset keeps them.
+    """
+
+    def __init__(self, *given: Any, ranges: str) -> None:
+        super().__init__(*given)
+        self.ranges = ranges
+
+    def __call__(
+        self,
+        pictures: "Given | Iterable[Given]",
+        bad: list[DataError] | None = None,
+        doubtful: list[DataError] | None = None,
+        tiles: "Tiles | None" = None,
+    ) -> list[Prediction]:
+        """Return a prediction for each case; its id is that of a dataset, NAME/1 for the first of NAME.ts.
+
+        Args and Raises: see `Predictor`.
+        """
+        found: list[Prediction] = []
+        problems = [] if bad is None else bad
+        for number, given in enumerate(images_of(pictures)):
+            try:
+                is_file = isinstance(given, str | Path)
+                values = read_file(Path(given), needs_class=False).values if is_file else (_case(given, number),)
+                images = SeriesImages(values, ranges_of(values)).with_ranges(self.ranges)
+            except DataError as problem:
+                problem.where = problem.where or str(given if is_file else number)
+                problems.append(problem)
+                continue
+            levels = [images.read_samples(index, None, self.geometry.depth) for index in range(len(images))]
+            answers = super().__call__(levels, None, doubtful, tiles)
+            names = [f"{Path(str(given)).stem}/{n + 1}" for n in range(len(images))] if is_file else [str(number)]
+            found += [replace(one, id=name) for one, name in zip(answers, names, strict=True)]
+        if problems and bad is None:
+            raise combined(problems)
+        return found
+
+
+def _case(given: Any, number: int) -> Any:
+    """The values (L, D) of a series that is an array or a tensor (L,) or (L, D)."""
+    values = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    if values.ndim not in (1, 2) or not values.size or not np.isfinite(values).all():
+        what = f"an array of shape {values.shape} is no series of numbers"
+        raise DataError(what, where=f"series {number}", fix="give (L,) or (L, dimensions), all of them finite")
+    return values.reshape(len(values), -1).astype(np.float32)
