@@ -18,7 +18,7 @@ from .predictor import Predictor
 if TYPE_CHECKING:
     from striate.data.given import Given
 
-    from .tiling import Tiles
+    from .predictor import Tiles
 
 
 class SeriesPredictor(Predictor):
@@ -48,7 +48,7 @@ class SeriesPredictor(Predictor):
         for number, given in enumerate(images_of(pictures)):
             try:
                 is_file = isinstance(given, str | Path)
-                values = read_file(Path(given), needs_class=False).values if is_file else (_case(given, number),)
+                values = read_file(Path(str(given)), needs_class=False).values if is_file else (_case(given, number),)
                 images = SeriesImages(values, ranges_of(values)).with_ranges(self.ranges)
             except DataError as problem:
                 problem.where = problem.where or str(given if is_file else number)
