@@ -67,6 +67,12 @@ def test_one_run_is_not_all_of_them(plant: Plant) -> None:
     assert advice(decide(study), "State of").startswith("State of baseline, in its run: ")
 
 
+def test_a_study_of_one_network_that_was_trained_on_ranks_no_kinds_of_transfer(plant: Plant) -> None:
+    study = plant({"finetuned": 0.8})
+    describe(study)
+    assert advice(decide(study), "Of the kinds of transfer") == ""
+
+
 def test_the_advice_on_transfer_says_how_many_images_and_how_similar(plant: Plant) -> None:
     study = plant({"baseline": 0.6, "features": 0.8, "finetuned": 0.82}, luck=0.0, num_test=300)
     describe(study)

@@ -11,6 +11,7 @@ import pytest
 from striate.base.errors import ModelError
 from striate.base.files import to_json
 from striate.base.rundir import StudyDir
+from striate.diagnose.symptoms import poor_share
 from striate.metric import by_key
 from striate.verdict.verdict import decide, render
 
@@ -352,6 +353,11 @@ def test_a_network_that_learned_nothing_is_not_praised_for_its_gap(
     said = next(one for one in verdict["sentences"] if one.startswith(f"baseline {word}"))
     assert ("has not fitted what it was shown" in said) == (word == "underfits") != ("regularization to remove" in said)
     assert "0.0 points" not in said
+
+
+def test_a_study_and_the_reading_of_its_runs_call_the_same_fit_poor() -> None:
+    """A mean IoU of 0.8 is a Dice of 0.89."""
+    assert poor_share("accuracy") == 0.85 and poor_share("mean_iou") == pytest.approx(0.739, abs=1e-3)
 
 
 def test_a_change_that_rounds_to_zero_has_no_sign() -> None:

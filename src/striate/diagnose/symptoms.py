@@ -133,9 +133,14 @@ def _num_late(num_epochs: int) -> int:
     return max(2, round(LATE * num_epochs))
 
 
+def poor_share(metric: str) -> float:
+    """Return the training score, by the key of a metric that is a share, below which a network has not fitted."""
+    return POOR.get(metric, POOR_SHARE)
+
+
 def underfitting(found: Reading) -> Remark | None:
     """The network does not even fit its training images, and validation is no worse."""
-    train, val, poor = found.score("train"), found.score("val"), POOR.get(found.metric, POOR_SHARE)
+    train, val, poor = found.score("train"), found.score("val"), poor_share(found.metric)
     is_poor = train < poor if found.say.is_share else found.learned < POOR_LOSS
     if not is_poor or train == found.say.best:
         return None

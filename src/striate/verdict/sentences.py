@@ -6,7 +6,7 @@ from typing import Any
 
 from striate.base.numbers import counted, is_known
 from striate.base.text import duration, listed, plural
-from striate.diagnose.symptoms import POOR_SHARE
+from striate.diagnose.symptoms import poor_share
 
 from . import questions
 from .compare import Comparison, VariantResult
@@ -124,7 +124,7 @@ class _Tale:
         num_over, num = self._overfit_runs(name)
         if 2 * num_over <= num:
             train = (baseline["val"]["mean"] or 0.0) + gap
-            if self.say.is_share and train < POOR_SHARE:
+            if self.say.is_share and train < poor_share(self.say.key):
                 yield f"{name} underfits: its {self.say.name} is {self.say.text(train)} even in training" + (
                     f" ({way.format('')} on validation), so it has not fitted what it was shown."
                 )

@@ -22,7 +22,8 @@ def transfer_sentence(study: StudyDir, found: Comparison) -> str:
         return ""
     tale = _Transfer(found, kinds)
     best, rival = tale.best_of(names), tale.best_of(scratch) if scratch else ""
-    parts = [tale.ranking(best, names), *([tale.against(best, rival)] if rival else [])]
+    parts = [tale.ranking(best, names)] if len(names) > 1 or rival else []
+    parts += [tale.against(best, rival)] if rival else []
     features = [name for name in names if kinds[name] == FEATURES]
     if features:
         tuned = [name for name in names if kinds[name] == TUNED]
