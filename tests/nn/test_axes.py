@@ -57,6 +57,20 @@ def test_transposed_convolution_equals_torch_and_fits_another_map(dims):
 
 
 @AXES
+def test_unpooling_puts_maxima_back_as_torch_does(dims):
+    pooled, at = layer("MaxPool", dims)(2, 2, return_indices=True)(maps(dims))
+    wanted = layer("MaxUnpool", dims)(2, 2)(pooled, at)
+    assert torch.equal(BLOCKS["max_unpool"]((4, 4), dims=dims)(pooled, maps(dims)), wanted)
+
+
+@pytest.mark.parametrize("name", ["unet", "encoder_decoder", "segnet", "segnet_nearest"])
+def test_what_a_study_of_segmentation_compares_works_on_volumes(name):
+    network = build(blueprint(name, width=4), channels=1, outputs=3, size_hw=(16, 32, 16), seed=0).eval()
+    assert network(torch.randn(1, 1, 16, 32, 16)).shape == (1, 3, 16, 32, 16)
+    walk(network)
+
+
+@AXES
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_residual_block_equals_its_parts(dims, stride):
     block = BLOCKS["basic"](4, 6, stride=stride, norm="none", dims=dims).eval()

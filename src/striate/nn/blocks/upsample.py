@@ -8,9 +8,14 @@ from torch.nn import functional as F
 
 from striate.base.errors import SettingsError
 
-from .conv import Pair, check_groups, each, pair
+from .conv import Pair, check_groups, each
 from .norm import Spec, make_activation, make_norm, normalises
 
+UNPOOLING: dict[int, tuple[Any, Any]] = {
+    1: (F.max_pool1d, F.max_unpool1d),
+    2: (F.max_pool2d, F.max_unpool2d),
+    3: (F.max_pool3d, F.max_unpool3d),
+}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}  # by the axes of the maps
 
 
@@ -185,17 +190,24 @@ class MaxUnpool(nn.Module):
     """
 
     def __init__(
-        self, c_ins: tuple[int, ...], *, kernel: Pair = 2, stride: Pair = 2, padding: Pair = 0, ceil: bool = False
+        self,
+        c_ins: tuple[int, ...],
+        *,
+        kernel: Pair = 2,
+        stride: Pair = 2,
+        padding: Pair = 0,
+        ceil: bool = False,
+        dims: int = 2,
     ) -> None:
         super().__init__()
         if len(c_ins) != 2 or c_ins[0] != c_ins[1]:
             what = f"takes a map and the one that was pooled, of one width; got widths {c_ins}"
             raise SettingsError(what, fix='give inputs=("map", "before_pooling")')
-        self.kernel, self.stride, self.padding, self.ceil = pair(kernel), pair(stride), pair(padding), ceil
+        self.kernel, self.stride, self.padding = (each(value, dims) for value in (kernel, stride, padding))
+        self.ceil, (self.pool, self.unpool) = ceil, UNPOOLING[dims]
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
-        at = F.max_pool2d(
-            pooled.detach(), self.kernel, self.stride, self.padding, ceil_mode=self.ceil, return_indices=True
-        )[1]
-        high, wide = pooled.shape[2:]
-        return F.max_unpool2d(x, at, self.kernel, self.stride, self.padding, (high, wide))
+        window = self.kernel, self.stride, self.padding
+        at = self.pool(pooled.detach(), *window, ceil_mode=self.ceil, return_indices=True)[1]
+        found: Tensor = self.unpool(x, at, *window, tuple(pooled.shape[2:]))
+        return found
