@@ -15,6 +15,7 @@ from striate.data.open import name_of
 from striate.data.sample import Dataset
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
+from striate.run.inside import Inside
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Model = str | Blueprint | nn.Module
 
 
-class Run:
+class Run(Inside):
     """A finished run: its scores, its history, predictions on new images, its report.
 
     Example:

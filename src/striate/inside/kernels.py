@@ -5,6 +5,7 @@ The classic filters, whose numbers are chosen by hand, are in `filters`. K kerne
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from striate.base.errors import SettingsError
 from striate.model.network import Network
 
 from .tap import shown_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float32]
 ImageU8 = npt.NDArray[np.uint8]
@@ -86,6 +90,18 @@ class Kernels:
         moved = np.linalg.norm(self._rows - before._rows, axis=1)
         share: Floats = np.divide(moved, before.norms, out=np.full_like(moved, np.inf), where=before.norms > 0)
         return share
+
+    def figure(self) -> "Figure":
+        """Return a matplotlib figure of the kernels, each on its own scale; of many channels the first is shown."""
+        from .figures import tiles
+
+        shown = (
+            self.images() if self.is_colour else [(one[0] if one.ndim == 3 else one) - 127.5 for one in self.images()]
+        )
+        about = "" if self.is_colour or self.weights.shape[1] == 1 else ", the first channel of each"
+        return tiles(
+            list(shown), [f"{norm:.2g}" for norm in self.norms], f"kernels of {self.name}, their lengths{about}"
+        )
 
     @property
     def _rows(self) -> Floats:

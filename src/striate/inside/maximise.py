@@ -11,7 +11,7 @@ Visualization, Distill (2017), on the parametrisation and jitter.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from striate.base.seeds import seed_for
 
 from .adversarial import PixelSpace
 from .tap import Probe, borrowed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STEPS, RATE, JITTER = 128, 0.05, 1 / 16  # jitter is a share of the side
 START = 0.01  # deviation of the waves' amplitudes at the start
@@ -78,6 +81,12 @@ class Preferred:
     value: float
     values: tuple[float, ...]
     settings: dict[str, Any]
+
+    def figure(self) -> "Figure":
+        """Return a matplotlib figure of the image."""
+        from .figures import tiles
+
+        return tiles([self.image], [f"value {self.value:.3g}"], "", 1)
 
 
 def maximise(

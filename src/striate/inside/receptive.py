@@ -8,7 +8,7 @@ Reference: Luo et al., Understanding the Effective Receptive Field in Deep CNNs,
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from striate.base.errors import SettingsError
 from striate.model.walk import views
 
 from .tap import borrowed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
 Box = tuple[int, int, int, int]
@@ -37,6 +40,7 @@ class ReceptiveField:
             beyond the image, where padding is.
         influence: (H, W) how much each pixel counts, the largest 1; all 0 where nothing reaches the unit.
         num_images: that it is averaged over.
+        seen: (H, W, C) the first of them, to draw on; None where it was not kept.
     """
 
     row: str
@@ -44,6 +48,7 @@ class ReceptiveField:
     box: Box
     influence: Floats
     num_images: int
+    seen: npt.NDArray[Any] | None = None
 
     @property
     def effective_px(self) -> float:
@@ -67,6 +72,15 @@ class ReceptiveField:
         height, width = self.influence.shape
         area = (min(right, width) - max(left, 0)) * (min(bottom, height) - max(top, 0))
         return self.effective_px**2 / area if area > 0 else 0.0
+
+    def figure(self) -> "Figure":
+        """Return a matplotlib figure: the box on the image, and how much each pixel in it counts."""
+        from .figures import field
+
+        image = np.full((*self.influence.shape, 3), 0.5) if self.seen is None else self.seen
+        height, width = self.sigma_hw
+        spread = f"effective {self.effective_px:.1f} px, deviation {height:.1f} x {width:.1f} px"
+        return field(image, self.influence, self.box, f"unit {self.unit} of {self.row}: {spread}")
 
     def to_json(self) -> dict[str, Any]:
         """Return its figures, without the map."""
