@@ -1,12 +1,14 @@
 """striate explore."""
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.base.errors import SettingsError
+from striate.base.progress import say
 
 from . import options as o
 
@@ -45,6 +47,7 @@ def explore(
     overwrite: Annotated[bool, typer.Option(help="Replace the page of --export.")] = False,
     size: o.Size = None,
     threads: o.Threads = None,
+    as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Look inside a network in the browser: feature maps, the dot product behind every number, errors, predictions.
@@ -67,21 +70,27 @@ def explore(
     if what is None and not playground:
         raise SettingsError("nothing to look at", where="explore", fix="name a run, a study or a network")
     o.use_threads(threads)
-    from striate.explore.serve import bound, serve
+    from striate.explore.serve import address_of, bound, serve
     from striate.explore.workspace import Workspace
 
     space = Workspace.of([], "playground") if what is None else _workspace(what, size)
     space.is_playground = playground
     try:
         if export is not None:
-            return _export(space, export, image or [], overwrite)
+            return o.give(*_export(space, export, image or [], overwrite), as_json)
         with bound(port) as listener:
-            serve(space, listener, is_opening=not no_browser, path="#view=playground" if playground else "")
+            address = address_of(listener, "#view=playground" if playground else "")
+            if as_json:
+                o.give({"command": "explore", "address": address}, "", as_json)
+                sys.stdout.flush()
+            else:
+                say(f"{address}  (Ctrl-C stops it)")
+            serve(space, listener, is_opening=not no_browser, address=address)
     finally:
         space.close()
 
 
-def _export(space: "Workspace", path: Path, images: list[Path], overwrite: bool) -> None:
+def _export(space: "Workspace", path: Path, images: list[Path], overwrite: bool) -> tuple[dict[str, Any], str]:
     from striate.base.files import write_text
     from striate.explore.export import export, images_of
 
@@ -93,7 +102,7 @@ def _export(space: "Workspace", path: Path, images: list[Path], overwrite: bool)
     predictor = space.predictor(subject.id)
     page = export(predictor, images_of(space.shelf, subject.run, images), subject.title)
     write_text(path, page)
-    o.give({"command": "explore", "page": str(path), "bytes": len(page.encode())}, f"page {path}", False)
+    return {"command": "explore", "page": str(path), "bytes": len(page.encode())}, f"page {path}"
 
 
 def _workspace(what: str, size: str | None) -> "Workspace":

@@ -7,7 +7,6 @@ from threading import Timer
 import uvicorn
 
 from striate.base.errors import ResourceError, Terminated
-from striate.base.progress import say
 
 from .app import create_app
 from .workspace import Workspace
@@ -54,21 +53,24 @@ def _try(port: int) -> socket.socket | None:
     return listener
 
 
-def serve(workspace: Workspace, listener: socket.socket, *, is_opening: bool, path: str = "") -> None:
+def address_of(listener: socket.socket, path: str = "") -> str:
+    """Return where the page is; `path` is what stands behind the address, such as "#view=playground"."""
+    return f"http://{HOST}:{listener.getsockname()[1]}/{path}"
+
+
+def serve(workspace: Workspace, listener: socket.socket, *, is_opening: bool, address: str) -> None:
     """Serve the page until Ctrl-C or SIGTERM; requests that are at work are answered first.
 
     Args:
-        path: what the browser opens behind the address, such as "#view=playground".
+        address: what the browser opens, see `address_of`.
 
     Raises:
         Terminated: SIGTERM came.
     """
     port = listener.getsockname()[1]
-    address = f"http://{HOST}:{port}/{path}"
     config = uvicorn.Config(create_app(workspace, port), log_level="warning", access_log=False, server_header=False)
     config.timeout_graceful_shutdown = 10
     server = _Server(config)
-    say(f"{address}  (Ctrl-C stops it)")
     if is_opening:
         timer = Timer(0.4, webbrowser.open, [address])
         timer.daemon = True
