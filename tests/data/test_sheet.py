@@ -7,7 +7,8 @@ from pictures import tree
 from PIL import Image
 
 from striate.data import open_dataset
-from striate.data.sheet import GAP_PX, TITLE_PX, contact_sheet
+from striate.data.sheet import CURVES, GAP_PX, TITLE_PX, contact_sheet, curves
+from striate.data.sources.series_images import SeriesImages, ranges_of
 
 
 def sheet(*arguments: object, **options: object) -> np.ndarray:
@@ -52,3 +53,17 @@ def test_datasets_without_classes() -> None:
     dataset = open_dataset("toy:shapes?n=60")
     bare = replace(dataset, targets={"angle": dataset.target("angle")})
     assert sheet(bare, per_row=5, tile_px=32).shape[0] == GAP_PX + 4 * (TITLE_PX + 32 + GAP_PX)
+
+
+def test_series_are_drawn_as_curves():
+    """A rising line from the lowest to the highest training value runs from corner to corner."""
+    values = np.linspace(-2, 5, 50, dtype=np.float32)[:, None]
+    images = SeriesImages((values,), ranges_of([values]))
+    tile = np.asarray(curves(images.read_samples(0, None, 16), 60))
+    down, across = np.nonzero((tile == CURVES[0]).all(2))
+    assert np.abs(down - (59 - across)).max() <= 1 and set(across) == set(range(60))
+
+
+def test_the_sheet_of_a_set_of_series_shows_no_grey_stripes():
+    sheet = np.asarray(Image.open(io.BytesIO(contact_sheet(open_dataset("toy:order?n=20")))).convert("RGB"))
+    assert (sheet == CURVES[0]).all(2).sum() > 20 * 96

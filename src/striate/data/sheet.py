@@ -18,6 +18,7 @@ from striate.base.text import shown
 from .bands import shown_bands
 from .geometry import coloured
 from .sample import Dataset, ImageU8
+from .sources.series_images import SeriesImages
 
 PAPER, INK, QUIET = (255, 255, 255), (32, 32, 32), (128, 128, 128)
 GAP_PX, TITLE_PX, SWATCH_PX = 4, 18, 10
@@ -106,7 +107,24 @@ def _printable(text: str) -> str:
     return text.encode("latin-1", "backslashreplace").decode("latin-1")
 
 
+CURVES = ((10, 92, 132), (178, 51, 21), (27, 115, 70), (148, 96, 0), (86, 93, 102), (110, 60, 130))
+
+
+def curves(samples: npt.NDArray[np.uint16], tile_px: int) -> Image.Image:
+    """Return a series (1, L, D) as curves of its first six dimensions; the training values' range fills the tile."""
+    tile = Image.new("RGB", (tile_px, tile_px), (245, 245, 245))
+    draw, last = ImageDraw.Draw(tile), tile_px - 1
+    across = np.linspace(0, last, samples.shape[1])
+    half = samples[0].astype(np.float64) / 65535 * 2 - 0.5  # the range lies in the middle half of the levels
+    for dim in reversed(range(min(samples.shape[2], len(CURVES)))):
+        down = last * (1 - half[:, dim].clip(0, 1))
+        draw.line(list(zip(across.tolist(), down.tolist(), strict=True)), fill=CURVES[dim])
+    return tile
+
+
 def _tile(dataset: Dataset, index: int, tile_px: int) -> Image.Image:
+    if isinstance(dataset.images, SeriesImages):
+        return curves(dataset.images.read_samples(index, None, 16), tile_px)
     try:
         pixels = _drawn(dataset, index, tile_px)
     except DataError:
