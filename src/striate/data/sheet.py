@@ -17,6 +17,7 @@ from striate.base.text import shown
 
 from .bands import shown_bands
 from .geometry import coloured
+from .raster import Samples
 from .sample import Dataset, ImageU8
 from .sources.series_images import SeriesImages
 
@@ -110,7 +111,7 @@ def _printable(text: str) -> str:
 CURVES = ((10, 92, 132), (178, 51, 21), (27, 115, 70), (148, 96, 0), (86, 93, 102), (110, 60, 130))
 
 
-def curves(samples: npt.NDArray[np.uint16], tile_px: int) -> Image.Image:
+def curves(samples: Samples, tile_px: int) -> Image.Image:
     """Return a series (1, L, D) as curves of its first six dimensions; the training values' range fills the tile."""
     tile = Image.new("RGB", (tile_px, tile_px), (245, 245, 245))
     draw, last = ImageDraw.Draw(tile), tile_px - 1
