@@ -97,8 +97,7 @@ async function show(state, before) {
   const key = [now.view, viewOf(now).needs.length ? now.model : "", viewOf(now).needs.includes("image") ? now.image : ""].join(" ");
   frame.mark(now, lists, images);
   if (key !== shown) return busy(mount(now, key));
-  const answer = mounted.update?.(state, before);
-  if (answer) await busy(answer);
+  await busy(Promise.resolve(mounted.update?.(state, before)));
 }
 
 async function remount() {
