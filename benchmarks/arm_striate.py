@@ -27,6 +27,9 @@ parser.add_argument("--batch", type=int, default=64)
 parser.add_argument("--epochs", type=int, default=10)
 parser.add_argument("--threads", type=int, default=2)
 parser.add_argument("--precision", default="auto")
+parser.add_argument("--task", help="by default the one of the first target")
+parser.add_argument("--model", default="bipyramid")
+parser.add_argument("--depth", type=int, default=4)
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 
@@ -35,9 +38,13 @@ settings = {"epochs": 10_000, "batch_size": arguments.batch, "optimiser": "adam"
 recipe = Recipe.parse({"augment": augment, "data": {"size": arguments.size}, "train": settings})
 start = time.perf_counter()
 prepared = prepare(
-    open_dataset(arguments.data), recipe, target=None, device=devices.pick("cpu"), progress=Progress("quiet")
+    open_dataset(arguments.data, task=arguments.task),
+    recipe,
+    target=None,
+    device=devices.pick("cpu"),
+    progress=Progress("quiet"),
 )
-network = build_network(blueprint("bipyramid", depth=4), prepared, 0)
+network = build_network(blueprint(arguments.model, depth=arguments.depth), prepared, 0)
 network = devices.place(network, prepared.device)
 sample = torch.randn(arguments.batch, 3, arguments.size, arguments.size).contiguous(memory_format=torch.channels_last)
 precision = choose_precision(network, sample, arguments.precision)

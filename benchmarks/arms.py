@@ -57,3 +57,29 @@ def serve(ready: dict[str, Any], answer: Callable[[str], dict[str, Any]]) -> Non
 def spread(values: list[float]) -> dict[str, float]:
     """Return median, least and greatest."""
     return {"median": round(statistics.median(values), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
+
+
+def take_turns(arms: list[Arm], repeats: int) -> dict[str, dict[str, Any]]:
+    """Train one epoch an arm, then so many more in turns; return the times of each arm, the first arm's as the unit."""
+    first = {arm.name: arm.ask("go")["time_s"] for arm in arms}
+    times: dict[str, list[float]] = {arm.name: [] for arm in arms}
+    for _ in range(repeats):
+        for arm in arms:
+            times[arm.name].append(arm.ask("go")["time_s"])
+    ours = times[arms[0].name]
+    return {
+        arm.name: {
+            "ready": arm.ready,
+            "first_epoch_s": round(first[arm.name], 3),
+            "epoch_s": spread(times[arm.name]),
+            f"ratio_to_{arms[0].name}": spread([b / a for a, b in zip(ours, times[arm.name], strict=True)]),
+        }
+        for arm in arms
+    }
+
+
+def line(name: str, row: dict[str, Any], ratio: dict[str, float]) -> str:
+    """Return the times of an arm as a line of a table."""
+    epoch_s = row["epoch_s"]
+    times = f"{epoch_s['median']:7.2f} s ({epoch_s['min']:.2f} to {epoch_s['max']:.2f})  {ratio['median']:5.2f}x"
+    return f"{name:<16} first {row['first_epoch_s']:7.2f} s  then {times}"

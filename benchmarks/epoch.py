@@ -12,7 +12,7 @@ import json
 import platform
 import sys
 
-from arms import Arm, spread
+from arms import Arm, line, take_turns
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("data")
@@ -33,40 +33,21 @@ scripts = [
 if arguments.peer_python:
     scripts.append(("keras", arguments.peer_python, "arm_keras.py", []))
 arms = [Arm(name, python, script, [*shared, *extra], arguments.threads) for name, python, script, extra in scripts]
-first = {arm.name: arm.ask("go")["time_s"] for arm in arms}
-times: dict[str, list[float]] = {arm.name: [] for arm in arms}
-for _ in range(arguments.repeats):
-    for arm in arms:
-        times[arm.name].append(arm.ask("go")["time_s"])
-accuracy = {arm.name: arm.ask("validate")["accuracy"] for arm in arms}
-ours = times["striate"]
+rows = take_turns(arms, arguments.repeats)
+for arm in arms:
+    rows[arm.name]["val_accuracy"] = round(arm.ask("validate")["accuracy"], 4)
 result = {
     "benchmark": "epoch",
     "size": arguments.size,
     "batch": arguments.batch,
     "threads": arguments.threads,
     "machine": platform.processor() or platform.machine(),
-    "arms": {
-        arm.name: {
-            "ready": arm.ready,
-            "first_epoch_s": round(first[arm.name], 3),
-            "epoch_s": spread(times[arm.name]),
-            "ratio_to_striate": spread([b / a for a, b in zip(ours, times[arm.name], strict=True)]),
-            "val_accuracy": round(accuracy[arm.name], 4),
-        }
-        for arm in arms
-    },
+    "arms": rows,
 }
 for arm in arms:
     arm.close()
 if arguments.json:
     print(json.dumps(result, indent=1))
 else:
-    for name, row in result["arms"].items():
-        epoch_s, ratio = row["epoch_s"], row["ratio_to_striate"]
-        times_text = (
-            f"{epoch_s['median']:7.2f} s ({epoch_s['min']:.2f} to {epoch_s['max']:.2f})  {ratio['median']:5.2f}x"
-        )
-        print(
-            f"{name:<16} first {row['first_epoch_s']:7.2f} s  then {times_text}  val accuracy {row['val_accuracy']:.3f}"
-        )
+    for name, row in rows.items():
+        print(f"{line(name, row, row['ratio_to_striate'])}  val accuracy {row['val_accuracy']:.3f}")

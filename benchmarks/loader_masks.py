@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -61,9 +61,9 @@ def enlarge(dataset: Dataset, folder: Path, short_side_px: int) -> Path:
 class Pairs(torch.utils.data.Dataset[Any]):
     """The peer's dataset: two files decoded by Pillow, both given to the same transforms."""
 
-    def __init__(self, dataset: Dataset, transform: Any) -> None:
-        files = dataset.target().images
-        self.pairs = [(dataset.images.path(index), files.path(index)) for index in range(len(dataset))]
+    def __init__(self, dataset: Dataset, transform: Any, indices: Sequence[int] | None = None) -> None:
+        files, wanted = dataset.target().images, range(len(dataset)) if indices is None else indices
+        self.pairs = [(dataset.images.path(index), files.path(index)) for index in wanted]
         self.mask = tv.load("torchvision.tv_tensors").Mask
         self.transform = transform
 
@@ -76,8 +76,10 @@ class Pairs(torch.utils.data.Dataset[Any]):
             return self.transform(picture.convert("RGB"), self.mask(torch.from_numpy(np.array(levels))))
 
 
-def peer_loader(dataset: Dataset, options: argparse.Namespace, backend: str) -> Iterable[Any]:
-    """Return a DataLoader with the transforms torchvision documents for masks."""
+def peer_loader(
+    dataset: Dataset, options: argparse.Namespace, backend: str, indices: Sequence[int] | None = None
+) -> Iterable[Any]:
+    """Return a DataLoader with the transforms torchvision documents for masks, of all images or of some."""
     v2 = tv.load("torchvision.transforms.v2")
     moves = [
         v2.Resize(options.size, antialias=True),
@@ -88,7 +90,7 @@ def peer_loader(dataset: Dataset, options: argparse.Namespace, backend: str) -> 
     opening = [v2.ToImage(), *moves] if backend == "tensor" else [*moves, v2.ToImage()]
     transform = v2.Compose([*opening, v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     return torch.utils.data.DataLoader(
-        Pairs(dataset, transform), batch_size=options.batch, shuffle=True, num_workers=options.threads,
+        Pairs(dataset, transform, indices), batch_size=options.batch, shuffle=True, num_workers=options.threads,
         persistent_workers=True,
     )  # fmt: skip
 
