@@ -298,12 +298,9 @@ def study_ladder(
 
     def variants(dataset: Dataset) -> "list[Variant]":
         task = _task_class(dataset, options.get("target"))
-        if task.steps and weights:
-            fix = "leave it out, or compare variants of a study file: FILE.toml"
-            raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
         own, form = usual, dataset.usual.form
         if task.steps or (model is None and not weights):
-            own = task_series(task, changes, model=model, is_full=is_full, form=form)
+            own = task_series(task, changes, model=model, is_full=is_full, form=form, weights=weights, base=base)
         of = next((one.name for one in own if one.name == "regularized"), own[-1].name)
         return with_learning_curve(own, of, len(dataset.splits["train"])) if has_curve else own
 

@@ -30,7 +30,7 @@ from striate.run.prepare import Prepared, describe_dataset, is_same_data, outlin
 from striate.run.start import require_start
 from striate.verdict.verdict import decide
 
-from .budget import expectation, expected_s
+from .budget import Seconds, expectation, expected_s
 from .parallel import Job, Pool, at_once
 from .plan import Variant, check_names
 from .prune import clearly_worse
@@ -232,14 +232,14 @@ def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Jo
 
 def expected_of(
     conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], wanted: int | str
-) -> tuple[list[float], list[tuple[str, Prepared]], int]:
+) -> tuple[list[Seconds], list[tuple[str, Prepared]], int]:
     """Return the seconds of each missing run, its network and data side, and how many are trained at once."""
     missing = [job for job in jobs if not _is_finished(job.run)]
     planned = [(job, _called(job.variant, variants)) for job in missing]
     runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
     times_s = expected_s(runs)
     sizes, has_place = [max(one.geometry.size_hw) for _, one in runs], bool(conditions.datasets[0].where)
-    num = at_once(wanted, devices.pick(conditions.device).type, sizes, times_s)
+    num = at_once(wanted, devices.pick(conditions.device).type, sizes, [one.free for one in times_s])
     if num > 1 and not has_place:
         if wanted != "auto":
             raise SettingsError("the data came from Python, not from a path", where="--parallel", fix="leave it out")

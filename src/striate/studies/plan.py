@@ -125,6 +125,8 @@ def task_series(
     model: str | None = None,
     is_full: bool = False,
     form: str = "image",
+    weights: str | None = None,
+    base: str = zoo.PRETRAINED,
 ) -> list[Variant]:
     """Return what a task compares where no variants are named: its own steps, else networks for such data or the
     classic exercise.
@@ -135,9 +137,11 @@ def task_series(
         model: the network of the classic exercise; steps of a task's own have their networks.
         is_full: with the steps that a task has for who asks for all.
         form: of the data, see `data.sample.Usual`: whose networks are compared where none is named.
+        weights: "imagenet", a weights file or a run folder: with the task's steps that start from them.
+        base: the network these weights are of.
 
     Raises:
-        SettingsError: a network is named for a task with steps of its own.
+        SettingsError: a network is named for a task with steps of its own, or weights where none of them takes any.
 
     Example:
         >>> from striate.task.segment import Segment
@@ -152,8 +156,16 @@ def task_series(
     if model is not None:
         fix = "leave --model out, or compare variants of a study file: FILE.toml"
         raise SettingsError(f"a study of the task {task.name} has its own networks", where="--model", fix=fix)
-    steps = [*task.steps, *(task.more_steps if is_full else ())]
-    return [_step(one.name, one.model, one.recipe, one.text, changes or []) for one in steps]
+    if weights and not task.pretrained_steps:
+        fix = "leave it out, or compare variants of a study file: FILE.toml"
+        raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
+    steps = [*task.steps, *(task.more_steps if is_full else ()), *(task.pretrained_steps if weights else ())]
+    given = {"base": base, "weights": weights}
+    return [
+        _step(one.name, one.model, one.recipe, one.text.format(**given),
+              [*(change.format(**given) for change in one.changes), *(changes or [])])
+        for one in steps
+    ]  # fmt: skip
 
 
 CURVE_SHARES = (0.25, 0.5)  # of the training images, beside all of them

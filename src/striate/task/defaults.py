@@ -41,7 +41,8 @@ class Defaults:
     `task.views`; None refuses them · `is_placed`: whether answers name places in the image; maps do ·
     `is_mixable`: whether `loss` takes shares of classes, as mixup makes them ·
     `Options`: the settings `task.NAME` of a recipe that it takes; `fit` gets them, checked, as `options` ·
-    `steps`, `more_steps`: what a study compares that names no variants, see `task.series`; `more_steps` on demand ·
+    `steps`, `more_steps`, `pretrained_steps`: what a study compares that names no variants, see `task.series`; the
+    second on demand, the third where weights are given ·
     `questions` those steps answer · `regions`: keys of two metrics, of the places where a part of a network should
     help and of all others, by which the answer says where it helps.
     """
@@ -58,6 +59,7 @@ class Defaults:
     Options: ClassVar[type[Settings]] = Settings
     steps: ClassVar[Sequence[Step]] = ()
     more_steps: ClassVar[Sequence[Step]] = ()
+    pretrained_steps: ClassVar[Sequence[Step]] = ()
     questions: ClassVar[Sequence[Question]] = ()
     regions: ClassVar[tuple[str, str] | None] = None
     plugin: ClassVar[Plugin | None] = None

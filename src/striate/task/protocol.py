@@ -72,6 +72,10 @@ class Task(Protocol):
         """What it compares too where all is asked for."""
 
     @property
+    def pretrained_steps(self) -> "Sequence[Step]":
+        """What it compares too where weights of an encoder are given."""
+
+    @property
     def questions(self) -> "Sequence[Question]":
         """What a comparison of its networks answers, see `series`."""
 

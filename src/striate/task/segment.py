@@ -41,6 +41,7 @@ from .views import mean_softmax
 
 MAX_NUMBERS = 1 << 18  # of logits at an image's own size that are held at once: they stay in a core's cache
 Weights = Literal["inverse", "median"]
+ENCODER = "model.encoder={base}"
 
 
 class SegmentOptions(Settings):
@@ -98,9 +99,20 @@ class Segment(Sums, Defaults):
             "U-Net + augmentation, dropout, weight decay, smooth labels",
         ),
     )
+    pretrained_steps: ClassVar[Sequence[Step]] = (
+        Step("encoder", zoo.WITH_SKIPS, "baseline", "U-Net on {base}, from scratch", (ENCODER,)),
+        Step(
+            "encoder-weights",
+            zoo.WITH_SKIPS,
+            "baseline",
+            "U-Net on {base} that starts from its weights",
+            (ENCODER, "transfer.weights={weights}"),
+        ),
+    )
     regions: ClassVar[tuple[str, str]] = ("boundary_iou", "interior_iou")
     questions: ClassVar[Sequence[Question]] = (
         Question("skip connections", zoo.WITH_SKIPS, ("unpooling", "nearest", "strided")),
+        Question("the encoder's weights", "encoder-weights", ("encoder",), is_same_recipe=False),
         Question("regularization", "unet-regularized", (zoo.WITH_SKIPS,), is_same_recipe=False),
     )
 

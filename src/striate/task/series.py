@@ -5,12 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """A variant of a task's own study: a network of the zoo and a named recipe; `text` says what it is."""
+    """A variant of a task's own study: a network of the zoo and a named recipe; `text` says what it is.
+
+    `changes` are `field=value` settings of the step; in them and in the text stand `{base}` for the network that the
+    study's weights are of, and `{weights}` for these.
+    """
 
     name: str
     model: str
     recipe: str
     text: str
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def answered(task: Task, variants: Sequence[Mapping[str, Any]]) -> tuple[Questio
     Args:
         variants: plain descriptions, as in study.json.
     """
-    models = {step.name: step.model for step in (*task.steps, *task.more_steps)}
+    models = {step.name: step.model for step in (*task.steps, *task.more_steps, *task.pretrained_steps)}
     known = {one["name"]: one for one in variants if models.get(one["name"]) == one.get("model")}
     found = []
     for question in task.questions:
