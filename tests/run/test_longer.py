@@ -112,7 +112,15 @@ def test_what_cannot_be_longer_is_said_and_stays_as_it_is(kept, tiny, quiet, tmp
 def test_the_command_of_the_error_works_as_it_is_typed(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small = ["--limit", "train=60,val=30,test=30", "--size", "16", "--recipe", "baseline", "-m", "mlp", "-q"]
-    assert command(["train", "toy:shapes", *small, "--set", "train.epochs=1", "--out", "short"]) == 0
+    own = [
+        "--set",
+        "train.lr=0.02",
+        "--set",
+        "model.dropout=0.25",
+        "--set",
+        'augment=[{kind="flip"},{kind="zoom",min=0.7}]',
+    ]
+    assert command(["train", "toy:shapes", *small, "--set", "train.epochs=1", *own, "--out", "short"]) == 0
     assert command(["resume", "short", "--epochs", "2", "-q"]) == 4
     lines = capsys.readouterr().err.strip().split("\n")
     fix = lines[-1].partition("fix: ")[2]
@@ -122,6 +130,9 @@ def test_the_command_of_the_error_works_as_it_is_typed(tmp_path, monkeypatch, ca
     info = json.loads((tmp_path / "long" / "run.json").read_text())
     assert info["start"]["text"].endswith("the head is kept: the same classes")
     assert info["model"]["name"] == "mlp" and info["input"]["size_px"] == 16
+    before, after = (json.loads((tmp_path / name / "run.json").read_text())["recipe"] for name in ("short", "long"))
+    assert after["augment"] == before["augment"] and len(before["augment"]) == 2
+    assert (after["train"]["lr"], after["model"]["dropout"]) == (0.02, 0.25)
     assert info["dataset"]["fingerprint"] == RunDir(tmp_path / "short").info()["dataset"]["fingerprint"]
 
 

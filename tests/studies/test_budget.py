@@ -55,12 +55,14 @@ def test_a_free_machine_has_one_time():
 
 def test_weights_add_the_encoder_with_and_without_them():
     plain = [one.name for one in task_series(Segment, ["train.epochs=2"])]
-    variants = task_series(Segment, ["train.epochs=2"], weights="net.npz", base="resnet18")
+    variants = task_series(Segment, ["train.epochs=2", "data.size=64"], weights="net.npz", base="resnet18")
     assert [one.name for one in variants] == [*plain, "encoder", "encoder-weights"]
     scratch, started = variants[-2:]
     assert scratch.recipe.model.encoder == started.recipe.model.encoder == "resnet18"
     assert (scratch.recipe.transfer.weights, started.recipe.transfer.weights) == (None, "net.npz")
     assert "resnet18" in scratch.text and all(one.recipe.train.epochs == 2 for one in variants)
+    with pytest.raises(SettingsError, match="images of two sizes"):
+        task_series(Segment, weights="net.npz")
     with pytest.raises(SettingsError, match="starts from no weights"):
         task_series(Denoise, weights="net.npz")
     assert task_series(Regress)  # no steps of its own: the classic exercise

@@ -22,13 +22,20 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def choose(
-    kind: str, name: str, table: Mapping[str, Row], error: type[UserError] = SettingsError, *, otherwise: str = ""
+    kind: str,
+    name: str,
+    table: Mapping[str, Row],
+    error: type[UserError] = SettingsError,
+    *,
+    otherwise: str = "",
+    where: str = "",
 ) -> Row:
     """Return `table[name]`.
 
     Args:
         kind: what the table holds, for the message ("block", "recipe", "optimiser").
         otherwise: what else mends it where no name is near.
+        where: the setting, file or option that names it.
 
     Raises:
         SettingsError (or `error`): the name is unknown; the message names the nearest or the first known ones.
@@ -44,7 +51,7 @@ def choose(
         fix = f"did you mean {close!r}?"
     else:
         fix = f"choose one of {_first_of(list(table))}{otherwise}"
-    raise error(f"unknown {kind} {name!r}", fix=fix)
+    raise error(f"unknown {kind} {name!r}", where=where, fix=fix)
 
 
 def _first_of(known: list[str]) -> str:

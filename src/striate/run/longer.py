@@ -1,6 +1,8 @@
 """A run that is to have more epochs than it began with."""
 
+import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from striate.data.open import SHARES
 from striate.engine.checkpoint import State
 from striate.transfer.stages import patience_of
 
-from .recipe import RECIPES
+from .recipe import RECIPES, Recipe
 from .settings import TrainSettings
 
 MAX_FIX = 110  # characters of a fix that are shown whole
@@ -68,6 +70,41 @@ def _with_train(recipe: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**recipe, "train": {**recipe["train"], **changes}}
 
 
+def assignments(recipe: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    """Return the settings `field=value` that make a plain recipe of a usual one.
+
+    Example:
+        >>> assignments({"train": {"lr": 0.1, "clip": 0}, "augment": [{"kind": "flip"}]}, {"train": {"clip": 0}})
+        ['train.lr=0.1', 'augment=[{kind = "flip"}]']
+    """
+    found = []
+    for group, value in recipe.items():
+        parts = value.items() if isinstance(value, Mapping) else [("", value)]
+        theirs = usual.get(group)
+        for key, own in parts:
+            if own is not None and own != (theirs or {}).get(key) if key else own != theirs:
+                found.append(f"{group}{'.' * bool(key)}{key}={typed(own)}")
+    return [one for one in found if not one.startswith("text=")]
+
+
+def typed(value: Any) -> str:
+    """Return a value as it is typed after `--set field=`: TOML, and text without quotes.
+
+    Example:
+        >>> typed("adam"), typed([{"kind": "zoom", "min": 0.8}]), typed(True)
+        ('adam', '[{kind = "zoom", min = 0.8}]', 'true')
+    """
+    return value if isinstance(value, str) else _inline(value)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_inline(one)}" for key, one in value.items() if one is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
+
+
 def _is_compared(path: Path) -> bool:
     above = path.resolve().parents[:2]
     return any((folder / f"{kind}.json").is_file() for folder in above for kind in ("study", "search"))
@@ -83,7 +120,8 @@ def _instead(run: RunDir, info: RunInfo, epochs: int) -> dict[str, Any]:
         return {"fix": shlex.join(["striate", "resume", str(run.path), "--fork", "--epochs", str(epochs)])}
     recipe = ["--recipe", name] if name in RECIPES or Path(name).is_file() else []
     more = epochs - len(run.history()) if epochs > len(run.history()) else epochs
-    own = [f"task.{name}={value}" for name, value in (info["recipe"].get("task") or {}).items()]
+    usual = RECIPES.get(name, Recipe()).model_dump(mode="json")
+    own = [one for one in assignments(info["recipe"], usual) if not one.startswith(("transfer.", "train.epochs="))]
     changes = [word for change in (*own, f"train.epochs={more}") for word in ("--set", change)]
     words = [str(run.path), *recipe, *changes, *plugin.typed()]
     command = shlex.join(["striate", "train", data["where"], *option_words(data["options"]), "--weights", *words])

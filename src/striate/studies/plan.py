@@ -1,5 +1,6 @@
 """What a study compares: variants x seeds (x folds), from the default ladder or a TOML file."""
 
+import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from striate.base.html import card, table
 from striate.base.run_info import VariantInfo
 from striate.base.settings import Settings, read_toml
 from striate.base.text import plural, shown
+from striate.data import open_dataset
 from striate.model import zoo
 from striate.run.card import changes_table, differing
 from striate.run.recipe import RECIPES, Recipe, from_table, named, usual
@@ -141,7 +143,8 @@ def task_series(
         base: the network these weights are of.
 
     Raises:
-        SettingsError: a network is named for a task with steps of its own, or weights where none of them takes any.
+        SettingsError: a network is named for a task with steps of its own, weights where none of them takes any or no
+            size is given.
 
     Example:
         >>> from striate.task.segment import Segment
@@ -161,11 +164,14 @@ def task_series(
         raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
     steps = [*task.steps, *(task.more_steps if is_full else ()), *(task.pretrained_steps if weights else ())]
     given = {"base": base, "weights": weights}
-    return [
+    variants = [
         _step(one.name, one.model, one.recipe, one.text.format(**given),
               [*(change.format(**given) for change in one.changes), *(changes or [])])
         for one in steps
     ]  # fmt: skip
+    if weights and any(one.recipe.data.size is None for one in variants):  # weights bring a size of their own
+        raise SettingsError("with weights the steps would see images of two sizes", where="--size", fix="add it")
+    return variants
 
 
 CURVE_SHARES = (0.25, 0.5)  # of the training images, beside all of them
@@ -230,7 +236,12 @@ def read_plan(path: Path) -> tuple[StudyTable, list[Variant]]:
     Raises:
         SettingsError: the file, a field or a recipe is wrong, or two variants share a name.
     """
-    table = StudyTable.parse(expanded(read_toml(path), path), path)
+    content = read_toml(path)
+    opening = inspect.signature(open_dataset).parameters.keys() - StudyTable.model_fields
+    if odd := next((name for name in content if name in opening), None):
+        what, fix = f"{odd!r} says how the data are opened", "write it below [options], at the end of the file"
+        raise SettingsError(what, where=f"{path}: {odd}", fix=fix)
+    table = StudyTable.parse(expanded(content, path), path)
     names = [variant.name for variant in table.variant]
     check_names(table.variant, f"{path}: ")
     if table.baseline and table.baseline not in names:

@@ -60,7 +60,7 @@ class SegmentOptions(Settings):
     @classmethod
     def _known(cls, loss: str) -> str:
         for part in loss.split("+"):
-            choose("loss", part, LOSSES)
+            choose("loss", part, LOSSES, where="loss")
         return loss
 
 

@@ -122,7 +122,11 @@ def options_of(cls: Any, values: Mapping[str, Any], where: str = "") -> Settings
         raise SettingsError(
             f"the task {cls.name} has no setting {shown(odd, 40)!r}", where=f"{where}task.{odd}", fix=fix
         )
-    options: Settings = cls.Options.parse(values, f"{where}task")
+    try:
+        options: Settings = cls.Options.parse(values)
+    except SettingsError as problem:
+        fix = problem.action.replace("change ", "change task.", 1)
+        raise SettingsError(problem.what, where=f"{where}task.{problem.where}", fix=fix) from problem
     return options
 
 

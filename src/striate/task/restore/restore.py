@@ -154,7 +154,7 @@ class Restore(Sums, Defaults):
 
     @property
     def _loss(self) -> Loss:
-        return choose("loss", self.loss_name, LOSSES)
+        return choose("loss", self.loss_name, LOSSES, where="task.loss")
 
     def tally(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return (loss, PSNR, SSIM, images) as sums."""
