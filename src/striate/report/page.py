@@ -13,6 +13,7 @@ from striate.base.files import sweep, write_text
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 
+from .attacks import attack_sections
 from .inside import best_sections, other_variants, run_sections
 from .read import Run, Study, at
 from .sections_data import data
@@ -42,7 +43,7 @@ def report_run(run: RunDir) -> Path:
         "remarks": remarks(read),
         "data": data(read.info),
         "training": training(read),
-        "sections": run_sections(read, store),
+        "sections": [*run_sections(read, store), *attack_sections(read)],
         "cost": cost(read),
         "architecture": architecture(at(read.info, "model")),
         **_settings(read.info),
