@@ -87,9 +87,9 @@ def _chart(lines: Mapping[str, list[Point]], key: str, id_: str) -> Markup | Non
     at = [points[-1][1] for points in lines.values()]
     is_near = len(at) == 2 and abs(at[0] - at[1]) < 0.1
     for place, (name, points) in enumerate(lines.items()):
-        eps, share, _ = points[-1]
+        end, share, _ = points[-1]
         y = share + (0.05 if place == 0 else -0.05) * is_near
-        axes.text(eps * 1.04, max(y, 0.02), NAMES[name], color=INK, fontsize=charts.SMALL, va="center", clip_on=False)
+        axes.text(end * 1.04, max(y, 0.02), NAMES[name], color=INK, fontsize=charts.SMALL, va="center", clip_on=False)
     said = "; ".join(
         f"{NAMES[name]}: " + ", ".join(f"{share:.0%} at {eps:.3g}/255" for eps, share, _ in points)
         for name, points in lines.items()
