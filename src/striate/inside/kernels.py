@@ -117,7 +117,7 @@ def kernels_of(network: nn.Module, name: str | None = None) -> list[Kernels]:
     Raises:
         SettingsError: there is no such row, or no convolution in it.
     """
-    found = [Kernels(key, _weights(module)) for key, module in _convolutions(network)]
+    found = all_kernels(network)
     if name is None:
         chosen = found[:1]
     else:
@@ -131,6 +131,11 @@ def kernels_of(network: nn.Module, name: str | None = None) -> list[Kernels]:
     close = nearest(str(name), known)
     fix = f"did you mean {close!r}?" if close else f"choose among {', '.join(known[:12])}"
     raise SettingsError(f"no convolution in {name!r}", where=type(network).__name__, fix=fix)
+
+
+def all_kernels(network: nn.Module) -> list[Kernels]:
+    """Return the kernels of every convolution, in order; none where there is no convolution."""
+    return [Kernels(key, _weights(module)) for key, module in _convolutions(network)]
 
 
 def _convolutions(network: nn.Module) -> Iterator[tuple[str, _ConvNd]]:

@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute
 
 from . import (
     architecture,
+    filters,
     images,
     models,
     passes,
@@ -12,6 +13,7 @@ from . import (
 
 PARTS = (
     architecture,
+    filters,
     images,
     models,
     passes,

@@ -145,7 +145,7 @@ async function mount(main, context) {
       h("p", {}, sentence(layer, walk)),
       h("dl.facts", {}, facts.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
       odds.map((one) => h("p.note", {}, `${one.is_note ? "Note" : "Warning"}: ${one.text}`)),
-      h("button", { onclick: () => context.set({ view: "flow", row: layer.name }) }, "See its maps"),
+      h("button", { onclick: () => context.set({ view: "flow", row: layer.name, op: null, channel: null }) }, "See its maps"),
     );
   }
 

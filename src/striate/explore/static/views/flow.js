@@ -77,8 +77,11 @@ class Flow {
     return Number.isInteger(index) && index >= -1 && index < this.pass.operations.length ? index : this.first;
   }
 
+  /** The last operation of the row that the address names, else the first of all. */
   get first() {
-    return this.pass.operations.length ? 0 : -1;
+    const { row } = this.context.state();
+    const own = this.pass.operations.filter((/** @type {any} */ one) => row && `${one.module}.`.startsWith(`${row}.`));
+    return own.length ? own[own.length - 1].index : this.pass.operations.length ? 0 : -1;
   }
 
   get channel() {

@@ -1,6 +1,7 @@
 // The views, in the order of the rail.
 
 import architecture from "./architecture.js";
+import filters from "./filters.js";
 import flow from "./flow.js";
 import playground from "./playground.js";
 import probe from "./probe.js";
@@ -12,6 +13,7 @@ import start from "./start.js";
 export const VIEWS = [
   flow,
   probe,
+  filters,
   playground,
   architecture,
   start,
