@@ -8,6 +8,7 @@ from . import (
     images,
     models,
     passes,
+    predict,
     probe,
 )
 
@@ -17,6 +18,7 @@ PARTS = (
     images,
     models,
     passes,
+    predict,
     probe,
 )
 

@@ -87,8 +87,8 @@ export function num(value, digits = 6) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   const plain = size === 0 || (size >= 1e-4 && size < 10 ** Math.max(digits, 6));
-  const text = plain ? Number(value.toPrecision(digits)).toString() : value.toExponential(digits - 1);
-  return text.replace("-", "−").replace("e−", "e−").replace("e+", "e");
+  const rounded = Number(value.toPrecision(digits));
+  return (plain ? rounded.toString() : rounded.toExponential()).replaceAll("-", "−").replace("e+", "e");
 }
 
 /**

@@ -158,6 +158,10 @@ async function inputs(view, state, signal) {
   const model = models.get(state.model);
   if (!view.needs.includes("image")) return { model, image: null };
   await readImages(state.model, signal);
+  if (state.image && !images.some((one) => one.id === state.image)) {
+    imagesOf = ""; // one that was dropped on another window
+    await readImages(state.model, signal);
+  }
   const image = images.find((one) => one.id === state.image) || (state.image ? null : images[0]);
   frame.mark({ ...state, image: image?.id || "" }, lists, images);
   if (!image) throw Object.assign(new Error("the image of this link is not here"), { fix: "choose another one above, or drop it on the page again" });

@@ -4,6 +4,7 @@ import architecture from "./architecture.js";
 import filters from "./filters.js";
 import flow from "./flow.js";
 import playground from "./playground.js";
+import predict from "./predict.js";
 import probe from "./probe.js";
 import start from "./start.js";
 
@@ -14,6 +15,7 @@ export const VIEWS = [
   flow,
   probe,
   filters,
+  predict,
   playground,
   architecture,
   start,
