@@ -14,6 +14,7 @@ GROUPS = (
     "images_real",
     "labels_folders",
     "masks",
+    "boxes",
     "labels_tables",
     "labels_arrays",
     "copies",

@@ -14,7 +14,7 @@ from .names import classes_of, names_classes
 from .one_box import READERS, count_odd, dataset_of
 from .walk import Walk
 
-LABEL = "give each image a label: a table with the columns path,label, or one folder a class"
+LABEL = "give each image a label: a table with path,label, or one folder a class"
 
 
 def read(walk: Walk, where: str) -> Dataset | None:
@@ -35,7 +35,7 @@ def read(walk: Walk, where: str) -> Dataset | None:
         boxed = READERS[found.format](walk, found.file)
         if not (why_not := count_odd(boxed)):
             return dataset_of(walk, where, boxed, f"boxes of {found.format}")
-        why = f"{why_not}; --task localise takes one an image, detection"
+        holds, why = "boxes", f"{why_not}; detection"
     what = f"images with {holds} ({found.format}: {shown(found.file, 50)}): {why} is not a task yet"
     raise DataError(what, where=walk.root, fix=_fix(walk, list(folders), found.file))
 

@@ -111,7 +111,7 @@ def count_odd(images: Sequence[Boxed]) -> str:
     Example:
         >>> cat = Thing("cat", (0, 0, 4, 4), False)
         >>> count_odd([Boxed("a.jpg", None, ()), Boxed("b.jpg", None, (cat, cat)), Boxed("c.jpg", None, (cat,))])
-        '1 of 3 images has several objects, 1 none'
+        '1 of 3 images has several, 1 none'
         >>> count_odd([Boxed("c.jpg", None, (cat,))])
         ''
     """
@@ -119,7 +119,7 @@ def count_odd(images: Sequence[Boxed]) -> str:
         return "no image has a box"
     counts = Counter(min(2, len(image.things)) for image in images)
     many, none = counts[2], counts[0]
-    first = f"{many:,} of {plural(len(images), 'image')} {'has' if many == 1 else 'have'} several objects"
+    first = f"{many:,} of {plural(len(images), 'image')} {'has' if many == 1 else 'have'} several"
     if many:
         return first + (f", {none:,} none" if none else "")
     return f"{none:,} of {plural(len(images), 'image')} {'has' if none == 1 else 'have'} no object" if none else ""
