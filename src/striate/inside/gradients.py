@@ -22,8 +22,8 @@ from striate.task import Task
 from .statistics import row_names
 from .tap import borrowed, shown_name
 
-VANISHING = 1e-2  # the first row's measure over the last one's, below which it hardly learns
-EXPLODING = 1e2
+VANISHING = 1e-3  # the first row's measure over the last one's, below which it hardly learns
+EXPLODING = 1e3
 
 
 @dataclass(frozen=True)
