@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.choose import choose
-from striate.base.errors import ModelError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -196,8 +196,11 @@ class Inside:
         predictor = self._predictor(network)
         names = {name: index for index, name in enumerate(predictor.task.names)}
         channel = what if isinstance(what, int) else choose("class", what, names)
-        height, width = predictor.geometry.size_hw
-        return maximise(predictor.network, Unit(row, channel, place), _space(predictor), (height, width), **settings)
+        size = predictor.geometry.size_hw
+        if len(size) != 2:
+            what = "volumes are not made, only images of two axes"
+            raise SettingsError(what, where=self.folder.path, fix="choose a run of images")
+        return maximise(predictor.network, Unit(row, channel, place), _space(predictor), size, **settings)
 
     def embedding(
         self, method: str = "pca", *, split: str | None = None, data: str | None = None, **settings: Any
@@ -262,7 +265,7 @@ def _space(predictor: "Predictor") -> "PixelSpace":
 
 def _image(pixels: "Tensor") -> Floats:
     """(H, W, C) of the first image."""
-    return np.array(pixels[0].detach().permute(1, 2, 0).float().cpu().numpy())
+    return np.array(pixels[0].detach().movedim(0, -1).float().cpu().numpy())
 
 
 def _own_answer(predictor: "Predictor", inputs: "Tensor") -> "Batch":
