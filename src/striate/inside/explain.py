@@ -74,3 +74,17 @@ def objective_of(probe: Probe, task: Task, images: Tensor, which: Which = None) 
     """Return what an explanation of each image is about, chosen from the network's outputs for them."""
     with torch.no_grad():
         return task.objective(probe(probe.ready(images)), which)
+
+
+def how(explanation: Explanation) -> str:
+    """Return in a few words how a map was made: its layer, its settings, how far it is from complete."""
+    settings = explanation.settings
+    texts = {
+        "gradient": "largest of the channels",
+        "smoothgrad": f"{settings.get('num')} copies, noise {settings.get('noise')}",
+        "integrated": f"from {settings.get('baseline')}, {settings.get('steps')} steps",
+        "gradcam": f"layer {explanation.layer}",
+        "occlusion": f"patch {settings.get('patch')} px, every {settings.get('stride')} px",
+    }
+    gap = f"; gap {explanation.gap:.1%}" if explanation.gap is not None else ""
+    return texts[explanation.method] + gap

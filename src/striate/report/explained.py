@@ -16,7 +16,7 @@ from striate.base.files import write_bytes
 from striate.base.numbers import significant
 from striate.base.own import SOFTWARE
 from striate.base.text import shown
-from striate.inside.explain import CAVEATS, METHODS, TITLES, objective_of
+from striate.inside.explain import CAVEATS, METHODS, TITLES, how, objective_of
 from striate.inside.explanation import Explanation, Report
 from striate.inside.filters import ImageU8
 from striate.inside.overlay import overlay
@@ -176,20 +176,6 @@ def _maps(
                 raise
             refused.append(f"{TITLES[method]}: {problem.what}")
     return maps, refused
-
-
-def how(explanation: Explanation) -> str:
-    """Return in a few words how a map was made: its layer, its settings, how far it is from complete."""
-    settings = explanation.settings
-    texts = {
-        "gradient": "largest of the channels",
-        "smoothgrad": f"{settings.get('num')} copies, noise {settings.get('noise')}",
-        "integrated": f"from {settings.get('baseline')}, {settings.get('steps')} steps",
-        "gradcam": f"layer {explanation.layer}",
-        "occlusion": f"patch {settings.get('patch')} px, every {settings.get('stride')} px",
-    }
-    gap = f"; gap {explanation.gap:.1%}" if explanation.gap is not None else ""
-    return texts[explanation.method] + gap
 
 
 def _context(one: ExplainedImage, store: ThumbnailStore) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from . import (
     passes,
     predict,
     probe,
+    why,
 )
 
 PARTS = (
@@ -20,6 +21,7 @@ PARTS = (
     passes,
     predict,
     probe,
+    why,
 )
 
 

@@ -3,6 +3,7 @@
 import { paint, paintImage } from "../colour.js";
 import { fill, h, num, table } from "../dom.js";
 import { json, packed } from "../net.js";
+import { strip } from "../overlay.js";
 import { codeFor, kindOf, nameOf, operationOf, sizeOf, titleOf } from "../words.js";
 
 const IN_COLUMN = 5;
@@ -294,11 +295,6 @@ function bars(flow, index, head, arrays) {
 }
 
 function legend() {
-  const strip = (/** @type {string} */ name) => {
-    const canvas = h("canvas.ramp", { width: 256, height: 1, "aria-hidden": "true" });
-    paint(canvas, Float32Array.from({ length: 256 }, (_, i) => i), 1, 256, { ramp: name, low: 0, high: 255 });
-    return canvas;
-  };
   return h("span.legend.note", {}, "smallest", strip("viridis"), "largest; with signs", "−", strip("signed"), "+");
 }
 

@@ -7,6 +7,7 @@ import playground from "./playground.js";
 import predict from "./predict.js";
 import probe from "./probe.js";
 import start from "./start.js";
+import why from "./why.js";
 
 /** @typedef {import("../types.js").View} View */
 
@@ -16,6 +17,7 @@ export const VIEWS = [
   probe,
   filters,
   predict,
+  why,
   playground,
   architecture,
   start,

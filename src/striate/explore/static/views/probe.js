@@ -239,7 +239,7 @@ class Probe {
  * A map with marks over it.
  * @param {string} name
  */
-function panel(name) {
+export function panel(name) {
   const title = h("h3", {}, name);
   const about = h("p.note", {}, " ");
   const canvas = h("canvas.map", {});
@@ -310,7 +310,7 @@ function strongest(head, arrays) {
  * @param {number} high
  * @param {number} otherwise
  */
-function clamp(value, low, high, otherwise) {
+export function clamp(value, low, high, otherwise) {
   const whole = value === undefined || value === "" ? otherwise : Math.round(Number(value));
   return Number.isFinite(whole) ? Math.min(high, Math.max(low, whole)) : otherwise;
 }

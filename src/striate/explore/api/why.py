@@ -1,0 +1,110 @@
+"""Why: what a network answers, on which pixels that hangs, and whether that has to do with its weights."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from striate.base.choose import choose
+from striate.inside.explain import CAVEATS, METHODS, TITLES, explain, how, objective_of
+from striate.inside.explanation import Explanation
+from striate.inside.sanity import LIMIT, check
+from striate.inside.tap import borrowed
+
+from ..desk import Cancel, desk, whole, word
+from ..question import Question, levels_of, until
+from ..wire import packed
+
+MOST = 8  # answers that are named
+MAX_STEPS = 256
+
+
+async def answer(request: Request) -> Response:
+    """What the network answers, what can be explained of it, and what it saw (C, H, W)."""
+    question = Question.of(request)
+    return await desk(request).work.run(request, lambda cancel: _answer(question))
+
+
+def _answer(question: Question) -> Response:
+    predictor, inputs = question.subject()
+    with borrowed(predictor.network) as probe:
+        objective = objective_of(probe, predictor.task, inputs)
+    (prediction,) = predictor([question.entry.path])
+    ranked = sorted((prediction.probabilities or {}).items(), key=lambda item: -item[1])[:MOST]
+    head = {
+        "choices": list(predictor.task.choices),
+        "usual": objective.names[0],
+        "answer": prediction.line(1),
+        "ranked": [{"name": name, "probability": share} for name, share in ranked],
+    }
+    return packed(head, {"levels": levels_of(predictor, inputs)})
+
+
+async def why(request: Request) -> Response:
+    """One method's map (H, W) over what the network saw, with what it is of and how it was made."""
+    question, method, settings = Question.of(request), _method(request), _settings(request)
+
+    def made(cancel: Cancel) -> Response:
+        predictor, inputs = question.subject()
+        (one,) = explain(
+            predictor.network,
+            predictor.task,
+            inputs,
+            method=method,
+            which=question.which,
+            report=until(cancel),
+            **settings,
+        )
+        return packed(_head(one), {"map": one.map.astype(np.float32)})
+
+    return await desk(request).work.run(request, made)
+
+
+def _head(one: Explanation) -> dict[str, Any]:
+    known = one.to_json() | {"gap": one.gap, "is_signed": one.is_signed}
+    return known | {"title": TITLES[one.method], "caveat": CAVEATS[one.method], "how": how(replace(one, gap=None))}
+
+
+async def sanity(request: Request) -> Response:
+    """One method's maps (stages, H, W) as weights become random from the top down, and their rank correlations."""
+    question, method, settings = Question.of(request), _method(request), _settings(request)
+    seed = whole(request, "seed", 0, low=0, high=1 << 20)
+
+    def made(cancel: Cancel) -> Response:
+        predictor, inputs = question.subject()
+        found = check(
+            predictor.network,
+            predictor.task,
+            inputs,
+            method=method,
+            which=question.which,
+            seed=seed,
+            report=until(cancel),
+            **settings,
+        )
+        return packed(found.to_json() | {"limit": LIMIT, "seed": seed}, {"maps": found.maps.astype(np.float32)})
+
+    return await desk(request).work.run(request, made)
+
+
+def _method(request: Request) -> str:
+    method = word(request, "method")
+    choose("method", method, METHODS)
+    return method
+
+
+def _settings(request: Request) -> dict[str, Any]:
+    """The settings of a method that the page offers."""
+    if request.query_params.get("method") != "integrated":
+        return {}
+    return {"steps": whole(request, "steps", 32, low=1, high=MAX_STEPS)}
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/api/answer", answer),
+    Route("/api/why", why),
+    Route("/api/why/sanity", sanity),
+]

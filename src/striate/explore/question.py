@@ -1,0 +1,68 @@
+"""What a request asks of a network about an image: which of its answers, why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from starlette.requests import Request
+from torch import Tensor
+
+from striate.base.errors import DataError
+from striate.inside.explanation import Report
+from striate.predict import Predictor
+
+from .desk import Cancel, desk, word
+from .shelf import Entry
+from .workspace import Workspace
+
+NUM_AXES = 4  # of what a network of images gets: N, C, H, W
+
+
+@dataclass(frozen=True)
+class Question:
+    """A network and an image by id, and what is asked about: one of the task's choices, None for what it answers."""
+
+    workspace: Workspace
+    model: str
+    entry: Entry
+    which: str | None
+
+    @classmethod
+    def of(cls, request: Request) -> "Question":
+        """Return the question of a request: `model`, `image` and `target` of its query.
+
+        Raises:
+            NotKnown: there is no such network or image.
+        """
+        space = desk(request).workspace
+        model = space.subject(word(request, "model")).id
+        return cls(space, model, space.shelf.find(word(request, "image")), word(request, "target", "") or None)
+
+    def subject(self) -> tuple[Predictor, Tensor]:
+        """Return the network, and what it gets of the image (1, C, H, W); call it in the worker's thread.
+
+        Raises:
+            DataError: the image cannot be read, or the network sees other things than images.
+        """
+        predictor = self.workspace.predictor(self.model)
+        inputs = predictor.inputs([predictor.fitted(self.entry.path)])
+        if inputs.ndim != NUM_AXES:
+            what = "this network sees no images of height and width"
+            raise DataError(what, where=self.entry.title, fix="choose a network of images")
+        return predictor, inputs
+
+
+def levels_of(predictor: Predictor, inputs: Tensor) -> npt.NDArray[np.uint8]:
+    """Return what a network sees of one image as levels (C, H, W)."""
+    return np.ascontiguousarray(predictor.seen(inputs)[0].transpose(2, 0, 1))
+
+
+def until(cancel: Cancel, also: Callable[[int, int], object] = lambda done, num: None) -> Report:
+    """Return a report of steps that ends the work where nobody waits for it."""
+
+    def report(done: int, num: int) -> None:
+        cancel.check()
+        also(done, num)
+
+    return report
