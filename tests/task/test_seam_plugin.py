@@ -93,6 +93,25 @@ def test_the_workers_of_a_study_load_it_and_a_view_is_refused_that_nothing_is_kn
     assert "the task mine does not say how several views of an image are merged" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_head_that_changed_is_refused_in_one_line_and_the_run_stays_as_it_was(own, tmp_path, capsys):
+    folder, file = tmp_path / "run", tmp_path / "own.py"
+    words = [*WORDS, "--model", "mlp", "--keep-checkpoints", "--threads", "1"]
+    assert run(["train", *words, "--plugin", own, "--out", str(folder)]) == 0
+    before = (folder / "run.json").read_bytes()
+    wider = OWN.replace("Decoded,", "Decoded, Vector,").replace("    metrics", "    head = Vector(9)\n    metrics")
+    file.write_text(wider)
+    forget()
+    capsys.readouterr()
+    assert run(["resume", str(folder), "--plugin", own, "--epochs", "3"]) == 4
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "the plugin makes another network now" in last and "in the checkpoint (5, 8)" in last
+    assert (folder / "run.json").read_bytes() == before
+    file.write_text(OWN)
+    forget()
+    assert run(["resume", str(folder), "--plugin", own, "--epochs", "3", "--quiet"]) == 0
+
+
 def test_what_is_no_task_is_refused_when_it_is_registered(tmp_path, capsys):
     for lack, text in (("metrics", "    metrics = (ACCURACY,)\n"), ("loss", "losses(self"), ("name", 'name = "mine"')):
         file = tmp_path / f"no_{lack}.py"

@@ -46,7 +46,7 @@ from .network import (
     start_network,
     stored_blueprint,
 )
-from .outputs import require_outputs
+from .outputs import require_outputs, require_same_shapes
 from .precision import precision_of
 from .prepare import (
     Prepared,
@@ -195,6 +195,8 @@ def resume(
         make = start_network if state is None else build_network
         network = model or make(stored_blueprint(info, run), prepared, info["seed"])
         require_outputs(network, prepared, info["seed"])
+        if state is not None:
+            require_same_shapes(network, state.tensors["weights"], path)
         network = devices.place(network, prepared.device)
         return _carry_out(run, prepared, network, info, state, info.get("is_test_open", True), progress)
 

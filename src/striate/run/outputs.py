@@ -1,20 +1,22 @@
 """The look at a user's own module on real images, before an epoch is trained and a folder begun."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from striate.base.errors import SettingsError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.seeds import seed_for
 from striate.base.text import shown
 from striate.engine.regularise import modules_in_eval_mode
 from striate.model.network import Network
+from striate.model.state import state_of, without_prefixes
 from striate.task.outputs import ONE_VALUE, outputs_of, refusal, require_answers
 
-from .prepare import Prepared
+from .prepare import Prepared, restore_or_fork
 
 
 def require_outputs(network: nn.Module, prepared: Prepared, seed: int) -> None:
@@ -33,6 +35,19 @@ def require_outputs(network: nn.Module, prepared: Prepared, seed: int) -> None:
         _require_answers(network.to(prepared.device), prepared, seed)
     if has_own_network:
         _require_module(network.to(prepared.device), prepared, seed)
+
+
+def require_same_shapes(network: nn.Module, tensors: Mapping[str, Tensor], run: Path) -> None:
+    """Refuse a checkpoint of another network: a plugin may give other outputs now than when the run began.
+
+    Raises:
+        ModelError: it names the first tensor of another shape.
+    """
+    given = without_prefixes(tensors)
+    for name, tensor in state_of(network).items():
+        if name in given and not is_lazy(tensor) and given[name].shape != tensor.shape:
+            shapes = f"{name} is {tuple(tensor.shape)}, in the checkpoint {tuple(given[name].shape)}"
+            raise ModelError(f"the plugin makes another network now: {shapes}", where=run, fix=restore_or_fork(run))
 
 
 def _require_answers(network: nn.Module, prepared: Prepared, seed: int) -> None:
