@@ -76,6 +76,17 @@ def test_integrated_gradients_are_captums_and_complete(baseline: float) -> None:
     assert np.allclose(gaps * np.abs(rise), delta.abs().numpy(), atol=1e-4)
 
 
+def test_steps_are_added_until_integrated_gradients_are_complete() -> None:
+    network, x = plain().eval(), images()
+    options = {"method": "integrated", "which": NAMES, "baseline": -1.5}
+    few = explain(network, TASK, x, steps=8, **options)
+    assert max(one.gap for one in few) > 0.05
+    more = explain(network, TASK, x, steps=8, max_gap=0.05, **options)
+    steps = more[0].settings["steps"]
+    assert steps in {32, 128, 512} and max(one.gap for one in more) < 0.05
+    assert (maps(more) == maps(explain(network, TASK, x, steps=steps, **options))).all()
+
+
 @pytest.mark.parametrize(("patch", "stride"), [(4, 4), (5, 3), (3, 1)])
 def test_occlusion_is_captums(patch: int, stride: int) -> None:
     network, x = plain().eval(), images()

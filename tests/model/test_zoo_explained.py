@@ -9,7 +9,7 @@ from torch import nn
 from toy_networks import images
 
 from striate.inside import sanity
-from striate.inside.explain import METHODS
+from striate.inside.explain import METHODS, explain
 from striate.model import zoo
 from striate.task.classify import Classify
 from striate.task.segment import Segment
@@ -57,3 +57,22 @@ def test_maps_hang_on_the_weights(name: str, tiny) -> None:
 @pytest.mark.parametrize("name", zoo.names())
 def test_maps_of_every_network_and_method_hang_on_the_weights(name: str, tiny) -> None:
     require_changes(name, METHODS, tiny)
+
+
+ROUGH = {
+    "neocognitron": "its answers are divided by their sum: any contrast gives the whole score, none gives 0",
+    **dict.fromkeys(("mobilenet_v2", "mobilenet_v2_cifar", "mobilenet_v3_large"), "untrained, the score swings"),
+    **dict.fromkeys((f"convnext_{size}" for size in ("tiny", "small", "base", "large")), "normalises a flat image"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in zoo.names() if name not in ROUGH])
+def test_integrated_gradients_of_every_network_are_complete(name: str, tiny) -> None:
+    options, (_, size) = tiny[name]
+    network = zoo.build(name, classes=3, size=size, seed=0, **options).eval()
+    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        is_dense = network(x[:1]).ndim == 4
+    task = (Segment if is_dense else Classify)("target", NAMES)
+    assert max(one.gap for one in explain(network, task, x, method="integrated", steps=128)) < 0.01

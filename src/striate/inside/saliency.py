@@ -22,7 +22,7 @@ from .explanation import BATCH, Explanation, Report, explanations, gradient_of, 
 from .tap import Probe
 
 SAMPLES, NOISE = 25, 0.15
-STEPS = 32
+STEPS, MAX_STEPS = 32, 512
 
 
 def gradient(probe: Probe, images: Tensor, objective: Objective, *, report: Report | None = None) -> list[Explanation]:
@@ -84,6 +84,7 @@ def integrated(
     steps: int = STEPS,
     baseline: Tensor | float = 0.0,
     baseline_text: str = "the mean of the training images",
+    max_gap: float | None = None,
     report: Report | None = None,
 ) -> list[Explanation]:
     """Return integrated gradients, by Gauss-Legendre quadrature; `gap` says how far they are from complete.
@@ -92,6 +93,7 @@ def integrated(
         steps: places on the way from the baseline to the image.
         baseline: an image (C, H, W) or a number, normalised as the images are; 0 is the mean of the training images.
         baseline_text: what that is, for readers.
+        max_gap: where an image's `gap` is larger, all is done again with four times the steps, up to 512.
 
     Raises:
         SettingsError: `steps` is below 1.
@@ -113,6 +115,9 @@ def integrated(
     values = total * (images - start_at)
     scores, from_score = (scores_of(probe, one, objective) for one in (images, start_at.expand_as(images)))
     gaps = _gaps(values.flatten(1).double().sum(1), (scores - from_score).double())
+    if max_gap is not None and max(gaps) > max_gap and 4 * steps <= MAX_STEPS:
+        more: dict[str, Any] = {"steps": 4 * steps, "baseline": baseline, "baseline_text": baseline_text}
+        return integrated(probe, images, objective, **more, max_gap=max_gap, report=report)
     settings: dict[str, Any] = {"steps": steps, "baseline": baseline_text}
     return explanations(
         "integrated", objective, scores, values.sum(1), is_signed=True, settings=settings, values=values, gaps=gaps

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 SIDE_PX = 192  # images are shown at least this large, whole pixels repeated
 MOST = 5  # classes
+NUM_AXES = 4  # image, channel, height, width
 SANITY_METHOD = "gradient"
+SETTINGS: dict[str, dict[str, Any]] = {"integrated": {"max_gap": 0.01}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,9 @@ def explain_image(
     """
     (prediction,) = predictor([image])
     inputs = predictor.inputs([predictor.fitted(image)])
+    if inputs.ndim != NUM_AXES:
+        what = f"explanations are drawn over images; the network reads {inputs.ndim - 2} axes"
+        raise SettingsError(what, where=prediction.id, fix="use striate.inside.explain in Python")
     seen = predictor.seen(inputs)[0]
     with borrowed(predictor.network) as probe:
         objective = objective_of(probe, predictor.task, inputs, target)
@@ -170,7 +175,8 @@ def _maps(
     refused: list[str] = []
     for method in methods:
         try:
-            maps += choose("method", method, METHODS)(probe, inputs, objective, report=report)
+            make = choose("method", method, METHODS)
+            maps += make(probe, inputs, objective, report=report, **SETTINGS.get(method, {}))
         except SettingsError as problem:
             if is_strict:
                 raise
