@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["chromium", "planted_studies", "tiny_data"]
+pytest_plugins = ["planted_studies", "tiny_data"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # where a test asks for two, they do not keep cores from others

@@ -4,7 +4,8 @@ import re
 
 import pytest
 import torch
-from chromium import ready, serving, watched
+from chromium import opened, ready
+from explore_site import serving
 from torch import nn
 
 from striate.base.errors import ModelError, SettingsError
@@ -19,10 +20,10 @@ MODEL = "lenet5"
 
 
 @pytest.fixture(scope="module")
-def address():
+def site():
     space = Workspace.of([_network(MODEL, None), _network("mobilenet_v2", "64")], "two")
-    with serving(space) as address:
-        yield address
+    with serving(space) as site:
+        yield site
     space.close()
 
 
@@ -71,10 +72,10 @@ def test_a_foreign_module_has_a_table_and_no_drawing():
         drawing(module, (32, 32), 3)
 
 
-def test_the_page_s_numbers_are_those_of_the_walk(chromium, address):
+def test_the_page_s_numbers_are_those_of_the_walk(browser, site):
     size = {"size_hw": (96, 64), "channels": 3, "outputs": 10}
     found, issues = examine(zoo.blueprint("mobilenet_v2"), **size)
-    with watched(chromium, f"{address}#view=architecture&size=96x64") as page:
+    with opened(browser, site, "#view=architecture&size=96x64") as page:
         page.click("button.item[data-key=model]:has-text('mobilenet')")
         page.wait_for_selector("tr[data-row]")
         ready(page)
@@ -98,8 +99,8 @@ def test_the_page_s_numbers_are_those_of_the_walk(chromium, address):
         assert page.evaluate("document.querySelector('.arch-drawing').naturalWidth") > 200
 
 
-def test_search_finds_rows_by_their_shape_and_the_size_slider_asks_anew(chromium, address):
-    with watched(chromium, f"{address}#view=architecture") as page:
+def test_search_finds_rows_by_their_shape_and_the_size_slider_asks_anew(browser, site):
+    with opened(browser, site, "#view=architecture") as page:
         before = page.inner_text("tr[data-row]:first-child td:nth-child(3)")
         page.fill("input[aria-label^='Find rows']", before)
         page.wait_for_selector("tr[data-row]:first-child:last-child")

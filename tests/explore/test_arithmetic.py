@@ -16,8 +16,8 @@ SEED = 20240
 
 
 @pytest.fixture(scope="module")
-def page(chromium):
-    page = without_server(chromium)
+def page(browser):
+    page = without_server(browser)
     yield page
     page.close()
 
@@ -44,9 +44,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_playground_is_caught(chromium, chosen, fault):
+def test_a_broken_playground_is_caught(browser, chosen, fault):
     name, old, new = BROKEN[fault]
-    page = without_server(chromium, {name: (old, new)})
+    page = without_server(browser, {name: (old, new)})
     assert mismatches(page, chosen[:SOME])
     page.close()
 

@@ -79,7 +79,7 @@ def told(page, **state):
 
 @pytest.mark.parametrize("name", ["plain", "residual", "depthwise"])
 @pytest.mark.parametrize("sampling", [ALL, SMALL], ids=["whole", "sampled"])
-def test_every_sum_on_the_page_is_the_network_s(chromium, shelf, tmp_path, monkeypatch, name, sampling):
+def test_every_sum_on_the_page_is_the_network_s(browser, shelf, tmp_path, monkeypatch, name, sampling):
     monkeypatch.setattr("striate.explore.export.LEVELS", (sampling,))
     predictor = predictor_of(name)
     entries = shelf.patterns[:2]
@@ -87,7 +87,7 @@ def test_every_sum_on_the_page_is_the_network_s(chromium, shelf, tmp_path, monke
     path.write_text(export(predictor, entries, name), "utf-8")
     found = [trace(predictor.network, predictor.inputs([predictor.fitted(one.path)])) for one in entries]
     steps = steps_of(found[0], sampling)
-    page, problems = opened(chromium, path)
+    page, problems = opened(browser, path)
     rng = np.random.default_rng(3)
     for _ in range(PROBES):
         image, at = int(rng.integers(2)), int(rng.integers(len(steps)))
@@ -109,11 +109,11 @@ def test_every_sum_on_the_page_is_the_network_s(chromium, shelf, tmp_path, monke
     page.context.close()
 
 
-def test_softmax_is_the_prediction_s(chromium, shelf, tmp_path):
+def test_softmax_is_the_prediction_s(browser, shelf, tmp_path):
     predictor = predictor_of("plain")
     path = tmp_path / "page.html"
     path.write_text(export(predictor, shelf.patterns[:1], "plain"), "utf-8")
-    page, problems = opened(chromium, path)
+    page, problems = opened(browser, path)
     told(page, step=999)
     texts = page.eval_on_selector_all(
         "tbody tr", "rows => rows.map((row) => [row.cells[0].textContent, Number(row.cells[4].dataset.total)])"
@@ -135,14 +135,14 @@ def test_the_page_fits_its_limit_and_says_how(shelf):
     assert "Sampled" not in whole
 
 
-def test_the_command_writes_the_page_and_replaces_it_only_when_asked(chromium, tmp_path):
+def test_the_command_writes_the_page_and_replaces_it_only_when_asked(browser, tmp_path):
     path = tmp_path / "page.html"
     arguments = ["explore", "lenet5", "--export", str(path)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert path.stat().st_size < 5_000_000
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code
-    page, problems = opened(chromium, path)
+    page, problems = opened(browser, path)
     assert page.locator("button.ex-step").count() > 10
     page.keyboard.press("]")
     assert "step=1" in page.url
