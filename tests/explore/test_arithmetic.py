@@ -11,7 +11,6 @@ from striate.nn.arithmetic import formula, parameters, windows
 from striate.nn.arithmetic_layer import Layer
 
 QUICK = 200
-SOME = 60  # enough to see that something is wrong
 SEED = 20240
 
 
@@ -29,26 +28,6 @@ def chosen():
 
 def test_sizes_links_and_values_equal_pytorch(page, chosen):
     assert mismatches(page, chosen) == []
-
-
-BROKEN = {
-    "padding off by one": ("arithmetic.js", "at * stride - padding + tap", "at * stride - padding + 1 + tap"),
-    "x and y swapped": ("arithmetic.js", "place: [channel, y, x], tap", "place: [channel, x, y], tap"),
-    "dilation forgotten": ("arithmetic.js", "+ tap * dilation, tap]", "+ tap, tap]"),
-    "kernel flipped": ("arithmetic.js", "s.kernel[0] + tap[0])", "s.kernel[0] + s.kernel[0] - 1 - tap[0])"),
-    "rounded to nearest": ("arithmetic.js", "Math.floor(steps) + 1", "Math.round(steps) + 1"),
-    "groups mixed up": ("arithmetic.js", "(_, index) => first + index", "(_, index) => index"),
-    "padding always counted": ("arithmetic.js", "if (!s.countPadding)", "if (false)"),
-    "output padding forgotten": ("arithmetic.js", "span(s, axis) + extra;\n  const", "span(s, axis);\n  const"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_playground_is_caught(browser, chosen, fault):
-    name, old, new = BROKEN[fault]
-    page = without_server(browser, {name: (old, new)})
-    assert mismatches(page, chosen[:SOME])
-    page.close()
 
 
 def test_code_and_formula_are_those_of_the_library(page, chosen):

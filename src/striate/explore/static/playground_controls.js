@@ -127,7 +127,7 @@ export function controls({ change, restart }) {
 function number(title, least, most, set) {
   const input = h("input", { type: "number", min: least, max: most, "aria-label": title, onchange: () => give(Number(input.value)) });
   const give = (/** @type {number} */ value) => set(Math.min(most, Math.max(least, Math.round(value) || least)));
-  const button = (/** @type {string} */ sign, /** @type {number} */ step) => h("button", { type: "button", tabindex: -1, "aria-hidden": "true", onclick: () => give(Number(input.value) + step) }, sign);
+  const button = (/** @type {string} */ sign, /** @type {number} */ step) => h("span.pg-nudge", { "aria-hidden": "true", onclick: () => give(Number(input.value) + step) }, sign);
   const element = h("span.pg-number-field", {}, button("−", -1), input, button("+", 1));
   return {
     element,

@@ -94,8 +94,8 @@ async function mount(main, context) {
     image.parentElement.hidden = !found.has_drawing;
     const [height, width] = found.size_hw;
     if (found.has_drawing) image.src = address(`/api/models/${context.model.id}/drawing`, { h: height, w: width });
-    const entry = (/** @type {Issue} */ one) => h(`li${one.is_note ? "" : ".is-warning"}`, {}, h("b", {}, one.is_note ? "Note" : "Warning"), one.row ? h("button.quiet", { onclick: () => choose(one.row) }, one.row) : null, h("span", {}, one.text));
-    fill(odd, found.issues.length ? found.issues.map(entry) : h("li", {}, h("b", {}, "Nothing odd"), h("span", {}, "every weight is used, every pixel is read")));
+    const entry = (/** @type {Issue} */ one) => h(`li${one.is_note ? "" : ".is-warning"}`, {}, h("strong", {}, one.is_note ? "Note" : "Warning"), one.row ? h("button.quiet", { onclick: () => choose(one.row) }, one.row) : null, h("span", {}, one.text));
+    fill(odd, found.issues.length ? found.issues.map(entry) : h("li", {}, h("strong", {}, "Nothing odd"), h("span", {}, "every weight is used, every pixel is read")));
   }
 
   /** @param {import("../types.js").State} state */
