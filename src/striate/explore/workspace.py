@@ -82,6 +82,7 @@ class Workspace:
     is_playground: bool = False
     shelf: Shelf = field(default_factory=Shelf)
     predictors: Recent[Predictor] = field(default_factory=lambda: Recent(MAX_MODELS))
+    tables: Recent[Any] = field(default_factory=lambda: Recent(MAX_MODELS))
     passes: Recent[Any] = field(default_factory=lambda: Recent(MAX_PASSES))
 
     @classmethod

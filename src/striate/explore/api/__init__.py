@@ -4,17 +4,20 @@ from starlette.routing import BaseRoute
 
 from . import (
     architecture,
+    errors,
     filters,
     images,
     models,
     passes,
     predict,
     probe,
+    runs,
     why,
 )
 
 PARTS = (
     architecture,
+    errors,
     filters,
     images,
     models,
@@ -22,6 +25,7 @@ PARTS = (
     predict,
     probe,
     why,
+    runs,
 )
 
 

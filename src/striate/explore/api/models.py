@@ -50,15 +50,15 @@ def _short(subject: Subject) -> dict[str, Any]:
         return found
     try:
         info = subject.run.info()
+        return found | {
+            "status": info["status"],
+            "network": info["model"]["name"],
+            "dataset": info.get("dataset", {}).get("name", ""),
+            "task": info["task"].get("name", ""),
+            "seed": info["seed"],
+        }
     except UserError as problem:
         return found | {"problem": problem.what}
-    return found | {
-        "status": info["status"],
-        "network": info["model"]["name"],
-        "dataset": info["dataset"]["name"],
-        "task": info["task"].get("name", ""),
-        "seed": info["seed"],
-    }
 
 
 ROUTES: list[BaseRoute] = [Route("/api/models", overview), Route("/api/models/{model}", one)]

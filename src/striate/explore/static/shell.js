@@ -154,6 +154,7 @@ async function mount(state, key) {
 async function inputs(view, state, signal) {
   if (!view.needs.length) return { model: null, image: null };
   if (!state.model) throw Object.assign(new Error("there is no network to look at"), { fix: "start striate explore with a run, a study or a network" });
+  if (view.needs.includes("run")) return { model: lists.models.find((one) => one.id === state.model), image: null };
   if (!models.has(state.model)) models.set(state.model, await json(`/api/models/${state.model}`, {}, signal));
   const model = models.get(state.model);
   if (!view.needs.includes("image")) return { model, image: null };

@@ -46,7 +46,7 @@
  * @property {string} name                      in the URL: #view=NAME
  * @property {string} title
  * @property {"See" | "Ask" | "Learn" | "Compare"} group
- * @property {("model" | "image")[]} needs
+ * @property {("model" | "image" | "run")[]} needs   "run": the network's row of the list, without loading it
  * @property {string} about                     one sentence: what it shows
  * @property {(main: HTMLElement, context: Context) => Mounted | void | Promise<Mounted | void>} mount
  *           may be async; while it runs, the view says that it loads; what it throws is shown with a button to retry

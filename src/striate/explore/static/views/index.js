@@ -1,11 +1,13 @@
 // The views, in the order of the rail.
 
 import architecture from "./architecture.js";
+import errors from "./errors.js";
 import filters from "./filters.js";
 import flow from "./flow.js";
 import playground from "./playground.js";
 import predict from "./predict.js";
 import probe from "./probe.js";
+import runs from "./runs.js";
 import start from "./start.js";
 import why from "./why.js";
 
@@ -20,6 +22,8 @@ export const VIEWS = [
   why,
   playground,
   architecture,
+  runs,
+  errors,
   start,
 ];
 

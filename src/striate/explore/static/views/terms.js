@@ -142,9 +142,9 @@ export function account(pass, operation, head, arrays, set) {
     h("p.note", {}, `channel ${channel}, row ${y}, column ${x}`),
     h("p.result.mono", { "data-stored": head.stored }, num(head.stored)),
     h("p", {}, sentence(pass, operation, head, all)),
-    head.how === "sum" && all.length > 1 ? partTable(pass, operation, head, all, set) : readTable(pass, head, arrays, set),
     h("dl.facts", {}, [...Object.entries(head.added), ...Object.entries(head.numbers)].map(([name, value]) => fact(name, /** @type {number} */ (value))),
       fact(head.how === "again" ? "worked out again, in float64" : "total in float64", head.total, "total"), fact("stored by the network", head.stored, "stored"), fact("difference", head.difference, "difference")),
+    head.how === "sum" && all.length > 1 ? partTable(pass, operation, head, all, set) : readTable(pass, head, arrays, set),
     head.after.length ? [h("h3", {}, "Then"), h("dl.facts", {}, head.after.map((/** @type {any} */ one) => [h("dt", {}, h("button.quiet", { onclick: () => set({ op: one.op }) }, one.name)), h("dd.mono", {}, num(one.value))]))] : null,
   ];
 }

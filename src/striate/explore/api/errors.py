@@ -1,0 +1,108 @@
+"""What a run answered wrongly: the confusion matrix, and the images of one of its cells, the worst first."""
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from striate.base.choose import choose
+from striate.base.errors import ModelError
+from striate.evaluate.predictions import Predictions, read
+
+from ..desk import Desk, desk, whole, word
+from ..shelf import id_of
+from ..wire import document
+
+MAX_IMAGES = 200
+MAX_CLASSES = 60  # of a matrix that is drawn whole: the classes with most errors
+
+
+async def errors(request: Request) -> Response:
+    """The confusion matrix of a split, and the images of a cell; of all wrong answers where no cell is named."""
+    here, model = desk(request), word(request, "model")
+    split, first = word(request, "split", ""), whole(request, "first", 0, low=0, high=1 << 30)
+    cell = (whole(request, name, -1, low=-1, high=1 << 20) for name in ("truth", "said"))
+    true, said = cell
+
+    def answer(cancel: object) -> dict[str, Any]:
+        tables = _tables(here, model)
+        name = split or next((one for one in ("test", "val") if one in tables), next(iter(tables)))
+        table = choose("split", name, tables)
+        rows = _rows(table, true, said)
+        run = here.workspace.subject(model).run
+        kept = {entry.id for entry in here.workspace.shelf.of_run(run)} if run else set()
+        shown = [_image(name, table, int(row), kept) for row in rows[first : first + MAX_IMAGES]]
+        head = {"splits": list(tables), "split": name, "count": len(table), "found": len(rows), "images": shown}
+        return head | (_matrix(table) if table.layout.is_exclusive else {"names": None})
+
+    return document(await here.reads.run(request, answer))
+
+
+def _tables(here: Desk, model: str) -> dict[str, Predictions]:
+    run = here.workspace.subject(model).run
+    if run is None:
+        raise ModelError("a fresh network has not answered anything", where=model, fix="look at a run that was trained")
+    tables: dict[str, Predictions] = here.workspace.tables.ensure(
+        model, lambda: read(run.checked("predictions.csv"), run.info()["task"], {"val", "test"})
+    )
+    if not tables:
+        raise ModelError("the run has no answers yet", where=model, fix="let it finish, or evaluate it")
+    return tables
+
+
+def confusion(table: Predictions) -> npt.NDArray[np.int64]:
+    """Return how many images of each class (rows) got each answer (columns)."""
+    count = len(table.names)
+    flat = np.bincount(table.truth.astype(np.int64) * count + table.values.astype(np.int64), minlength=count * count)
+    return flat.reshape(count, count)
+
+
+def _matrix(table: Predictions) -> dict[str, Any]:
+    counts = confusion(table)
+    wrong = counts.sum(1) + counts.sum(0) - 2 * counts.diagonal()
+    kept = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
+    return {
+        "names": [table.names[one] for one in kept],
+        "classes": kept.tolist(),
+        "num_classes": len(table.names),
+        "confusion": counts[np.ix_(kept, kept)].tolist(),
+        "support": counts.sum(1)[kept].tolist(),
+    }
+
+
+def _rows(table: Predictions, true: int, said: int) -> npt.NDArray[np.intp]:
+    """The rows of a cell, or of all that is wrong, the largest loss first."""
+    losses = np.nan_to_num(np.asarray(table.losses, np.float64), nan=np.inf)
+    order = np.argsort(-losses, kind="stable")
+    if not table.layout.is_exclusive:
+        return order
+    is_wanted = table.truth != table.values if true < 0 or said < 0 else (table.truth == true) & (table.values == said)
+    found: npt.NDArray[np.intp] = order[np.asarray(is_wanted)[order]]
+    return found
+
+
+def _image(split: str, table: Predictions, row: int, kept: Collection[str]) -> dict[str, Any]:
+    id_ = id_of(split, table.ids[row])
+    found: dict[str, Any] = {
+        "id": id_,
+        "title": table.ids[row],
+        "loss": float(table.losses[row]),
+        "is_kept": id_ in kept,
+    }
+    if not table.layout.is_exclusive or table.probabilities is None:
+        return found
+    true, said = int(table.truth[row]), int(table.values[row])
+    p = table.probabilities[row]
+    return found | {
+        "truth": table.names[true],
+        "said": table.names[said],
+        "p_truth": float(p[true]),
+        "p_said": float(p[said]),
+    }
+
+
+ROUTES: list[BaseRoute] = [Route("/api/errors", errors)]

@@ -1,0 +1,97 @@
+"""The runs beside each other: their scores, their curves, and where their recipes differ."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from striate.base.errors import UserError
+from striate.base.numbers import number
+from striate.base.rundir import RunDir
+
+from ..desk import desk, word
+from ..wire import document
+from ..workspace import Subject
+
+MAX_CURVES = 20
+
+
+async def runs(request: Request) -> Response:
+    """A row a run, from its documents alone."""
+    here = desk(request)
+    subjects = [one for one in here.workspace.subjects.values() if one.run is not None]
+    return document({"runs": await here.reads.run(request, lambda cancel: [_row(one) for one in subjects])})
+
+
+def _row(subject: Subject) -> dict[str, Any]:
+    assert subject.run is not None
+    row: dict[str, Any] = {"id": subject.id, "title": subject.title}
+    try:
+        return row | _facts(subject.run)
+    except UserError as problem:
+        return row | {"problem": problem.what}
+
+
+def _facts(run: RunDir) -> dict[str, Any]:
+    info, scores = run.info(), run.scores()
+    result: Mapping[str, Any] = info.get("result") or {}
+    monitor = info["task"]["monitor"]
+    split = next((one for one in ("test", "val") if scores.get(one)), None)
+    return {
+        "network": info["model"]["name"],
+        "recipe": info.get("recipe_name", ""),
+        "seed": info["seed"],
+        "status": info["status"],
+        "metric": monitor,
+        "split": split,
+        "score": number(scores[split].get(monitor)) if split else None,
+        "val": number(scores.get("val", {}).get(monitor)),
+        "parameters": info["model"]["parameters"],
+        "epochs": result.get("epochs"),
+        "best_epoch": result.get("best_epoch"),
+        "time_s": result.get("time_s"),
+        "images_per_s": result.get("train_images_per_s"),
+    }
+
+
+async def curves(request: Request) -> Response:
+    """The histories of some runs, and the settings in which these differ."""
+    here = desk(request)
+    ids = [one for one in word(request, "ids", "").split(",") if one][:MAX_CURVES]
+    subjects = [here.workspace.subject(one) for one in ids]
+    chosen = [(one, one.run) for one in subjects if one.run is not None]
+    return document(await here.reads.run(request, lambda cancel: _compared(chosen)))
+
+
+def _compared(chosen: list[tuple[Subject, RunDir]]) -> dict[str, Any]:
+    recipes = [settings(run.info().get("recipe", {})) | {"seed": run.info()["seed"]} for _, run in chosen]
+    keys = sorted({key for recipe in recipes for key in recipe})
+    differing = [key for key in keys if len({repr(recipe.get(key)) for recipe in recipes}) > 1]
+    return {
+        "runs": [{"id": one.id, "title": one.title, "history": run.history()} for one, run in chosen],
+        "differences": [
+            {"setting": key, "values": [_text(recipe.get(key)) for recipe in recipes]} for key in differing
+        ],
+    }
+
+
+def settings(recipe: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted paths.
+
+    Example:
+        >>> settings({"train": {"lr": 0.1}, "seed": 1})
+        {'train.lr': 0.1, 'seed': 1}
+    """
+    found: dict[str, Any] = {}
+    for key, value in recipe.items():
+        found |= settings(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return found
+
+
+def _text(value: Any) -> str:
+    return "—" if value is None else str(value)[:120]
+
+
+ROUTES: list[BaseRoute] = [Route("/api/runs", runs), Route("/api/runs/curves", curves)]
