@@ -6,7 +6,6 @@ is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoc
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -164,7 +163,7 @@ class Loader:
         means = self.store.means(indices, images)
         plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means)
         begun = {
-            name: self._beside.submit(target.batch, indices, plan, self._place_of(name, images))
+            name: self._beside.submit(target.batch, indices, plan, self._places[name])
             for name, target in self.targets.items()
             if target.has_plane  # its pixels are moved while those of the images are
         }
@@ -243,12 +242,6 @@ class Loader:
             return Place(self.store.geometry, self.store.size_hw)
         plane = open_plane(self.store, target, threads=self.threads)
         return Place(self.store.geometry, self.store.size_hw, lambda found: plane.squares(found, self._pool.map))
-
-    def _place_of(self, name: str, images: list[ImageU8]) -> Place:
-        """Where a target with a plane lies; one that is the images takes those that were read, if they were."""
-        if images and self.targets[name].shares_images(self.store.geometry):
-            return replace(self._places[name], squares=lambda _: images)
-        return self._places[name]
 
     def _sent(self, tensor: Sent) -> Sent:
         """On the device; pinned, so that the copy to a GPU does not wait."""

@@ -81,7 +81,7 @@ def open_plane(
 
 def _opened(store: Store, target: "Target", progress: Progress, threads: int) -> Plane:
     used = np.flatnonzero(store.row_of >= 0)
-    if store.images is None or not len(used) or target.shares_images(store.geometry):
+    if store.images is None or not len(used):
         return Plane(target, store, store.images)
     used = used[np.argsort(store.row_of[used], kind="stable")]
     first = target.square(int(used[0]), store.geometry)

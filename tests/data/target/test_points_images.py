@@ -9,9 +9,8 @@ from target_data import dataset_of, loader_of, place_of, plan_of, sizes
 
 from striate.base import torchvision as tv
 from striate.base.errors import SettingsError
-from striate.data.augment import STRENGTHS, Flip, Mixup, Noise, Pipeline, Rotate
+from striate.data.augment import Flip, Mixup, Pipeline, Rotate
 from striate.data.sheet import contact_sheet
-from striate.data.sources.images import FileImages
 from striate.data.target import Boxes, Image, Mask, Points
 from striate.data.target.arrays import ListImages
 
@@ -104,34 +103,6 @@ def test_a_drawn_point_is_a_disc_there():
     assert drawn[20, 10].any() and rows.mean() == 20 and columns.mean() == 10 and len(rows) < 30
 
 
-def test_an_image_as_its_own_target_is_what_the_network_sees_before_colour_and_noise(tmp_path):
-    images = pictures()
-    dataset = dataset_of(tmp_path, images, {})
-    itself = replace(dataset, targets={"image": Image(dataset.images, is_itself=True)})
-    moves = (Flip(), Rotate(max_deg=30))
-    plain = list(loader_of(itself, pipeline=Pipeline(moves)).batches(0))
-    noisy = list(loader_of(itself, pipeline=Pipeline((*moves, *STRENGTHS["strong"][4:], Noise()))).batches(0))
-    for one, other in zip(plain, noisy, strict=True):
-        seen = one.images * 0.25 + 0.5
-        assert one.targets["image"].shape == seen.shape and one.targets["image"].dtype == torch.float32
-        torch.testing.assert_close(one.targets["image"], seen, atol=1e-4, rtol=0)
-        assert torch.equal(one.targets["image"], other.targets["image"])
-        assert (other.images - one.images).abs().mean() > 0.05
-
-
-@pytest.mark.parametrize("max_bytes", [None, 0])
-def test_an_image_as_its_own_target_is_decoded_once(tmp_path, monkeypatch, max_bytes):
-    dataset = dataset_of(tmp_path, pictures(), {})
-    itself = replace(dataset, targets={"image": Image(dataset.images, is_itself=True)})
-    reads: list[int] = []
-    read = FileImages.read
-    monkeypatch.setattr(FileImages, "read", lambda self, index, side=None: [reads.append(index), read(self, index)][1])
-    batches = list(loader_of(itself, pipeline=Pipeline((Flip(),)), max_bytes=max_bytes).batches(0))
-    assert sorted(reads) == list(range(COUNT)), "neither a plane of its own nor a second look"
-    for batch in batches:
-        torch.testing.assert_close(batch.targets["image"], batch.images * 0.25 + 0.5, atol=1e-4, rtol=0)
-
-
 def test_a_partner_of_another_size_moves_alike(tmp_path):
     images = pictures()
     double = [
@@ -178,4 +149,3 @@ def test_the_contact_sheet_shows_the_first_target(tmp_path):
     }
     sheets = {name: contact_sheet(replace(dataset, targets={name: target})) for name, target in drawn.items()}
     assert len({plain, *sheets.values()}) == 5
-    assert contact_sheet(replace(dataset, targets={"image": Image(dataset.images, is_itself=True)})) == plain

@@ -25,7 +25,7 @@ MAX_STRETCH = 0.02  # by which a partner's aspect may differ from its image's
 
 @dataclass(frozen=True)
 class Image(Target):
-    """An image for every image: `images` (H, W, C) uint8, the dataset's own or others, each of any size.
+    """An image for every image: `images` (H, W, C) uint8, each of any size; for the dataset's own see `Itself`.
 
     A task receives (B, C, H, W) float32 in 0..1, in the network's size: moved by the same matrix as the image, before
     colours, noise, erasing and mixing, so that what those did can be undone by what is learnt.
@@ -33,13 +33,11 @@ class Image(Target):
     Args:
         images: the partners, one an image.
         channels: their channels.
-        is_itself: whether they are the dataset's own images, which a fingerprint has already.
     """
 
     images: Images
     channels: int = 3
     names: tuple[str, ...] = ()
-    is_itself: bool = False
     kind: ClassVar[str] = "image"
     noun: ClassVar[tuple[str, str]] = ("image", "images")
     has_plane: ClassVar[bool] = True
@@ -56,8 +54,8 @@ class Image(Target):
         return self.images.stamp(index)
 
     def content(self, indices: Indices) -> Iterator[bytes]:
-        """Yield a hash of each partner; nothing where it is the image itself."""
-        for index in () if self.is_itself else map(int, indices):
+        """Yield a hash of each partner."""
+        for index in map(int, indices):
             yield self.images.digest(index, 1 << 62).encode() + b"\x00"
 
     def square(self, index: int, geometry: "Geometry") -> ImageU8:
@@ -81,13 +79,9 @@ class Image(Target):
             return batch.float() / 255
         return torch.from_numpy(np.divide(batch.numpy(), np.float32(255), dtype=np.float32))  # see `Mask.widened`
 
-    def shares_images(self, geometry: "Geometry") -> bool:
-        """Return whether the partners are the images that the store has, in as many channels."""
-        return self.is_itself and self.channels == geometry.channels
-
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield partners of another shape than their image: the same matrix would not move them alike."""
-        odd = [] if self.is_itself else [name for index, name in enumerate(ids) if self._is_odd(index, sizes_hw[index])]
+        odd = [name for index, name in enumerate(ids) if self._is_odd(index, sizes_hw[index])]
         if odd:
             text = f"{plural(len(odd), 'partner image')} of another shape than the image: {listed(odd)}"
             yield Finding("partner_shape", "warning", tuple(odd), text, "cut both alike")
@@ -98,11 +92,9 @@ class Image(Target):
         return bool(other > 0 and abs(own / other - 1) > MAX_STRETCH)
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
-        """Return the image (H, W, 3) with its partner in the right half; an image that is its own as it is."""
+        """Return the image (H, W, 3) with its partner in the right half."""
         from ..geometry import coloured, resized
 
-        if self.is_itself:
-            return image_u8
         height, width = image_u8.shape[:2]
         partner = resized(coloured(self.images.read(index), 3), width, height)
         half = width // 2

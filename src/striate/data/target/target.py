@@ -75,10 +75,6 @@ class Target:
         """Return what a task receives of what `batch` made, now on its device: what takes more bytes is made there."""
         return batch
 
-    def shares_images(self, geometry: "Geometry") -> bool:
-        """Return whether the pixels of a target that `has_plane` are the stored images themselves."""
-        return False
-
     def square(self, index: int, geometry: "Geometry") -> ImageU8:
         """Return the pixels (S, S, C) of a target that `has_plane`, as the store keeps them.
 
