@@ -1,5 +1,9 @@
 """The views on why a network answers as it does show what `inside` and torch work out in this process."""
 
+import json
+import time
+import urllib.request
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +39,6 @@ def subject(place, name="residual", image="spokes"):
 
 
 def got(place, path):
-    import urllib.request
 
     with urllib.request.urlopen(place.url + path, timeout=20) as reply:
         return reply.read()
@@ -122,4 +125,57 @@ def test_what_cannot_be_explained_is_said_and_can_be_mended(place, page):
     page.ready()
     assert "target" not in shown.evaluate("location.hash")
     assert len(shown.query_selector_all(".view .maps [data-method] canvas")) == len(METHODS)
+    assert page.problems == []
+
+
+def test_occlusion_is_that_of_a_loop(place, page):
+    predictor, inputs = subject(place)
+    shown = page.open("#view=occlusion&model=residual&image=spokes&target=class 1&patch=5&stride=3&fill=black&y=9&x=4")
+    with torch.no_grad():
+        whole = float(predictor.network(inputs)[0, 1])
+        falls = {}
+        for top in range(0, 14, 3):
+            for left in range(0, 14, 3):
+                covered = inputs.clone()
+                covered[:, :, top : top + 5, left : left + 5] = -2.0  # black: (0 - 0.5) / 0.25
+                falls[top, left] = whole - float(predictor.network(covered)[0, 1])
+    table = got(place, "api/occlusion?model=residual&image=spokes&target=class%201&patch=5&stride=3&fill=black")
+    result = json.loads(table.splitlines()[-1])["result"]
+    rows, columns = result["grid"]
+    assert result["falls"] == pytest.approx(
+        [falls[3 * row, 3 * column] for row in range(rows) for column in range(columns)], abs=1e-5
+    )
+    assert float(shown.get_attribute("[data-fall]", "data-fall")) == pytest.approx(falls[6, 3], abs=1e-5)
+    assert "rows 6 to 10, columns 3 to 7" in shown.inner_text(".two")
+    shown.keyboard.press("ArrowRight")
+    page.ready()
+    assert float(shown.get_attribute("[data-fall]", "data-fall")) == pytest.approx(falls[6, 6], abs=1e-5)
+
+
+def test_cancel_leaves_no_work_running(place, page):
+    calls = []
+
+    def slowly(module, args, out):
+        calls.append(len(args[0]))
+        time.sleep(0.06)
+
+    page.open("#view=why&model=residual&image=rings")
+    shown = page.page
+    hook = place.workspace.predictor("residual").network.register_forward_hook(slowly)
+    try:
+        shown.evaluate("location.hash = '#view=occlusion&model=residual&image=rings&patch=1&stride=1'")  # 16 batches
+        shown.wait_for_selector("[data-cancel]")
+        shown.wait_for_function("() => document.querySelector('.running .mono')?.textContent.startsWith('32 of 256')")
+        shown.click("[data-cancel]")
+        page.ready()
+        time.sleep(0.2)  # what was being worked on when it was cancelled may end
+        num = len(calls)
+        time.sleep(0.3)
+        assert len(calls) == num and sum(one == 16 for one in calls) < 12
+        assert "Cancelled after" in shown.inner_text(".running")
+    finally:
+        hook.remove()
+    shown.click("[data-again]")
+    shown.wait_for_selector("[data-fall]")
+    page.ready()
     assert page.problems == []

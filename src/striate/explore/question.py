@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,14 @@ from torch import Tensor
 from striate.base.errors import DataError
 from striate.inside.explanation import Report
 from striate.predict import Predictor
+from striate.task import Outputs
+from striate.task.views import each
 
 from .desk import Cancel, desk, word
 from .shelf import Entry
 from .workspace import Workspace
 
+MOST = 8  # answers that are named
 NUM_AXES = 4  # of what a network of images gets: N, C, H, W
 
 
@@ -66,3 +70,13 @@ def until(cancel: Cancel, also: Callable[[int, int], object] = lambda done, num:
         also(done, num)
 
     return report
+
+
+def ranked(predictor: Predictor, outputs: Outputs) -> list[dict[str, Any]]:
+    """Return the most probable of what a network answers to one image; nothing where answers have no probability."""
+    decoded = predictor.task.decode(each(lambda values: values / predictor.temperature, outputs))
+    if decoded.probabilities is None or decoded.probabilities.ndim != 2:
+        return []
+    shares = decoded.probabilities[0].tolist()
+    pairs = sorted(zip(predictor.task.names, shares, strict=True), key=lambda pair: -pair[1])
+    return [{"name": name, "probability": share} for name, share in pairs[:MOST]]

@@ -4,21 +4,21 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from striate.base.choose import choose
-from striate.inside.explain import CAVEATS, METHODS, TITLES, explain, how, objective_of
+from striate.inside.explain import CAVEATS, METHODS, TITLES, explain, how
 from striate.inside.explanation import Explanation
 from striate.inside.sanity import LIMIT, check
 from striate.inside.tap import borrowed
 
 from ..desk import Cancel, desk, whole, word
-from ..question import Question, levels_of, until
+from ..question import Question, levels_of, ranked, until
 from ..wire import packed
 
-MOST = 8  # answers that are named
 MAX_STEPS = 256
 
 
@@ -30,15 +30,14 @@ async def answer(request: Request) -> Response:
 
 def _answer(question: Question) -> Response:
     predictor, inputs = question.subject()
-    with borrowed(predictor.network) as probe:
-        objective = objective_of(probe, predictor.task, inputs)
-    (prediction,) = predictor([question.entry.path])
-    ranked = sorted((prediction.probabilities or {}).items(), key=lambda item: -item[1])[:MOST]
+    with borrowed(predictor.network) as probe, torch.no_grad():
+        outputs = probe(probe.ready(inputs))
+    (prediction,) = predictor([question.entry.path], doubtful=[])
     head = {
         "choices": list(predictor.task.choices),
-        "usual": objective.names[0],
+        "usual": predictor.task.objective(outputs).names[0],
         "answer": prediction.line(1),
-        "ranked": [{"name": name, "probability": share} for name, share in ranked],
+        "ranked": ranked(predictor, outputs),
     }
     return packed(head, {"levels": levels_of(predictor, inputs)})
 

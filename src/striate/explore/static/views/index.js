@@ -4,6 +4,7 @@ import architecture from "./architecture.js";
 import errors from "./errors.js";
 import filters from "./filters.js";
 import flow from "./flow.js";
+import occlusion from "./occlusion.js";
 import playground from "./playground.js";
 import predict from "./predict.js";
 import probe from "./probe.js";
@@ -20,6 +21,7 @@ export const VIEWS = [
   filters,
   predict,
   why,
+  occlusion,
   playground,
   architecture,
   runs,

@@ -158,7 +158,7 @@ class Why {
     const { head, arrays } = found;
     this.maps.set(method, { head, values: arrays.map, scale: scaleOfMap(arrays.map, head.is_signed) });
     one.title(head.title, head.how);
-    const gap = head.gap === null ? null : h("span.mono", { "data-gap": head.gap }, ` gap ${num(100 * head.gap, 3)} %`);
+    const gap = head.gap === null ? null : h("span.mono", { "data-gap": head.gap }, ` gap\u00a0${num(100 * head.gap, 3)}\u00a0%`);
     const { low, high } = this.ends(arrays.map);
     fill(one.element.querySelector(".range"), h("span.mono", {}, `${num(low, 4)} to ${num(high, 4)}`), gap ? [";", gap] : null);
     fill(one.element.querySelector(".caveat"), head.caveat);
@@ -238,7 +238,7 @@ class Why {
    */
   stage(stage, number, count) {
     const one = this.made("", "");
-    one.title(number === count - 1 ? "All weights shuffled" : `Shuffled from ${stage.layer} up`, "rank correlation");
+    one.title(number === count - 1 ? "All weights shuffled" : `From ${stage.layer} up`, "rank correlation");
     const bar = h("span.bar-fill", { "data-sign": stage.correlation < 0 ? "minus" : "plus" });
     bar.style.width = `${100 * Math.min(1, Math.abs(stage.correlation))}%`;
     fill(one.element.querySelector(".range"), h("span.bar-row", { "data-correlation": stage.correlation }, h("span.bar-box", {}, bar), h("span.mono", {}, num(stage.correlation, 3))));
