@@ -26,7 +26,14 @@ from .steps import ALL, LEVELS, Sampling, Step, described, steps_of
 MAX_BYTES = 5_000_000
 FEW = 3
 THUMBNAIL_PX = 112
-MODULES = ("dom.js", "colour.js", "store.js", "arithmetic.js", "export.js")  # each after those that it imports
+MODULES = (
+    "dom.js",
+    "colour.js",
+    "store.js",
+    "words.js",
+    "arithmetic.js",
+    "export.js",
+)  # each after those that it imports
 POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data:"
 STATIC = files("striate.explore") / "static"
 

@@ -238,6 +238,7 @@ def described(trace: Trace, step: Step) -> dict[str, Any]:
         "index": one.index,
         "name": one.name,
         "kind": step.kind,
+        "operation": one.kind,
         "module": one.module.removeprefix("rows."),
         "shape": list(map_shape(tuple(one.output.shape))),
         "taken": [list(map_shape(tuple(taken.shape))) for taken in trace.inputs(one)],

@@ -4,9 +4,10 @@ import { divisor, takes } from "./arithmetic.js";
 import { cssOf, paint, scaleFor } from "./colour.js";
 import { fill, h, icon, num } from "./dom.js";
 import { createStore } from "./store.js";
+import { titleOf } from "./words.js";
 
 /** @typedef {import("./arithmetic.js").Settings} Settings */
-/** @typedef {{ index: number, name: string, kind: string, module: string, shape: number[], taken: number[][], maps: number[], inputs: number[][], read: number[], window: number[][], under: number[][] | null, settings: Settings | null, fan_in: number, kernels: number | null, biases: number | null }} Step */
+/** @typedef {{ index: number, name: string, kind: string, operation: string, module: string, shape: number[], taken: number[][], maps: number[], inputs: number[][], read: number[], window: number[][], under: number[][] | null, settings: Settings | null, fan_in: number, kernels: number | null, biases: number | null }} Step */
 /** @typedef {{ out: number, input?: number, rest?: number }} Numbers */
 /** @typedef {{ title: string, thumbnail: string, answer: string, names: string[], probabilities: number[], best: string, temperature: number }} Picture */
 /** @typedef {{ title: string, sampling: string, images: Picture[], steps: Step[], passes: Numbers[][], outputs: (number | null)[], arrays: string[] }} Content */
@@ -114,7 +115,7 @@ function worked(step, numbers, map, y, x) {
 /** @param {Step} step */
 function title(step) {
   const kernel = step.settings ? ` ${step.settings.kernel.join(" × ")}` : "";
-  return `${NAMES[/** @type {keyof typeof NAMES} */ (step.kind)] || step.name.replaceAll("_", " ")}${kernel}`;
+  return `${NAMES[/** @type {keyof typeof NAMES} */ (step.kind)] || titleOf({ kind: step.operation, name: step.name })}${kernel}`;
 }
 
 /** @param {number[]} shape */
@@ -179,7 +180,7 @@ function operation(step, numbers, map, y, x) {
   const stored = kept(step, values, map, y, x);
   const where = h("p.ex-at", {}, h("b", {}, `output[${step.maps[map]}, ${y}, ${x}]`), ` = ${num(stored)}`);
   const sum = step.kind === "map" ? h("div", {}, where, h("p.note", {}, "This step changes each number by itself, or moves it; the steps around it are taken apart.")) : h("div", {}, where, equation(step, worked(step, numbers, map, y, x)));
-  return h("div", {}, h("h2", {}, title(step)), h("p", {}, `${step.module ? `${step.module}: ` : ""}${shaped(step.shape)} from ${from}.${part}`), tabs, transport(height * width), h("div.ex-bench", {}, step.settings ? inputs(step, numbers, map, y, x) : null, h("div.ex-own", {}, own, sum)));
+  return h("div", {}, h("h2", {}, title(step)), h("p", {}, `${step.module ? `${step.module}: ` : ""}${shaped(step.shape)} from ${from}.${part}`), tabs, transport(height * width), h("div.ex-bench", {}, h("div.ex-own", {}, own, sum), step.settings ? inputs(step, numbers, map, y, x) : null));
 }
 
 /** @param {number} count */
