@@ -41,7 +41,7 @@ DEMOS = {
         ("train.epochs=14", "train.patience=0", "model.width=8", "model.depth=2", "model.activation=gelu"),
         seeds=2,
     ),
-    "series": Demo("toy:order?n=500&length=64", {}, ("train.epochs=12",), seeds=2),
+    "series": Demo("toy:order", {}, ("train.epochs=12",), seeds=2),
 }
 
 
