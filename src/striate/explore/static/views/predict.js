@@ -135,7 +135,7 @@ function best({ prediction, line }) {
 function listed({ prediction, unit }) {
   const shares = prediction.probabilities || prediction.shares;
   /** @type {[string, number][]} */
-  const values = Object.entries(shares || prediction.values || {});
+  const values = Object.entries(shares || prediction.values || {}).map(([name, value]) => [name, value ?? NaN]);
   if (shares) values.sort((a, b) => b[1] - a[1]);
   const word = prediction.probabilities ? "probability" : shares ? "share of the pixels" : unit ? `value (${unit})` : "value";
   return { columns: ["answer", word], values, isShare: Boolean(shares) };
@@ -147,8 +147,8 @@ function rows(head) {
   if (!isShare) return table([columns[0], `>${columns[1]}`], values.map(([name, value]) => [name, num(value)]));
   const lines = values.slice(0, TOP).map(([name, value]) => {
     const bar = h("span.bar-fill", {});
-    bar.style.width = `${100 * value}%`;
-    return h("div.bar-row", { "data-answer": name, "data-value": value }, h("span.bar-name", { title: name }, name), h("span.bar-box", {}, bar), h("span.mono", {}, value > 0 && value < 0.00005 ? "< 0.0001" : value.toFixed(4)));
+    bar.style.width = `${100 * (value || 0)}%`;
+    return h("div.bar-row", { "data-answer": name, "data-value": value }, h("span.bar-name", { title: name }, name), h("span.bar-box", {}, bar), h("span.mono", {}, !Number.isFinite(value) ? num(value) : value > 0 && value < 0.00005 ? "< 0.0001" : value.toFixed(4)));
   });
   return h("div.bars", { "aria-label": columns[1] }, lines, values.length > TOP ? h("p.note", {}, `${TOP} of ${values.length}; CSV has all.`) : null);
 }
