@@ -7,6 +7,7 @@ import urllib.request
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from explore_site import serving, subject_of
 
 from striate.explore.wire import unpack
@@ -178,4 +179,46 @@ def test_cancel_leaves_no_work_running(place, page):
     shown.click("[data-again]")
     shown.wait_for_selector("[data-fall]")
     page.ready()
+    assert page.problems == []
+
+
+def moved_by_torch(network, inputs, wanted=None):
+    """FGSM as in its article, in levels of 255: the way, the moved pixels and the answers at 0 to 16 levels."""
+    levels = torch.round((inputs * 0.25 + 0.5) * 255)
+    pixels = (levels / 255).requires_grad_()
+    outputs = network((pixels - 0.5) / 0.25)
+    own = outputs.argmax(1)
+    loss = F.cross_entropy(outputs, own) if wanted is None else -F.cross_entropy(outputs, torch.tensor([wanted]))
+    (slope,) = torch.autograd.grad(loss, pixels)
+    moved = torch.stack([(levels[0] + level * slope[0].sign()).clamp(0, 255) for level in range(17)])
+    with torch.no_grad():
+        shares = network((moved / 255 - 0.5) / 0.25).softmax(1)
+    return levels[0], slope[0].sign(), moved, shares
+
+
+@pytest.mark.parametrize("wanted", [None, 2])
+def test_the_attack_is_that_of_torch_at_each_epsilon(place, page, wanted):
+    predictor, inputs = subject(place)
+    levels, way, moved, shares = moved_by_torch(predictor.network, inputs, wanted)
+    part = "" if wanted is None else f"class%20{wanted}"
+    head, arrays = unpack(got(place, f"api/attack?model=residual&image=spokes&target={part}"))
+    np.testing.assert_array_equal(arrays["levels"], levels.numpy())
+    np.testing.assert_array_equal(arrays["way"].astype(int) - 1, way.numpy())
+    assert head["answers"] == [[f"class {index}"] for index in shares.argmax(1).tolist()]
+    rows = [int(name.removeprefix("class ")) for name in head["names"]]
+    np.testing.assert_allclose(arrays["shares"], shares[:, rows].T, atol=1e-5)
+    is_it = shares.argmax(1) != shares[0].argmax() if wanted is None else shares.argmax(1) == wanted
+    first = int(is_it.int().argmax()) if is_it.any() else None
+    assert (head["smallest"] if wanted is None else head["reached"]) == first
+    shown = page.open(f"#view=attack&model=residual&image=spokes&level=16&wanted={part}")
+    for level in (16, 3):
+        page.open(f"#view=attack&model=residual&image=spokes&level={level}&wanted={part}")
+        canvas = shown.query_selector("[data-most] canvas")
+        pixels = np.array(canvas.evaluate(PIXELS)).reshape(16, 16, 4)[..., :3].transpose(2, 0, 1)
+        np.testing.assert_array_equal(pixels, moved[level].numpy())
+        assert np.abs(pixels - levels.numpy()).max() <= level
+        assert shown.get_attribute("[data-most]", "data-most") == str(int((moved[level] - levels).abs().max()))
+        assert shown.get_attribute(".inspector [data-answer]", "data-answer") == f"class {int(shares[level].argmax())}"
+    if first is not None:
+        assert shown.get_attribute("[data-reached]", "data-reached") == str(first)
     assert page.problems == []

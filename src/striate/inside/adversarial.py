@@ -125,6 +125,28 @@ def lowering(task: Task, wanted: Batch) -> Losses:
     return lambda outputs: -task.losses(outputs, wanted)
 
 
+def own_answer(network: nn.Module, task: Task, inputs: Tensor) -> Batch:
+    """Return images (N, C, ...) with a network's own answers as their truth."""
+    with torch.no_grad():
+        values = task.decode(network(inputs)).values
+    return Batch(inputs, {task.target: values}, np.arange(len(inputs)))
+
+
+def wanted(task: Task, own: Batch, name: str) -> Batch:
+    """Return images with another answer as their truth: a class; of tags this one added to the others.
+
+    Raises:
+        SettingsError: there is no class of that name.
+    """
+    index = choose("class", name, {known: place for place, known in enumerate(task.names)})
+    values = own.targets[task.target].clone()
+    if values.ndim == 1:
+        values[:] = index
+    else:
+        values[:, index] = 1
+    return replace(own, targets={task.target: values})
+
+
 def slope(probe: Probe, pixels: Tensor, losses: Losses, space: PixelSpace) -> Tensor:
     """Return the gradient of each image's loss by its pixels, of the shape of `pixels`."""
     pixels = pixels.detach().requires_grad_()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from striate.data.given import Given
-    from striate.data.sample import Batch
     from striate.inside.adversarial import Attack, Flips, PixelSpace
     from striate.inside.kernels import Kernels
     from striate.inside.maximise import Preferred
@@ -146,14 +145,14 @@ class Inside:
         """
         import torch
 
-        from striate.inside.adversarial import Attack, attacked, lowering, raising, require_answers
+        from striate.inside.adversarial import Attack, attacked, lowering, own_answer, raising, require_answers, wanted
 
         predictor = self._predictor(network)
         task, attack = predictor.task, Attack(eps, method, steps, seed=seed)
         require_answers(task)
         inputs, space = _inputs(predictor, image), _space(predictor)
-        own = _own_answer(predictor, inputs)
-        losses = raising(task, own) if target is None else lowering(task, _wanted(predictor, own, target))
+        own = own_answer(predictor.network, task, inputs)
+        losses = raising(task, own) if target is None else lowering(task, wanted(task, own, target))
         before = space.pixels(inputs)
         after = attacked(predictor.network, before, losses, space, attack)
         with torch.no_grad():
@@ -167,12 +166,12 @@ class Inside:
         Args:
             eps: rising from 0; by default 0 to 16 levels of 255.
         """
-        from striate.inside.adversarial import flips, raising, require_answers
+        from striate.inside.adversarial import flips, own_answer, raising, require_answers
 
         predictor = self._predictor(network)
         require_answers(predictor.task)
         inputs, space = _inputs(predictor, image), _space(predictor)
-        losses = raising(predictor.task, _own_answer(predictor, inputs))
+        losses = raising(predictor.task, own_answer(predictor.network, predictor.task, inputs))
         return flips(predictor.network, space.pixels(inputs), losses, predictor.task, space, eps)
 
     def preferred(
@@ -266,25 +265,3 @@ def _space(predictor: "Predictor") -> "PixelSpace":
 def _image(pixels: "Tensor") -> Floats:
     """(H, W, C) of the first image."""
     return np.array(pixels[0].detach().movedim(0, -1).float().cpu().numpy())
-
-
-def _own_answer(predictor: "Predictor", inputs: "Tensor") -> "Batch":
-    """The image with the network's own answer as its truth."""
-    import torch
-
-    from striate.data.sample import Batch
-
-    with torch.no_grad():
-        values = predictor.task.decode(predictor.network(inputs)).values
-    return Batch(inputs, {predictor.task.target: values}, np.arange(len(inputs)))
-
-
-def _wanted(predictor: "Predictor", own: "Batch", target: str) -> "Batch":
-    """The image with another answer as its truth: a class; of tags this one added to the others."""
-    names = {name: index for index, name in enumerate(predictor.task.names)}
-    index, values = choose("class", target, names), own.targets[predictor.task.target].clone()
-    if values.ndim == 1:
-        values[:] = index
-    else:
-        values[:, index] = 1
-    return replace(own, targets={predictor.task.target: values})

@@ -4,6 +4,7 @@ from starlette.routing import BaseRoute
 
 from . import (
     architecture,
+    attack,
     errors,
     filters,
     images,
@@ -18,6 +19,7 @@ from . import (
 
 PARTS = (
     architecture,
+    attack,
     errors,
     filters,
     images,

@@ -1,6 +1,7 @@
 // The views, in the order of the rail.
 
 import architecture from "./architecture.js";
+import attack from "./attack.js";
 import errors from "./errors.js";
 import filters from "./filters.js";
 import flow from "./flow.js";
@@ -22,6 +23,7 @@ export const VIEWS = [
   predict,
   why,
   occlusion,
+  attack,
   playground,
   architecture,
   runs,
