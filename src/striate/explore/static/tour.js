@@ -56,8 +56,8 @@ export function openTour() {
 }
 
 const KEYS = [
-  ["← → ↑ ↓", "move the cell"],
-  ["[  ]", "operation before, after"],
+  ["← → ↑ ↓", "move the cell, pixel or slider"],
+  ["[  ]", "operation (or class) before, after"],
   [",  .", "channel before, after"],
   ["?", "this help"],
   ["Esc", "close"],
