@@ -114,3 +114,10 @@ def test_every_task_is_explained(network, task, photo, tmp_path):
     page = found.write(tmp_path / "page.html").read_text()
     assert found.maps[0].text in page
     assert all(torch.equal(*pair) for pair in zip(before, network.state_dict().values(), strict=True))
+
+
+def test_a_page_below_a_file_is_said_not_to_be_written(finished, photo, capsys):
+    arguments = ["explain", str(finished), str(photo), "--method", "gradient", "--no-sanity", "--quiet", "--out"]
+    assert run([*arguments, f"{photo}/page.html"]) == 5
+    assert "cannot write" in capsys.readouterr().err
+    assert run([*arguments, "new/folder/page.html"]) == 0

@@ -38,6 +38,12 @@ LINE = re.compile(r"error: .+ -- fix: .+")
         (["resume", "nowhere"], 4, "nowhere"),
         (["resume", "nowhere", "--out", "x"], 2, "--fork"),
         (["predict", "nowhere", "a.png"], 4, "nowhere"),
+        (["explore", "runs/nowhere"], 4, "runs/nowhere"),
+        (["explore", "imagenet:resnet81"], 2, "did you mean 'resnet18'"),
+        (["explore", "lenet5", "--export", "/"], 2, "/ is a folder"),
+        (["explore", "lenet5", "--export", "/", "--overwrite"], 2, "/ is a folder"),
+        (["explore", "lenet5", "--image", "a.png"], 2, "--image"),
+        (["explore", ".", "--size", "32"], 2, "--size"),
     ],
 )
 def test_a_mistake_ends_in_one_line_that_names_the_nearest(command, code, says, last_line):

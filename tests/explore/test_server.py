@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from explore_site import serving, small_workspace
 from PIL import Image
 
 from striate.explore.guard import MAX_BODY_BYTES
@@ -108,6 +109,18 @@ def test_what_is_no_image_is_said_to_be_none(site, body, name):
     assert reply.status == 422
     assert said["what"]
     assert "/tmp" not in content.decode()
+
+
+def test_an_image_whose_file_has_gone_is_no_bug():
+    space = small_workspace()
+    with serving(space) as site:
+        id_ = json.loads(send(site, png(), "gone.png")[1])["id"]
+        space.shelf.find(id_).path.unlink()
+        model, *_ = space.subjects.values()
+        for path in (f"/api/images/{id_}/thumbnail", f"/api/predict?model={model.id}&image={id_}"):
+            reply, content = ask(site, path)
+            said = json.loads(content)["error"]
+            assert reply.status == 422 and said["fix"]
 
 
 def test_an_image_is_kept_by_id_and_shown_without_its_metadata(site):

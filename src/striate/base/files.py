@@ -85,7 +85,7 @@ def is_temporary(name: str) -> bool:
 
 def sweep(folder: Path) -> None:
     """Remove what processes that are no more left half written in a folder."""
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         found = _TEMPORARY.fullmatch(path.name)
         if found is None or _is_alive(int(found[1])):
             continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from striate.base.errors import SettingsError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.progress import say
 
 from . import options as o
@@ -69,6 +69,8 @@ def explore(
         raise SettingsError(what, where="explore", fix='pip install "striate[explore]"')
     if what is None and not playground:
         raise SettingsError("nothing to look at", where="explore", fix="name a run, a study or a network")
+    if image and export is None:
+        raise SettingsError("--image is of the page of --export", where="--image", fix="drop it on the page instead")
     o.use_threads(threads)
     from striate.explore.serve import address_of, bound, serve
     from striate.explore.workspace import Workspace
@@ -96,6 +98,8 @@ def _export(space: "Workspace", path: Path, images: list[Path], overwrite: bool)
 
     if not space.subjects:
         raise SettingsError("the playground alone has no network", where="--export", fix="name a run or a network")
+    if path.is_dir():
+        raise SettingsError(f"{path} is a folder", where="--export", fix="give the name of a page, such as steps.html")
     if path.exists() and not overwrite:
         raise SettingsError(f"{path} exists", where="--export", fix="give another name, or --overwrite")
     (subject, *_) = space.subjects.values()
@@ -109,7 +113,11 @@ def _workspace(what: str, size: str | None) -> "Workspace":
     from striate.explore.workspace import Workspace
 
     if Path(what).is_dir():
+        if size is not None:
+            raise SettingsError("a run has its own size", where="--size", fix="leave it out")
         return Workspace.of_folder(Path(what))
+    if len(Path(what).parts) > 1 and not Path(what).exists():
+        raise ModelError(f"no such run: {what}", fix="name a folder made by `striate train`, `study` or `search`")
     return Workspace.of([_network(what, size)], what)
 
 
@@ -122,6 +130,7 @@ def _network(name: str, size: str | None) -> "Subject":
     from striate.run.blueprint import load_blueprint
 
     if name.startswith(pretrained.PREFIX):
+        zoo.blueprint(name.removeprefix(pretrained.PREFIX))  # an unknown name is said before a page opens
         return Subject(id_of("model", name), name, lambda: pretrained.load(name), about="published weights")
     size_hw = o.size_of(size, "--size", 8, 2048)
     is_tied = size_hw is not None and name in zoo.ZOO and "size" in zoo.options(name)

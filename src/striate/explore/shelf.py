@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from striate.base.documents import read_json
-from striate.base.errors import UserError
+from striate.base.errors import DataError, UserError
 from striate.base.files import new_file
 from striate.base.rundir import RunDir
 from striate.predict.upload import checked
@@ -46,6 +46,18 @@ class Entry:
     group: str
     path: Path
     image_id: str = ""  # in the run's tables
+
+    def content(self) -> bytes:
+        """Return the bytes of its file.
+
+        Raises:
+            DataError: the file has gone.
+        """
+        try:
+            return self.path.read_bytes()
+        except OSError as problem:
+            fix = "choose another image, or drop it on the page again"
+            raise DataError("the file of this image has gone", where=self.title, fix=fix) from problem
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page knows of it."""
@@ -121,7 +133,7 @@ class Shelf:
         key = f"{id_}/{side_px}"
         if key not in self._thumbnails:
             entry = self.find(id_)
-            pixels = checked(entry.path.read_bytes(), name=entry.title, max_pixels=MAX_PIXELS, short_side_px=side_px)
+            pixels = checked(entry.content(), name=entry.title, max_pixels=MAX_PIXELS, short_side_px=side_px)
             image, content = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), io.BytesIO()
             image.thumbnail((side_px, side_px))
             image.save(content, "PNG")

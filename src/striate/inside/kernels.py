@@ -127,7 +127,7 @@ def kernels_of(network: nn.Module, name: str | None = None) -> list[Kernels]:
     if not found:
         what = "there is no convolution in the network"
         raise SettingsError(what, where=type(network).__name__, fix="choose a network with one")
-    known = list(dict.fromkeys(one.name.split(".")[0] for one in found)) + [one.name for one in found]
+    known = list(dict.fromkeys([one.name.split(".")[0] for one in found] + [one.name for one in found]))
     close = nearest(str(name), known)
     fix = f"did you mean {close!r}?" if close else f"choose among {', '.join(known[:12])}"
     raise SettingsError(f"no convolution in {name!r}", where=type(network).__name__, fix=fix)

@@ -124,7 +124,6 @@ class ExplainedImage:
         if path.suffix.lower() not in {".html", ".htm"}:
             fix = "give --out a name that ends in .html or .png"
             raise SettingsError("an explanation is a page or a PNG", where=path, fix=fix)
-        path.parent.mkdir(parents=True, exist_ok=True)
         store = ThumbnailStore()
         return write_page(path, "explained.html", _context(self, store), store, [])
 

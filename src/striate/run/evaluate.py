@@ -123,8 +123,7 @@ def open_split(
     dataset = _other(str(where), info, progress) if own is None else own
     split = split or ("test" if "test" in dataset.splits else "all")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
-    if split != "all":
-        choose("split", split, dict.fromkeys(SPLITS))
+    choose("split", split, dict.fromkeys((*SPLITS, "all")))
     if not len(chosen):
         fix = f"choose another --split: {', '.join([*dataset.splits, 'all'])}"
         raise DataError(f"the data have no {split} images", where=dataset.where, fix=fix)

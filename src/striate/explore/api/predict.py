@@ -47,7 +47,7 @@ async def predict(request: Request) -> Response:
 
 def prepared(predictor: Predictor, entry: Entry) -> tuple[list[dict[str, Any]], dict[str, npt.NDArray[Any]]]:
     """How an image becomes what the network gets: a line and the pixels (C, H, W) of each step."""
-    own = checked(entry.path.read_bytes(), name=entry.title, max_pixels=MAX_PIXELS)
+    own = checked(entry.content(), name=entry.title, max_pixels=MAX_PIXELS)
     stored = predictor.fitted(entry.path)
     inputs = predictor.inputs([stored])[0]
     low, high = float(inputs.min()), float(inputs.max())
