@@ -84,14 +84,25 @@ def _chart(lines: Mapping[str, list[Point]], key: str, id_: str) -> Markup | Non
         spans = [one[2] or (math.nan, math.nan) for one in points]
         axes.fill_between(eps, [low for low, _ in spans], [high for _, high in spans], color=COLOURS[name], alpha=0.16)
         axes.plot(eps, shares, "o-" if name == "fgsm" else "s--", color=COLOURS[name], linewidth=2, markersize=5)
-    at = [points[-1][1] for points in lines.values()]
-    is_near = len(at) == 2 and abs(at[0] - at[1]) < 0.1
-    for place, (name, points) in enumerate(lines.items()):
-        end, share, _ = points[-1]
-        y = share + (0.05 if place == 0 else -0.05) * is_near
-        axes.text(end * 1.04, max(y, 0.02), NAMES[name], color=INK, fontsize=charts.SMALL, va="center", clip_on=False)
+    heights = _heights([points[-1][1] for points in lines.values()])
+    for (name, points), y in zip(lines.items(), heights, strict=True):
+        end = points[-1][0]
+        axes.text(end * 1.04, y, NAMES[name], color=INK, fontsize=charts.SMALL, va="center", clip_on=False)
     said = "; ".join(
         f"{NAMES[name]}: " + ", ".join(f"{share:.0%} at {eps:.3g}/255" for eps, share, _ in points)
         for name, points in lines.items()
     )
     return draw(figure, id_, f"{key} under attack. {said}")
+
+
+def _heights(shares: list[float]) -> list[float]:
+    """Where the names of one or two lines stand: beside their ends, and never on each other.
+
+    Example:
+        >>> _heights([0.5, 0.1]), _heights([0.0, 0.0]), _heights([1.0, 0.98])
+        ([0.5, 0.1], [0.12, 0.02], [0.98, 0.88])
+    """
+    if len(shares) < 2 or abs(shares[0] - shares[1]) >= 0.1:
+        return [max(share, 0.02) for share in shares]
+    middle = min(max(sum(shares) / len(shares), 0.07), 0.93)
+    return [round(middle + 0.05, 3), round(middle - 0.05, 3)]
