@@ -247,3 +247,10 @@ def test_the_toy_of_order_is_named_after_what_comes_first():
     again, other = (open_dataset(f"toy:order?n=40&length=80&noise=0&seed={seed}") for seed in (3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(data.images.values, again.images.values, strict=True))
     assert not np.array_equal(data.images.values[0], other.images.values[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_number_too_large_for_32_bits_is_refused_in_one_line(tmp_path):
+    path = write(tmp_path / "Hand_TRAIN.ts", ["1,2,3:a", "1,1e39,3:b"])
+    with pytest.raises(DataError, match="'1e39' is no number in dimension 1"):
+        open_dataset(path)

@@ -160,3 +160,45 @@ def test_volumes_are_never_resampled(tmp_path):
     assert isinstance(cube, VolumeGeometry) and cube.size_hw == (24, 24, 24) and cube.text == "24x24x24"
     with pytest.raises(SettingsError, match="never resampled"):
         choose_geometry(data, Recipe.model_validate({"data": {"fit": "squash"}}))
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04" + b"x" * 200, None])
+def test_a_broken_archive_is_no_bug(tmp_path, content):
+    path = tmp_path / "case.npz"
+    if content is None:
+        np.savez_compressed(path, a=np.random.default_rng(0).normal(size=(16, 16, 16)))
+        whole = bytearray(path.read_bytes())
+        whole[500:3000] = b"z" * 2500
+        content = bytes(whole)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="volume cannot be read"):
+        values_of(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [("", r"0 arrays in a file \(none\)"), ("ab", r"2 arrays in a file \(a, b\)")]
+)
+def test_an_archive_holds_one_array(tmp_path, names, text):
+    np.savez(tmp_path / "case.npz", **{name: np.zeros((4, 4, 4)) for name in names})
+    with pytest.raises(DataError, match=text):
+        values_of(tmp_path / "case.npz")
+
+
+@pytest.mark.parametrize("number", [0.0, np.nan])
+def test_an_affine_that_says_nothing_is_refused(tmp_path, number):
+    image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4))
+    image.set_qform(None, 0)
+    nibabel.save(image, tmp_path / "case.nii")
+    content = bytearray((tmp_path / "case.nii").read_bytes())
+    content[280:328] = np.full(12, number, np.float32).tobytes()  # srow_x, srow_y, srow_z of the NIfTI-1 header
+    (tmp_path / "case.nii").write_bytes(content)
+    with pytest.raises(DataError, match="affine"):
+        shape_of(tmp_path / "case.nii")
+
+
+def test_labels_without_a_volume_are_said(tmp_path):
+    decathlon(tmp_path / "set")
+    gone = sorted((tmp_path / "set" / "imagesTr").iterdir())[0]
+    gone.unlink()
+    (left_out,) = open_dataset(tmp_path / "set", task="segment").left_out
+    assert left_out.names == (gone.name,) and "1 label volume without its volume" in left_out.text

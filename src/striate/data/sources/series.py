@@ -158,7 +158,8 @@ def _numbers(fields: list[str], where: str) -> "npt.NDArray[np.float32]":
     rows = []
     for number, field in enumerate(fields, 1):
         try:
-            row = np.array(field.rstrip(",").split(","), np.float64).astype(np.float32)
+            with np.errstate(over="ignore"):  # what float32 does not hold is refused below
+                row = np.array(field.rstrip(",").split(","), np.float64).astype(np.float32)
         except ValueError:
             row = np.array([np.nan], np.float32)
         if not np.isfinite(row).all():
@@ -174,7 +175,7 @@ def _numbers(fields: list[str], where: str) -> "npt.NDArray[np.float32]":
 
 def _is_number(text: str) -> bool:
     try:
-        return bool(np.isfinite(np.float32(text)))
+        return bool(abs(float(text)) <= float(np.finfo(np.float32).max))
     except ValueError:
         return False
 

@@ -4,15 +4,18 @@ A volume is (D, H, W, C): from feet to head, from back to front, from left to ri
 else the file's own axes.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DataError
+from striate.base.text import plural
 
 from ..decode import decode_samples, read_bytes
 from .names import natural_key
@@ -140,7 +143,11 @@ def _unreadable(path: Path, problem: Exception) -> DataError:
 
 def _turns(image: Any, path: Path) -> Array:
     """How the axes of a file lie: (3, 2), which of left-right, back-front, feet-head each is, and -1 if turned."""
-    return np.asarray(_nibabel(path).io_orientation(image.affine))
+    affine = np.asarray(image.affine)
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        fix = "write the file again with the voxels' sides in millimetres in its affine"
+        raise DataError("the affine of a NIfTI file does not say how it lies", where=path, fix=fix)
+    return np.asarray(_nibabel(path).io_orientation(affine))
 
 
 def _nifti_shape(path: Path) -> Shape:
@@ -190,9 +197,11 @@ def _array(path: Path) -> Array:
         found = np.load(path, allow_pickle=False, mmap_mode="r" if suffix_of(path) == ".npy" else None)
         if suffix_of(path) == ".npz":
             with found:
-                (name,) = found.files
-                found = found[name]
-    except (OSError, ValueError, EOFError) as problem:
+                if len(found.files) != 1:
+                    what = f"{plural(len(found.files), 'array')} in a file ({', '.join(found.files[:4]) or 'none'})"
+                    raise DataError(what, where=path, fix="save one array (D, H, W) or (D, H, W, C) a file")
+                found = found[found.files[0]]
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
         raise _unreadable(path, problem) from problem
     if found.ndim not in (3, 4) or found.dtype.kind not in "buif":
         what = f"an array {'x'.join(map(str, found.shape))} of {found.dtype}"

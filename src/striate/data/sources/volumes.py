@@ -77,8 +77,9 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
     target = VolumeMask(
         LabelVolumes(path, files, table), names, tuple(one.size for one in shapes), tuple(one.affine for one in shapes)
     )
-    unlabelled = tuple(file.name for stem, file in cases.items() if stem.removesuffix(CHANNEL) not in labels)
-    fix = "label them, or move them away"
+    stems = {stem.removesuffix(CHANNEL): file for stem, file in cases.items()}
+    unlabelled = tuple(file.name for stem, file in stems.items() if stem not in labels)
+    alone = tuple(file.name for stem, file in labels.items() if stem not in stems)
     return Dataset(
         name=folder_name(path),
         where=where,
@@ -88,9 +89,14 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
         splits={},
         channels=channels,
         notes=tuple(_notes(shapes)),
-        left_out=(LeftOut(f"{plural(len(unlabelled), 'volume')} without labels", unlabelled, True, fix),)
-        if unlabelled
-        else (),
+        left_out=tuple(
+            LeftOut(f"{plural(len(files), noun)} without {partner}", files, True, fix)
+            for files, noun, partner, fix in (
+                (unlabelled, "volume", "labels", "label them, or move them away"),
+                (alone, "label volume", "its volume", "restore the volume, or move the labels away"),
+            )
+            if files
+        ),
         usual=Usual("volume", 16, "pad", box_of(shapes), BATCH_SIZE, frozenset(_UNTRUE)),
     )
 
