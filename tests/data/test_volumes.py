@@ -202,3 +202,9 @@ def test_labels_without_a_volume_are_said(tmp_path):
     gone.unlink()
     (left_out,) = open_dataset(tmp_path / "set", task="segment").left_out
     assert left_out.names == (gone.name,) and "1 label volume without its volume" in left_out.text
+
+
+def test_an_array_under_the_name_of_an_archive_is_read(tmp_path):
+    values = np.arange(60.0).reshape(3, 4, 5)
+    np.save(tmp_path / "case.npy", values)
+    assert np.array_equal(values_of((tmp_path / "case.npy").rename(tmp_path / "case.npz"))[..., 0], values)

@@ -194,19 +194,26 @@ def nifti_of(labels: npt.NDArray[np.uint8], like: Path) -> Any:
 
 def _array(path: Path) -> Array:
     try:
-        found = np.load(path, allow_pickle=False, mmap_mode="r" if suffix_of(path) == ".npy" else None)
-        if suffix_of(path) == ".npz":
-            with found:
-                if len(found.files) != 1:
-                    what = f"{plural(len(found.files), 'array')} in a file ({', '.join(found.files[:4]) or 'none'})"
-                    raise DataError(what, where=path, fix="save one array (D, H, W) or (D, H, W, C) a file")
-                found = found[found.files[0]]
+        found = _only(path) if suffix_of(path) == ".npz" else np.load(path, allow_pickle=False, mmap_mode="r")
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as problem:
         raise _unreadable(path, problem) from problem
     if found.ndim not in (3, 4) or found.dtype.kind not in "buif":
         what = f"an array {'x'.join(map(str, found.shape))} of {found.dtype}"
         raise DataError(what, where=path, fix="save numbers (D, H, W) or (D, H, W, C)")
     return np.asarray(found if found.ndim == 4 else found[..., None])
+
+
+def _only(path: Path) -> Array:
+    """The one array of an archive; the file is opened here, as numpy leaves a broken one open."""
+    with path.open("rb") as file:
+        arrays = np.load(file, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):  # a .npy file of another name
+            return arrays
+        names = arrays.files
+        if len(names) != 1:
+            what = f"{plural(len(names), 'array')} in a file ({', '.join(names[:4]) or 'none'})"
+            raise DataError(what, where=path, fix="save one array (D, H, W) or (D, H, W, C) a file")
+        return np.asarray(arrays[names[0]])
 
 
 def _array_shape(path: Path) -> Shape:
