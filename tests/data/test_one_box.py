@@ -112,6 +112,20 @@ def test_a_bad_box_is_named(tmp_path, bbox):
         open_dataset(tmp_path)
 
 
+def test_an_id_that_is_no_number_is_named(tmp_path):
+    for part in ("image_id", "category_id"):
+        rows = coco_rows()
+        rows[2][part] = [10]
+        put_coco(tmp_path, rows)
+        with pytest.raises(DataError, match=f"annotation 2 has the {part}"):
+            open_dataset(tmp_path)
+    put_coco(tmp_path, coco_rows())
+    path = tmp_path / "annotations.json"
+    path.write_text(path.read_text().replace('"id": 11,', '"id": [11],'))
+    with pytest.raises(DataError, match="no number as its id"):
+        open_dataset(tmp_path)
+
+
 def test_a_bad_file_is_named(tmp_path):
     things = [thing("cat", sides) for sides in SIDES]
     put_voc(tmp_path, [*things[:4], things[4].replace("<xmax>34</xmax>", ""), things[5]])

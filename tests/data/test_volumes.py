@@ -121,6 +121,20 @@ def test_labels_that_do_not_lie_as_their_volume_are_found(tmp_path):
     assert "1 volume without labels" in data.left_out[0].reason and data.left_out[0].names == ("case_003.nii.gz",)
 
 
+def test_numbers_that_are_no_listed_class_are_named(tmp_path):
+    decathlon(tmp_path / "set")
+    path = tmp_path / "set" / "labelsTr" / "case_004.nii.gz"
+    labels = nibabel.load(path).get_fdata().astype(np.uint8)
+    labels[:3] = 7
+    nibabel.save(nibabel.Nifti1Image(labels, RAS), path)
+    found = [one for one in check(open_dataset(tmp_path / "set", task="segment")).items if one.kind == "unknown_labels"]
+    assert [one.ids for one in found] == [("imagesTr/case_004.nii.gz",)]
+    assert f"({(labels == 7).mean():.0%} of it)" in found[0].text and found[0].severity == "warning"
+    (tmp_path / "set" / "dataset.json").write_text('{"labels": ["background", "shell", "core"]}')
+    with pytest.raises(DataError, match="'labels' is no object"):
+        open_dataset(tmp_path / "set", task="segment")
+
+
 def test_arrays_and_folders_of_frames_are_volumes_too(tmp_path):
     from PIL import Image
 

@@ -122,14 +122,15 @@ def _things(path: Path, document: Document) -> dict[Any, list[tuple[str, Mapping
     categories = {int(one["id"]): str(one["name"]) for one in document["categories"]}
     things: dict[Any, list[tuple[str, Mapping[str, Any]]]] = {}
     for row in document["images"]:
-        if "id" not in row or row["id"] in things or not isinstance(row.get("file_name"), str):
-            what = f"image {row.get('id')} has no file name, or its id is there twice"
+        is_named = isinstance(row.get("id"), int | str) and isinstance(row.get("file_name"), str)
+        if not is_named or row["id"] in things:
+            what = f"image {row.get('id')} has no file name or no number as its id, or its id is there twice"
             raise DataError(what, where=path, fix="mend 'images'")
         things[row["id"]] = []
     for row in document["annotations"]:
         image, category = row.get("image_id"), row.get("category_id")
-        for part, is_known in (("image_id", image in things), ("category_id", category in categories)):
-            if not is_known:
+        for part, value, known in (("image_id", image, things), ("category_id", category, categories)):
+            if not isinstance(value, int | str) or value not in known:
                 what = f"annotation {row.get('id')} has the {part} {row.get(part)}, which is not there"
                 raise DataError(what, where=path, fix="mend or remove the annotation")
         things[image].append((categories[category], row))

@@ -1,7 +1,7 @@
-"""Time series in `.ts` files of the UCR and UEA archives: an image of height 1, its dimensions are bands."""
+"""Time series in `.ts` files of the UCR and UEA archives, or in tables: images of height 1, their dimensions bands."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from ..bands import MAX_BANDS
 from ..sample import Dataset, Reading, Usual
 from ..target import Label
 from .names import SPLIT_NAMES, class_list, folder_name
-from .series_images import SeriesImages, ranges_of
+from .series_images import Cases, SeriesImages, ranges_of
+from .series_table import SUFFIXES, is_series_table, read_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,27 +27,28 @@ _MARKS = (b"@problemname", b"@classlabel", b"@data")
 _UNTRUE = {"flip", "alternating_flip", "rotate", "shear", "perspective", "crop", "zoom", "saturation", "hue", "grey"}
 
 
-@dataclass(frozen=True)
-class Cases:
-    """What a file holds: `values` (L, D) of each case, its class, and the classes that the header lists."""
-
-    values: tuple["npt.NDArray[np.float32]", ...]
-    labels: tuple[str, ...]
-    names: tuple[str, ...]
-
-
 def matches(root: Path) -> bool:
-    """Return whether a folder holds `.ts` files of series; other files have that ending too."""
-    return any(is_series(path) for path in root.glob("*.[tT][sS]"))
+    """Return whether a folder holds `.ts` files of series, or tables of them called NAME_TRAIN or NAME_TEST."""
+    return any(_series_files(root))
 
 
 def is_series(path: Path) -> bool:
-    """Return whether a file is a `.ts` file of series, by its first 64 KiB."""
+    """Return whether a file is a `.ts` file or a table of series, by how it begins."""
+    if is_series_table(path):
+        return True
     if path.suffix.lower() != SUFFIX or not path.is_file():
         return False
     with path.open("rb") as file:
         head = file.read(1 << 16).lower()
     return any(mark in head for mark in _MARKS)
+
+
+def _series_files(root: Path) -> Iterator[Path]:
+    """Yield the files of series in a folder; tables by their names, since other tables have numbers too."""
+    for path in sorted(root.glob("*.[tTcC][sS]*")):
+        is_named = path.suffix.lower() == SUFFIX or bool(_split_of(path)[1])
+        if is_named and is_series(path):
+            yield path
 
 
 def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Dataset:
@@ -91,7 +93,7 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
 
 
 def read_file(path: Path, *, needs_class: bool = True) -> Cases:
-    """Return the cases of a `.ts` file.
+    """Return the cases of a `.ts` file, or of a table.
 
     Args:
         needs_class: whether a file without classes is refused; else the labels of its cases are "".
@@ -99,6 +101,8 @@ def read_file(path: Path, *, needs_class: bool = True) -> Cases:
     Raises:
         DataError: the file cannot be read, or a line says what cannot be; the message names it.
     """
+    if path.suffix.lower() in SUFFIXES:
+        return read_table(path, needs_class=needs_class)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
@@ -186,7 +190,7 @@ def _is_true(words: list[str]) -> bool:
 
 def _files(root: Path, needs_train: bool) -> dict[str, Path]:
     """Return the file of each split of the one set in a folder; "" where a file names no split."""
-    found = sorted(path for path in root.glob("*.[tT][sS]") if is_series(path))
+    found = list(_series_files(root))
     named = [(path, *_split_of(path)) for path in found]
     if len({name for _, name, _ in named}) > 1 or len({split for *_, split in named}) < len(named):
         what = f"{plural(len(found), 'file')} of several sets: {', '.join(path.name for path in found[:4])}"
@@ -207,7 +211,7 @@ def _beside(path: Path) -> list[Reading]:
     """Say so where one file of several is named."""
     if path.is_dir():
         return []
-    others = [one.name for one in sorted(path.parent.glob("*.[tT][sS]")) if one != path and _same_set(one, path)]
+    others = [one.name for one in _series_files(path.parent) if one != path and _same_set(one, path)]
     if not others:
         return []
     text = f"{path.name} alone is divided into train, val and test; {', '.join(others)} beside it is not used"

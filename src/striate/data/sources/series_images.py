@@ -18,6 +18,15 @@ Values = npt.NDArray[np.float32]
 HEADROOM = 0.5  # of the training values' range, below and above it: others may lie there, and augmentation moves values
 
 
+@dataclass(frozen=True)
+class Cases:
+    """What a file holds: `values` (L, D) of each case, its class, and the classes that the header lists."""
+
+    values: tuple["npt.NDArray[np.float32]", ...]
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, repr=False)
 class SeriesImages:
     """Series of any lengths: `values` holds (L, D) of each, `ranges` (D, 2) the values that become level 0 and 65535.

@@ -132,8 +132,10 @@ def _listed(path: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     found = read_json(path, "description of a dataset", dict).get("labels")
-    if not isinstance(found, Mapping):
+    if found is None:
         return {}
+    if not isinstance(found, Mapping):
+        raise DataError("'labels' is no object", where=path, fix='write {"0": "background", "1": "name", ...}')
     try:
         if all(str(key).isdigit() for key in found):
             return {int(key): str(name) for key, name in found.items()}

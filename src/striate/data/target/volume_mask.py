@@ -12,7 +12,7 @@ from striate.base.slices import centre_of, three_planes
 from striate.base.text import shown
 
 from ..check.finding import Finding
-from ..sample import ImageU8
+from ..sample import IGNORE, ImageU8
 from .known import refuse_strange_names
 from .mask import Mask, unusable
 from .palette import covered
@@ -50,7 +50,7 @@ class VolumeMask(Mask):
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield label volumes that cannot be read, or do not lie as their volumes do; and those of background only."""
         bad: dict[str, tuple[str, str]] = {}
-        empty = []
+        empty, unknown = [], []
         for index, (name, size) in enumerate(zip(ids, self.sizes, strict=True)):
             try:
                 labels = self.read(index)
@@ -66,7 +66,15 @@ class VolumeMask(Mask):
                 bad[name] = ("the labels lie elsewhere than the volume, by their affines", "save both in one grid")
             elif not labels.any():
                 empty.append(name)
+            if (labels == IGNORE).any():
+                unknown.append((name, float((labels == IGNORE).mean())))
         yield from unusable(bad)
+        if unknown:
+            first, share = unknown[0]
+            text = f"label volumes with voxels of no listed class: {len(unknown)}, the first {shown(first, 80)}"
+            text += f" ({share:.0%} of it); no loss and no score counts them"
+            names = tuple(name for name, _ in unknown)
+            yield Finding("unknown_labels", "warning", names, text, "list their numbers in dataset.json, or mean it")
         if empty:
             text = f"label volumes of background only: {len(empty)}, the first {shown(empty[0], 80)}"
             yield Finding("only_background", "note", tuple(empty), text, "look whether they are meant to be empty")
