@@ -66,6 +66,7 @@ def test_a_unit_that_never_wakes_is_found_and_no_other(images):
     assert row_names(network) == ("0", "1", "2", "3")
     assert found["1"].dead == [1, 4]
     assert found["1"].zeros[[1, 4]].tolist() == [1, 1]
+    assert found["0"].dead == found["3"].dead == [] and found["3"].to_json()["dead"] is None  # below 0 is not dead
     assert (found["0"].least[[1, 4]] < -50).all()  # what the convolution gave, not what ReLU wrote over it
 
 

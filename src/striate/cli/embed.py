@@ -87,8 +87,9 @@ def activations(
 ) -> None:
     """Say what each row answers over many images: how large, how often zero, dead units, and how the loss pulls on it.
 
-    dead: channels that are above 0 in none of the images. flat: share of sigmoid and tanh outputs where the slope is
-    below a tenth of the greatest. |g|/|w|: length of the loss's gradient over that of the row's weights.
+    dead: channels that are above 0 in none of the images, of rows without numbers below 0. flat: share of sigmoid and
+    tanh outputs where the slope is below a tenth of the greatest. |g|/|w|: length of the loss's gradient over that of
+    the row's weights.
 
     \b
     Examples:
@@ -113,7 +114,7 @@ def _table(found: dict[str, Any]) -> str:
         shape = "x".join(map(str, row["shape"]))
         flat = "" if row["saturated"] is None else f"{row['saturated']:.1%}"
         pull = "" if row.get("relative") is None else f"{row['relative']:.2g}"
-        dead = f"{len(row['dead'])}/{row['shape'][0]}"
+        dead = "" if row["dead"] is None else f"{len(row['dead'])}/{row['shape'][0]}"
         lines.append(
             f"{row['name']:<{width}}  {shape:>13}  {row['mean']:>8.3g}  {row['rms']:>8.3g}  {row['zeros']:>5.1%}"
             f"  {dead:>6}  {flat:>6}  {pull}".rstrip()

@@ -111,7 +111,7 @@ def _explain(
 def _line(one: "ExplainedImage") -> str:
     first = one.maps[0]
     layer = next((f"; Grad-CAM at {made.layer}" for made in one.maps if made.layer), "")
-    check = f"; random weights: correlation {one.sanity.correlations[-1]:.2f}" if one.sanity else ""
+    check = f"; random weights: correlation {round(one.sanity.correlations[-1], 2) + 0.0:.2f}" if one.sanity else ""
     return f"{one.id}  {one.prediction.line(3)}; explained: {first.text}{layer}{check}"
 
 

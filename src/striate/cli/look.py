@@ -69,7 +69,10 @@ def evaluate(
         bool, typer.Option("--adversarial", help="Under attack: FGSM and PGD change each image by at most --eps.")
     ] = False,
     eps: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Of attacks, in levels 0..1; by default 1/255,2/255,4/255,8/255.")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Of attacks, in levels 0..1 or of 255 (4: 4/255); by default 1,2,4,8 of 255."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Of PGD; by default 10.", min=1, max=1000)] = None,
     images: Annotated[

@@ -56,8 +56,16 @@ class RowStatistics:
 
     @property
     def dead(self) -> list[int]:
-        """Channels that are above 0 in none of the images, at no place."""
-        return np.flatnonzero(self.num_awake == 0).tolist()
+        """Channels that are above 0 in none of the images, at no place; none of a row that has numbers below 0.
+
+        Such a row has no rectifier at its end: what is negative there still moves what follows.
+        """
+        return [] if self.has_negative else np.flatnonzero(self.num_awake == 0).tolist()
+
+    @property
+    def has_negative(self) -> bool:
+        """Whether any of its numbers is below 0."""
+        return bool((self.least < 0).any())
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures of the row, without those of each channel."""
@@ -70,7 +78,7 @@ class RowStatistics:
             "mean": float(self.mean.mean()),
             "rms": float(np.sqrt((self.rms**2).mean())),
             "zeros": float(self.zeros.mean()),
-            "dead": self.dead,
+            "dead": None if self.has_negative else self.dead,
             "saturated": self.saturated,
         }
 

@@ -103,7 +103,11 @@ class ExplainedImage:
         rows = zip(self.sanity.layers, self.sanity.correlations, self.sanity.maps, strict=True)
         for number, (layer, correlation, values) in enumerate(rows):
             title = "All layers random" if number == last else f"Random from {layer} up"
-            yield title, f"rank correlation {correlation:.2f}", replace(like, map=values, is_signed=False)
+            yield (
+                title,
+                f"rank correlation {round(correlation, 2) + 0.0:.2f}",
+                replace(like, map=values, is_signed=False),
+            )
 
     def over(self, explanation: Explanation) -> ImageU8:
         """Return one more map over the image."""
@@ -223,7 +227,7 @@ def _sanity_text(sanity: Sanity) -> str:
     return (
         "The weights are shuffled layer by layer, from the answer down, and the "
         f"{TITLES[sanity.method].lower()} is taken again. At the end its rank correlation with "
-        f"the gradient of the trained network is {last:.2f} (below {LIMIT:g} passes), {said}."
+        f"the gradient of the trained network is {round(last, 2) + 0.0:.2f} (below {LIMIT:g} passes), {said}."
     )
 
 

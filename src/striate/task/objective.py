@@ -88,7 +88,11 @@ def region(outputs: Tensor, names: Sequence[str], indices: Tensor, is_there: Ten
     weights[torch.arange(len(outputs), device=outputs.device), indices.to(outputs.device)] = is_summed.to(weights)
 
     def text(row: int, name: str) -> str:
-        where = f"the {plural(counts[row], 'pixel')} answered with it" if counts[row] else "all pixels: none has it"
+        where = (
+            f"the {plural(counts[row], 'pixel')} answered with it"
+            if counts[row]
+            else "all pixels, since none is answered with it"
+        )
         return f"sum of the logits of {name} over {where}"
 
     return Objective(*_texts(names, indices, text), indices, weights)
