@@ -46,6 +46,7 @@ class Entry:
     group: str
     path: Path
     image_id: str = ""  # in the run's tables
+    is_copy: bool = False  # the small JPEG that the run keeps, since the dataset's own file is not here
 
     def content(self) -> bytes:
         """Return the bytes of its file.
@@ -61,7 +62,13 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page knows of it."""
-        return {"id": self.id, "title": self.title, "group": self.group, "image_id": self.image_id}
+        return {
+            "id": self.id,
+            "title": self.title,
+            "group": self.group,
+            "image_id": self.image_id,
+            "is_copy": self.is_copy,
+        }
 
 
 class Shelf:
@@ -158,7 +165,8 @@ def _of_run(run: RunDir, key: str, name: object, root: str | None) -> Entry | No
     split, _, id_ = key.partition("/")
     own = _inside(root, id_)
     path = own or run.pictures / name
-    return Entry(id_of(split, id_), id_, split, path, id_) if path.is_file() and not path.is_symlink() else None
+    entry = Entry(id_of(split, id_), id_, split, path, id_, is_copy=own is None)
+    return entry if path.is_file() and not path.is_symlink() else None
 
 
 def _inside(root: str | None, id_: str) -> Path | None:

@@ -108,6 +108,8 @@ async function remount() {
   return busy(mount(now, ""));
 }
 
+const COPY = "This image is the small JPEG that the run keeps: the dataset's own file is not here, so the answer can differ a little from the run's tables.";
+
 /**
  * @param {State} state
  * @param {string} key
@@ -131,7 +133,7 @@ async function mount(state, key) {
     mounted = (await view.mount(place, { ...context, state: store.get, set: store.set })) || {};
     if (signal.aborted) return mounted.leave?.();
     clearTimeout(wait);
-    fill(frame.main, place);
+    fill(frame.main, place, context.image?.is_copy ? h("p.note", { "data-copy-note": "" }, COPY) : null);
     await mounted.update?.(store.get(), store.get());
   } catch (problem) {
     if (signal.aborted) return;

@@ -15,7 +15,7 @@
  * @property {number} parameters
  * @property {string} [problem]
  *
- * @typedef {{ id: string, title: string, group: string, image_id: string }} ImageEntry
+ * @typedef {{ id: string, title: string, group: string, image_id: string, is_copy?: boolean }} ImageEntry
  *
  * @typedef {object} Table        what "copy numbers" copies, as CSV or JSON
  * @property {string[]} columns
