@@ -57,7 +57,7 @@ def read_cells(path: Path) -> Table:
     Raises:
         DataError: no UTF-8 text, too large, no header, a column twice or without a name, a cell too many.
     """
-    text = _text(path)
+    text = read_text(path)
     delimiter, text = _delimiter(path, text)
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -102,7 +102,12 @@ def refuse_pixels(path: Path, header: Sequence[str]) -> None:
         raise DataError(what, where=f"{path}:1", fix="save an .npz with arrays images (N, H, W) and labels (N,)")
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a table.
+
+    Raises:
+        DataError: it cannot be read, is too large, or is not UTF-8.
+    """
     try:
         num_bytes = path.stat().st_size
         if num_bytes > MAX_BYTES:

@@ -1,10 +1,12 @@
 """Time series in a CSV or TSV table: a row a case, one column its class, the others its samples in time order.
 
 With a header the class stands under `label`, `class`, `target` or `y`; without one it is the first column, as in the
-`.tsv` files of the UCR archive. A row that ends in empty cells or `nan` is a shorter series.
+`.tsv` files of the UCR archive. Columns called like pixels (0, 1, 2 or pixel0) are none of series. A row that ends in
+empty cells or `nan` is a shorter series.
 """
 
 import csv
+import io
 from itertools import islice
 from pathlib import Path
 
@@ -13,22 +15,31 @@ import numpy.typing as npt
 
 from striate.base.errors import DataError
 
+from .cells import read_text, refuse_pixels
 from .series_images import Cases
 
 SUFFIXES = (".csv", ".tsv")
 LABELS = ("label", "class", "target", "y")
 MIN_SAMPLES = 8
+HEAD_BYTES, HEAD_LINES = 1 << 20, 8
 _GAPS = ("", "nan", "NaN", "NA")
 
 
 def is_series_table(path: Path) -> bool:
-    """Return whether a table holds series, by its first three lines: a class, and at least 8 columns of numbers."""
+    """Return whether a table holds series, by its first three lines: a class, and at least 8 columns of numbers.
+
+    No more than its first MiB is read: a table may be of any size, and have no end of a line.
+    """
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(islice(csv.reader(file, delimiter=_delimiter(path)), 3))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        with path.open("rb") as file:
+            head, rest = file.read(HEAD_BYTES), file.read(1)
+        lines = head.splitlines(keepends=True)[: -1 if rest else None]
+        text = b"".join(lines[:HEAD_LINES]).decode("utf-8-sig")
+        rows = list(islice(csv.reader(text.splitlines(), delimiter=_delimiter(path)), 3))
+        refuse_pixels(path, rows[0] if rows else [])
+    except (OSError, UnicodeDecodeError, csv.Error, DataError):
         return False
     place = _label_column(rows[0]) if rows else None
     body = rows[1:] if rows and not _is_headless(rows[0]) else rows
@@ -44,11 +55,10 @@ def read_table(path: Path, *, needs_class: bool = True) -> Cases:
     Raises:
         DataError: it cannot be read, or a cell is no number; the message names line and column.
     """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=_delimiter(path))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_delimiter(path))
-            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as problem:
         raise DataError(
             f"table of series cannot be read ({problem})", where=path, fix="save it as UTF-8 CSV"
         ) from problem
