@@ -38,6 +38,11 @@ def test_every_command_gives_one_json_document(finished, tmp_path, capsys, monke
         "report": [here],
         "evaluate": [here],
         "predict": [here, str(picture)],
+        "runs": [str(tmp_path)],
+        "compare": [here, str(tmp_path / "new")],
+        "embed": [here],
+        "activations": [here],
+        "explore": [here, "--export", str(tmp_path / "page.html")],
         "search": [
             *(toy, "--candidates", "3", "--epochs", "1", "--seeds", "1", "--set", "train.epochs=1"),
             *("--set", "model.width=8", "--threads", "1", "--out", str(tmp_path / "search")),

@@ -140,7 +140,7 @@ def test_what_is_copied_is_the_numbers(browser, site):
     watched = Watched(browser, site, permissions=["clipboard-read", "clipboard-write"])
     page = watched.open("#view=probe&model=plain&image=rings&op=0&channel=0&y=0&x=0")
     page.click("[data-copy=csv]")
-    page.wait_for_function("document.querySelector('.said').textContent.includes('CSV')")
+    page.wait_for_function("() => document.querySelector('.said').textContent.includes('CSV')")
     rows = [row.split(",") for row in page.evaluate("navigator.clipboard.readText()").splitlines()]
     assert rows[0] == ["from", "channel", "row", "column", "value", "weight", "product"]
     assert len(rows) == 1 + 75 + 3  # 5 x 5 x 3 products, bias, total, stored

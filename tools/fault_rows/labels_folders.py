@@ -121,10 +121,14 @@ def masks_and_boxes(bench: Bench) -> str:
         put(bench.folder / "voc" / "Annotations" / f"{name}.xml", box)
         put(bench.folder / "yolo" / "train" / "labels" / f"{name}.txt", "0 0.5 0.5 0.2 0.2\n")
     put(bench.folder / "coco" / "annotations" / "instances.json", json.dumps(coco))
-    kinds = {"voc": "Pascal VOC", "yolo": "YOLO", "coco": "COCO"}
-    for name, kind in kinds.items():
+    kinds = {
+        "voc": ["a has no number ymin", "Annotations/00.xml"],
+        "yolo": ["YOLO", "not a task yet", "path,label"],
+        "coco": ["image None has no file name", "instances.json"],
+    }
+    for name, said in kinds.items():
         for words in (("check", name), ("train", name, *SMALL)):
-            bench.refuses(3, *words, "--out", "out", names=[kind, "not a task yet", "path,label"])
+            bench.refuses(3, *words, "--out", "out", names=said)
     rows = [f"JPEGImages/{name}.jpg,{'ab'[index % 2]}" for index, name in enumerate(photos)]
     put(bench.folder / "voc" / "labels.csv", "\n".join(["path,label", *rows]))
     bench.works("check", "voc/labels.csv", "--out", "sheet")

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -119,6 +120,14 @@ def pure_json(bench: Bench) -> str:
         "report": (("report", "run"), None),
         "evaluate": (("evaluate", "run"), None),
         "predict": (("predict", "run", picture), None),
+        "runs": (("runs", "."), None),
+        "compare": (
+            ("compare", "run", "other"),
+            lambda: shutil.copytree(bench.folder / "run", bench.folder / "other", dirs_exist_ok=True),
+        ),
+        "embed": (("embed", "run"), None),
+        "activations": (("activations", "run"), None),
+        "explore": (("explore", "run", "--export", "page.html"), None),
         "study": (("study", data, "--seeds", 1, "--set", "train.epochs=1", "--size", 8, "--out", "study"), None),
         "models": (("models",), None),
         "analyze": (("analyze", "resnet18"), None),

@@ -156,7 +156,7 @@ class Predictor:
                 elif scale and self._is_larger(pixels, scale):
                     given[number] = self._tiled(pixels, scale, name)
                 else:
-                    whole.append((number, self.geometry.to_store(pixels), name, pixels.shape[:-1]))
+                    whole.append((number, self.framed(pixels), name, pixels.shape[:-1]))
             if whole:
                 numbers, stored, names, sizes_hw = zip(*whole, strict=True)
                 given |= dict(zip(numbers, self._read(self.outputs(stored), names, sizes_hw), strict=True))
@@ -167,7 +167,11 @@ class Predictor:
 
     def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the stored rectangle (H, W, C) of an image: decoded, upright, fitted."""
-        return self.geometry.to_store(self._heard(picture))
+        return self.framed(self._heard(picture))
+
+    def framed(self, pixels: Samples) -> npt.NDArray[Any]:
+        """Return the stored rectangle (H, W, C) of decoded pixels."""
+        return self.geometry.to_store(pixels)
 
     @property
     def predicts_maps(self) -> bool:

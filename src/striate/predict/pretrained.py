@@ -11,6 +11,7 @@ from torch import nn
 from striate.base.choose import choose
 from striate.base.errors import ModelError
 from striate.data.geometry import Geometry
+from striate.data.raster import Samples
 from striate.model import zoo
 from striate.model.published import PRESETS, Preset, classes, find
 from striate.model.weights import Loaded
@@ -21,7 +22,7 @@ from .prediction import Prediction
 from .predictor import Predictor
 
 if TYPE_CHECKING:
-    from striate.data.given import Given
+    pass
 
 PREFIX = "imagenet:"  # before a network's name on the command line
 
@@ -50,13 +51,12 @@ class Pretrained(Predictor):
         """The shorter side that a decoder must deliver at least."""
         return self.preset.resize
 
-    def fitted(self, picture: "Given") -> npt.NDArray[Any]:
+    def framed(self, pixels: Samples) -> npt.NDArray[Any]:
         """Return the centre square (size, size, C) of an image."""
-        preset, image_u8 = self.preset, self._heard(picture)
-        height, width = image_u8.shape[:2]
+        preset, (height, width) = self.preset, pixels.shape[:2]
         side = max(1, round(min(height, width) * preset.size / preset.resize))
         top, left = (height - side) // 2, (width - side) // 2
-        return self.geometry.to_store(image_u8[top : top + side, left : left + side])
+        return self.geometry.to_store(pixels[top : top + side, left : left + side])
 
 
 def load(

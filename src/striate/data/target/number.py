@@ -35,7 +35,7 @@ class Number(Values):
     tasks: ClassVar[tuple[str, ...]] = ("regress",)
     mixes: ClassVar[frozenset[str]] = frozenset({BLEND})
     untrue_after: ClassVar[frozenset[str]] = frozenset(  # a size after a zoom, a position after a mirror, a count
-        {"flip", "alternating_flip", "rotate", "zoom", "shear", "crop", "perspective"}
+        {"flip", "alternating_flip", "rotate", "zoom", "shear", "crop", "perspective", "window"}
     )
     is_round: ClassVar[bool] = False  # whether the numbers start again after the highest, as angles do
 

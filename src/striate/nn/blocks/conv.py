@@ -142,6 +142,8 @@ def each(value: Pair, dims: int) -> tuple[int, ...]:
     """
     if isinstance(value, int):
         return (value,) * dims
+    if isinstance(value, str):
+        raise TypeError(f"{value!r} is no number")
     if len(value) != dims:
         raise SettingsError(f"{len(value)} numbers for maps of {dims} axes", fix=f"give one number, or {dims}")
     return tuple(value)

@@ -195,9 +195,10 @@ class Why {
     const cell = pointed || this.pixel;
     for (const one of this.panels.values()) one.mark(cell ? [{ ...cell, h: 1, w: 1 }] : []);
     for (const { panel: one } of this.stages?.shown || []) one.mark(cell ? [{ ...cell, h: 1, w: 1 }] : []);
-    const first = [...this.maps.values()][0]?.head;
+    const shown = Object.keys(METHODS).flatMap((method) => this.maps.get(method) || []); // not in the order in which they came
+    const first = shown[0]?.head;
     const [, , width] = answer.levels.shape;
-    const rows = [...this.maps.values()].map(({ head, values }) => [head.title, cell ? num(values[cell.y * width + cell.x], 4) : ""]);
+    const rows = shown.map(({ head, values }) => [head.title, cell ? num(values[cell.y * width + cell.x], 4) : ""]);
     fill(context.inspector,
       h("h2", {}, targetOf(context, answer) ?? "Nothing chosen"),
       first ? h("p.note", {}, `Explained is one number, the ${first.score_of}:`) : h("p.note", {}, "\u00a0"),
