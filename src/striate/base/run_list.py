@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .choose import choose
+from .documents import read_json
 from .errors import ModelError, SettingsError, UserError
 from .folder import KINDS
 from .numbers import number
@@ -133,8 +134,6 @@ def _study(path: Path) -> dict[str, Any]:
 
 
 def _search(path: Path) -> dict[str, Any]:
-    from .documents import read_json
-
     info = read_json(path / "search.json", "search description", dict)
     return {
         "name": path.name,
