@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.text import plural
+from striate.base.text import plural, shown
 
 from ..check.finding import Finding, listed
 from ..sample import ImageU8
+from ..split import assign_tags
 from .palette import colour_of, line_px
 from .ragged import Ragged
 from .rows import Starts, refuse_uneven, rows_of, starts_of
@@ -86,6 +87,29 @@ class Boxes(Target):
         return len(self.starts) - 1
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the boxes; an image is of each class that it has a box of."""
+        return self.names
+
+    @property
+    def is_single(self) -> bool:
+        """Whether every image has exactly one box."""
+        return bool((np.diff(self.starts) == 1).all())
+
+    @property
+    def image(self) -> Indices:
+        """(T,) the image that each box is in."""
+        return np.repeat(np.arange(len(self), dtype=np.intp), np.diff(self.starts))
+
+    @property
+    def presence(self) -> Flags:
+        """(N, K) whether an image has a box of a class."""
+        found = np.zeros((len(self), max(1, len(self.names))), bool)
+        is_known = (self.labels >= 0) & (self.labels < found.shape[1])
+        found[self.image[is_known], self.labels[is_known]] = True
+        return found
+
+    @property
     def unknown(self) -> Indices:
         """The images without boxes, where these are not all known."""
         return np.flatnonzero(np.diff(self.starts) == 0) if self.is_partial else super().unknown
@@ -122,6 +146,30 @@ class Boxes(Target):
         fields["row"] = torch.from_numpy(rows[is_kept].astype(np.int64))
         counts = np.bincount(row[is_kept], minlength=len(indices))
         return Ragged(torch.from_numpy(np.ascontiguousarray(seen[is_kept])), tuple(counts.tolist()), fields)
+
+    def divide(self, ids: Sequence[str], members: Indices, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
+        """Return the part of each member, the images of every class divided in the given shares."""
+        return assign_tags(ids, self.presence[members], shares, seed)
+
+    def counts(self, indices: Indices) -> npt.NDArray[np.int64]:
+        """Return how many of these images have a box of each class (K,)."""
+        return np.asarray(self.presence[indices].sum(0, dtype=np.int64)[: len(self.names)])
+
+    def members(self, label: int, indices: Indices) -> Indices:
+        """Return those of the images that have a box of a class."""
+        return np.asarray(indices[self.presence[indices, label]])
+
+    def text(self, index: int) -> str:
+        """Return how many boxes of each class an image has: `2 cat + 1 dog`."""
+        counts = np.bincount(self.labels[self.starts[index] : self.starts[index + 1]], minlength=len(self.names))
+        named = [f"{count} {name}" for name, count in zip(self.names, counts.tolist(), strict=False) if count]
+        return shown(" + ".join(named) or "no box", 40)
+
+    def weights(self, indices: Indices) -> npt.NDArray[np.float64]:
+        """Return 1 / the number of images of each image's rarest class; one without boxes weighs as the commonest."""
+        present = self.presence[indices]
+        rarity = 1 / np.maximum(present.sum(0), 1)
+        return np.asarray(np.where(present.any(1), (present * rarity).max(1), rarity.min()))
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield boxes without area, beyond the border of their image and of no class; images without any are a note."""
