@@ -42,7 +42,8 @@ def next_free(start: int) -> socket.socket:
 
 
 def _try(port: int) -> socket.socket | None:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # without the protocol asyncio leaves Nagle on, and an answer waits 40 ms for its second half
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))

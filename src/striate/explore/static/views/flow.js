@@ -239,7 +239,7 @@ export function scaleOf(low, high) {
   return low < 0 ? { ramp: "signed", low: -side, high: side } : { ramp: "viridis", low, high };
 }
 
-/** @param {ArrayLike<number>} values */
+/** @param {ArrayLike<number>} values @returns {[number, number]} */
 export function limits(values) {
   let [low, high] = [Infinity, -Infinity];
   for (let i = 0; i < values.length; i++) {

@@ -7,6 +7,8 @@ import { codeFor, nameOf, operationOf, sizeOf, titleOf } from "../words.js";
 import { limits, scaleOf } from "./flow.js";
 import { account, products } from "./terms.js";
 
+const MAX_MAPS = 32;
+
 /** @typedef {{ y: number, x: number }} Place */
 
 /** @type {import("../types.js").View} */
@@ -44,6 +46,8 @@ class Probe {
     this.answer = null;
     this.map = "";
     this.source = "";
+    /** @type {Map<string, Promise<any>>} the latest maps, by operation and channel */
+    this.maps = new Map();
     /** @type {Place | null} */
     this.hovered = null;
     this.isAsking = false;
@@ -101,14 +105,32 @@ class Probe {
     const { op, channel } = this.place;
     const key = `${op} ${channel}`;
     if (key === this.map) return;
-    const { arrays } = await packed("/api/channel", { ...this.query, op, channel }, this.context.signal);
+    const values = await this.mapOf(op, channel);
     const [, height, width] = operationOf(this.pass, op).shape;
-    const [low, high] = limits(arrays.values);
-    this.values = arrays.values;
-    paint(this.after.canvas, arrays.values, height, width, scaleOf(low, high));
+    paint(this.after.canvas, values, height, width, scaleOf(...limits(values)));
     this.after.size(height, width);
     this.after.title(nameOf(this.pass, op), `channel ${channel}, ${height} × ${width}`);
     this.map = key;
+  }
+
+  /**
+   * The numbers of a map; the latest are kept, so that pointing here and there asks for each only once.
+   * @param {number} op
+   * @param {number} channel
+   * @returns {Promise<Float32Array>}
+   */
+  async mapOf(op, channel) {
+    const key = `${op}.${channel}`;
+    const found = this.maps.get(key) || packed("/api/channel", { ...this.query, op, channel }, this.context.signal);
+    this.maps.delete(key);
+    this.maps.set(key, found);
+    if (this.maps.size > MAX_MAPS) this.maps.delete(this.maps.keys().next().value ?? "");
+    try {
+      return (await found).arrays.values;
+    } catch (problem) {
+      this.maps.delete(key);
+      throw problem;
+    }
   }
 
   /** @param {Place | null} cell */
@@ -174,9 +196,8 @@ class Probe {
     const key = `${term.parent} ${channel}`;
     const [count, height, width] = operationOf(this.pass, term.parent).shape;
     if (key !== this.source) {
-      const { arrays: found } = await packed("/api/channel", { ...this.query, op: term.parent, channel }, this.context.signal);
-      const [low, high] = limits(found.values);
-      paint(this.before.canvas, found.values, height, width, scaleOf(low, high));
+      const values = await this.mapOf(term.parent, channel);
+      paint(this.before.canvas, values, height, width, scaleOf(...limits(values)));
       this.before.size(height, width);
       this.source = key;
     }

@@ -63,17 +63,11 @@ export function products(pass, operation, head, arrays) {
   const all = parts(head, arrays);
   const values = arrays["0.values"];
   const weights = arrays["0.weights"];
-  const scales = { value: scaleOf(...ends(values)), weight: weights ? scaleOf(...ends(weights)) : null };
+  const scales = { value: scaleOf(...limits(values)), weight: weights ? scaleOf(...limits(weights)) : null };
   const rows = all.slice(0, MAX_GRIDS).map((part) => gridRow(part, arrays, shape, scales, head.terms[0].winner));
   const rest = all.length > MAX_GRIDS ? h("p.note", {}, `${all.length - MAX_GRIDS} more channels; all of them stand in the table that "CSV" copies.`) : null;
   const title = { sum: weights ? "Patch × kernel = products" : "Patch", maximum: "The largest counts", function: "Values" };
   return [h("h2", {}, title[/** @type {"sum"} */ (head.how)] || "Values"), h("div.grid-rows", {}, rows), rest];
-}
-
-/** @param {ArrayLike<number>} values @returns {[number, number]} */
-function ends(values) {
-  const [low, high] = limits(values);
-  return [low, high];
 }
 
 /**
