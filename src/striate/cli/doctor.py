@@ -30,8 +30,8 @@ def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
     import torch
 
     from striate.base import device as devices
-    from striate.base.torchvision import load
     from striate.data.cache import cache_dir
+    from striate.nn.boxes import has_compiled
 
     device = devices.pick()
     found: dict[str, Any] = {
@@ -41,7 +41,7 @@ def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
         "precision": _trial(device),
         "extras": {extra: util.find_spec(module) is not None for module, extra in EXTRAS.items()},
         "cache": str(cache_dir()),
-        "torchvision_operators": bool(load("torchvision.extension")._has_ops()),
+        "torchvision_operators": has_compiled(),
         "cuda": torch.version.cuda,
     }
     o.give({"command": "doctor", **found}, _text(found), as_json)
@@ -74,7 +74,9 @@ def _text(found: dict[str, Any]) -> str:
     for extra, is_there in found["extras"].items():
         lines.append(f"{'extra ' + extra:<26} " + ("there" if is_there else f"missing: pip install 'striate[{extra}]'"))
     if not found["torchvision_operators"]:
-        why = "torch and torchvision are of different builds (nothing here needs them)"
-        lines.append(f"{'torchvision operators':<26} not loaded: {why}")
+        why = "torch and torchvision are of different builds"
+        lines.append(f"{'torchvision operators':<26} not loaded ({why}): NMS, RoI align and RoI pool are Striate's own")
+    else:
+        lines.append(f"{'torchvision operators':<26} loaded: NMS, RoI align and RoI pool are the compiled ones")
     lines.append(f"{'cache':<26} {found['cache']}")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from striate.data.target.palette import colour_of, line_px
 from striate.metric import Metric
 from striate.metric.box import BOTH_RIGHT, BOX_IOU, BOX_RIGHT, CLASS_RIGHT
 from striate.metric.loss import LOSS
+from striate.nn.boxes import pair_giou
 
 from .answer import Answer
 from .defaults import Defaults
@@ -100,7 +101,7 @@ class Localise(Defaults):
         outputs = outputs[rows].float()
         true, given = _shares(boxes.values, batch.images), _xyxy(outputs[:, num:])
         of_class = F.cross_entropy(outputs[:, :num], boxes.fields["labels"], reduction="none")
-        of_box = (true - given).abs().mean(1) + 1 - _giou(true, given)
+        of_box = (true - given).abs().mean(1) + 1 - pair_giou(true, given)
         return {"class": self.class_weight * of_class, "box": self.box_weight * of_box}, rows
 
     def decode(self, outputs: Tensor) -> Decoded:
@@ -162,13 +163,3 @@ def _xyxy(sides: Tensor) -> Tensor:
     """The boxes (N, 4) of a network's four numbers, cut at the border of its view."""
     middle, size = sides.sigmoid().chunk(2, 1)
     return torch.cat([middle - size / 2, middle + size / 2], 1).clamp(0, 1)
-
-
-def _giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU (N,) of boxes (N, 4) pair by pair, -1 to 1."""
-    low, high = torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])
-    shared = (high - low).clamp(min=0).prod(1)
-    union = (a[:, 2:] - a[:, :2]).prod(1) + (b[:, 2:] - b[:, :2]).prod(1) - shared
-    hull = (torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])).prod(1)
-    tiny = torch.finfo(a.dtype).tiny
-    return shared / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)
