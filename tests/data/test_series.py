@@ -126,10 +126,12 @@ def test_one_file_is_divided_and_says_what_lies_beside_it(tmp_path):
     [
         ("1,2,?,4:a", "missing value"),
         ("1,2,x,4:a", "'x' is no number"),
-        ("1,2,nan,4:a", "'nan' is no number"),
-        ("1,2,,4:a", "'' is no number"),
+        ("1,2,nan,4:a", "a missing value (nan)"),
+        ("1,2,,4:a", "a missing value in dimension 1"),
         ("1,2,3,4", "without class"),
         ("1,2,3,4:", "without class"),
+        (":a", "no sample in dimension 1"),
+        ("1e39,2:a", "1e39 is too large for 32 bits"),
         ("1,2,3,4:c", "class 'c' is not among"),
         ("1,2,3:4,5,6:a", "2 dimensions, the others have 1"),
     ],
@@ -252,5 +254,5 @@ def test_the_toy_of_order_is_named_after_what_comes_first():
 @pytest.mark.filterwarnings("error")
 def test_a_number_too_large_for_32_bits_is_refused_in_one_line(tmp_path):
     path = write(tmp_path / "Hand_TRAIN.ts", ["1,2,3:a", "1,1e39,3:b"])
-    with pytest.raises(DataError, match="'1e39' is no number in dimension 1"):
+    with pytest.raises(DataError, match="1e39 is too large for 32 bits in dimension 1"):
         open_dataset(path)

@@ -211,10 +211,10 @@ def _find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None)
     if where.startswith("toy:"):
         return toy.read(where, base)
     if path.is_file():
-        if path.suffix.lower() == ".npz":
-            return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"], known)
         if series.is_series(path):
             return series.read(path, where, known)
+        if path.suffix.lower() == ".npz":
+            return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"], known)
         if is_table:
             return table.read(path, where, root=base, known=known, **cells)
         fix = "name a folder, a .csv, .tsv, .npz or .ts file, or a public name"

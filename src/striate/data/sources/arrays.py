@@ -1,8 +1,5 @@
 """Arrays: `.npz` files without pickle, and arrays of a program."""
 
-import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.columns import size
 from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..bands import MAX_BANDS, channels_text
 from ..levels import FULL, Levels, to_eight
 from ..sample import SPLITS, Dataset, Reading
+from . import archive
 from .array_labels import refuse_unlike, refuse_untrained, target_of, texts
 from .images import ArrayImages
 from .names import SPLIT_NAMES
@@ -26,7 +23,6 @@ Array = npt.NDArray[np.generic]
 KEYS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"), ("images_{}", "labels_{}"), ("X_{}", "y_{}"), ("X{}", "y{}"),
         ("{}_x", "{}_y"), ("{}_X", "{}_y"))  # fmt: skip
 POOL_KEYS = (("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target"))
-MAX_BYTES = 16 << 30
 
 
 def read(
@@ -49,7 +45,9 @@ def read(
     Raises:
         DataError: the file is no .npz, holds Python objects, or its arrays do not fit.
     """
-    arrays, others = _load(path)
+    arrays, others = archive.load(path, _known_names())
+    if not arrays:
+        raise _no_pair(path, others)
     classes = texts(arrays["classes"], path) if "classes" in arrays else None
     pairs = _parts(path, arrays, needs_train=known is None)
     parts = {split: (arrays[images], arrays[labels]) for split, (images, labels) in pairs.items()}
@@ -126,8 +124,12 @@ def to_uint8(images: Array, where: object, levels: Levels = FULL) -> npt.NDArray
         raise DataError(f"images of type {pixels.dtype}", where=where, fix="use uint8, uint16, or numbers from 0 to 1")
     pixels = channels_last(pixels[..., None] if pixels.ndim == 3 else pixels)
     if pixels.ndim != 4 or 0 in pixels.shape or pixels.shape[3] > MAX_BANDS:
-        what = f"images of shape {pixels.shape}"
-        raise DataError(what, where=where, fix=f"use (N, H, W) or (N, H, W, C) with at most {MAX_BANDS} channels")
+        what, fix = (
+            f"images of shape {pixels.shape}",
+            f"use (N, H, W) or (N, H, W, C) with at most {MAX_BANDS} channels",
+        )
+        fix += "; an array of series is called series" if pixels.ndim == 2 else ""
+        raise DataError(what, where=where, fix=fix)
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels, dtype=np.uint8)
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2 and pixels.max() > 1:
@@ -186,54 +188,9 @@ def _unused(names: Sequence[str]) -> Iterator[Reading]:
         yield Reading(text, is_doubtful=True, fix="rename to x_val, y_val, x_test, ... or classes, or remove")
 
 
-def _load(path: Path) -> tuple[dict[str, Array], list[str]]:
-    """Return the arrays that may be images, labels or classes, and the names of all others.
-
-    Raises:
-        DataError: no .npz, Python objects, an array that is damaged or not as large as it claims.
-    """
-    name = ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            wanted = [one for one in archive.infolist() if one.filename.removesuffix(".npy") in _known_names()]
-            for member in wanted:
-                name = member.filename
-                _check_member(path, archive, member)
-            num_bytes = sum(member.file_size for member in wanted)
-            if num_bytes > MAX_BYTES:
-                raise DataError(f"arrays of {size(num_bytes)}", where=path, fix=f"use at most {size(MAX_BYTES)}")
-            if not wanted:
-                raise _no_pair(path, archive.namelist())
-            known = {member.filename for member in wanted}
-            others = [one.removesuffix(".npy") for one in archive.namelist() if one not in known]
-        with np.load(path, allow_pickle=False) as opened:
-            arrays = {
-                (name := member.filename).removesuffix(".npy"): opened[name.removesuffix(".npy")] for member in wanted
-            }
-        return arrays, others
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, NotImplementedError, zipfile.BadZipFile) as problem:
-        reason = "it holds Python objects" if "allow_pickle" in str(problem) else str(problem).split("\n")[0]
-        about = f"array {shown(name.removesuffix('.npy'), 30)}" if name else ".npz file"
-        fix = "save plain arrays with numpy.savez"
-        raise DataError(f"not a readable {about} ({reason})", where=path, fix=fix) from problem
-
-
 def _known_names() -> set[str]:
     pairs = [key.format(split) for pair in KEYS for key in pair for split in SPLIT_NAMES]
     return {"classes", "bands", *pairs, *(key for pair in POOL_KEYS for key in pair)}
-
-
-def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Return if an array is as large as its header says: numpy asks for that memory before it reads."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(file)
-        held = member.file_size - file.tell()
-    claimed = math.prod(shape) * dtype.itemsize
-    if not dtype.hasobject and claimed != held:
-        what = f"array {shown(member.filename.removesuffix('.npy'), 30)} claims {claimed:,} bytes and holds {held:,}"
-        raise DataError(what, where=path, fix="save it again with numpy.savez")
 
 
 def _parts(path: Path, arrays: Mapping[str, Array], needs_train: bool) -> dict[str, tuple[str, str]]:
@@ -284,6 +241,6 @@ def _pairs(path: Path, arrays: Mapping[str, Array], image_key: str, label_key: s
 
 
 def _no_pair(path: Path, names: Sequence[str]) -> DataError:
-    have = ", ".join(shown(name.removesuffix(".npy"), 30) for name in names[:8])
+    have = ", ".join(shown(name, 30) for name in names[:8])
     what = f"no images and labels among {have}" if have else "no arrays"
-    return DataError(what, where=path, fix="name the arrays images and labels")
+    return DataError(what, where=path, fix="name the arrays images and labels, or series and labels")

@@ -1,4 +1,4 @@
-"""Time series in `.ts` files of the UCR and UEA archives, or in tables: images of height 1, their dimensions bands."""
+"""Time series in `.ts` files of the UCR and UEA archives, tables or `.npz`: images of height 1, dimensions as bands."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +14,8 @@ from ..bands import MAX_BANDS
 from ..sample import Dataset, Reading, Usual
 from ..target import Label
 from .names import SPLIT_NAMES, class_list, folder_name
+from .series_archive import SUFFIX as ARCHIVE
+from .series_archive import is_series_archive, read_archive
 from .series_images import Cases, SeriesImages, ranges_of
 from .series_table import SUFFIXES, is_series_table, read_table
 
@@ -28,13 +30,13 @@ _UNTRUE = {"flip", "alternating_flip", "rotate", "shear", "perspective", "crop",
 
 
 def matches(root: Path) -> bool:
-    """Return whether a folder holds `.ts` files of series, or tables of them called NAME_TRAIN or NAME_TEST."""
+    """Return whether a folder holds `.ts` files of series, or tables or `.npz` called NAME_TRAIN or NAME_TEST."""
     return any(_series_files(root))
 
 
 def is_series(path: Path) -> bool:
-    """Return whether a file is a `.ts` file or a table of series, by how it begins."""
-    if is_series_table(path):
+    """Return whether a file is a `.ts` file, a table or an `.npz` of series, by how it begins."""
+    if is_series_table(path) or is_series_archive(path):
         return True
     if path.suffix.lower() != SUFFIX or not path.is_file():
         return False
@@ -45,7 +47,7 @@ def is_series(path: Path) -> bool:
 
 def _series_files(root: Path) -> Iterator[Path]:
     """Yield the files of series in a folder; tables by their names, since other tables have numbers too."""
-    for path in sorted(root.glob("*.[tTcC][sS]*")):
+    for path in sorted([*root.glob("*.[tTcC][sS]*"), *root.glob("*.[nN][pP][zZ]")]):
         is_named = path.suffix.lower() == SUFFIX or bool(_split_of(path)[1])
         if is_named and is_series(path):
             yield path
@@ -61,15 +63,38 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
         DataError: a line cannot be read, or the files do not fit each other; the message names file and line.
     """
     files = {"": path} if path.is_file() else _files(path, needs_train=known is None)
-    parts = {split: read_file(file) for split, file in files.items()}
-    values = tuple(case for part in parts.values() for case in part.values)
-    dims = {file: part.values[0].shape[1] for file, part in zip(files.values(), parts.values(), strict=True)}
+    parts = _parts(files, path, needs_train=known is None)
+    dims = {stem: part.values[0].shape[1] for stem, part in parts.values()}
     if len(set(dims.values())) > 1:
-        said = " and ".join(f"{count} in {file.name}" for file, count in dims.items())
+        said = " and ".join(f"{count} in {stem}" for stem, count in dims.items())
         raise DataError(f"series of different dimensions: {said}", where=path, fix="use the files of one set")
+    return _dataset(path, where, parts)
+
+
+def _parts(files: Mapping[str, Path], where: Path, needs_train: bool) -> dict[str, tuple[str, Cases]]:
+    """The cases of each split, and what their ids begin with; an archive may hold several splits."""
+    parts: dict[str, tuple[str, Cases]] = {}
+    for split, file in files.items():
+        if file.suffix.lower() != ARCHIVE:
+            parts[split] = file.stem, read_file(file)
+            continue
+        inside = read_archive(file)
+        if split and set(inside) != {""}:
+            what = f"{file.name} holds splits of its own beside other files"
+            raise DataError(what, where=where, fix=f"call its arrays series and labels, or name {file.name} itself")
+        parts |= {split or own: (own or file.stem, cases) for own, cases in inside.items()}
+    if needs_train and not {"train", ""} & set(parts):
+        raise DataError("no training series", where=where, fix="add series_train and labels_train")
+    return parts
+
+
+def _dataset(path: Path, where: str, named: Mapping[str, tuple[str, Cases]]) -> Dataset:
+    """The dataset of the cases of each split, each with what its ids begin with."""
+    parts = {split: part for split, (_, part) in named.items()}
+    values = tuple(case for part in parts.values() for case in part.values)
     labels = [label for part in parts.values() for label in part.labels]
     names = class_list([*labels, *(name for part in parts.values() for name in part.names)], path)
-    ids = tuple(f"{files[split].stem}/{n + 1}" for split, part in parts.items() for n in range(len(part.values)))
+    ids = tuple(f"{stem}/{n + 1}" for stem, part in named.values() for n in range(len(part.values)))
     splits, at = {}, 0
     for split, part in parts.items():
         splits[split] = np.arange(at, at + len(part.values), dtype=np.intp)
@@ -85,7 +110,7 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
         targets={"label": Label(np.array([names.index(label) for label in labels], np.int64), names)},
         splits={} if "" in splits else splits,
         channels=num_dims,
-        bands=tuple(f"dimension {number}" for number in range(1, num_dims + 1)),
+        bands=next(iter(parts.values())).dims or tuple(f"dimension {number}" for number in range(1, num_dims + 1)),
         notes=(_note(lengths, num_dims, length),),
         readings=tuple(_beside(path)),
         usual=Usual("series", 16, "squash", (1, length), batch_size=BATCH_SIZE, untrue_after=frozenset(_UNTRUE)),
@@ -93,7 +118,7 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
 
 
 def read_file(path: Path, *, needs_class: bool = True) -> Cases:
-    """Return the cases of a `.ts` file, or of a table.
+    """Return the cases of a `.ts` file, of a table, or of an `.npz` file with all its splits.
 
     Args:
         needs_class: whether a file without classes is refused; else the labels of its cases are "".
@@ -103,6 +128,11 @@ def read_file(path: Path, *, needs_class: bool = True) -> Cases:
     """
     if path.suffix.lower() in SUFFIXES:
         return read_table(path, needs_class=needs_class)
+    if path.suffix.lower() == ARCHIVE:
+        inside = list(read_archive(path, needs_class=needs_class).values())
+        return Cases(
+            tuple(case for part in inside for case in part.values), sum((part.labels for part in inside), ()), ()
+        )
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
@@ -167,14 +197,28 @@ def _numbers(fields: list[str], where: str) -> "npt.NDArray[np.float32]":
         except ValueError:
             row = np.array([np.nan], np.float32)
         if not np.isfinite(row).all():
-            odd = next((text.strip() for text in field.split(",") if not _is_number(text)), field[:20])
-            what = "a missing value (?)" if odd == "?" else f"{odd[:20]!r} is no number"
-            raise DataError(f"{what} in dimension {number}", where=where, fix="fill it in, or leave the case out")
+            raise DataError(
+                f"{_fault(field)} in dimension {number}", where=where, fix="fill it in, or leave the case out"
+            )
         rows.append(row)
     if len({len(row) for row in rows}) > 1:
         lengths = ", ".join(str(len(row)) for row in rows[:6])
         raise DataError(f"dimensions of different lengths ({lengths})", where=where, fix="give all the same length")
     return np.stack(rows, axis=1)
+
+
+def _fault(field: str) -> str:
+    """What is wrong with the samples of a dimension."""
+    if not field.strip(", "):
+        return "no sample"
+    odd = next((text.strip() for text in field.split(",") if not _is_number(text)), field[:20])
+    if odd in {"", "?"} or odd.lower() == "nan":
+        return "a missing value" + (f" ({odd})" if odd else "")
+    try:
+        float(odd)
+    except ValueError:
+        return f"{odd[:20]!r} is no number"
+    return f"{odd[:20]} is too large for 32 bits"
 
 
 def _is_number(text: str) -> bool:

@@ -20,11 +20,12 @@ HEADROOM = 0.5  # of the training values' range, below and above it: others may 
 
 @dataclass(frozen=True)
 class Cases:
-    """What a file holds: `values` (L, D) of each case, its class, and the classes that the header lists."""
+    """What a file holds: `values` (L, D) of each case, its class; classes and dimensions where they have names."""
 
     values: tuple["npt.NDArray[np.float32]", ...]
     labels: tuple[str, ...]
     names: tuple[str, ...]
+    dims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
