@@ -304,8 +304,8 @@ def study_ladder(
         of = next((one.name for one in own if one.name == "regularized"), own[-1].name)
         return with_learning_curve(own, of, len(dataset.splits["train"])) if has_curve else own
 
-    name = f"study-{name_of(where)}"
-    return _study(where, opening, variants, seeds=seeds, folds=folds, name=name, **options)
+    options.setdefault("name", f"study-{name_of(where)}")
+    return _study(where, opening, variants, seeds=seeds, folds=folds, **options)
 
 
 def study_file(
@@ -329,8 +329,8 @@ def study_file(
         "seeds": seeds or table.seeds,
         "baseline": table.baseline,
         "target": table.target,
-        "name": path.stem,
     }
+    options.setdefault("name", path.stem)
     opening = table.options | ({"allow_empty": True} if allow_empty else {})
     return _study(where, opening, lambda _: variants, folds=table.folds, **options)
 

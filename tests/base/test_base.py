@@ -55,7 +55,8 @@ def test_every_error_is_one_short_line_with_its_exit_code():
         assert problem.exit_code == code
         assert len(problem.line) <= 240
         assert LINE.fullmatch(problem.line)
-    assert Interrupted("stop", signal_number=15).exit_code == 143
+    stop = Interrupted("stopped and saved", where="runs/a", fix="striate resume 'a b'", signal_number=15)
+    assert stop.exit_code == 143 and stop.line == "Stopped and saved. Go on with: striate resume 'a b'"
 
 
 def test_control_characters_and_markup_are_shown_not_obeyed():

@@ -14,6 +14,7 @@ from striate.cli.app import app, run
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = get_command(app).commands
+LARGE = {"train", "study", "search"}  # whose options are found by what they are of
 START = "import sys; from striate.cli import main; main()"
 
 
@@ -31,11 +32,26 @@ def test_a_command_says_what_it_does_and_every_option_what_it_is(name, capsys):
         assert getattr(parameter, "help", ""), f"{name}: {parameter.name} has no help"
 
 
-@pytest.mark.parametrize("name", ["train", "resume", "check", "study", "analyze"])
-def test_examples_are_of_the_command(name, capsys):
-    examples = re.findall(r"^ +(striate .+)$", help_of(name, capsys), re.MULTILINE)
-    assert examples
-    assert all(line.startswith(f"striate {name} ") for line in examples)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_of_the_command_and_the_help_fits_80_columns(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = help_of(name, capsys)
+    examples = re.findall(r"^ +(striate .+)$", text, re.MULTILINE)
+    assert any(f"{line} ".startswith(f"striate {name} ") for line in examples)
+    assert all(len(line) <= 80 for line in text.split("\n"))
+    assert not re.search(r"<\w|<=|\[required", text)  # the types and bounds of a program
+    titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
+    assert name not in LARGE or titles == ["Arguments", "Data", "Model", "Training", "Output"]
+
+
+def test_the_list_of_commands_has_a_whole_line_for_each(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["-h"]) == 0
+    text = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in text.split("\n"))
+    listed = re.findall(r"^  ([a-z-]+)  +(\S.+)$", text.split("Start:")[1], re.MULTILINE)
+    assert {name for name, _ in listed} == set(COMMANDS) and "Other:" not in text
+    assert not any(line.endswith("...") for _, line in listed)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -150,6 +150,16 @@ def test_an_unknown_keyword_argument_names_the_nearest(words, says):
     assert len(problem.value.line) <= 240
 
 
+def test_a_name_is_that_of_folder_and_list(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "toy:shapes?n=60&size=16", "--model", "mlp", "--epochs", "1", "--threads", "1", "-q"]
+    assert run([*words, "--name", "first try/<b>"]) == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["001-first-try-b"]
+    assert capsys.readouterr().out.startswith("first try/<b> on shapes")
+    assert run(["runs", "--json", "--filter", "first try"]) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["runs"]] == ["first try/<b>"]
+
+
 def test_the_run_holds_what_was_typed(tmp_path, monkeypatch):
     words = ["train", "toy:shapes?n=60&size=16", "--epochs", "1", "--lr", "0.02", "--batch-size", "16", "--augment"]
     words += ["none", "--set", "model.width=4", "--set", "train.precision=float32", "--threads", "1", "-q", "--out"]

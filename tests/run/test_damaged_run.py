@@ -117,7 +117,7 @@ def stopped(data, recipe, quiet, out):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Training, "record", stopping)
-        with pytest.raises(BaseException, match="interrupted"):
+        with pytest.raises(BaseException, match="stopped and saved"):
             train(data, "bipyramid", recipe, out=out, progress=quiet)
     return RunDir(out)
 

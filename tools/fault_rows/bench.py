@@ -20,7 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-LINE = re.compile(r"error: (?P<what>.+?)(?:: (?P<where>.+))? -- fix: (?P<fix>.+)")
+ERROR = r"error: (?P<what>.+?)(?:: (?P<where>.+))? -- fix: (?P<fix>.+)"
+LINE = re.compile(rf"{ERROR}|Stopped.+(?:Go on with: striate resume .+|run the same command again)")
 MAX_LINE_CHARS = 240
 TIMEOUT_S = 300.0  # of a command that hangs; a loaded machine is slow
 

@@ -6,7 +6,7 @@ The line has the form `error: WHAT: FILE[:line|field] -- fix: ONE ACTION`; each 
 import re
 from collections.abc import Sequence, Set
 
-from .text import plural, shown
+from .text import plural, shown, with_capital
 
 MAX_LINE_CHARS = 240
 FLAG = re.compile(r"--[a-z][a-z-]*")
@@ -120,3 +120,8 @@ class Interrupted(UserError):
     def __init__(self, what: str, *, where: object = "", fix: str = "", signal_number: int = 2) -> None:
         super().__init__(what, where=where, fix=fix)
         self.exit_code = 128 + signal_number
+
+    @property
+    def line(self) -> str:
+        """The last line on stderr: no error, and how to go on, in full."""
+        return f"{with_capital(self.what)}." + (f" Go on with: {shown(self.fix, 4000)}" if self.fix else "")

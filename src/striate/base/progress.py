@@ -1,6 +1,7 @@
 """Progress on stderr: a rich bar on a terminal, one plain line a stage elsewhere, nothing when quiet."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -29,8 +30,12 @@ class Progress:
         self.mode = mode or ("bar" if _is_interactive() else "lines")
 
     @contextmanager
-    def bar(self, title: str, total: int, unit: str = "images") -> Iterator[Bar]:
-        """Show work on `total` units; elsewhere than on a terminal one line says when it took more than a second."""
+    def bar(self, title: str, total: int, unit: str = "images", *, has_end: bool = True) -> Iterator[Bar]:
+        """Show work on `total` units; elsewhere than on a terminal one line says when it took more than a second.
+
+        Args:
+            has_end: whether that line is wanted; not where another one follows.
+        """
         if self.mode == "bar":
             with _rich_bar(title, total) as bar:
                 yield bar
@@ -38,7 +43,7 @@ class Progress:
         start = time.monotonic()
         yield _Silent()
         took_s = time.monotonic() - start
-        if self.mode == "lines" and took_s > 1:
+        if self.mode == "lines" and has_end and took_s > 1:
             self.line(f"{title}: {total:,} {unit} in {duration(took_s)}")
 
     def line(self, text: str) -> None:
@@ -49,6 +54,11 @@ class Progress:
     def warn(self, text: str) -> None:
         """Write one line about what a result suffers from, also when quiet: that is no progress."""
         say(f"warning: {text}")
+
+
+def line_width() -> int:
+    """Return how many characters a line of progress may have: as many as the terminal, 120 where there is none."""
+    return shutil.get_terminal_size((120, 24)).columns - 1
 
 
 def say(text: str) -> None:

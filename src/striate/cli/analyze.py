@@ -8,6 +8,7 @@ import typer
 
 from striate.base.errors import SettingsError
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ Weights = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(analyze)
+    app.command(short_help="A network row by row: shapes, parameters, MACs", rich_help_panel=h.LOOK)(analyze)
 
 
 def analyze(

@@ -29,6 +29,7 @@ from . import (
     embed,
     explain,
     explore,
+    help,
     look,
     models,
     rate,
@@ -43,14 +44,15 @@ EXAMPLES = """Train, compare and explain convolutional networks on your own imag
 
 \b
 Examples:
-  striate demo                               a study on built-in images, with a report
-  striate check birds/                       what is in the folder, and what is wrong with it
-  striate train birds/ --model bipyramid     one network, a run folder, a report
-  striate study birds/ --seeds 3             which regularization helps, by how much
-  striate report runs/001-study              the report again
+  striate demo                     a study on built-in images, with a report
+  striate check birds/             what is in the folder, and what is wrong
+  striate train birds/             one network, a run folder, a report
+  striate study birds/ --seeds 3   which regularization helps, by how much
+  striate report runs/001-study    the report again
 """
 
 app = typer.Typer(
+    cls=help.Group,
     help=EXAMPLES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -102,6 +104,8 @@ for group in (
     doctor,
 ):
     group.add_to(app)
+for command in app.registered_commands:
+    command.cls = help.Command
 
 
 def main() -> None:
@@ -147,7 +151,7 @@ def run(arguments: list[str]) -> int:
         say(_usage_line(problem))
         return 2
     except (KeyboardInterrupt, typer.Abort) as stop:
-        say("error: stopped -- fix: run the same command again")
+        say("Stopped. Nothing was begun that could go on: run the same command again")
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush is quiet too

@@ -9,12 +9,13 @@ import typer
 from striate.base.errors import DataError
 from striate.base.text import plural
 
+from . import help as h
 from . import options as o
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(clean)
+    app.command(short_help="What cache and old checkpoints take; removes them", rich_help_panel=h.KEEP)(clean)
 
 
 def clean(

@@ -9,6 +9,7 @@ import typer
 from striate.base.errors import CheckError
 from striate.base.text import plural, shown
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MARKS = {"error": "ERROR  ", "warning": "warning", "note": "note   "}
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(check)
+    app.command(short_help="What is in a dataset, and what is wrong with it", rich_help_panel=h.START)(check)
 
 
 @o.takes_groups

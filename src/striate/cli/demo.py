@@ -7,6 +7,7 @@ import typer
 
 from striate.base.choose import choose
 
+from . import help as h
 from . import options as o
 from .train import give_study
 
@@ -47,7 +48,7 @@ DEMOS = {
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(demo)
+    app.command(short_help="A study of built-in images or series, in two minutes", rich_help_panel=h.START)(demo)
 
 
 def demo(

@@ -8,6 +8,7 @@ import typer
 from striate.base.run_info import PrecisionInfo
 from striate.base.text import plural
 
+from . import help as h
 from . import options as o
 
 EXTRAS = {
@@ -22,11 +23,17 @@ EXTRAS = {
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(doctor)
+    app.command(short_help="Versions, device, speed, and which extras are there", rich_help_panel=h.KEEP)(doctor)
 
 
 def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
-    """Show versions, device, threads, the precision trial and what extras are there."""
+    """Show versions, device, threads, the precision trial and what extras are there.
+
+    \b
+    Examples:
+      striate doctor
+      striate doctor --json
+    """
     import torch
 
     from striate.base import device as devices

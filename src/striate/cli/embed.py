@@ -7,6 +7,7 @@ import typer
 
 from striate.base.text import plural
 
+from . import help as h
 from . import options as o
 
 Other = Annotated[str | None, typer.Argument(metavar="[DATA]", help="Another dataset; by default the run's own.")]
@@ -19,8 +20,8 @@ Split = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(embed)
-    app.command()(activations)
+    app.command(short_help="A map of the images as the network sees them", rich_help_panel=h.LOOK)(embed)
+    app.command(short_help="What each row answers: size, zeros, dead units", rich_help_panel=h.LOOK)(activations)
 
 
 def embed(

@@ -8,6 +8,7 @@ import typer
 from striate.base.errors import SettingsError
 from striate.base.progress import Progress
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ ENDINGS = (".html", ".htm", ".png")
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(explain)
+    app.command(short_help="Which pixels an answer hangs on", rich_help_panel=h.LOOK)(explain)
 
 
 def explain(
@@ -50,7 +51,7 @@ def explain(
     \b
     Examples:
       striate explain runs/001-bipyramid-regularized cat.jpg
-      striate explain runs/001-bipyramid-regularized cat.jpg --target dog --method gradcam --out cat.png
+      striate explain runs/001-bipyramid-regularized cat.jpg --method gradcam
       striate explain filters cat.jpg
       striate explain filters cat.jpg --out lecture/filters.png
     """

@@ -10,6 +10,7 @@ import typer
 from striate.base.errors import ModelError, SettingsError
 from striate.base.progress import say
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(explore)
+    app.command(short_help="Feature maps, filters and numbers in the browser", rich_help_panel=h.LOOK)(explore)
 
 
 def explore(

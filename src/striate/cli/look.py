@@ -10,6 +10,7 @@ from striate.base.errors import DataError, SettingsError, combined
 from striate.base.progress import Progress, say
 from striate.base.text import plural, shown
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(report)
-    app.command()(evaluate)
-    app.command()(predict)
+    app.command(short_help="Write the report of a run or study again", rich_help_panel=h.USE)(report)
+    app.command(short_help="Score a run on its test images or on other data", rich_help_panel=h.USE)(evaluate)
+    app.command(short_help="Say what is in images", rich_help_panel=h.USE)(predict)
 
 
 def report(
@@ -30,7 +31,13 @@ def report(
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Write the report again: one HTML file that opens from disk."""
+    """Write the report again: one HTML file that opens from disk.
+
+    \b
+    Examples:
+      striate report runs/001-bipyramid-regularized
+      striate report runs/002-study-birds
+    """
     from striate.base.folder import kind_of
     from striate.base.rundir import RunDir, StudyDir
     from striate.report import report_run, report_runs, report_study
@@ -94,7 +101,7 @@ def evaluate(
       striate evaluate runs/001-bipyramid-regularized newer-birds/
       striate evaluate runs/001-bipyramid-regularized --tta
       striate evaluate runs/001-bipyramid-regularized --calibrate
-      striate evaluate runs/001-bipyramid-regularized --adversarial --eps 1/255,4/255
+      striate evaluate runs/001-bipyramid-regularized --adversarial --eps 4
       striate evaluate runs/002-study-birds --ensemble
     """
     if other is not None and data is not None:
@@ -276,7 +283,7 @@ def predict(
       striate predict runs/001-bipyramid-regularized new/ --csv new.csv
       striate predict imagenet:mobilenet_v2 photo.jpg
       striate predict runs/003-unet-augmented new/ --draw drawn/
-      striate predict runs/003-unet-augmented aerial.tif --draw drawn/ --tiles auto
+      striate predict runs/003-unet-augmented aerial.tif --tiles auto --draw out/
     """
     o.use_threads(threads)
     from striate.data.sources.walk import Walk

@@ -7,6 +7,7 @@ import typer
 from striate.base.errors import SettingsError
 from striate.base.size import SizeHW, size_text
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(models)
-    app.command()(recipes)
+    app.command(short_help="The networks, with what they cost and score", rich_help_panel=h.LOOK)(models)
+    app.command(short_help="The recipes, and all settings of one", rich_help_panel=h.LEARN)(recipes)
 
 
 def models(
@@ -171,7 +172,13 @@ def recipes(
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """List the recipes, or all settings of one."""
+    """List the recipes, or all settings of one.
+
+    \b
+    Examples:
+      striate recipes
+      striate recipes regularized
+    """
     from striate.run.recipe import RECIPES, named
 
     found = {name: named(name)} if name else RECIPES

@@ -69,11 +69,14 @@ Size = Annotated[
 ]
 Fit = Annotated[str | None, typer.Option(help="Resize policy: crop, letterbox or squash.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Change one setting, e.g. train.epochs=4; repeatable.")]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What to call it: in runs/NNN-NAME, in lists and in the report.")
+]
 Out = Annotated[Path | None, typer.Option(help="Result folder; by default runs/NNN-name.")]
 KeepCheckpoints = Annotated[
     bool, typer.Option("--keep-checkpoints", help="Keep a finished run's last states, not its best weights only.")
 ]
-Overwrite = Annotated[bool, typer.Option(help="Move an existing result folder aside.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Move an existing result folder aside.")]
 Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]
 OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or skip them.")]

@@ -10,6 +10,7 @@ import typer
 from striate.base.errors import SettingsError
 from striate.base.files import write_bytes
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command()(rate)
+    app.command(short_help="Find a learning rate by a short trial", rich_help_panel=h.LEARN)(rate)
 
 
 @o.takes_groups
@@ -52,7 +53,7 @@ def rate(
     \b
     Examples:
       striate rate birds/
-      striate rate birds/ --model resnet18 --set train.optimiser=sgd --out rate.svg
+      striate rate birds/ --set train.optimiser=sgd --out rate.svg
     """
     if not 0 < low < high:
         raise SettingsError(f"rates from {low:g} to {high:g}", where="--low", fix="give 0 < --low < --high")

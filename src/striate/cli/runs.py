@@ -12,6 +12,7 @@ import typer
 from striate.base.columns import aligned, size
 from striate.base.text import plural, shown
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ MAX_NAME = 44
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(runs)
-    app.command()(compare)
+    app.command(short_help="List runs and studies with their scores", rich_help_panel=h.USE)(runs)
+    app.command(short_help="Two runs: settings and scores that differ", rich_help_panel=h.USE)(compare)
 
 
 def runs(

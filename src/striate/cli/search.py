@@ -10,6 +10,7 @@ import typer
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's command."""
-    app.command()(search)
+    app.command(short_help="Search for a network that beats a known one", rich_help_panel=h.LEARN)(search)
 
 
 BESIDE_A_SEARCH = {"data", "device", "threads", "as_json", "quiet", "debug"}
@@ -63,6 +64,7 @@ def search(
     fit: o.Fit = None,
     tuning: o.Tuning = o.Tuning(),
     set_: o.Set = None,
+    name: o.Name = None,
     out: o.Out = None,
     opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
@@ -82,7 +84,7 @@ def search(
     Examples:
       striate search birds/ --budget 30m
       striate search fashion-mnist --budget 20m --num-train 10000 --epochs 4
-      striate search birds/ --seed-model resnet20 --max-parameters 500k --candidates 60
+      striate search birds/ --seed-model resnet20 --candidates 60
       striate search runs/004-search-birds
     """
     words: dict[str, Any] = {"recipe_name": o.recipe_title(recipe, set_, size, fit, tuning)}
@@ -110,7 +112,7 @@ def search(
         )
         plan = replace(plan, **_limits(max_macs, max_parameters))
         dataset = opening.open(data, target, task, allow_empty=allow_empty)
-        found = _search(dataset, plan, on_bad, {**more, "out": out, "command": o.command_line()})
+        found = _search(dataset, plan, on_bad, {**more, "name": name or "", "out": out, "command": o.command_line()})
     give_search(found, "search", as_json)
 
 

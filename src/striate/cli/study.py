@@ -8,6 +8,7 @@ import typer
 from striate.base.errors import SettingsError
 from striate.base.progress import say
 
+from . import help as h
 from . import options as o
 from .train import give_study
 
@@ -15,6 +16,7 @@ BESIDE_A_FILE = {
     "data",
     "seeds",
     "out",
+    "name",
     "allow_empty",
     "on_bad",
     "keep_checkpoints",
@@ -32,7 +34,7 @@ BESIDE_A_FILE = {
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(study)
+    app.command(short_help="Compare variants over seeds, with a verdict", rich_help_panel=h.LEARN)(study)
 
 
 @o.takes_groups
@@ -60,6 +62,7 @@ def study(
     fit: o.Fit = None,
     training: o.Training = o.Training(),
     set_: o.Set = None,
+    name: o.Name = None,
     out: o.Out = None,
     opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
@@ -107,6 +110,7 @@ def study(
     changes = o.assignments(set_, size, fit, tuning=training)
     shared: dict[str, Any] = {
         "out": out,
+        **({"name": name} if name else {}),
         "device": device,
         "parallel": parallel,
         "prune": prune or drop_hopeless,

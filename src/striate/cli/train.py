@@ -8,6 +8,7 @@ import typer
 
 from striate.base.errors import SettingsError
 
+from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(train)
-    app.command()(resume)
+    app.command(short_help="Train one network: a run folder with a report", rich_help_panel=h.LEARN)(train)
+    app.command(short_help="Go on with what was stopped, or train it longer", rich_help_panel=h.LEARN)(resume)
 
 
 @o.takes_groups
@@ -35,6 +36,7 @@ def train(
     fit: o.Fit = None,
     training: o.Training = o.Training(),
     set_: o.Set = None,
+    name: o.Name = None,
     out: o.Out = None,
     overwrite: o.Overwrite = False,
     opening: o.Opening = o.Opening(),
@@ -56,8 +58,9 @@ def train(
       striate train birds/ --model resnet20 --without skip
       striate train cifar10 --recipe fast-small
       striate train photos/ --task denoise --set task.noise=25
-      striate train birds/ --model mobilenet_v2 --weights imagenet --recipe finetune
-      striate train birds/ --size 128 --epochs 60 --limit train=400,val=100,test=100
+      striate train birds/ -m mobilenet_v2 --weights imagenet -r finetune
+      striate train birds/ --size 128 --epochs 60 --lr 0.003 --name longer
+      striate train birds/ --limit train=400,val=100,test=100
     """
     from striate.run.recipe import usual
 
@@ -76,6 +79,7 @@ def train(
         recipe_name=o.recipe_title(recipe, set_, size, fit, training),
         seed=seed,
         target=target,
+        name=name or "",
         out=out,
         overwrite=overwrite,
         device=device,
@@ -152,7 +156,7 @@ def give_run(run: "RunDir", command: str, as_json: bool) -> None:
     summary: dict[str, Any] = {"command": command, "run": str(run.path), "status": info["status"]}
     summary |= {"result": info["result"], "scores": run.scores(), "report": str(run.report)}
     summary["remarks"] = [remark.to_json() for remark in narrate(run)]
-    o.give(summary, run_text(run), as_json)
+    o.give(summary, run_text(run, shutil.get_terminal_size().columns), as_json)
 
 
 def give_study(study: "StudyDir", command: str, as_json: bool) -> None:

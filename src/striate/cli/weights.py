@@ -7,12 +7,15 @@ import typer
 
 from striate.base.text import shown
 
+from . import help as h
 from . import options as o
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("import-weights")(import_weights)
+    app.command("import-weights", short_help="Turn published weights into a safe file", rich_help_panel=h.KEEP)(
+        import_weights
+    )
 
 
 def import_weights(
@@ -39,7 +42,7 @@ def import_weights(
 
     \b
     Examples:
-      striate import-weights resnet20.th --model resnet20 --preset cifar --out resnet20.safetensors
+      striate import-weights resnet20.th -m resnet20 --out resnet20.safetensors
       striate predict imagenet:resnet18 photo.jpg --weights resnet18.safetensors
     """
     from striate.model.weights import import_file

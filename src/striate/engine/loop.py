@@ -85,12 +85,13 @@ def fit(
         start_s, first_batch = time.perf_counter(), position.batch
         update.train_mode()
         try:
-            with progress.bar(f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch, "batches") as bar:
+            title, num_batches = f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch
+            with progress.bar(title, num_batches, "batches", has_end=False) as bar:
                 for batch in loader.batches(position.epoch, first_batch):
                     position.advance(update(batch, position.step), update.task.add)
                     bar.advance()
                     if interrupt.signal_number is not None:
-                        raise Interrupted("interrupted; the state is saved", signal_number=interrupt.signal_number)
+                        raise Interrupted("stopped and saved", signal_number=interrupt.signal_number)
             train_s = time.perf_counter() - start_s
             row = _end_epoch(update, position, validate, stop, keep_best)
         except (Interrupted, DataError):

@@ -1,6 +1,7 @@
 """A run in a few lines of text, for a terminal."""
 
 import contextlib
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,9 +13,15 @@ from striate.base.text import duration, plural, shown
 from .read import at
 
 
-def run_text(run: RunDir) -> str:
-    """Return what a person wants to know of a run, in a few lines: its facts, its state and the next experiment."""
-    return "\n".join([facts_text(run), *(f"  {line}" for line in _state_text(run))])
+def run_text(run: RunDir, width: int = 100) -> str:
+    """Return what a person wants to know of a run, in a few lines: its facts, its state and the next experiment.
+
+    Sentences are wrapped at `width` characters; a command stays whole, on a line of its own.
+    """
+    indented: dict[str, Any] = {"width": max(width, 40), "initial_indent": "  ", "subsequent_indent": "  "}
+    sentences, command = _state_text(run)
+    lines = [line for one in sentences for line in textwrap.wrap(shown(one, 4000), **indented)]
+    return "\n".join([facts_text(run), *lines, *([f"  {command}"] if command else [])])
 
 
 def facts_text(run: RunDir) -> str:
@@ -51,14 +58,14 @@ def safe_text(run: RunDir, write: Callable[[RunDir], str]) -> str:
     return f"Run({str(run.path)!r}: its documents cannot be read)"
 
 
-def _state_text(run: RunDir) -> list[str]:
-    """The first thing the narrator says of a run, and the next experiment; nothing where it cannot read the folder."""
+def _state_text(run: RunDir) -> tuple[list[str], str]:
+    """What the narrator says first of a run, and the command of the next experiment; nothing where it cannot read."""
     from striate.diagnose import narrate
 
     with contextlib.suppress(UserError):
         for first in narrate(run)[:1]:
-            return [f"{first.title}: {first.evidence}", f"Next: {first.next}" + f" {first.command}".rstrip()]
-    return []
+            return [f"{first.title}: {first.evidence}", f"Next: {first.next}"], first.command
+    return [], ""
 
 
 def score_text(scores: dict[str, Any], name: str) -> str:

@@ -73,6 +73,7 @@ def train(
     recipe_name: str = "",
     seed: int = 0,
     target: str | None = None,
+    name: str = "",
     out: Path | None = None,
     root: Path = Path("runs"),
     overwrite: bool | None = False,
@@ -93,6 +94,7 @@ def train(
         recipe: a named recipe or a recipe; `recipe_name` is how the run calls it.
         seed: of init, order, augmentation and dropout.
         target: the target to predict; by default the dataset's first.
+        name: what the run is called, in lists, in its report and in `NNN-name`; by default network and recipe.
         out: the run folder; by default the next `NNN-name` below `root`.
         prepared, precision: taken over from another run of the same study.
         is_test_open: whether the test split is scored at the end; a study opens it later.
@@ -104,7 +106,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the state is saved and `resume` goes on.
     """
     progress = progress or Progress()
-    name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
+    recipe_name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
     recipe = named(recipe) if isinstance(recipe, str) else recipe
     model = recipe.network_or(model, dataset.options.get("task"), dataset.usual.form)
     place = devices.pick(device)
@@ -126,8 +128,11 @@ def train(
         if num_bytes > LARGE_BYTES:
             progress.line(f"{what} take about {num_bytes / 1e9:.1f} GB of memory")
     require_room(out or root, NUM_STATES * _state_bytes(network), "the checkpoints of a run")
-    folder = named_folder(out, overwrite=overwrite) if out else new_folder(root, f"{name_of(model)}-{name}")
-    info = _describe(prepared, network, model, name, seed, precision, command)
+    folder = (
+        named_folder(out, overwrite=overwrite) if out else new_folder(root, name or f"{name_of(model)}-{recipe_name}")
+    )
+    info = _describe(prepared, network, model, recipe_name, seed, precision, command)
+    info["name"] = name or info["name"]
     info["keep_checkpoints"] = keep_checkpoints
     for note in info["notes"]:
         progress.line(note)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import DivergedError, ModelError
-from striate.base.progress import Progress
+from striate.base.progress import Progress, line_width
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
 from striate.base.text import duration, plural
@@ -100,6 +100,26 @@ def training_data(prepared: Prepared, seed: int) -> Prepared:
 def score_text(score: float) -> str:
     """Return a score as an epoch's line shows it."""
     return "n/a" if math.isnan(score) else f"{score:.4f}"
+
+
+def epoch_line(row: dict[str, Any], num_epochs: int, monitor: str, images_per_s: float, width: int) -> str:
+    """Return an epoch's line; what a line of this width has no room for is left out: speed, time, training scores.
+
+    Example:
+        >>> row = {"epoch": 2, "time_s": 3.2, "is_best": True}
+        >>> row |= {"train": {"loss": 1.5, "accuracy": 0.25}, "val": {"loss": 1.75, "accuracy": 0.2}}
+        >>> epoch_line(row, 8, "accuracy", 77, 200)
+        'epoch 2/8: train loss 1.5000 accuracy 0.2500, val loss 1.7500 accuracy 0.2000, 77 images/s, 3.2 s, best'
+        >>> epoch_line(row, 8, "accuracy", 77, 80)
+        'epoch 2/8: train loss 1.5000, val loss 1.7500 accuracy 0.2000, 3.2 s, best'
+    """
+    train, val = (f"{split} loss {row[split]['loss']:.4f}" for split in ("train", "val"))
+    scores = [f" {monitor} {score_text(row[split][monitor])}" for split in ("train", "val")]
+    end = [f"{images_per_s:,.0f} images/s", duration(row["time_s"]), *(["best"] if row["is_best"] else [])]
+    long, short = [train + scores[0], val + scores[1]], [train, val + scores[1]]
+    ways = ([*long, *end], [*long, *end[1:]], [*short, *end], [*short, *end[1:]], [val + scores[1], *end[2:]])
+    lines = [f"epoch {row['epoch']}/{num_epochs}: {', '.join(parts)}" for parts in ways]
+    return next((line for line in lines if len(line) <= width), lines[-1])
 
 
 def _machine(device: torch.device) -> dict[str, Any]:
@@ -258,17 +278,9 @@ class Training:
         speed = row.pop("batches_per_s") * self.loader.batch_size
         rows, num_skipped = {"rows": self._rows} if self._rows else {}, self.num_skipped
         self.run.add_epoch({**row, "images_per_s": round(speed, 1), "skipped_steps": num_skipped, **rows})
-        monitor = self.prepared.task.monitor
-        epochs, train, val = self.prepared.num_epochs, row["train"], row["val"]
-        shown = ", ".join(
-            f"{name} loss {one['loss']:.4f} {monitor} {score_text(one[monitor])}"
-            for name, one in (("train", train), ("val", val))
-        )
-        mark = " best" if row["is_best"] else ""
-        mark += f", {plural(num_skipped, 'step')} skipped so far (gradient not finite)" if num_skipped else ""
-        self.progress.line(
-            f"epoch {row['epoch']}/{epochs}: {shown}, {speed:,.0f} images/s, {duration(row['time_s'])}{mark}"
-        )
+        line = epoch_line(row, self.prepared.num_epochs, self.prepared.task.monitor, speed, line_width())
+        skipped = f", {plural(num_skipped, 'step')} skipped so far (gradient not finite)" if num_skipped else ""
+        self.progress.line(line + skipped)
 
     def save(self, position: Position, must: bool) -> None:
         """Write a checkpoint when it must be, or when the last one is old enough.

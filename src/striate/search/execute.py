@@ -102,8 +102,8 @@ class SearchDir:
 
 
 def search(
-    dataset: Dataset, plan: Plan, *, out: Path | None = None, root: Path = Path("runs"), device: str = "auto",
-    command: str = "", progress: Progress | None = None,
+    dataset: Dataset, plan: Plan, *, name: str = "", out: Path | None = None, root: Path = Path("runs"),
+    device: str = "auto", command: str = "", progress: Progress | None = None,
 ) -> SearchDir:  # fmt: skip
     """Search, compare the best network with the seed, and return the folder; one that holds this search goes on.
 
@@ -123,7 +123,7 @@ def search(
         "space": describe(),
         "dataset": describe_dataset(dataset, target),
     }
-    folder = SearchDir(_folder(info, out, root))
+    folder = SearchDir(_folder(info, out, root, name))
     with locked(folder.path), resumable(folder, lambda _: _kept(folder), verb="search"):
         if not (folder.path / "search.json").exists():
             write_json(folder.path / "split.json", split_ids(dataset))
@@ -132,7 +132,7 @@ def search(
 
 
 def _kept(folder: SearchDir) -> str:
-    return f"interrupted; {plural(len(folder.history()), 'candidate')} kept"
+    return f"stopped and saved, with {plural(len(folder.history()), 'candidate')}"
 
 
 def resume_search(
@@ -242,10 +242,10 @@ def _table(history: Sequence[Candidate], rules: Rules) -> str:
 CHANGEABLE = {"budget_s", "num_candidates"}  # until the test split is open
 
 
-def _folder(info: Mapping[str, Any], out: Path | None, root: Path) -> Path:
+def _folder(info: Mapping[str, Any], out: Path | None, root: Path, name: str) -> Path:
     """Return the folder: a new one, or the one that holds this search."""
     if out is None:
-        return new_folder(root, f"search-{Path(info['dataset']['name']).name}")
+        return new_folder(root, name or f"search-{Path(info['dataset']['name']).name}")
     if not (out / "search.json").exists():
         return named_folder(out)
     before = SearchDir(out).info()

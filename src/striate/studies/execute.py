@@ -121,7 +121,7 @@ def study(
         break_seal(folder)
         write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
         found.save_info({**info, "status": "running"})
-        with resumable(found, lambda said: said or "stopped; finished runs are kept"):
+        with resumable(found, lambda said: said or "stopped; finished runs are saved"):
             num = _announce(conditions, variants, jobs_of(found, names, info["seeds"], len(datasets)), parallel)
             with Pool(folder, num, device=device, progress=progress) as pool:
                 jobs, dropped = _train_all(found, conditions, variants, info, pool)

@@ -173,9 +173,7 @@ class Pool:
             self._stop()
             number = int(getattr(stop, "exit_code", 130)) - 128
             fix = shlex.join(["striate", "resume", str(self.study), *plugin.typed()])
-            raise Interrupted(
-                "stopped; the state of each run is saved", where=self.study, fix=fix, signal_number=number
-            ) from None
+            raise Interrupted("stopped and saved", where=self.study, fix=fix, signal_number=number) from None
         if failure:
             raise failure
 

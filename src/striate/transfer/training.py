@@ -57,7 +57,7 @@ class ProbeTraining:
         plain = autocast(prepared.device, "float32")
         for solution in solve(self.body.head, self.train_data.task, train):
             if interrupt is not None and interrupt.signal_number is not None:
-                raise Interrupted("interrupted; features are kept", signal_number=interrupt.signal_number)
+                raise Interrupted("stopped; features are kept", signal_number=interrupt.signal_number)
             solved = self.body.head_with(solution.state)
             scores = {name: quick_scores(solved, task, part, plain) for name, part in (("train", train), ("val", val))}
             self.position.epoch, self.position.step = self.position.epoch + 1, solution.steps
