@@ -1,4 +1,4 @@
-"""Images with boxes are refused by what they are; class folders are not, whatever they are called."""
+"""Images with boxes are known by what their files hold; class folders are class folders, whatever they are called."""
 
 import json
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from PIL import Image
 from striate.base.errors import DataError
 from striate.cli.app import run
 from striate.data import open_dataset
+from striate.data.open import find
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
 VOC = f"<annotation>{f'<object><name>{{0}}</name>{BOX}</object>' * 2}</annotation>"
@@ -106,25 +107,32 @@ def dogs(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "says", "fix"),
+    ("make", "counts", "names"),
     [
-        (voc, "Pascal VOC: Annotations/", "path,label"),
-        (yolo, "YOLO: labels/train/00", "path,label"),
-        (yolo_in_splits, "YOLO: test/labels/00", "path,label"),
-        (yolo_beside, "YOLO: scene1/00", "move scene1/"),
-        (coco, "COCO: annotations/instances_train2017.json", "path,label"),
-        (coco_in_splits, "COCO: train/_annotations.coco.json", "path,label"),
-        (coco_in_batches, "COCO: annotations.json", "move annotations.json"),
-        (cvat, "CVAT: annotations.xml", "path,label"),
-        (boxes_table, "table: test/_annotations.csv", "path,label"),
-        (dogs, "Pascal VOC: Annotation/n01-Chihuahua/n01_0", "Images, whose folders can be classes"),
+        (voc, {0: 0, 2: 2}, ("x",)),  # of six images two are listed
+        (yolo, {0: 2, 2: 10}, ("a", "b")),
+        (yolo_in_splits, {2: 18}, ("0", "1")),
+        (yolo_beside, {2: 12}, ("0", "1")),
+        (coco, {0: 4, 1: 2, 2: 6}, ("person",)),
+        (coco_in_splits, {0: 4, 1: 2, 2: 6}, ("person",)),
+        (coco_in_batches, {2: 1}, ("person",)),
+        (boxes_table, {1: 2}, ("a",)),
+        (dogs, {2: 10}, ("Chihuahua", "Spaniel")),
     ],
 )
-def test_boxes_are_not_classes(tmp_path: Path, make: Callable[[Path], None], says: str, fix: str) -> None:
+def test_boxes_are_read(tmp_path: Path, make: Callable[[Path], None], counts: dict[int, int], names: object) -> None:
+    make(tmp_path)
+    data = find(str(tmp_path), {})
+    found = np.bincount(np.diff(data.target("box").starts), minlength=3)
+    assert next(iter(data.targets)) == "box" and data.target().names == names
+    assert {number: found[number] for number in counts} == counts and found.sum() == sum(counts.values())
+
+
+@pytest.mark.parametrize(("make", "says"), [(cvat, "CVAT: annotations.xml")])
+def test_formats_that_are_not_read_are_named(tmp_path: Path, make: Callable[[Path], None], says: str) -> None:
     make(tmp_path)
     problem = refused(tmp_path)
-    assert problem.what.startswith("images with boxes") and says in problem.what, problem.line
-    assert "detection is not a task yet" in problem.what and fix in problem.fix, problem.line
+    assert says in problem.what and "not read yet" in problem.what and "COCO JSON" in problem.fix, problem.line
 
 
 def test_captions_are_not_classes(tmp_path: Path) -> None:
@@ -133,18 +141,6 @@ def test_captions_are_not_classes(tmp_path: Path) -> None:
     put(tmp_path / "annotations", {"captions_train2014.json": coco_document(numbered(".jpg"), caption="a cat")})
     problem = refused(tmp_path)
     assert "captioning is not a task yet" in problem.what and "path,label" in problem.fix
-
-
-def test_the_fixes_work(tmp_path: Path) -> None:
-    root = tmp_path / "voc"
-    voc(root)
-    images = sorted(path.relative_to(root) for path in root.rglob("*.jpg"))
-    lines = [f"{path},{'ab'[index % 2]}" for index, path in enumerate(images)]
-    (root / "labels.csv").write_text("\n".join(["path,label", *lines]))
-    assert len(open_dataset(root / "labels.csv")) == len(images)
-    dogs(tmp_path / "dogs")
-    inner = refused(tmp_path / "dogs").fix.removeprefix("open ").removesuffix(", whose folders can be classes")
-    assert open_dataset(inner).classes == ("n01-Chihuahua", "n02-Spaniel")
 
 
 def numbered_classes(root: Path) -> None:
@@ -218,18 +214,20 @@ def test_class_folders_are_classes(tmp_path: Path, make: Callable[[Path], None])
 def test_every_command_refuses_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    voc(tmp_path / "set")
+    cvat(tmp_path / "set")
     monkeypatch.chdir(tmp_path)  # a long path would shorten the line
     for command in ("check", "train"):  # the others open their data alike
         assert run([command, "set", "--out", "out"]) == 3, command
         last = capsys.readouterr().err.strip().split("\n")[-1]
-        assert "detection is not a task yet" in last and "path,label" in last, last
+        assert "not read yet" in last and "COCO JSON" in last, last
     assert not (tmp_path / "out").exists()
 
 
 def test_real_sets(real_data: Path) -> None:
-    for name, kind in (("bccd", "Pascal VOC"),):
-        assert kind in refused(real_data / name).what
+    data = open_dataset(real_data / "bccd")
+    boxes = data.target()
+    assert {split: len(part) for split, part in data.splits.items()} == {"train": 170, "val": 64, "test": 58}
+    assert dict(zip(boxes.names, np.bincount(boxes.labels), strict=True)) == {"Platelets": 287, "RBC": 3270, "WBC": 299}
     for name in (
         "birds",
         "birds/images",

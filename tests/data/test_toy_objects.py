@@ -30,7 +30,8 @@ def test_boxes_hold_what_was_drawn() -> None:
         assert np.array_equal(box.xyxy[:2], fewer.xyxy)  # the third is drawn over the first two
         rows, columns = np.nonzero((data.images.array[index] != few.images.array[index]).any(2))
         hull = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-        assert np.abs(box.xyxy[2] - hull).max() <= 2  # the soft edge: of acute corners two pixels
+        outside = (box.xyxy[2] - hull) * [1, 1, -1, -1]
+        assert outside.min() >= 0 and outside.max() <= 4  # the soft edge reaches further at a sharp corner
 
 
 @pytest.mark.parametrize("objects", ["0", "7..3", "13", "many", "-1", "1..x"])

@@ -17,12 +17,12 @@ from . import subset
 from .channels import in_channels, with_band_names
 from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
-from .sources import arrays, cifar, cub, folder, idx, pets, public, series, table, toy, voc_masks, volumes
+from .sources import arrays, box_tables, cifar, cub, folder, idx, pets, public, series, table, toy, voc_masks, volumes
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .sources.series_images import SeriesImages
 from .split import Indices, assign
-from .target import TASK_KINDS, Itself
+from .target import TASK_KINDS, Boxes, Itself
 from .target.itself import NAME as ITSELF
 from .target_choice import first_target
 
@@ -216,6 +216,9 @@ def _find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None)
         if path.suffix.lower() == ".npz":
             return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"], known)
         if is_table:
+            is_free = cells["target"] in {None, "box"} and cells["task"] in {None, *Boxes.tasks}
+            if is_free and box_tables.holds_boxes(path, is_asked=bool(cells["target"] or cells["task"])):
+                return box_tables.read_table(path, where, base)
             return table.read(path, where, root=base, known=known, **cells)
         fix = "name a folder, a .csv, .tsv, .npz or .ts file, or a public name"
         raise DataError("not a dataset", where=where, fix=fix)
@@ -245,7 +248,8 @@ def _folder(
             return read()
     if options.get("is_alone"):
         return folder.read_images(path, where)
-    return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=options.get("ignore"))
+    return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=options.get("ignore"),
+                       is_boxed=options.get("task") in Boxes.tasks or options.get("target") == "box")  # fmt: skip
 
 
 def levels_asked(text: str | None) -> Levels | None:

@@ -164,8 +164,11 @@ class Dataset:
 
     @property
     def class_target(self) -> "Target | None":
-        """The first target that divides the images into classes; None without one."""
-        return next((target for target in self.targets.values() if target.classes), None)
+        """The first target that divides the images into classes, boxes where they come first; None without one."""
+        first, *others = [*self.targets.values(), None]
+        if first is not None and first.classes:
+            return first
+        return next((one for one in others if one is not None and one.classes and not one.has_places), None)
 
     def target(self, name: str | None = None) -> "Target":
         """Return the target called `name`, by default the first one.

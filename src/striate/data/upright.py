@@ -31,3 +31,22 @@ def orientation(image: Any) -> int:
 def upright(pixels: Pixels, value: int) -> Pixels:
     """Return pixels (H, W, C) upright that lie by an EXIF orientation."""
     return _UPRIGHT[value](pixels) if value in _UPRIGHT else pixels
+
+
+def turned_boxes(xyxy: Pixels, value: int, size_hw: tuple[int, int]) -> Pixels:
+    """Return boxes (B, 4), pixels from the outer corner, of an image that lies by an EXIF orientation, as upright ones.
+
+    Args:
+        size_hw: height and width as the image lies.
+
+    Example:
+        >>> turned_boxes(np.array([[1.0, 2, 4, 8]]), 6, (10, 20)).tolist()
+        [[2.0, 1.0, 8.0, 4.0]]
+    """
+    height, width = size_hw
+    left, top, right, bottom = np.asarray(xyxy, np.float64).reshape(-1, 4).T
+    if value in {2, 3, 7, 8}:
+        left, right = width - right, width - left
+    if value in {3, 4, 6, 7}:
+        top, bottom = height - bottom, height - top
+    return np.stack([top, left, bottom, right] if value > 4 else [left, top, right, bottom], axis=1)

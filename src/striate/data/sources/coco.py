@@ -76,6 +76,9 @@ def _document(path: Path) -> Document:
         rows = document.get(part)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise DataError(f"no list {part!r}", where=path, fix="write images, annotations and categories")
+    ids = [row.get("id") for row in document["categories"]]
+    if (same := next((one for one in ids if isinstance(one, int) and ids.count(one) > 1), None)) is not None:
+        raise DataError(f"category id {same} is there twice", where=path, fix="give each category its own id")
     if not all(isinstance(row.get("id"), int) and str(row.get("name") or "").strip() for row in document["categories"]):
         raise DataError("a category without id or name", where=path, fix="mend 'categories'")
     return document

@@ -13,8 +13,9 @@ from striate.base.text import listed, plural, shown
 from ..channels import sampled_channels
 from ..sample import IGNORE, SPLITS, Dataset, Reading
 from ..target import Mask
-from . import one_box
+from .boxed import targets_of, upright_boxes
 from .coco import category_names, documents, listed_images
+from .coco_boxes import ORIGIN, boxed
 from .images import FileImages
 from .names import folder_name, names_classes
 from .outlines import Outline, OutlineMasks, area_of, run_lengths
@@ -40,7 +41,7 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
     """Return the dataset of the COCO files of a folder, None where there are none with outlines.
 
     Classes are "background" and the categories of all files in the order of their ids. Files named for a split, or
-    in a folder named so, are splits. Where each image has one object, "box" and "label" are further targets.
+    in a folder named so, are splits. Boxes are a further target, "box", and where each image has one object "label".
 
     Raises:
         DataError: a file lacks a part, or an annotation names an image or a category that is not there, or has no
@@ -72,12 +73,10 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
                 found.outlines[-1].append(outline)
     dataset = outline_dataset(walk, where, found, names, ignore, "COCO JSON", first)
     has_boxes = all("bbox" in row for image in images for _, row in image.things)
-    boxed = [one_box.boxed(image) for image in images] if has_boxes else []
-    return (
-        dataset
-        if one_box.count_odd(boxed)
-        else replace(dataset, targets=dataset.targets | one_box.targets_of(boxed, first))
-    )
+    if not has_boxes:
+        return dataset
+    boxes, _ = upright_boxes(walk.root, [boxed(image) for image in images])
+    return replace(dataset, targets=dataset.targets | targets_of(boxes, first, ORIGIN))
 
 
 def _has_outline(row: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from ..channels import sampled_channels
 from ..sample import SPLITS, Dataset
 from ..target import Label
-from . import annotated, coco_masks, labelme_masks, mask_folders
+from . import annotated, coco_masks, instance_masks, labelme_masks, mask_folders
 from .images import FileImages
 from .names import SPLIT_NAMES, class_list, folder_name, natural_key
 from .walk import Reason, Walk
@@ -41,7 +41,7 @@ class _Part:
 
 def read(
     root: Path, where: str, *, allow_empty: bool = False, known: tuple[str, ...] | None = None,
-    ignore: str | None = None,
+    ignore: str | None = None, is_boxed: bool = False,
 ) -> Dataset:  # fmt: skip
     """Return the dataset of a folder of class folders. No image is decoded, but to tell masks from images.
 
@@ -51,6 +51,8 @@ def read(
     Args:
         known: the classes of a run that is to be evaluated on these images: they need no train split, and not every
             class.
+        is_boxed: boxes are asked for: where masks lie beside the images too, boxes come first, and those of the
+            objects that masks number.
 
     Raises:
         DataError: the tree is not understood, a class is empty (unless `allow_empty`), is only in val or test, or
@@ -60,6 +62,10 @@ def read(
     if is_own_folder(root):
         raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
+    if is_boxed:
+        boxed = annotated.read(walk, where, only_read=True) or instance_masks.read(walk, where)
+        if boxed is not None:
+            return boxed
     for source in (mask_folders, coco_masks, labelme_masks):
         masked: Dataset | None = source.read(walk, where, ignore)
         if masked is not None:

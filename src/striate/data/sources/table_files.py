@@ -45,7 +45,7 @@ def find_files(table: Table, column: str, base: Path) -> tuple[list[str], list[s
     first_row: dict[str, int] = {}
     changes: Counter[str] = Counter()
     for row, cell in enumerate(table.columns[column]):
-        name, change = _find(table, row, cell, str(base))
+        name, change = find_file(table, row, cell, str(base))
         changes[change] += 1
         if first_row.setdefault(name, row) != row:
             what = f"image {shown(name, 80)!r} is also in line {table.lines[first_row[name]]}"
@@ -55,8 +55,12 @@ def find_files(table: Table, column: str, base: Path) -> tuple[list[str], list[s
     return names, said
 
 
-def _find(table: Table, row: int, cell: str, base: str) -> tuple[str, str]:
-    """Return the name of a file that exists, and how it differs from its cell."""
+def find_file(table: Table, row: int, cell: str, base: str) -> tuple[str, str]:
+    """Return the name of a file that exists, as a path relative to `base`, and how it differs from its cell.
+
+    Raises:
+        DataError: see `find_files`.
+    """
     joined = os.path.normpath(os.path.join(base, cell.replace("\\", "/") if os.sep == "/" else cell))  # noqa: PTH118
     name = os.path.relpath(joined, base).replace(os.sep, "/")
     if not cell or name == "." or name.startswith("../"):

@@ -1,7 +1,7 @@
 """Boxes around things: any number an image."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +11,8 @@ from striate.base.text import plural, shown
 
 from ..check.finding import Finding, listed
 from ..sample import ImageU8
-from ..split import assign_tags
+from ..split import assign, assign_tags
+from .known import refuse_strange
 from .palette import colour_of, line_px
 from .ragged import Ragged
 from .rows import Starts, refuse_uneven, rows_of, starts_of
@@ -42,6 +43,8 @@ class Boxes(Target):
         difficult: (T,) whether finding it or not is not counted (VOC).
         names: the classes of the boxes.
         shares_labels: the classes are those of the images, one box each: a fingerprint has them from the label.
+        origin: what a box is called in its source, with {} for its number: `annotation {}`; "" where it has no name.
+        numbers: (T,) of the boxes there; empty without.
         is_partial: of an image without boxes nothing is known, rather than that nothing is there.
     """
 
@@ -53,6 +56,8 @@ class Boxes(Target):
     names: tuple[str, ...] = ()
     shares_labels: bool = False
     is_partial: bool = False
+    origin: str = ""
+    numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     kind: ClassVar[str] = "box"
     noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
     tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
@@ -117,7 +122,8 @@ class Boxes(Target):
     def take(self, indices: Indices) -> Self:
         """Return the boxes of some images, in the order of `indices`."""
         rows, lengths = rows_of(self.starts, indices)
-        parts = {name: getattr(self, name)[rows] for name in ("xyxy", "labels", "crowd", "difficult")}
+        columns = ("xyxy", "labels", "crowd", "difficult", *(("numbers",) if len(self.numbers) else ()))
+        parts = {name: getattr(self, name)[rows] for name in columns}
         return replace(self, starts=starts_of(lengths), **parts)
 
     def content(self, indices: Indices) -> Iterator[bytes]:
@@ -147,8 +153,16 @@ class Boxes(Target):
         counts = np.bincount(row[is_kept], minlength=len(indices))
         return Ragged(torch.from_numpy(np.ascontiguousarray(seen[is_kept])), tuple(counts.tolist()), fields)
 
+    def strata(self) -> npt.NDArray[np.int64]:
+        """Return the rarest class that each image has a box of (N,); K for an image without boxes."""
+        present = self.presence
+        rarity = np.where(present, present.sum(0, dtype=np.int64), np.iinfo(np.int64).max)
+        return np.asarray(np.where(present.any(1), rarity.argmin(1), present.shape[1]))
+
     def divide(self, ids: Sequence[str], members: Indices, shares: Sequence[float], seed: int) -> npt.NDArray[np.int64]:
         """Return the part of each member, the images of every class divided in the given shares."""
+        if self.is_single:
+            return assign(ids, self.strata()[members], shares, seed)
         return assign_tags(ids, self.presence[members], shares, seed)
 
     def counts(self, indices: Indices) -> npt.NDArray[np.int64]:
@@ -170,6 +184,16 @@ class Boxes(Target):
         present = self.presence[indices]
         rarity = 1 / np.maximum(present.sum(0), 1)
         return np.asarray(np.where(present.any(1), (present * rarity).max(1), rarity.min()))
+
+    def as_known(self, names: tuple[str, ...], where: str, *, is_complete: bool) -> Self:
+        """Return the boxes with the run's classes, in their order; a class without boxes may be missing.
+
+        Raises:
+            DataError: there is a box of a class that the run does not know.
+        """
+        refuse_strange(self, names, where)
+        new = np.array([names.index(name) if name in names else -1 for name in self.names] or [0], np.int64)
+        return replace(self, labels=new[self.labels] if self.names else self.labels, names=names)
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield boxes without area, beyond the border of their image and of no class; images without any are a note."""

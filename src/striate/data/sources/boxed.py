@@ -1,0 +1,220 @@
+"""Images with boxes, as every format gives them: targets, splits, and how boxes lie in images that EXIF turns."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from striate.base.device import num_cpus
+from striate.base.text import plural, shown
+
+from ..channels import sampled_channels
+from ..check.finding import listed
+from ..decode import Probe, header
+from ..sample import SPLITS, Dataset, Reading
+from ..target import Boxes, Label, Target
+from ..upright import turned_boxes
+from .images import FileImages
+from .mask_pairs import split_of
+from .names import class_list, folder_name
+from .walk import Reason, Walk
+
+NO_IMAGE = Reason("file of boxes without image", "files of boxes without image", True, "restore their images")
+MAX_HEADERS = 20_000  # of more images only a sample is asked how EXIF turns it
+SideXYXY = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing: its class, its box in pixels from the outer corner, whether it is hard to make out, or a crowd.
+
+    `number` says which of its source it is: an annotation's id, a line.
+    """
+
+    name: str
+    xyxy: SideXYXY
+    is_difficult: bool = False
+    is_crowd: bool = False
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """An image, its split as far as one is known, the things in it, and its size as its source says, or None."""
+
+    name: str
+    split: str | None
+    things: tuple[Thing, ...]
+    size_hw: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The images of a source, its format, what `Thing.number` counts, and how it was read where that is doubtful."""
+
+    images: Sequence[Boxed]
+    layout: str
+    origin: str
+    readings: tuple[Reading, ...] = ()
+
+
+def targets_of(images: Sequence[Boxed], where: object, origin: str = "") -> dict[str, Target]:
+    """Return the target "box", and "label" where each image has one object and there are two classes or more.
+
+    Raises:
+        DataError: names of classes differ by case only.
+    """
+    things = [image.things for image in images]
+    names = class_list((thing.name for some in things for thing in some), where)
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = [[label_of[thing.name] for thing in some] for some in things]
+    boxes = Boxes.of(
+        [[thing.xyxy for thing in some] for some in things],
+        labels,
+        names,
+        crowd=[[thing.is_crowd for thing in some] for some in things],
+        difficult=[[thing.is_difficult for thing in some] for some in things],
+    )
+    boxes = replace(boxes, origin=origin, numbers=np.array([one.number for some in things for one in some], np.int64))
+    has_label = boxes.is_single and len(names) > 1
+    return {"box": boxes} | ({"label": Label(np.array(labels, np.int64)[:, 0], names)} if has_label else {})
+
+
+def dataset_of(walk: Walk, where: str, found: Collection) -> Dataset:
+    """Return the dataset of images with boxes.
+
+    Raises:
+        DataError: names of classes differ by case only.
+    """
+    images, readings = upright_boxes(walk.root, found.images)
+    names = tuple(image.name for image in images)
+    channels, said = sampled_channels(walk.root, list(names))
+    own = [image.split for image in images]
+    splits = {split: np.array([at for at, one in enumerate(own) if one == split], np.intp) for split in SPLITS}
+    targets, left_out = targets_of(images, walk.root, found.origin), walk.left_out()
+    others = [name for name in targets if name != "box"]
+    first = f"target box comes first; others (--target): {', '.join(others)}" if others else "target: box"
+    return Dataset(
+        name=folder_name(walk.root),
+        where=where,
+        images=FileImages(walk.root, names, channels),
+        ids=names,
+        targets=targets,
+        splits={split: members for split, members in splits.items() if len(members)} if "train" in own else {},
+        channels=channels,
+        notes=(f"layout: boxes of {found.layout}, {_amount(images)}", first, said, *(one.text for one in left_out)),
+        left_out=left_out,
+        readings=(*found.readings, *readings),
+    )
+
+
+def _amount(images: Sequence[Boxed]) -> str:
+    counts = [len(image.things) for image in images]
+    if set(counts) == {1}:
+        return "one object an image"
+    empty = counts.count(0)
+    return f"{sum(counts):,} in {plural(len(counts), 'image')}" + (f", {empty:,} without any" if empty else "")
+
+
+def pair_files(walk: Walk, suffix: str, quiet: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Return the file of boxes of each image that has one: of the same name, in its folder or the nearest.
+
+    Args:
+        suffix: of the files.
+        quiet: names of files that belong to no image and are not missed.
+    """
+    by_stem: dict[str, list[str]] = {}
+    for name in (name for some in walk.tree().values() for name in some):
+        by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
+    files: dict[str, str] = {}
+    for file in (name for name in walk.others() if PurePosixPath(name).suffix == suffix):
+        image = min(by_stem.get(PurePosixPath(file).stem, ()), key=lambda name: _distance(name, file), default=None)
+        if image is not None and image not in files:
+            files[image] = file
+        elif PurePosixPath(file).name not in quiet:
+            walk.leave_out(NO_IMAGE, file)
+    walk.use(*files.values())
+    return files
+
+
+def _distance(image: str, file: str) -> tuple[bool, bool, bool]:
+    """How far an image lies from the file that names its things: another folder's name, another split, elsewhere."""
+    image_folder, file_folder = PurePosixPath(image).parent, PurePosixPath(file).parent
+    return (image_folder.name != file_folder.name, split_of(image) != split_of(file), image_folder != file_folder)
+
+
+def upright_boxes(root: Path, images: Sequence[Boxed]) -> tuple[list[Boxed], tuple[Reading, ...]]:
+    """Return the images with their boxes as they lie in the upright image, and what a person should know of it.
+
+    Boxes of an image that EXIF turns are those of the file where the source says the size of the file's pixels, and
+    those of the upright image where it says that size; where it says none, or both are alike, the others decide.
+    """
+    probes = _probes(root, images)
+    turned = [at for at, probe in probes.items() if probe.orientation != 1]
+    lies = [at for at in turned if _lies(images[at], probes[at]) is True]
+    stands = [at for at in turned if _lies(images[at], probes[at]) is False]
+    is_lying = len(lies) > len(stands)
+    found = list(images)
+    for at in turned:
+        if at in lies or (is_lying and at not in stands):
+            found[at] = _turned(images[at], probes[at])
+    return found, (*_turn_readings(len(turned), len(lies), len(stands)), *_size_readings(images, probes))
+
+
+def _probes(root: Path, images: Sequence[Boxed]) -> dict[int, Probe]:
+    indices = range(len(images)) if len(images) <= MAX_HEADERS else range(0, len(images), len(images) // MAX_HEADERS)
+    with ThreadPoolExecutor(num_cpus()) as pool:
+        return dict(zip(indices, pool.map(lambda at: header(root / images[at].name), indices), strict=True))
+
+
+def _lies(image: Boxed, probe: Probe) -> bool | None:
+    """Whether boxes lie as the pixels of the file do; None where the size does not say."""
+    height, width = probe.size_hw
+    if probe.orientation < 5 or height == width or image.size_hw not in {(height, width), (width, height)}:
+        return None
+    return image.size_hw == (height, width)
+
+
+def _turned(image: Boxed, probe: Probe) -> Boxed:
+    height, width = probe.size_hw
+    boxes = turned_boxes(
+        np.array([thing.xyxy for thing in image.things]).reshape(-1, 4), probe.orientation, (height, width)
+    )
+    things = tuple(replace(one, xyxy=tuple(box)) for one, box in zip(image.things, boxes.tolist(), strict=True))
+    return replace(image, things=things, size_hw=None)
+
+
+def _turn_readings(turned: int, lying: int, standing: int) -> list[Reading]:
+    if not turned:
+        return []
+    how = "turned with them" if lying > standing else "read as those of the upright images"
+    text = f"{plural(turned, 'image')} turned upright by EXIF; their boxes are {how}"
+    unsure = turned - lying - standing
+    text += f"; of {unsure} the size says nothing" if unsure else ""
+    return [Reading(text, is_doubtful=unsure > 0 or min(lying, standing) > 0, fix="look at the contact sheet of check")]
+
+
+def _size_readings(images: Sequence[Boxed], probes: dict[int, Probe]) -> list[Reading]:
+    """What is said of images of another size than their source says: boxes may be at another scale."""
+    odd = []
+    for at, probe in probes.items():
+        said, own = images[at].size_hw, probe.size_hw
+        if said is not None and min(said) > 0 and min(own) > 0 and said not in {own, own[::-1]}:
+            odd.append(f"{shown(images[at].name, 60)} ({own[1]}x{own[0]}, said to be {said[1]}x{said[0]})")
+    if not odd:
+        return []
+    text = f"{plural(len(odd), 'image')} of another size than their boxes were made for: {listed(odd)}"
+    return [Reading(text, is_doubtful=True, fix="scale the boxes, or restore the images")]
+
+
+def twice(values: Sequence[object]) -> list[object]:
+    """Return those of the values that occur more than once, in their order.
+
+    Example:
+        >>> twice([1, 2, 1, 3, 3, 1])
+        [1, 3]
+    """
+    return [value for value, count in Counter(values).items() if count > 1]

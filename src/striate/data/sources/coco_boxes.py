@@ -1,0 +1,64 @@
+"""Boxes of COCO JSON: of any number an image; images without annotations have none."""
+
+import math
+from typing import Any
+
+from striate.base.errors import DataError
+from striate.base.text import listed, plural
+
+from ..sample import Reading
+from .boxed import Boxed, Collection, Thing, twice
+from .coco import Document, Listed, documents, listed_images
+from .walk import Walk
+
+ORIGIN = "annotation {}"
+
+
+def read(walk: Walk, like: str) -> Collection:
+    """Return the images that the COCO files of a folder list; a file named for a split is one.
+
+    Raises:
+        DataError: a file is not whole, or an annotation has no box.
+    """
+    lists = {name: one for name, one in documents(walk).items() if any("bbox" in row for row in one["annotations"])}
+    images = [boxed(image) for image in listed_images(walk, lists)] if lists else []
+    return Collection(images, "COCO", ORIGIN, doubts(lists))
+
+
+def boxed(image: Listed) -> Boxed:
+    """Return a listed image with its boxes.
+
+    Raises:
+        DataError: one is not x, y, width, height.
+    """
+    things = []
+    for name, row in image.things:
+        box: Any = row.get("bbox")
+        is_box = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
+        if not is_box or not all(map(math.isfinite, box)):
+            what = f"the bbox of annotation {row.get('id')} is not x, y, width, height"
+            raise DataError(what, where=image.path, fix="mend or remove the annotation")
+        left, top, width, height = map(float, box)
+        number = row["id"] if isinstance(row.get("id"), int) else 0
+        box = (left, top, left + width, top + height)
+        things.append(Thing(name, box, is_crowd=bool(row.get("iscrowd")), number=number))
+    size_hw = image.size_hw if min(image.size_hw) > 0 else None
+    return Boxed(image.name, image.split, tuple(things), size_hw)
+
+
+def doubts(lists: dict[str, Document]) -> tuple[Reading, ...]:
+    """Return what a person should know of the lists: ids and names that are there twice."""
+    found = []
+    for name, document in lists.items():
+        ids = [row.get("id") for row in document["annotations"]]
+        if same := twice([one for one in ids if isinstance(one, int | str)]):
+            text = (
+                f"{plural(len(same), 'annotation id')} there twice in {name}: {listed([str(one) for one in same[:4]])}"
+            )
+            found.append(Reading(text, is_doubtful=True, fix="look whether these boxes are there twice"))
+        if same := twice([str(row["name"]) for row in document["categories"]]):
+            text = (
+                f"several categories of {name} are called {listed([repr(one) for one in same[:4]])}: read as one class"
+            )
+            found.append(Reading(text, is_doubtful=True, fix="give each category its own name"))
+    return tuple(found)
