@@ -229,7 +229,7 @@ def test_groups_stay_on_one_side(tmp_path: Path) -> None:
     assert "does not fit this id" in refused(tmp_path, group=r"(patient)").what
     assert "has 0 groups" in refused(tmp_path, group="p").what
     one_group = refused(tmp_path, group="(p)")
-    assert "in 1 group are too few" in one_group.what and "--group" in one_group.fix
+    assert "in 1 group, too few" in one_group.what and "--group" in one_group.fix
     assert "not a regular expression" in refused(tmp_path, group="(").what
 
 

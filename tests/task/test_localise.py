@@ -73,7 +73,7 @@ def test_scores_are_those_of_torchvision():
 
 def test_one_box_an_image_is_asked_for():
     boxes = Boxes.of([[[0, 0, 4, 4]], [], [[0, 0, 2, 2], [1, 1, 3, 3]]], None, ("thing",))
-    with pytest.raises(DataError, match="2 images of 3 have no box, or several"):
+    with pytest.raises(DataError, match="2 of 3 images have no box, or several"):
         fit_task({"box": boxes}, np.arange(3), name="localise")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from .noun import IMAGE
 from .text import duration, shown
 
 
@@ -24,10 +25,14 @@ class _Silent:
 
 
 class Progress:
-    """Where a command shows its progress. `mode` is "bar", "lines" or "quiet"; by default it fits the terminal."""
+    """Where a command shows its progress. `mode` is "bar", "lines" or "quiet"; by default it fits the terminal.
+
+    `noun` is put into lines that speak of images; who opens a dataset sets it.
+    """
 
     def __init__(self, mode: str | None = None) -> None:
         self.mode = mode or ("bar" if _is_interactive() else "lines")
+        self.noun = IMAGE
 
     @contextmanager
     def bar(self, title: str, total: int, unit: str = "images", *, has_end: bool = True) -> Iterator[Bar]:
@@ -49,11 +54,11 @@ class Progress:
     def line(self, text: str) -> None:
         """Write one line of state (an epoch, a finished run), unless quiet."""
         if self.mode != "quiet":
-            say(text)
+            say(self.noun.put(text))
 
     def warn(self, text: str) -> None:
         """Write one line about what a result suffers from, also when quiet: that is no progress."""
-        say(f"warning: {text}")
+        say(f"warning: {self.noun.put(text)}")
 
 
 def line_width() -> int:

@@ -12,6 +12,7 @@ class DatasetInfo(TypedDict):
 
     name: str
     where: str | None
+    form: NotRequired[str]
     path: NotRequired[str | None]
     options: NotRequired[dict[str, Any]]
     fingerprint: str

@@ -37,6 +37,16 @@ def plural(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def verb(count: int, one: str, many: str) -> str:
+    """Return the form of a verb that goes with a count.
+
+    Example:
+        >>> f"{plural(1, 'image')} {verb(1, 'is', 'are')} lost"
+        '1 image is lost'
+    """
+    return one if count == 1 else many
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a person lists them.
 

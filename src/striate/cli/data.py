@@ -141,7 +141,7 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
     summary, rows = findings.summary(), _class_counts(dataset)
     width = max([len(shown(name, 40)) for name, _ in rows[:MAX_SHOWN]] + [5])
     colours = {1: "grey", 3: "RGB"}.get(dataset.channels) or channels_text(dataset.channels, dataset.bands)
-    lines = [f"{shown(dataset.name)}: {plural(len(dataset), 'image')}, {colours}"]
+    lines = [f"{shown(dataset.name)}: {dataset.noun.count(len(dataset))}, {colours}"]
     lines.append(f"{'':<{width}}" + "".join(f"{name:>9}" for name in dataset.splits))
     lines += [
         f"{shown(name, 40):<{width}}" + "".join(f"{count:>9,}" for count in counts) for name, counts in rows[:MAX_SHOWN]
@@ -153,7 +153,7 @@ def _text(dataset: "Dataset", findings: "Findings", pictures: list[str]) -> list
     if summary["median"] and not dataset.usual.is_in_space:  # a note says those of volumes
         small, middle, large = ("x".join(map(str, summary[name][::-1])) for name in ("smallest", "median", "largest"))
         lines.append(f"sizes {small} to {large}, median {middle}; modes {', '.join(summary['modes'])}")
-    lines += [""] + [f"{MARKS[item.severity]} {item.text}" for item in findings]
+    lines += [""] + [f"{MARKS[item.severity]} {dataset.noun.put(item.text)}" for item in findings]
     counts = {name: sum(item.severity == name for item in findings) for name in MARKS}
     lines += ["", ", ".join(plural(count, name) for name, count in counts.items())]
     lines += [f"image: {path}" for path in pictures]

@@ -160,9 +160,10 @@ def _scores(
         *([_own_text(own, task["monitor"])] if own else []),
         *([_dice_text(dice)] if (dice := found["scores"].get("image_dice")) else []),
         *([f"n/a: {plural(len(absent), 'class', 'classes')} without images ({listed(absent)})"] if absent else []),
-        f"every image: {found['predictions']}",
     ]
-    return {"run": str(run), **found}, "\n".join(lines)
+    return {"run": str(run), **found}, "\n".join(
+        [*map(progress.noun.put, lines), f"every {progress.noun.one}: {found['predictions']}"]
+    )
 
 
 MAX_CLASSES = 12  # in a line
@@ -197,7 +198,9 @@ def _calibrate(run: Path, data: str | None, device: str, progress: Progress) -> 
         for what, title in (("ece", "calibration error"), ("loss", "loss")):
             lines.append(f"{name:<5} {title:<18} {row['before'][what]:.4f} -> {row['after'][what]:.4f}")
     lines.append(f"`striate predict {run}` uses it from now on: {run / 'calibration.json'}")
-    return {"run": str(run), **found}, "\n".join(lines)
+    return {"run": str(run), **found}, "\n".join(
+        [*map(progress.noun.put, lines), f"every {progress.noun.one}: {found['predictions']}"]
+    )
 
 
 def _ensemble(study: Path, variant: str | None, split: str) -> tuple[dict[str, Any], str]:

@@ -343,7 +343,7 @@ def _in_splits(dataset: Dataset, split: Sequence[float], seed: int) -> Dataset:
     name = missing[0]
     share = shares[SPLITS.index(name)]
     train, taken = _parts(dataset, have["train"], (shares[0], share), seed)
-    note = f"no {name} split in the data: {plural(len(taken), 'image')} of train taken for it, by seed {seed}"
+    note = f"no {name} split in the data: {dataset.noun.count(len(taken))} of train taken for it, by seed {seed}"
     splits = {**have, "train": train, name: taken}
     splits = {key: splits[key] for key in SPLITS}
     return replace(dataset, splits=splits, notes=(*dataset.notes, note), made_splits=(name,))
@@ -385,8 +385,12 @@ def _checked(dataset: Dataset) -> Dataset:
         if not len(members):
             of = f" in {plural(len(set(dataset.groups)), 'group')}" if dataset.groups is not None else ""
             of = of or (f" of {plural(len(dataset.classes), 'class', 'classes')}" if dataset.classes else "")
-            what = f"{plural(len(dataset), 'image')}{of} are too few: the {name} split would be empty"
-            fix = "take more images" if dataset.groups is None else "group so that there are more groups (--group)"
+            what = f"{dataset.noun.count(len(dataset))}{of}, too few: the {name} split would be empty"
+            fix = (
+                f"take more {dataset.noun.many}"
+                if dataset.groups is None
+                else "group so that there are more groups (--group)"
+            )
             raise DataError(what, where=dataset.where, fix=fix)
         if used[members].any():
             twice = dataset.ids[int(members[used[members]][0])]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from striate.base.choose import choose
 from striate.base.errors import DataError
+from striate.base.noun import Noun, noun_of
 from striate.base.size import SizeHW
 from striate.base.text import shown
 
@@ -149,12 +150,17 @@ class Dataset:
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {len(indices):,}" for name, indices in self.splits.items())
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        return f"Dataset({self.name!r}: {len(self):,} images{classes}; {counts})"
+        return f"Dataset({self.name!r}: {self.noun.count(len(self))}{classes}; {counts})"
 
     def _repr_html_(self) -> str:
         from .card import dataset_card
 
         return dataset_card(self)
+
+    @property
+    def noun(self) -> Noun:
+        """What one sample is called."""
+        return noun_of(self.usual.form)
 
     @property
     def classes(self) -> tuple[str, ...]:

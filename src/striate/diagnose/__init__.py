@@ -4,9 +4,12 @@ Rules, no learning: each is a few lines with a named limit and its reason. Each 
 Causes (rate, dead units, gradients, batch, labels) come before symptoms (over- and underfitting).
 """
 
+from dataclasses import replace
+
+from striate.base.noun import noun_of
 from striate.base.rundir import RunDir
 
-from .reading import Reading
+from .reading import Reading, at
 from .remark import STATES, Remark, ordered
 from .rules import RULES
 from .symptoms import healthy, solved, symptoms
@@ -24,6 +27,11 @@ def narrate(run: RunDir) -> tuple[Remark, ...]:
         ModelError: this is no run folder, or one of its files is broken.
     """
     found = Reading.of(run)
+    noun = noun_of(at(found.info, "dataset.form"))
+    return tuple(replace(one, evidence=noun.put(one.evidence), next=noun.put(one.next)) for one in _remarks(found))
+
+
+def _remarks(found: Reading) -> tuple[Remark, ...]:
     if found.status == "running" or not (found.history or found.status == "diverged"):
         return ()
     if done := solved(found):

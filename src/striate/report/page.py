@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from striate.base.files import sweep, write_text
+from striate.base.noun import IMAGE, Noun, noun_of
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 
@@ -48,7 +49,7 @@ def report_run(run: RunDir) -> Path:
         "architecture": architecture(at(read.info, "model")),
         **_settings(read.info),
     }
-    return write_page(run.report, "run.html", context, store, read.problems)
+    return write_page(run.report, "run.html", context, store, read.problems, _noun(read.info))
 
 
 def report_study(study: StudyDir) -> Path:
@@ -82,7 +83,7 @@ def report_study(study: StudyDir) -> Path:
     for runs in read.runs.values():
         for run in runs:
             read.problems += [f"{run.folder.path.name}: {problem}" for problem in run.problems]
-    return write_page(study.report, "study.html", context, store, read.problems)
+    return write_page(study.report, "study.html", context, store, read.problems, _noun({**first, **read.info}))
 
 
 def report_runs(study: StudyDir, progress: Progress | None = None) -> None:
@@ -121,7 +122,18 @@ def _settings(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_page(path: Path, template: str, context: dict[str, Any], store: ThumbnailStore, problems: list[str]) -> Path:
+def _noun(info: dict[str, Any]) -> Noun:
+    return noun_of(at(info, "dataset.form"))
+
+
+def write_page(
+    path: Path,
+    template: str,
+    context: dict[str, Any],
+    store: ThumbnailStore,
+    problems: list[str],
+    noun: Noun = IMAGE,
+) -> Path:
     """Write a filled template as one file that asks for nothing from outside, and return its path."""
     style, script = _asset("report.css"), _asset("report.js")
     allowed = {"default-src": "'none'", "style-src": _hash(style), "script-src": _hash(script), "img-src": "data:"}
@@ -129,7 +141,7 @@ def write_page(path: Path, template: str, context: dict[str, Any], store: Thumbn
     shared = {"style": Markup(style), "script": Markup(script), "thumbnails": store, "problems": problems}
     page = fill(template, **context, **shared, policy="; ".join(f"{what} {source}" for what, source in allowed.items()))
     sweep(path.parent)  # what a report killed before left; a run of a study is not locked for its report
-    write_text(path, page)
+    write_text(path, noun.put_into_html(page))
     return path
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from striate.base.errors import UserError
 from striate.base.numbers import NA, bounds, count, counted, number, significant
 from striate.base.stages import stages_in
-from striate.base.text import duration, plural, with_capital
+from striate.base.text import duration, plural, verb, with_capital
 from striate.diagnose import narrate
 from striate.evaluate.curves import MIN_EPOCHS
 from striate.metric import Metric
@@ -219,7 +219,8 @@ def training_sentences(run: Run) -> list[str]:
     if why := stop_text(run.info):
         sentences.append(f"Training {why}.")
     if skipped := number(at(run.info, "result.skipped")):
-        sentences.append(f"{plural(int(skipped), 'image')} could not be read during training and were left out.")
+        were = verb(int(skipped), "was", "were")
+        sentences.append(f"{plural(int(skipped), 'image')} could not be read during training and {were} left out.")
     if steps := number(at(run.info, "result.skipped_steps")):
         sentences.append(f"{plural(int(steps), 'step')} left out: the gradient was not finite.")
     notes = at(run.info, "notes")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from striate.base.errors import UserError
+from striate.base.noun import noun_of
 from striate.base.numbers import number
 from striate.base.rundir import RunDir
 from striate.base.text import duration, plural, shown
@@ -27,14 +28,15 @@ def run_text(run: RunDir, width: int = 100) -> str:
 def facts_text(run: RunDir) -> str:
     """Return a run's scores, size, time and folder, from its small documents alone."""
     info, scores = run.info(), run.scores()
-    task, result = info["task"], info.get("result")
+    task, result, noun = info["task"], info.get("result"), noun_of(info["dataset"].get("form"))
     lines = [f"{info['name']} on {shown(info['dataset']['name'])}: {info['status']}"]
     for split in ("val", "test"):
         if split in scores:
-            lines.append(f"  {split}.{task['monitor']} {score_text(scores[split], task['monitor'])}")
+            text = noun.put(score_text(scores[split], task["monitor"]))
+            lines.append(f"  {split}.{task['monitor']} {text}")
     if result:
         size, epochs = plural(info["model"]["parameters"], "parameter"), plural(result["epochs"], "epoch")
-        speed = f"{result['train_images_per_s']:,.0f} images/s in {info['precision']['name']}"
+        speed = f"{result['train_images_per_s']:,.0f} {noun.many}/s in {info['precision']['name']}"
         lines.append(f"  {size}, {epochs} (best {result['best_epoch']}), {duration(result['time_s'])}, {speed}")
         lines += [f"  {why}; --patience 0 trains to the end" for why in [stop_text(info)] if why]
     lines += [f"  folder {run.path}", *([f"  report {run.report}"] if run.report.exists() else [])]

@@ -17,7 +17,7 @@ from striate.base.lock import locked
 from striate.base.progress import Progress
 from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir, StudyDir
-from striate.base.text import plural
+from striate.base.text import plural, verb
 from striate.data.channels import in_channels
 from striate.data.check.check import ABOUT_PIXELS, prescan
 from striate.data.check.finding import listed
@@ -121,6 +121,7 @@ def open_split(
     info = run.info()
     own = reopen(run, where=data) if where is None else _own(run, where, info, progress)
     dataset = _other(str(where), info, progress) if own is None else own
+    progress.noun = dataset.noun
     split = split or ("test" if "test" in dataset.splits else "all")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
     choose("split", split, dict.fromkeys((*SPLITS, "all")))
@@ -292,9 +293,8 @@ def _with_copies_noted(dataset: Dataset, chosen: Indices, run: RunDir, progress:
         if not same:
             return dataset
         which = listed([dataset.ids[index] for index in same], 3)
-        note = (
-            f"{len(same):,} of {plural(len(chosen), 'image')} are exact copies of training images of the run: {which}"
-        )
+        are = verb(len(same), "is an exact copy", "are exact copies")
+        note = f"{len(same):,} of {plural(len(chosen), 'image')} {are} of training images of the run: {which}"
         progress.warn(note)
     return replace(dataset, notes=(*dataset.notes, note))
 

@@ -79,7 +79,7 @@ def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ende
         say(f"warning: {note}")
         info = {**info, "notes": [*info.get("notes", []), note]}
     if training.num_lost:
-        say(f"warning: {plural(training.num_lost, 'image')} went bad while training and were left out")
+        say(f"warning: {prepared.dataset.noun.count(training.num_lost)} went bad while training, left out")
     if training.num_skipped:
         say(f"warning: {plural(training.num_skipped, 'step')} skipped, since the gradient was not finite")
     run.save_info({**info, "status": "finished", "result": result})

@@ -133,7 +133,10 @@ def prepare(
     """
     for split in ("train", "val"):
         if not len(dataset.splits.get(split, ())):
-            raise DataError(f"the {split} split is empty", where=dataset.where, fix="add images, or raise their limit")
+            fix = f"add {dataset.noun.many}, or raise their limit"
+            raise DataError(f"the {split} split is empty", where=dataset.where, fix=fix)
+    if progress:
+        progress.noun = dataset.noun
     train = dataset.splits["train"]
     fitted = task_for(dataset, recipe, target, task)
     name, ops = fitted.target, suited(recipe, dataset, depth_of(dataset, recipe), fitted.targets, progress).ops
@@ -310,6 +313,7 @@ def describe_dataset(dataset: Dataset, target: str) -> DatasetInfo:
     description: DatasetInfo = {
         "name": dataset.name,
         "where": dataset.where,
+        "form": dataset.usual.form,
         "path": absolute_path(dataset.where),
         "options": dict(dataset.options),
         "fingerprint": fingerprint(dataset),

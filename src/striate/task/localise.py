@@ -13,7 +13,7 @@ from torch import Tensor
 
 from striate.base.errors import DataError
 from striate.base.settings import Settings
-from striate.base.text import plural
+from striate.base.text import plural, verb
 from striate.data.sample import Batch
 from striate.data.target import Boxes, Ragged, Target
 from striate.data.target.palette import colour_of, line_px
@@ -74,7 +74,7 @@ class Localise(Defaults):
         ((name, target),) = targets.items()
         odd = int((np.diff(cast(Boxes, target).starts) != 1).sum())
         if odd:
-            what = f"{plural(odd, 'image')} of {len(target):,} have no box, or several: localisation takes one an image"
+            what = f"{odd:,} of {plural(len(target), 'image')} {verb(odd, 'has', 'have')} no box, or several, not one"
             raise DataError(what, where=name, fix="leave these images out, or choose another --task")
         weights = (options or LocaliseOptions()).model_dump()
         task = super().fit(targets, train, **settings)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from striate.base.errors import ModelError
+from striate.base.noun import noun_of
 from striate.base.rundir import StudyDir
 from striate.evaluate.interval import holm
 
@@ -51,7 +52,9 @@ def decide(study: StudyDir, dropped: Collection[str] | None = None) -> dict[str,
     """
     found = compare(study, tuple((study.info().get("dropped") or ()) if dropped is None else dropped))
     verdict = verdict_of(found, study.path) | {"learning_curve": learning_curve(study, found)}
-    return verdict | {"advice": advise(study, verdict, found)}
+    noun = noun_of(study.info()["dataset"].get("form"))
+    advice = [row | {"text": noun.put(row["text"])} for row in advise(study, verdict, found)]
+    return verdict | {"sentences": [noun.put(text) for text in verdict["sentences"]], "advice": advice}
 
 
 def verdict_of(found: Comparison, where: object = "") -> dict[str, Any]:

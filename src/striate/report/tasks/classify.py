@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from striate.base.numbers import count, number
+from striate.base.text import verb
 from striate.evaluate.predictions import Predictions
 from striate.metric.confusion import matrix, per_class
 from striate.report.answers import Answers, ByImage, Given, condensed, illustrated
@@ -57,7 +58,8 @@ class ClassifySections(Sections):
         chance = "".join(
             f"Guessing among {len(run.names)} classes would score {p:.1%}." for p in self.chance(run).values()
         )
-        return [f"Of {where} {count(round(accuracy * total))} are classified correctly.", *filter(None, [chance])]
+        num = round(accuracy * total)
+        return [f"Of {where} {count(num)} {verb(num, 'is', 'are')} classified correctly.", *filter(None, [chance])]
 
     def chance(self, run: Run) -> dict[str, float]:
         """Return the accuracy of guessing."""
