@@ -113,7 +113,7 @@ def test_the_poster_is_a_picture_of_any_photo(shape):
         assert opened.format == "PNG"
         pixels = np.asarray(opened.convert("RGB"))
     assert pixels.shape[1] > 1500
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+    assert (np.bincount(pixels.ravel(), minlength=256) > 0).sum() > 20
 
 
 def test_shrinking_keeps_the_shape_of_the_picture(photo):

@@ -20,7 +20,7 @@ def test_a_linear_unit_sees_its_own_weights():
     network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 144, 2))
     with torch.no_grad():
         network[1].weight[1] = weights.flatten()
-    found = maximise(network, Unit(channel=1), SPACE, (12, 12), steps=200, jitter=0.0)
+    found = maximise(network, Unit(channel=1), SPACE, (12, 12), steps=100, jitter=0.0)
     std = torch.tensor(SPACE.std).view(3, 1, 1)
     best = (weights > 0).float()  # of pixels in 0..1 whose weight counts
     values = [

@@ -60,20 +60,33 @@ def test_maps_of_every_network_and_method_hang_on_the_weights(name: str, tiny) -
     require_changes(name, METHODS, tiny)
 
 
-ROUGH = {
-    "neocognitron": "its answers are divided by their sum: any contrast gives the whole score, none gives 0",
-    **dict.fromkeys(("mobilenet_v2", "mobilenet_v2_cifar", "mobilenet_v3_large"), "untrained, the score swings"),
-    **dict.fromkeys((f"convnext_{size}" for size in ("tiny", "small", "base", "large")), "normalises a flat image"),
-}
+# Where a straight way from a flat image cannot be followed: what the network is given instead.
+NORMALISING = {*(f"convnext_{size}" for size in ("tiny", "small", "base", "large")), "transformer_1d"}  # biases not 0
+SWINGING = {"mobilenet_v2", "mobilenet_v2_cifar", "mobilenet_v3_large"}  # 50 fresh layers are chaotic: calmer norms
+DIVIDING = {"neocognitron"}  # any contrast gives the whole score, none gives 0: the way from an image close by
+
+
+def complete_case(name: str, tiny: dict[str, Any]) -> tuple[nn.Module, torch.Tensor, torch.Tensor | float]:
+    """A network, images, and the baseline (a number or an image) on the way from which a quadrature can follow it."""
+    options, (_, size) = tiny[name]
+    network = zoo.build(name, classes=3, size=size, seed=0, **options).eval()
+    x = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
+    if name in NORMALISING:
+        return tiny_network(name, tiny)[0], x[:2], 0.0
+    if name in SWINGING:
+        with torch.no_grad():
+            for module in network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.weight.mul_(0.7)
+    return (network, x[:1], torch.lerp(x[0], x[2], 0.02)) if name in DIVIDING else (network, x[:2], 0.0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in FLAT if name not in ROUGH])
+@pytest.mark.parametrize("name", FLAT)
 def test_integrated_gradients_of_every_network_are_complete(name: str, tiny) -> None:
-    options, (_, size) = tiny[name]
-    network = zoo.build(name, classes=3, size=size, seed=0, **options).eval()
-    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    network, x, baseline = complete_case(name, tiny)
     with torch.no_grad():
         is_dense = network(x[:1]).ndim == 4
     task = (Segment if is_dense else Classify)("target", NAMES)
-    assert max(one.gap for one in explain(network, task, x, method="integrated", steps=128)) < 0.01
+    found = explain(network, task, x, method="integrated", steps=128, baseline=baseline)
+    assert max(one.gap for one in found) < 0.01

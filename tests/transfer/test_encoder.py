@@ -101,11 +101,11 @@ def test_a_run_that_classifies_becomes_an_encoder_that_can_be_frozen(tmp_path, q
 
 @pytest.fixture(scope="module")
 def published_maps(tmp_path_factory):
-    """A file as torchvision publishes one of a network for maps, with random numbers."""
+    """A network for maps as torchvision has it, with random numbers, and its file."""
     torch.manual_seed(0)
     theirs = tv.load("torchvision.models").get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None)
-    path = tmp_path_factory.mktemp("maps") / "lraspp.pth"
-    torch.save(theirs.state_dict(), path)
+    path = tmp_path_factory.mktemp("maps") / "lraspp.safetensors"  # a .pth is read by a child: seconds each time
+    save_file(theirs.state_dict(), path)
     return theirs.eval(), path
 
 

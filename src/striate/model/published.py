@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,7 @@ def timm_module(name: str) -> Any:
     return timm
 
 
+@cache  # a network is built to know it
 def key_order(name: str) -> tuple[str, ...]:
     """Return the names of a published network's tensors, in order; empty if nobody publishes it."""
     import warnings
