@@ -67,13 +67,13 @@ def _area(code: Codes, weights: Floats, false: Floats, total: Floats) -> Floats:
     is_true = code == TRUE
     seen = (false + (weights * (code != UNCOUNTED)).cumsum(1))[:, is_true]
     hits = weights[:, is_true].cumsum(1)
-    precision = _envelope(np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0))
+    precision = envelope(np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0))
     recall = hits / np.where(total > 0, total, 1)[:, None]
     reached = np.searchsorted(RECALLS, recall.ravel(), side="right").reshape(recall.shape)
     return np.asarray((np.diff(reached, axis=1, prepend=0) * precision).sum(1) / len(RECALLS))
 
 
-def _envelope(precision: Floats) -> Floats:
+def envelope(precision: Floats) -> Floats:
     """The best precision here or further down."""
     return np.asarray(np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1])
 
@@ -122,7 +122,7 @@ def _slope(image: Array, code: Codes, num_objects: Floats) -> Floats:
     seen, hits = np.arange(1, len(image) + 1), is_true.cumsum()
     precision = hits / seen
     place = np.arange(len(precision))
-    best = _envelope(precision[None])[0]
+    best = envelope(precision[None])[0]
     is_best = precision == best
     source = np.minimum.accumulate(np.where(is_best, place, len(place))[::-1])[::-1]  # whose precision counts here
     mass = np.bincount(source[is_true], minlength=len(place))  # true detections that count with it

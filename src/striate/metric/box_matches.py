@@ -67,8 +67,8 @@ def _record(truth: Floats, values: Floats, num_classes: int) -> Floats:
     num_objects = np.zeros((len(truth), num_classes, len(RANGES)))
     image, row = np.nonzero(is_counted.any(2))
     np.add.at(num_objects, (image, truth[image, row, 0].astype(int)), is_counted[image, row])
-    rows = np.concatenate([kept, packed], axis=2).reshape(len(truth), -1)
-    return np.concatenate([rows, num_objects.reshape(len(truth), -1)], axis=1)
+    rows = np.concatenate([kept, packed], axis=2).reshape(len(truth), values.shape[1] * NUM_COLUMNS)
+    return np.concatenate([rows, num_objects.reshape(len(truth), num_classes * len(RANGES))], axis=1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Matches:
         """Return the matches of records (N, S)."""
         num = len(records)
         rows, objects = np.split(np.asarray(records), [records.shape[1] - num_classes * len(RANGES)], axis=1)
-        rows = rows.reshape(num, -1, NUM_COLUMNS)
+        rows = rows.reshape(num, rows.shape[1] // NUM_COLUMNS, NUM_COLUMNS)
         return cls(
             rows[:, :, 0].astype(np.int64),
             rows[:, :, 1],
