@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "simplejpeg", "opencv-python-headless", "safetensors")
+PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "simplejpeg", "opencv-contrib-python-headless", "safetensors")
 
 
 def pick(name: str = "auto") -> "torch.device":
