@@ -167,7 +167,8 @@ def keep_augmented(run: RunDir, prepared: Prepared) -> None:
     pipeline = prepared.pipeline
     if not pipeline.ops or prepared.dataset.usual.form != "image" or prepared.dataset.usual.is_in_space:
         return
-    first = [int(index) for index in prepared.dataset.splits["train"][:8]]
+    lost = prepared.lost  # files that went bad while training
+    first = [int(index) for index in prepared.dataset.splits["train"] if int(index) not in lost][:8]
     image, *others = [np.asarray(in_depth(prepared.store.image(index), 8), np.uint8) for index in first]
     geometry = replace(prepared.geometry, depth=8)
     grid = preview(image, pipeline, geometry, NUM_AUGMENTED, run.info()["seed"], others)
