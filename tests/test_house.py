@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "search": {"base", "data", "metric", "evaluate", "model", "run", "studies"},
     "report": READERS,
     "explore": READERS,
+    "export": {"base", "data", "model", "task", "predict"},
 }
 EVERYTHING = {"__main__", "api", "cli", "__init__"}
 FILES = sorted(SOURCE.rglob("*.py"))

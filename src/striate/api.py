@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from striate.data.given import Given
+    from striate.export.bundle import Exported
     from striate.predict.prediction import Prediction
     from striate.predict.predictor import Tiles
     from striate.report.explained import ExplainedImage
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from striate.studies.plan import Variant
 
     Model = str | Blueprint | nn.Module
+
+NUM_CHECKED = 32  # images on which an export is held against its run
 
 
 class Run(Inside):
@@ -109,6 +112,10 @@ class Run(Inside):
 
         predictor = Predictor.load(self.folder, network)
         return explain_image(predictor, image, methods=methods, target=target, has_sanity=sanity)
+
+    def export(self, to: str = "onnx", **options: Any) -> "Exported":
+        """Write the network for other programs, checked against the run; see `export_run`."""
+        return export_run(self.path, to, **options)
 
     def report(self) -> Path:
         """Write the report and return its path."""
@@ -245,6 +252,36 @@ def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
     run = resume_run(path, **options)
     report_run(run)
     return run
+
+
+def export_run(
+    path: Path | str,
+    to: str = "onnx",
+    *,
+    out: Path | str | None = None,
+    embed_preprocessing: bool = False,
+    overwrite: bool = False,
+    data: str | None = None,
+    progress: Any = None,
+    network: "nn.Module | None" = None,
+) -> "Exported":
+    """Write a finished run's network for other programs; see `striate.export.export`.
+
+    It is checked on 32 images of the run's validation split, of the test split where it has none.
+
+    Args:
+        out: the folder to make; by default RUN/exports/TO.
+        data: where the run's own data are now, if moved.
+    """
+    from striate.export import export
+    from striate.run.evaluate import open_split, spread
+
+    run = RunDir(path)
+    split = "val" if run.splits().get("val") else "test"
+    opened = open_split(run.path, data=data, split=split, device="cpu", progress=progress, network=network)
+    stored = [opened.prepared.store.image(int(index)) for index in spread(opened, NUM_CHECKED)]
+    folder = Path(out) if out is not None else run.path / "exports" / to
+    return export(run, stored, to, folder, is_normalising=embed_preprocessing, overwrite=overwrite, network=network)
 
 
 def fork(path: Path | str, *, data: str | None = None, epochs: int | None = None, **options: Any) -> RunDir:

@@ -128,6 +128,7 @@ def pure_json(bench: Bench) -> str:
         "embed": (("embed", "run"), None),
         "activations": (("activations", "run"), None),
         "explore": (("explore", "run", "--export", "page.html"), None),
+        "export": (("export", "run", "--to", "torch", "--out", "export"), None),
         "study": (("study", data, "--seeds", 1, "--set", "train.epochs=1", "--size", 8, "--out", "study"), None),
         "models": (("models",), None),
         "analyze": (("analyze", "resnet18"), None),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "simplejpeg", "opencv-contrib-python-headless", "safetensors")
+OPENCV = "opencv-contrib-python-headless"
+PACKAGES = ("striate", "torch", "torchvision", "numpy", "pillow", "simplejpeg", OPENCV, "safetensors")
 
 
 def pick(name: str = "auto") -> "torch.device":

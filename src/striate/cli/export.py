@@ -1,0 +1,54 @@
+"""striate export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options as o
+
+DATA, OUTPUT = "Data", "Output"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(export)
+
+
+def export(
+    run: o.RunPath,
+    to: Annotated[str, typer.Option(help="onnx, or torch (a torch.export program).")] = "onnx",
+    embed_preprocessing: Annotated[
+        bool, typer.Option("--embed-preprocessing", help="The graph takes levels 0..255 and normalises them itself.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="The folder to make; by default RUN/exports/NAME.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that folder.")] = False,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Where the run's own data are now, if moved.")
+    ] = None,
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Write a run's network for other programs, checked on the run's own images before it is kept.
+
+    \b
+    Examples:
+      striate export runs/001-bipyramid-regularized
+      striate export runs/001-bipyramid-regularized --embed-preprocessing --out birds-onnx
+      striate export runs/001-bipyramid-regularized --to torch
+    """
+    o.use_threads(threads)
+    from striate.api import export_run
+
+    found = export_run(
+        run, to, out=out, embed_preprocessing=embed_preprocessing, overwrite=overwrite, data=data,
+        progress=o.progress_for(quiet),
+    )  # fmt: skip
+    lines = [
+        f"{found.file} ({found.file.stat().st_size / 1e6:.1f} MB), checked against the run",
+        found.agreement.text,
+        *(f"  {path.name}" for path in sorted(found.folder.iterdir()) if path != found.file),
+    ]
+    o.give({"command": "export", "run": str(run), **found.to_json()}, "\n".join(lines), as_json)
