@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     Model = str | Blueprint | nn.Module
 
-NUM_CHECKED = 32  # images on which an export is held against its run
-
 
 class Run(Inside):
     """A finished run: its scores, its history, predictions on new images, its report.
@@ -113,9 +111,22 @@ class Run(Inside):
         predictor = Predictor.load(self.folder, network)
         return explain_image(predictor, image, methods=methods, target=target, has_sanity=sanity)
 
-    def export(self, to: str = "onnx", **options: Any) -> "Exported":
-        """Write the network for other programs, checked against the run; see `export_run`."""
-        return export_run(self.path, to, **options)
+    def export(
+        self, to: str = "onnx", *, out: Path | str | None = None, data: str | None = None,
+        network: "nn.Module | None" = None, progress: Any = None, **options: bool,
+    ) -> "Exported":  # fmt: skip
+        """Write the network for other programs, checked on images of the run; see `striate.export.export`.
+
+        Args:
+            out: the folder to make; by default RUN/exports/TO.
+            data: where the run's own data are now, if moved.
+        """
+        from striate.export import export
+        from striate.run.images import stored_images
+
+        stored = stored_images(self.folder, data=data, network=network, progress=progress)
+        folder = Path(out) if out is not None else self.path / "exports" / to
+        return export(self.folder, stored, to, folder, network=network, **options)
 
     def report(self) -> Path:
         """Write the report and return its path."""
@@ -252,36 +263,6 @@ def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
     run = resume_run(path, **options)
     report_run(run)
     return run
-
-
-def export_run(
-    path: Path | str,
-    to: str = "onnx",
-    *,
-    out: Path | str | None = None,
-    embed_preprocessing: bool = False,
-    overwrite: bool = False,
-    data: str | None = None,
-    progress: Any = None,
-    network: "nn.Module | None" = None,
-) -> "Exported":
-    """Write a finished run's network for other programs; see `striate.export.export`.
-
-    It is checked on 32 images of the run's validation split, of the test split where it has none.
-
-    Args:
-        out: the folder to make; by default RUN/exports/TO.
-        data: where the run's own data are now, if moved.
-    """
-    from striate.export import export
-    from striate.run.evaluate import open_split, spread
-
-    run = RunDir(path)
-    split = "val" if run.splits().get("val") else "test"
-    opened = open_split(run.path, data=data, split=split, device="cpu", progress=progress, network=network)
-    stored = [opened.prepared.store.image(int(index)) for index in spread(opened, NUM_CHECKED)]
-    folder = Path(out) if out is not None else run.path / "exports" / to
-    return export(run, stored, to, folder, is_normalising=embed_preprocessing, overwrite=overwrite, network=network)
 
 
 def fork(path: Path | str, *, data: str | None = None, epochs: int | None = None, **options: Any) -> RunDir:

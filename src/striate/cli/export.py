@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
+from . import help as h
 from . import options as o
-
-DATA, OUTPUT = "Data", "Output"
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(export)
+    app.command(short_help="A run's network as ONNX or a torch program, checked", rich_help_panel=h.USE)(export)
 
 
 def export(
@@ -40,12 +39,11 @@ def export(
       striate export runs/001-bipyramid-regularized --to torch
     """
     o.use_threads(threads)
-    from striate.api import export_run
+    from striate.api import Run
 
-    found = export_run(
-        run, to, out=out, embed_preprocessing=embed_preprocessing, overwrite=overwrite, data=data,
-        progress=o.progress_for(quiet),
-    )  # fmt: skip
+    found = Run(run).export(
+        to, out=out, is_normalising=embed_preprocessing, overwrite=overwrite, data=data, progress=o.progress_for(quiet)
+    )
     lines = [
         f"{found.file} ({found.file.stat().st_size / 1e6:.1f} MB), checked against the run",
         found.agreement.text,

@@ -1,0 +1,36 @@
+"""A few of a finished run's own images, as its store keeps them: what an export is checked on."""
+
+from typing import Any
+
+import numpy.typing as npt
+from torch import nn
+
+from striate.base.progress import Progress
+from striate.base.rundir import RunDir
+
+from .evaluate import open_split, spread
+
+NUM_IMAGES = 32
+
+
+def stored_images(
+    run: RunDir,
+    most: int = NUM_IMAGES,
+    *,
+    data: str | None = None,
+    network: nn.Module | None = None,
+    progress: Progress | None = None,
+) -> list[npt.NDArray[Any]]:
+    """Return images (H, W, C) of the validation split, of the test split where there is none, evenly spread.
+
+    Args:
+        data: where the run's own data are now, if moved.
+        network: the module, when the run was not made from a blueprint.
+
+    Raises:
+        ModelError: the run is not finished.
+        DataError: its data are not where they were.
+    """
+    split = "val" if run.splits().get("val") else "test"
+    opened = open_split(run.path, data=data, split=split, device="cpu", network=network, progress=progress)
+    return [opened.prepared.store.image(int(index)) for index in spread(opened, most)]
