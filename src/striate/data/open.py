@@ -17,7 +17,22 @@ from . import subset
 from .channels import in_channels, with_band_names
 from .levels import FULL, Levels, parse_levels, words
 from .sample import SPLITS, Dataset
-from .sources import arrays, box_tables, cifar, cub, folder, idx, pets, public, series, table, toy, voc_masks, volumes
+from .sources import (
+    arrays,
+    box_tables,
+    cifar,
+    cub,
+    folder,
+    idx,
+    pets,
+    public,
+    series,
+    table,
+    toy,
+    voc_masks,
+    volumes,
+    yolo,
+)
 from .sources.images import ArrayImages, FileImages
 from .sources.names import folder_name
 from .sources.series_images import SeriesImages
@@ -220,6 +235,8 @@ def _find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None)
             if is_free and box_tables.holds_boxes(path, is_asked=bool(cells["target"] or cells["task"])):
                 return box_tables.read_table(path, where, base)
             return table.read(path, where, root=base, known=known, **cells)
+        if path.suffix.lower() in {".yaml", ".yml"}:
+            return yolo.read_listed(path, where)
         fix = "name a folder, a .csv, .tsv, .npz or .ts file, or a public name"
         raise DataError("not a dataset", where=where, fix=fix)
     if path.is_dir():

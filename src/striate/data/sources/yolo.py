@@ -12,8 +12,8 @@ from striate.base.errors import DataError, combined
 from striate.base.text import listed, plural, shown
 
 from ..decode import header
-from ..sample import Reading
-from .boxed import Boxed, Collection, Thing, pair_files
+from ..sample import Dataset, Reading
+from .boxed import Boxed, Collection, Thing, dataset_of, pair_files
 from .cells import read_text
 from .kinds import number as number_of
 from .mask_pairs import split_of
@@ -28,15 +28,34 @@ BEYOND = 1e-3  # what rounding may put a share outside 0..1
 FIX_LINE = "write class x y width height, the sides as shares of the image's"
 
 
-def read(walk: Walk, like: str) -> Collection:
+def read_listed(path: Path, where: str) -> Dataset:
+    """Return the dataset of a `data.yaml`: of the folder that it names as `path`, else of its own.
+
+    Raises:
+        DataError: see `read`, or no image is there.
+    """
+    known = read_list(path)
+    root = path.parent / known.path if known.path and (path.parent / known.path).is_dir() else path.parent
+    walk = Walk(root)
+    found = read(walk, "labels.txt", known)
+    if not any(image.things for image in found.images):
+        raise DataError("no image below its folder has a label file", where=path, fix="mend `path`")
+    return dataset_of(walk, where, found)
+
+
+def read(walk: Walk, like: str, known: ClassFile | None = None) -> Collection:
     """Return the images of a folder with their label files; one without lines or without a file has no boxes.
 
     Splits are those of `data.yaml`, as far as its folders are there, else those that the folders' names say.
 
+    Args:
+        like: one of the label files; the others have its suffix.
+        known: the list of classes; by default that of the folder.
+
     Raises:
         DataError: a line is not a class and four shares, a class is beyond the list, or an image cannot be read.
     """
-    known = _class_file(walk)
+    known = known or _class_file(walk)
     files = pair_files(walk, PurePosixPath(like).suffix, QUIET)
     split_by_name = _splits(walk, known)
     names = sorted((name for some in walk.tree().values() for name in some), key=natural_key)
