@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from masked import numbered, put_photos
+from masked import numbered, put_masks, put_photos
 from PIL import Image, ImageOps
 
 from striate.base.errors import DataError
@@ -192,3 +192,10 @@ def test_a_bad_file_is_named(tmp_path):
     with pytest.raises(DataError, match="cat has no number xmax") as caught:
         open_dataset(tmp_path)
     assert str(caught.value.where).endswith("004.xml")
+
+
+def test_boxes_of_a_set_with_class_masks_are_read_where_they_are_asked_for(tmp_path):
+    put_voc(tmp_path, [thing("cat", sides) for sides in SIDES])
+    put_masks(tmp_path / "SegmentationClass", numbered(".png"))
+    assert list(open_dataset(tmp_path).targets) == ["mask"]
+    assert list(open_dataset(tmp_path, task="detect").targets) == ["box"]

@@ -10,7 +10,8 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from .check.finding import listed
-from .open import find, levelled, levels_asked
+from .levels import levels_asked
+from .open import find, levelled
 from .sample import Dataset
 from .sources.series import ranged
 from .target import KINDS, Target

@@ -68,3 +68,8 @@ def to_eight(samples: npt.NDArray[np.uint16], levels: Levels) -> ImageU8:
     level = np.clip(np.arange(FULL[1] + 1, dtype=np.int64), low, high) - low
     table = ((level * 255 + (high - low) // 2) // (high - low)).astype(np.uint8)
     return table[samples]
+
+
+def levels_asked(text: str | None) -> Levels | None:
+    """Return the levels that become black and white; None for those that the training images use."""
+    return parse_levels(text) if text else FULL

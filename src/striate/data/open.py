@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,33 +15,18 @@ from striate.base.text import plural
 
 from . import subset
 from .channels import in_channels, with_band_names
-from .levels import FULL, Levels, parse_levels, words
+from .levels import FULL, Levels, levels_asked, words
 from .sample import SPLITS, Dataset
-from .sources import (
-    arrays,
-    box_tables,
-    cifar,
-    cub,
-    folder,
-    idx,
-    pets,
-    public,
-    series,
-    table,
-    toy,
-    voc_masks,
-    volumes,
-    yolo,
-)
+from .sources import public, series, toy
 from .sources.images import ArrayImages, FileImages
+from .sources.layouts import read_file, read_folder
 from .sources.names import folder_name
 from .sources.series_images import SeriesImages
 from .split import Indices, assign
-from .target import TASK_KINDS, Boxes, Itself
+from .target import TASK_KINDS, Itself
 from .target.itself import NAME as ITSELF
 from .target_choice import first_target
 
-CELLS = ("target", "task", "separator", "blank", "split_column")  # options that tables are read by
 SHARES = (0.7, 0.15, 0.15)  # of train, val and test
 
 
@@ -215,63 +200,26 @@ def find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None =
 
 
 def _find(where: str, options: Mapping[str, Any], known: tuple[str, ...] | None) -> Dataset:
-    path, cells = path_of(where), {name: options.get(name) for name in CELLS}
+    path = path_of(where)
     is_table = path.suffix.lower() in {".csv", ".tsv"} and path.is_file()
     for name in ("blank", "split_column"):
-        if cells[name] is not None and not is_table and known is None:
+        if options.get(name) is not None and not is_table and known is None:
             option = f"--{name.replace('_', '-')}"
             raise SettingsError(f"{option} is for tables, and this is none", where=where, fix="leave it out")
-    root, allow_empty = options.get("root"), bool(options.get("allow_empty"))
-    base = path_of(root) if root is not None else None
+    base = path_of(options["root"]) if options.get("root") is not None else None
+    options = {**options, "root": base}
     if where.startswith("toy:"):
         return toy.read(where, base)
     if path.is_file():
-        if series.is_series(path):
-            return series.read(path, where, known)
-        if path.suffix.lower() == ".npz":
-            return arrays.read(path, where, levels_asked(options.get("levels")), cells["task"], known)
-        if is_table:
-            is_free = cells["target"] in {None, "box"} and cells["task"] in {None, *Boxes.tasks}
-            if is_free and box_tables.holds_boxes(path, is_asked=bool(cells["target"] or cells["task"])):
-                return box_tables.read_table(path, where, base)
-            return table.read(path, where, root=base, known=known, **cells)
-        if path.suffix.lower() in {".yaml", ".yml"}:
-            return yolo.read_listed(path, where)
-        fix = "name a folder, a .csv, .tsv, .npz or .ts file, or a public name"
-        raise DataError("not a dataset", where=where, fix=fix)
+        return read_file(path, where, options, known)
     if path.is_dir():
-        return _folder(path, where, allow_empty, known, options)
+        return read_folder(path, where, options, known)
     if where.lower() in public.PUBLIC:
-        return public.read(where.lower(), base, lambda copy: _folder(copy, where, allow_empty, known, {}))
+        own = {"allow_empty": options.get("allow_empty")}
+        return public.read(where.lower(), base, lambda copy: read_folder(copy, where, own, known))
     close = nearest(where, public.PUBLIC)
     fix = f"check the path, or did you mean {close!r}?" if close else "check the path"
     raise DataError("no such file, folder or public dataset", where=where, fix=fix)
-
-
-def _folder(
-    path: Path, where: str, allow_empty: bool, known: tuple[str, ...] | None, options: Mapping[str, Any]
-) -> Dataset:
-    sources: Sequence[tuple[Callable[[Path], bool], Callable[[], Dataset]]] = (
-        (pets.matches, lambda: pets.read(path, where, options.get("ignore"))),
-        (voc_masks.matches, lambda: voc_masks.read(path, where, options.get("ignore"))),
-        (cifar.matches, lambda: cifar.read(path, where, known)),
-        (idx.matches, lambda: idx.read(path, where, known)),
-        (series.matches, lambda: series.read(path, where, known)),
-        (volumes.matches, lambda: volumes.read(path, where, known)),
-        (cub.matches, lambda: cub.read(path, where, known)),
-    )
-    for matches, read in sources:
-        if matches(path):
-            return read()
-    if options.get("is_alone"):
-        return folder.read_images(path, where)
-    return folder.read(path, where, allow_empty=allow_empty, known=known, ignore=options.get("ignore"),
-                       is_boxed=options.get("task") in Boxes.tasks or options.get("target") == "box")  # fmt: skip
-
-
-def levels_asked(text: str | None) -> Levels | None:
-    """Return the levels that become black and white; None for those that the training images use."""
-    return parse_levels(text) if text else FULL
 
 
 def levels_of(dataset: Dataset) -> str:

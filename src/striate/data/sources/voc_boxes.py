@@ -30,7 +30,7 @@ def read(walk: Walk, like: str) -> Collection:
     """
     files = pair_files(walk, PurePosixPath(like).suffix)
     lists = split_lists(walk.root, LISTS, {PurePosixPath(name).stem for name in files})
-    walk.use(*(f"{LISTS}/{split}.txt" for split in lists))
+    walk.use(*(f"{LISTS}/{split}.txt" for split in (*lists, "trainval")))
     listed = {name: split for split, names in lists.items() for name in names}
     names: list[str] = []
     for name in sorted((name for some in walk.tree().values() for name in some), key=natural_key):
