@@ -67,8 +67,8 @@ def test_the_last_line_stands_alone_without_debug_and_below_a_traceback_with_it(
     ("problem", "code", "says"),
     [
         (ZeroDivisionError("0"), 1, "a bug in striate"),
-        (KeyboardInterrupt(), 130, "stopped"),
-        (Terminated(), 143, "stopped"),
+        (KeyboardInterrupt(), 130, "Stopped."),
+        (Terminated(), 143, "Stopped."),
     ],
 )
 def test_what_is_no_mistake_of_the_user_has_its_own_code(problem, code, says, monkeypatch, last_line):

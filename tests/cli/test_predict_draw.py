@@ -1,7 +1,9 @@
 """`striate predict --draw`: overlays and masks read back by Pillow; what cannot be drawn is refused."""
 
 import csv
+import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 import striate
 from striate.base.errors import DataError
 from striate.cli.app import run
+from striate.predict.ahead import read_ahead
 
 MASKS = "toy:shapes?n=60&size=16"
 
@@ -81,7 +84,6 @@ def test_tiles_look_at_the_whole_of_a_large_image(segmented, photos, tmp_path, c
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--draw", "drawn"], "predicts no map and no box that could be drawn"),
         (["--tiles", "auto"], "predicts no map that tiles"),
         (["--tiles", "fine"], "'fine' is no scale"),
     ],
@@ -97,3 +99,59 @@ def test_an_overlay_of_another_image_is_refused(segmented, photos):
     (one,) = striate.Run(segmented).predict(photos / "a.png")
     with pytest.raises(DataError, match="different sizes"):
         one.overlay(photos / "b.png")
+
+
+def test_a_contact_sheet_shows_each_image_where_it_should_be(finished, tmp_path, capsys):
+    colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
+    for number in range(203):
+        Image.new("RGB", (16, 16), colours[number % 3]).save(tmp_path / f"{number:03}.png")
+    capsys.readouterr()
+    assert run(["predict", str(finished), str(tmp_path / "*.png"), "--draw", str(tmp_path / "out"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    first, second = (np.asarray(Image.open(path)) for path in document["sheets"])
+    assert [row["id"] for row in document["predictions"]] == sorted(str(path) for path in tmp_path.glob("*.png"))
+    for sheet, numbers in ((first, range(200)), (second, range(200, 203))):
+        for place, number in enumerate(numbers):
+            left, top = 4 + place % 8 * 116 + 56, 4 + place // 8 * 146 + 56
+            assert tuple(sheet[top, left]) == colours[number % 3]
+        assert sheet[-34:-4, 6:100].min() < 100  # the text below the last row
+    folder = str(tmp_path / "out")
+    assert run(["predict", str(finished), folder]) == 3  # sheets of ours are no images to answer
+    assert "no images found" in capsys.readouterr().err
+
+
+def test_sheets_of_maps_show_the_overlays(segmented, photos, tmp_path, capsys):
+    capsys.readouterr()
+    assert run(["predict", str(segmented), str(photos / "b.png"), "--draw", str(tmp_path / "out"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    overlay = Image.open(document["predictions"][0]["drawn"]["overlay"]).resize((112, 62), Image.Resampling.NEAREST)
+    sheet = Image.open(document["sheets"][0]).crop((4, 4 + 25, 116, 4 + 25 + 62))
+    assert np.abs(np.asarray(sheet, int) - np.asarray(overlay, int)).mean() < 12
+
+
+def test_a_list_on_stdin_and_a_pattern_name_files(finished, photos, monkeypatch, capsys, last_line):
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.png\n\nsub\r\n"))
+    assert run(["predict", str(finished), "-", "b*.png", "--top", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["a.png:", "sub/a.jpg:", "b.png:"]
+    assert all(len(line.split()) == 3 for line in lines)
+    assert run(["predict", str(finished), "c*.png"]) == 3
+    assert last_line() == "error: no file matches: c*.png -- fix: check the pattern, or name files"
+
+
+def test_images_read_ahead_come_in_their_order_with_their_problems():
+    def read(given, doubts, name):
+        time.sleep(0.002 * (given % 3))
+        if given % 5 == 4:
+            raise DataError("bad", where=name)
+        doubts += [DataError("doubt", where=name)] * (given % 2)
+        return np.full((1, 1, 1), given)
+
+    rows = list(read_ahead(range(40), read, num_threads=3))
+    assert [row.number for row in rows] == list(range(40)) == [row.given for row in rows]
+    assert [row.number for row in rows if row.problem] == list(range(4, 40, 5))
+    for row in rows:
+        if row.pixels is not None:
+            assert row.pixels[0, 0, 0] == row.number
+            assert [doubt.where for doubt in row.doubts] == [f"image {row.number}"] * (row.number % 2)

@@ -1,29 +1,22 @@
-"""striate report, striate evaluate, striate predict."""
+"""striate report, striate evaluate."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from striate.base.choose import choose
-from striate.base.errors import DataError, SettingsError, combined
-from striate.base.progress import Progress, say
+from striate.base.errors import SettingsError
+from striate.base.progress import Progress
 from striate.base.text import plural, shown
 
 from . import help as h
 from . import options as o
-
-if TYPE_CHECKING:
-    from striate.predict.overlay import BoxDrawer, Drawer, ImageDrawer
-    from striate.predict.predictor import Predictor, Tiles
-    from striate.predict.volumes import VolumeDrawer
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command(short_help="Write the report of a run or study again", rich_help_panel=h.USE)(report)
     app.command(short_help="Score a run on its test images or on other data", rich_help_panel=h.USE)(evaluate)
-    app.command(short_help="Say what is in images", rich_help_panel=h.USE)(predict)
 
 
 def report(
@@ -230,147 +223,3 @@ def _number(value: float | None) -> str:
 
 def _span(interval: list[float] | None) -> str:
     return "n/a" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
-
-
-def _with_images(given: list[Path], folders: dict[Path, list[Path]]) -> list[Path]:
-    """Return the files to look at; a folder that adds none is a warning, and an error where there are none at all."""
-    files = [file for path in given for file in folders.get(path, [path])]
-    for empty in (path for path, found in folders.items() if not found):
-        if not files:
-            raise DataError("no images found", where=empty, fix="name images, or a folder that holds some")
-        say(f"warning: no images found: {shown(empty)}")
-    return files
-
-
-def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN|imagenet:NAME", help="A run folder, or a published network.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders of them.")],
-    top: Annotated[int, typer.Option(help="Classes to show for each image.", min=1, max=1_000_000)] = 3,
-    weights: Annotated[
-        Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="How those weights want their images, e.g. torchvision.")] = None,
-    draw: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write for each image its map of classes (overlay and mask) or its box as PNG."
-        ),
-    ] = None,
-    tiles: Annotated[
-        str | None,
-        typer.Option(metavar="auto|SCALE", help="Cut large images into tiles, at the scale of training or another."),
-    ] = None,
-    table: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write a row for each image, for a spreadsheet.")
-    ] = None,
-    on_bad: o.OnBad = "stop",
-    threads: o.Threads = None,
-    as_json: o.Json = False,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
-) -> None:
-    """Say what is in images: class and probabilities, numbers, a box, or a class for every pixel.
-
-    A run that `striate evaluate --calibrate` has seen gives calibrated probabilities. `--draw` writes for each image
-    NAME-overlay.png and NAME-mask.png (class ids with a palette, of the image's own size) and once classes.csv; of a
-    volume NAME-labels.nii.gz, which lies as the volume does.
-    Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
-    larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
-    whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
-    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png, and NAME-box.png of one that
-    localises. `--csv` has a column for each class (its probability, or its share of the pixels) or number.
-
-    \b
-    Examples:
-      striate predict runs/001-bipyramid-regularized new/*.jpg
-      striate predict runs/001-bipyramid-regularized new/ --csv new.csv
-      striate predict imagenet:mobilenet_v2 photo.jpg
-      striate predict runs/003-unet-augmented new/ --draw drawn/
-      striate predict runs/003-unet-augmented aerial.tif --tiles auto --draw out/
-    """
-    o.use_threads(threads)
-    from striate.data.sources.walk import Walk
-    from striate.predict import Predictor, pretrained
-    from striate.predict.table import write_table
-
-    choose("policy", on_bad, dict.fromkeys(("stop", "skip")))
-    is_published = run.startswith(pretrained.PREFIX)
-    if (weights or preset) and not is_published:
-        raise SettingsError("--weights and --preset go with imagenet:NAME", where=run, fix="leave them out")
-    walks = {path: Walk(path) for path in images if path.is_dir()}
-    folders = {path: [path / name for name in walk.images()] for path, walk in walks.items()}
-    for missed in (missed for walk in walks.values() for missed in walk.left_out() if missed.is_serious):
-        say(f"warning: {missed.text}")
-    files = _with_images(images, folders)
-    predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
-    asked = _Predict(predictor, _tiles(tiles), draw, is_stopping=on_bad == "stop")
-    rows = asked.all(files, top, o.progress_for(quiet))
-    if asked.bad and on_bad == "stop":
-        raise combined(asked.bad)
-    if predictor.temperature != 1 and not as_json:
-        path = Path(run) / "calibration.json"
-        say(f"calibrated probabilities: temperature {predictor.temperature:.3f}, from {path}")
-    for problem in asked.doubtful:
-        say(f"warning: {problem}")
-    for problem in asked.bad:
-        say(f"skipped: {problem}")
-    predictions = [document for _, document in rows]
-    document = {"command": "predict", "temperature": predictor.temperature, "predictions": predictions}
-    document["doubtful"] = [{"id": str(problem.where), "text": problem.what} for problem in asked.doubtful]
-    document["skipped"] = [problem.where for problem in asked.bad]
-    lines = [line for line, _ in rows]
-    if table is not None:
-        write_table(table, predictions)
-        document["csv"] = str(table)
-        lines.append(f"table: {table}")
-    if draw is not None:
-        document["drawn"] = str(draw)
-        lines.append(f"drawn: {draw}")
-    o.give(document, "\n".join(lines), as_json)
-
-
-def _tiles(text: str | None) -> "Tiles | None":
-    if text is None or text == "auto":
-        return "auto" if text else None
-    try:
-        return float(text)
-    except ValueError:
-        fix = "write auto, or a number: 1 for an image's own pixels"
-        raise SettingsError(f"{text!r} is no scale", where="--tiles", fix=fix) from None
-
-
-class _Predict:
-    """Predicts images chunk by chunk, so that no more maps than those of one lie in memory, and draws them."""
-
-    def __init__(self, predictor: "Predictor", tiles: "Tiles | None", draw: Path | None, *, is_stopping: bool) -> None:
-        self.predictor, self.tiles, self.is_stopping = predictor, tiles, is_stopping
-        self.chunk = 8 if predictor.predicts_maps else 256
-        self.bad: list[DataError] = []
-        self.doubtful: list[DataError] = []
-        self.drawer: Drawer | ImageDrawer | BoxDrawer | VolumeDrawer | None = None
-        if draw is not None:
-            from striate.predict.overlay import drawer_of
-
-            self.drawer = drawer_of(predictor, draw)
-
-    def all(self, files: list[Path], top: int, progress: Progress) -> list[tuple[str, dict[str, Any]]]:
-        """Return a line and a document for each image, chunk by chunk; more than one chunk show their progress."""
-        if len(files) <= self.chunk:
-            return self(files, top)
-        rows = []
-        with progress.bar("predicting", len(files)) as bar:
-            for start in range(0, len(files), self.chunk):
-                some = files[start : start + self.chunk]
-                rows += self(some, top)
-                bar.advance(len(some))
-        return rows
-
-    def __call__(self, files: list[Path], top: int) -> list[tuple[str, dict[str, Any]]]:
-        """Return a line and a document for each image."""
-        rows = []
-        for one in self.predictor(files, self.bad, self.doubtful, self.tiles):
-            document = one.to_json()
-            if self.drawer and not (self.bad and self.is_stopping):
-                document["drawn"] = self.drawer.draw(Path(one.id), one)
-            rows.append((f"{shown(one.id)}: {one.line(top)}", document))
-        return rows

@@ -78,7 +78,7 @@ def _legend(dataset: Dataset, width: int, font: Any) -> list[tuple[int, int, str
     target = next(iter(dataset.targets.values()), None)
     places, line, left = [], 0, GAP_PX
     for name, colour in [] if target is None else target.legend()[:MAX_ROWS]:
-        text = _printable(shown(name, 30))
+        text = printable(shown(name, 30))
         wide = SWATCH_PX + 4 * GAP_PX + math.ceil(font.getlength(text))
         if left > GAP_PX and left + wide > width:
             line, left = line + 1, GAP_PX
@@ -99,12 +99,12 @@ def _rows(dataset: Dataset, per_row: int, seed: int, skip: set[int]) -> list[tup
     rows, shuffled = [], np.array(order, dtype=np.intp)
     for index, name in enumerate(target.classes[:MAX_ROWS]):
         members = target.members(index, shuffled).tolist()
-        rows.append((_printable(f"{shown(name, 60)}  ({len(members):,})"), members[:per_row]))
+        rows.append((printable(f"{shown(name, 60)}  ({len(members):,})"), members[:per_row]))
     return rows
 
 
-def _printable(text: str) -> str:
-    """The built-in font has Latin letters only: others are written as escapes, not as empty boxes."""
+def printable(text: str) -> str:
+    """Return a text in Latin letters, all that the built-in font has: others as escapes, not as empty boxes."""
     return text.encode("latin-1", "backslashreplace").decode("latin-1")
 
 

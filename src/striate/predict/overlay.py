@@ -100,11 +100,11 @@ def boxed(image_u8: ImageU8, box: Sequence[float], label: int) -> ImageU8:
     return drawn
 
 
-def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer | VolumeDrawer":
-    """Return what draws the predictions of a network into a folder.
+def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer | VolumeDrawer | None":
+    """Return what draws each prediction of a network into a folder; None where only a contact sheet shows them.
 
     Raises:
-        SettingsError: its task predicts nothing that can be drawn.
+        SettingsError: it answers no images.
     """
     if len(predictor.geometry.size_hw) == 3:
         from .volumes import VolumeDrawer
@@ -116,8 +116,9 @@ def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | B
         return Drawer(folder, predictor.task.names, predictor.levels)
     if predictor.is_placed:
         return BoxDrawer(folder, predictor.levels)
-    what = f"a run of the task {predictor.task.name} predicts no map and no box that could be drawn"
-    raise SettingsError(what, where="--draw", fix="leave --draw out")
+    if not predictor.reads_images:
+        raise SettingsError("a run of series reads no images to draw", where="--draw", fix="leave --draw out")
+    return None
 
 
 class ImageDrawer:

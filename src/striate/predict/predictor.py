@@ -42,6 +42,7 @@ from striate.task.head import Map
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
+from .ahead import read_ahead
 from .prediction import Prediction
 from .tiling import at_scale, tiled_outputs
 
@@ -65,6 +66,7 @@ class Predictor:
     """
 
     batch = 64  # images that are read and answered together
+    reads_images = True  # and not series, which no tile of a sheet shows
 
     def __init__(
         self,
@@ -140,15 +142,14 @@ class Predictor:
         """
         found: list[Prediction] = []
         scale, problems = self._tile_scale(tiles), [] if bad is None else bad
-        numbered = enumerate(images_of(pictures))
-        while some := list(islice(numbered, self.batch)):
+        images = read_ahead(images_of(pictures), self._heard)
+        while some := list(islice(images, self.batch)):
             whole: list[tuple[int, Samples, str, SizeHW]] = []
             given: dict[int, Prediction] = {}
-            for number, picture in some:
-                try:
-                    pixels = self._heard(picture, doubtful, f"image {number}")
-                except DataError as problem:
-                    problems.append(problem)
+            for number, picture, pixels, problem, doubts in some:
+                _pass_on(doubts, doubtful)
+                if pixels is None or problem is not None:
+                    problems += [problem] if problem else []
                     continue
                 name = str(picture) if isinstance(picture, str | Path) else str(number)
                 if self.makes_images:
@@ -214,7 +215,7 @@ class Predictor:
         if complaint and doubtful is not None:
             doubtful.append(DataError(f"may be damaged: {complaint}", where=name, fix=FIX_DOUBTFUL))
         elif complaint:
-            warnings.warn(f"{name} may be damaged, the decoder complained: {complaint}", stacklevel=4)
+            warnings.warn(f"{name} may be damaged: {complaint}", stacklevel=4)
         return pixels
 
     @torch.inference_mode()
@@ -303,6 +304,15 @@ class Predictor:
         view = np.array([self.geometry.size_hw[::-1] * 2])
         box = self.geometry.way_back(height, width).boxes(np.array(seen) * view)[0]
         return tuple(np.clip(box, 0, [width, height] * 2).tolist())
+
+
+def _pass_on(doubts: list[DataError], doubtful: list[DataError] | None) -> None:
+    """Hand on what decoders complained of; to nobody who asked, it is a Python warning."""
+    if doubtful is not None:
+        doubtful += doubts
+        return
+    for doubt in doubts:
+        warnings.warn(f"{doubt.where} {doubt.what}", stacklevel=4)
 
 
 def _compact(seen: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -28,6 +28,8 @@ class SeriesPredictor(Predictor):
         ranges: the values that become the lowest and highest level, as the run's dataset keeps them.
     """
 
+    reads_images = False
+
     def __init__(self, *given: Any, ranges: str) -> None:
         super().__init__(*given)
         self.ranges = ranges

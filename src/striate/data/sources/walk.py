@@ -17,7 +17,9 @@ from ..format import EXTENSIONS
 from ..sample import LeftOut
 
 JUNK_FOLDERS = {"__macosx", "@eadir", "__pycache__", "lost+found", "$recycle.bin", "system volume information"}
-OWN_PICTURES = re.compile(r"(?:contact-sheet|augmentation|search|rate-.*|.*-filters)\.png")  # as commands call them
+OWN_PICTURES = re.compile(
+    r"(?:contact-sheet(?:-\d+)?|augmentation|search|rate-.*|.*-filters)\.png"
+)  # as commands call them
 MAX_OWN_DEPTH = 4
 JUNK_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"}
 
