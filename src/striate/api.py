@@ -178,11 +178,12 @@ class Study:
 
 
 def train(
-    data: Dataset | str | Path, model: "Model | None" = None, recipe: "str | Recipe" = "regularized", **options: Any
+    data: Dataset | str | Path, model: "Model | None" = None, recipe: "str | Recipe | None" = None, **options: Any
 ) -> Run:
     """Train one network; writes the report too.
 
     Args:
+        recipe: by default what `striate train` takes: "regularized", of series "series", of restoration "restore".
         options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe; for the others
             see `striate.run.execute.train`.
 
@@ -191,12 +192,18 @@ def train(
     """
     from striate.run.execute import train as carry_out
     from striate.run.keywords import recipe_changes
-    from striate.run.recipe import named
+    from striate.run.recipe import named, usual
 
     pairs = recipe_changes(options, carry_out)
-    name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
-    settings = (named(recipe) if isinstance(recipe, str) else recipe).with_values(pairs)
+
+    def settings_of(recipe: "str | Recipe") -> "Recipe":
+        return (named(recipe) if isinstance(recipe, str) else recipe).with_values(pairs)
+
+    settings_of(recipe or usual(None))  # a mistake is said before any data are read
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    recipe = recipe or usual(dataset.options.get("task"), dataset.usual.form)
+    name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
+    settings = settings_of(recipe)
     network = settings.network_or(model, dataset.options.get("task"), dataset.usual.form)
     return Run(train_run(dataset, network, settings, recipe_name=name, **options))
 

@@ -93,6 +93,7 @@ class ResultInfo(TypedDict):
     peak_memory_mb: NotRequired[float | None]
     skipped: NotRequired[int]
     skipped_steps: NotRequired[int]
+    time_reach: NotRequired[float | None]
 
 
 class StartInfo(TypedDict):

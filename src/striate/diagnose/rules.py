@@ -135,6 +135,22 @@ def vanishing_gradients(found: Reading) -> Remark | None:
     return Remark("vanishing_gradients", "likely", f"{evidence}; {_little(found)}.", *_let_through(found))
 
 
+def vanishing_over_time(found: Reading) -> Remark | None:
+    """The loss of a recurrent network pulls on the end of a series, and hardly on its start."""
+    reach = number(at(found.info, "result.time_reach"))
+    if not reach < VANISHED or found.learned > HALF:
+        return None
+    times = f"{_round(1 / reach)} times weaker than" if reach > 1e-30 else "nothing against"
+    evidence = (
+        f"The gradient vanishes over time: the loss's pull on the first tenth of the steps is {times} that on the "
+    )
+    evidence += f"last tenth, so the network hardly learns from how a series begins; {_little(found)}."
+    what = (
+        "Take convolutions, which see a long series in few steps; gates (lstm, gru) are enough for some tens of steps."
+    )
+    return Remark("vanishing_gradients", "likely", evidence, what, with_model(found, zoo.usual(None, "series")))
+
+
 def _let_through(found: Reading) -> tuple[str, str]:
     """What lets the gradient reach the first rows, of all that the network does not have already; and the command."""
     if found.setting("model.activation") not in {None, "relu", "leaky_relu", "gelu", "silu"}:
@@ -275,6 +291,7 @@ RULES: tuple[Callable[[Reading], Remark | None], ...] = (
     rate_too_low,
     dead_units,
     vanishing_gradients,
+    vanishing_over_time,
     batch_too_small,
     label_noise,
     missed_classes,

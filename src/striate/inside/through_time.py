@@ -1,6 +1,8 @@
 """How far back in time the loss pulls: its gradient by the samples of each step, which vanishes in a plain RNN."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from .tap import borrowed
 
 @dataclass(frozen=True)
 class TimeGradient:
-    """The gradient of the mean cross-entropy of a batch of series, step by step.
+    """The gradient of the mean loss of a batch of series, step by step.
 
     Args:
         norms: (L,) mean over the series of |dL/dx_t|, L the loss of the series and x_t its sample at step t, in the
@@ -37,7 +39,7 @@ class TimeGradient:
 
 
 def through_time(network: nn.Module, series: Tensor, truth: Tensor) -> TimeGradient:
-    """Return how strongly the loss of series pulls on their samples, step by step; the network is given back unchanged.
+    """Return how strongly the cross-entropy of series pulls on their samples, step by step; see `pull_of`.
 
     Any network of series will do, so that recurrent ones, convolutions and attention stand side by side.
 
@@ -50,11 +52,25 @@ def through_time(network: nn.Module, series: Tensor, truth: Tensor) -> TimeGradi
 
     Reference: Pascanu et al., On the difficulty of training recurrent neural networks, arXiv:1211.5063.
     """
+    return pull_of(network, series, lambda outputs: F.cross_entropy(outputs, truth.to(outputs.device)))
+
+
+def pull_of(network: nn.Module, series: Tensor, loss: Callable[[Any], Tensor]) -> TimeGradient:
+    """Return how strongly a loss of series pulls on their samples, step by step; the network is given back unchanged.
+
+    Args:
+        series: (N, C, 1, L), as the network gets them.
+        loss: from the outputs to the mean over the series of their losses.
+
+    Raises:
+        DataError: they are no series.
+    """
     if series.ndim != 4 or series.shape[2] != 1:
         raise DataError(f"{tuple(series.shape)} is no batch of series", where="series", fix="give (N, C, 1, L)")
     with borrowed(network) as probe:
         x = probe.ready(series).requires_grad_()
-        loss = F.cross_entropy(probe(x), truth.to(x.device), reduction="sum")  # each series has its own
-        (slope,) = torch.autograd.grad(loss, [x])
+        with torch.backends.cudnn.flags(enabled=False):  # its recurrent layers have no gradient in evaluation mode
+            whole = len(x) * loss(probe(x))  # each series has its own
+            (slope,) = torch.autograd.grad(whole, [x])
     norms = slope[:, :, 0].double().square().sum(1).sqrt().mean(0)
     return TimeGradient(norms.cpu().numpy())

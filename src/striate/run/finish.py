@@ -30,6 +30,7 @@ from striate.evaluate.own_size import OwnSize
 from striate.evaluate.predictions import Predictions, read, write
 from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
+from striate.inside.through_time import pull_of
 from striate.model.state import load_state, state_of
 from striate.task import Task
 from striate.transfer.features import Features, cut, take
@@ -72,6 +73,7 @@ def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ende
         "peak_memory_mb": peak_memory_mb(),
         "skipped": training.num_lost,
         "skipped_steps": training.num_skipped,
+        "time_reach": _time_reach(prepared, network),
     }
     monitor = prepared.task.monitor
     if num := sum(row["val"].get(monitor) is None for row in history):
@@ -116,6 +118,15 @@ def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tu
             keep_pictures(run, prepared, found, split)
     write(run.predictions, tables)
     write_json(run.path / "scores.json", scores)
+
+
+def _time_reach(prepared: Prepared, network: nn.Module) -> float | None:
+    """How much the loss pulls on the start of a series, over its pull on the end; None but for recurrent networks."""
+    is_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    if not is_recurrent or prepared.dataset.usual.form != "series":
+        return None
+    batch = next(iter(prepared.loader("train").batches(0)))
+    return pull_of(network, batch.images, lambda outputs: prepared.task.losses(outputs, batch).mean()).reach
 
 
 def _source(
