@@ -9,13 +9,14 @@ import json
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fixtures"))
 
 import torch
 from explore_figures import FIGURES
-from explore_site import browsing
+from explore_site import Stage, browsing
 
 
 def main(arguments: list[str]) -> int:
@@ -25,10 +26,10 @@ def main(arguments: list[str]) -> int:
     names = [name for name in FIGURES if not wanted or any(text in name for text in wanted)]
     torch.set_num_threads(1)
     rows = []
-    with browsing() as browser:
+    with browsing() as browser, closing(Stage(browser)) as stage:
         for name in names:
             figure, start = FIGURES[name], time.perf_counter()
-            value = figure.run(browser, is_quick)
+            value = figure.run(stage, is_quick)
             is_met = value <= figure.limit
             time_s = time.perf_counter() - start
             print(

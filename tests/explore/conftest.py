@@ -1,7 +1,7 @@
-"""One browser and one site for all tests of the page in a process."""
+"""One browser, one site and one window for all tests of the page in a process."""
 
 import pytest
-from explore_site import Watched, browsing, serving, small_workspace
+from explore_site import Stage, browsing
 
 
 @pytest.fixture(scope="session")
@@ -11,13 +11,27 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def site():
-    with serving(small_workspace()) as found:
-        yield found
+def stage(browser):
+    found = Stage(browser)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def site(stage):
+    return stage.site
 
 
 @pytest.fixture
-def watched(browser, site):
-    page = Watched(browser, site)
-    yield page
-    page.close()
+def watched(stage):
+    with stage.window() as page:
+        yield page
+        assert page.problems == []
+
+
+@pytest.fixture
+def large(stage):
+    """The window of the site that has a run, too."""
+    with stage.window(stage.large) as page:
+        yield page
+        assert page.problems == []

@@ -4,27 +4,17 @@ import re
 
 import pytest
 import torch
-from chromium import opened, ready
-from explore_site import serving
 from torch import nn
 
 from striate.base.errors import ModelError, SettingsError
 from striate.cli.explore import _network
-from striate.explore.workspace import Workspace
+from striate.explore.shelf import id_of
 from striate.inside.architecture import describe, drawing
 from striate.model import zoo
 from striate.model.issues import examine
 from striate.model.walk import walk
 
 MODEL = "lenet5"
-
-
-@pytest.fixture(scope="module")
-def site():
-    space = Workspace.of([_network(MODEL, None), _network("mobilenet_v2", "64")], "two")
-    with serving(space) as site:
-        yield site
-    space.close()
 
 
 def test_the_start_is_where_the_first_unit_s_gradient_is_centred():
@@ -72,45 +62,45 @@ def test_a_foreign_module_has_a_table_and_no_drawing():
         drawing(module, (32, 32), 3)
 
 
-def test_the_page_s_numbers_are_those_of_the_walk(browser, site):
+def test_the_page_s_numbers_are_those_of_the_walk(large):
     size = {"size_hw": (96, 64), "channels": 3, "outputs": 10}
     found, issues = examine(zoo.blueprint("mobilenet_v2"), **size)
-    with opened(browser, site, "#view=architecture&size=96x64") as page:
-        page.click("button.item[data-key=model]:has-text('mobilenet')")
-        page.wait_for_selector("tr[data-row]")
-        ready(page)
-        totals = page.inner_text(".arch-totals")
-        assert f"{found.parameters:,}" in totals
-        rows = page.eval_on_selector_all(
-            "tr[data-row]", "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
-        )
-        assert [row[0] for row in rows] == [layer.name for layer in found.layers]
-        for row, layer in zip(rows, found.layers, strict=True):
-            assert row[2] == " × ".join(map(str, layer.out_shape))
-            assert row[3] == f"{layer.parameters:,}"
-            if not layer.is_global:
-                sees = [layer.receptive_field_hw, layer.jump_hw, layer.start_hw]
-                assert row[6:9] == [_pair(values) for values in sees]
-        assert page.locator(".arch-issues li").count() == max(1, len(issues))
-        name = found.layers[2].name
-        page.click(f"tr[data-row='{name}'] button")
-        assert f"row={name}" in page.url
-        assert f"{found.layers[2].macs:,}" in page.inner_text(".inspector")
-        assert page.evaluate("document.querySelector('.arch-drawing').naturalWidth") > 200
+    page = large.open(f"#view=architecture&model={id_of('model', MODEL)}&size=96x64")
+    page.click("button.item[data-key=model]:has-text('mobilenet')")
+    page.wait_for_selector("tr[data-row]")
+    large.ready()
+    totals = page.inner_text(".arch-totals")
+    assert f"{found.parameters:,}" in totals
+    rows = page.eval_on_selector_all(
+        "tr[data-row]", "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    assert [row[0] for row in rows] == [layer.name for layer in found.layers]
+    for row, layer in zip(rows, found.layers, strict=True):
+        assert row[2] == " × ".join(map(str, layer.out_shape))
+        assert row[3] == f"{layer.parameters:,}"
+        if not layer.is_global:
+            sees = [layer.receptive_field_hw, layer.jump_hw, layer.start_hw]
+            assert row[6:9] == [_pair(values) for values in sees]
+    assert page.locator(".arch-issues li").count() == max(1, len(issues))
+    name = found.layers[2].name
+    page.click(f"tr[data-row='{name}'] button")
+    assert f"row={name}" in page.url
+    assert f"{found.layers[2].macs:,}" in page.inner_text(".inspector")
+    assert page.evaluate("document.querySelector('.arch-drawing').naturalWidth") > 200
 
 
-def test_search_finds_rows_by_their_shape_and_the_size_slider_asks_anew(browser, site):
-    with opened(browser, site, "#view=architecture") as page:
-        before = page.inner_text("tr[data-row]:first-child td:nth-child(3)")
-        page.fill("input[aria-label^='Find rows']", before)
-        page.wait_for_selector("tr[data-row]:first-child:last-child")
-        page.fill("input[aria-label^='Find rows']", "nothing like it")
-        page.wait_for_selector(".empty")
-        page.fill("input[aria-label^='Find rows']", "")
-        page.locator("input[type=range]").fill("64")
-        page.wait_for_selector("strong:has-text('other parameters')")
-        assert re.search(r"size=64x64", page.url)
-        assert page.inner_text("tr[data-row]:first-child td:nth-child(3)") != before
+def test_search_finds_rows_by_their_shape_and_the_size_slider_asks_anew(large):
+    page = large.open(f"#view=architecture&model={id_of('model', MODEL)}")
+    before = page.inner_text("tr[data-row]:first-child td:nth-child(3)")
+    page.fill("input[aria-label^='Find rows']", before)
+    page.wait_for_selector("tr[data-row]:first-child:last-child")
+    page.fill("input[aria-label^='Find rows']", "nothing like it")
+    page.wait_for_selector(".empty")
+    page.fill("input[aria-label^='Find rows']", "")
+    page.locator("input[type=range]").fill("64")
+    page.wait_for_selector("strong:has-text('other parameters')")
+    assert re.search(r"size=64x64", page.url)
+    assert page.inner_text("tr[data-row]:first-child td:nth-child(3)") != before
 
 
 def test_a_blueprint_file_is_a_network_too(tmp_path):

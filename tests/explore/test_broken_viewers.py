@@ -1,7 +1,6 @@
 """Viewers that are broken on purpose are caught by the same comparisons that the page passes."""
 
 import numpy as np
-import pytest
 from explore_site import Watched, serving, subject_of
 
 from striate.explore.workspace import Workspace
@@ -46,47 +45,41 @@ BREAKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def space():
-    return Workspace.of([subject_of("dense"), subject_of("plain")], "test")
+def shown(watched):
+    """What a page says, after it has said something else that could be kept."""
+    watched.open(STATE.replace("channel=1", "channel=3"))
+    return said(watched)
 
 
-def shown(browser, site, rule=None):
-    """What a page says, with one line of its JavaScript changed."""
-    watched = Watched(browser, site)
-    if rule:
-        pattern, old, new = rule
+def broken(stage, pattern, old, new):
+    """What a page says with one line of its JavaScript changed."""
+    watched = Watched(stage.browser, stage.site)
 
-        def change(route):
-            text = route.fetch().text()
-            assert text.count(old) == 1, "the line to break is there"
-            route.fulfill(body=text.replace(old, new), content_type="text/javascript")
+    def change(route):
+        text = route.fetch().text()
+        assert text.count(old) == 1, "the line to break is there"
+        route.fulfill(body=text.replace(old, new), content_type="text/javascript")
 
-        watched.page.route(pattern, change)
-    watched.open(STATE.replace("channel=1", "channel=3"))  # so that what is kept could be stale
-    found = said(watched)
+    watched.page.route(pattern, change)
+    found = shown(watched)
     watched.context.close()
     return found
 
 
-def test_each_broken_viewer_is_caught(browser, space):
-    with serving(space) as site:
-        right = shown(browser, site)
-        assert right[:4] == expected(space)
-        for name, rule in BREAKS.items():
-            assert shown(browser, site, rule) != right, name
+def test_each_broken_viewer_is_caught(stage, watched):
+    right = shown(watched)
+    assert right[:4] == expected(stage.site.workspace)
+    for name, rule in BREAKS.items():
+        assert broken(stage, *rule) != right, name
 
 
-def test_padding_that_is_off_by_one_is_caught(browser, monkeypatch):
-    space = Workspace.of([subject_of("plain")], "test")
-    state = STATE.replace("dense", "plain").replace("op=1", "op=0")
+def test_padding_that_is_off_by_one_is_caught(stage, monkeypatch):
+    space = Workspace.of([subject_of("plain")], "a pass of its own, since its boxes are kept")
     predictor, entry = space.subjects["plain"].load(), space.shelf.find("rings")
     found = trace(predictor.network, predictor.inputs([predictor.fitted(entry.path)]))
     right = windows.paddings
     monkeypatch.setattr(windows, "paddings", lambda operation: tuple(np.add(right(operation), 1)))
-    with serving(space) as site:
-        watched = Watched(browser, site)
-        stored, total, *_ = said(watched, state)
-        watched.context.close()
+    with serving(space) as site, stage.window(site) as watched:
+        stored, total, *_ = said(watched, STATE.replace("dense", "plain").replace("op=1", "op=0"))
     assert stored == found.maps(0)[CELL]
     assert abs(total - stored) > 1e-5 * abs(stored)

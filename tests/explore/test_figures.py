@@ -5,5 +5,5 @@ from explore_figures import FIGURES, TIMED
 
 
 @pytest.mark.parametrize("name", sorted(FIGURES.keys() - TIMED))
-def test_figure(browser, name):
-    assert FIGURES[name].run(browser, True) <= FIGURES[name].limit
+def test_figure(stage, name):
+    assert FIGURES[name].run(stage, True) <= FIGURES[name].limit

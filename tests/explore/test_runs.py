@@ -4,23 +4,26 @@ import json
 
 import numpy as np
 import pytest
-from explore_site import Watched, serving
+from explore_site import serving
+from planted_studies import Writer, planted
 
 from striate.explore.api.errors import MAX_IMAGES
 from striate.explore.workspace import Workspace
 
 
-@pytest.fixture
-def study(plant):
-    return plant({"baseline": 0.6, "better": 0.8}, {"seeds": [0, 1]}, num_test=300, num_val=60)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    path = tmp_path_factory.mktemp("study") / "study"
+    planted(Writer(path, seeds=[0, 1]), {"baseline": 0.6, "better": 0.8}, num_test=300, num_val=60)
+    with serving(Workspace.of_folder(path)) as found:
+        yield found
 
 
 @pytest.fixture
-def studied(study, browser):
-    with serving(Workspace.of_folder(study.path)) as site:
-        page = Watched(browser, site)
+def studied(stage, place):
+    with stage.window(place) as page:
         yield page
-        page.close()
+        assert page.problems == []
 
 
 def of_run(studied, title):

@@ -4,11 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from trace_networks import NETWORKS
 
-from striate.inside.probe import probe
-from striate.inside.support import Supports
-from striate.inside.trace import map_shape, trace
+from striate.inside.trace import trace
 
 PIXELS = """canvas => { const c = canvas.getContext('2d'); const d = c.getImageData(0, 0, canvas.width, canvas.height);
   return [canvas.height, canvas.width, ...d.data] }"""
@@ -61,24 +58,6 @@ def test_the_statistics_are_torchs_to_six_digits(site, watched):
         assert float(text) == pytest.approx(float(value), rel=5e-6)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_probed_numbers_and_boxes_are_torchs(site, watched, name):
-    found, rng = trace_of(site, name), np.random.default_rng(7)
-    supports = Supports(found)
-    for _ in range(4):
-        index = int(rng.integers(len(found.operations)))
-        cell = tuple(int(rng.integers(side)) for side in map_shape(tuple(found.operations[index].output.shape)))
-        channel, y, x = cell
-        page = watched.open(f"#view=probe&model={name}&image=rings&op={index}&channel={channel}&y={y}&x={x}")
-        stored = float(page.get_attribute("[data-stored]", "data-stored"))
-        total = float(page.get_attribute("[data-name=total]", "data-value"))
-        assert stored == found.maps(index)[cell]
-        assert total == probe(found, index, cell).total
-        box = supports.box(index, cell)
-        shown = page.get_attribute(".panel", "data-box")
-        assert shown == (" ".join(map(str, box)) if box else "")
-
-
 def test_the_pointer_probes_the_cell_under_it(site, watched):
     found = trace_of(site, "inception")
     page = watched.open("#view=probe&model=inception&image=rings&op=1&channel=2&y=0&x=0")
@@ -114,24 +93,6 @@ def test_arrows_and_brackets_move_and_the_address_follows(watched):
         watched.ready()
         assert f"{part}" in page.evaluate("location.hash").split("&") or part in page.evaluate("location.hash")
     assert "view=probe" in page.evaluate("location.hash")
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        "#view=flow&model=dense&image=spokes&op=3&channel=2&scale=layer&sort=variance",
-        "#view=probe&model=depthwise&image=dot&op=2&channel=5&y=1&x=3",
-        "#view=start",
-    ],
-)
-def test_a_copied_address_shows_the_same(browser, site, watched, state):
-    from explore_site import Watched
-
-    page = watched.open(state)
-    text = page.inner_text(".page")
-    other = Watched(browser, site)
-    assert other.open(page.evaluate("location.hash")).inner_text(".page") == text
-    other.close()
 
 
 def test_what_is_copied_is_the_numbers(browser, site):

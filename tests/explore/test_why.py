@@ -8,29 +8,22 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from explore_site import serving, subject_of
 
 from striate.explore.wire import unpack
-from striate.explore.workspace import Workspace
 from striate.inside.explain import explain
 from striate.inside.sanity import check
 
 METHODS = ("gradient", "smoothgrad", "integrated", "gradcam")
 
 
-@pytest.fixture(scope="module")
-def place():
-    with serving(Workspace.of([subject_of("plain"), subject_of("residual")], "why")) as found:
-        yield found
+@pytest.fixture
+def place(site):
+    return site
 
 
-@pytest.fixture(scope="module")
-def page(browser, place):
-    from explore_site import Watched
-
-    found = Watched(browser, place)
-    yield found
-    found.close()
+@pytest.fixture
+def page(watched):
+    return watched
 
 
 def subject(place, name="residual", image="spokes"):
@@ -126,7 +119,6 @@ def test_what_cannot_be_explained_is_said_and_can_be_mended(place, page):
     page.ready()
     assert "target" not in shown.evaluate("location.hash")
     assert len(shown.query_selector_all(".view .maps [data-method] canvas")) == len(METHODS)
-    assert page.problems == []
 
 
 def test_occlusion_is_that_of_a_loop(place, page):
@@ -179,7 +171,6 @@ def test_cancel_leaves_no_work_running(place, page):
     shown.click("[data-again]")
     shown.wait_for_selector("[data-fall]")
     page.ready()
-    assert page.problems == []
 
 
 def moved_by_torch(network, inputs, wanted=None):
@@ -221,4 +212,3 @@ def test_the_attack_is_that_of_torch_at_each_epsilon(place, page, wanted):
         assert shown.get_attribute(".inspector [data-answer]", "data-answer") == f"class {int(shares[level].argmax())}"
     if first is not None:
         assert shown.get_attribute("[data-reached]", "data-reached") == str(first)
-    assert page.problems == []

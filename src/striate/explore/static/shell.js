@@ -1,7 +1,7 @@
 // The frame of the page: reads the lists, shows the view that the URL names, and says when all of it is there.
 
 import { fill, h } from "./dom.js";
-import { json } from "./net.js";
+import { json, NetError, post } from "./net.js";
 import { buildFrame } from "./frame.js";
 import { createStore } from "./store.js";
 import { offerTour, openHelp } from "./tour.js";
@@ -128,9 +128,10 @@ async function mount(state, key) {
   const wait = setTimeout(() => fill(frame.main, h("div.loading", { role: "status" }, "Loading…")), 120);
   const place = h("div.view", { "data-view": view.name });
   try {
-    const context = { ...(await inputs(view, state, signal)), inspector: frame.inspector, signal, busy, fail };
+    const [{ mount: build }, needed] = await Promise.all([fileOf(view), inputs(view, state, signal)]);
+    const context = { ...needed, inspector: frame.inspector, signal, busy, fail };
     if (signal.aborted) return;
-    mounted = (await view.mount(place, { ...context, state: store.get, set: store.set })) || {};
+    mounted = (await build(place, { ...context, state: store.get, set: store.set })) || {};
     if (signal.aborted) return mounted.leave?.();
     clearTimeout(wait);
     fill(frame.main, place, context.image?.is_copy ? h("p.note", { "data-copy-note": "" }, COPY) : null);
@@ -146,6 +147,13 @@ async function mount(state, key) {
   }
 }
 
+/** @param {import("./types.js").View} view */
+function fileOf(view) {
+  return view.load().catch(() => {
+    throw new NetError("the server does not answer", "see whether striate explore still runs, then try again", 0);
+  });
+}
+
 /**
  * What a view needs: the network and the image of the state, the first ones where it names none.
  * @param {import("./types.js").View} view
@@ -157,10 +165,9 @@ async function inputs(view, state, signal) {
   if (!view.needs.length) return { model: null, image: null };
   if (!state.model) throw Object.assign(new Error("there is no network to look at"), { fix: "start striate explore with a run, a study or a network" });
   if (view.needs.includes("run")) return { model: lists.models.find((one) => one.id === state.model), image: null };
-  if (!models.has(state.model)) models.set(state.model, await json(`/api/models/${state.model}`, {}, signal));
-  const model = models.get(state.model);
-  if (!view.needs.includes("image")) return { model, image: null };
-  await readImages(state.model, signal);
+  const isSeeing = view.needs.includes("image");
+  const [model] = await Promise.all([readModel(state.model, signal), isSeeing && readImages(state.model, signal)]);
+  if (!isSeeing) return { model, image: null };
   if (state.image && !images.some((one) => one.id === state.image)) {
     imagesOf = ""; // one that was dropped on another window
     await readImages(state.model, signal);
@@ -169,6 +176,15 @@ async function inputs(view, state, signal) {
   frame.mark({ ...state, image: image?.id || "" }, lists, images);
   if (!image) throw Object.assign(new Error("the image of this link is not here"), { fix: "choose another one above, or drop it on the page again" });
   return { model, image };
+}
+
+/**
+ * @param {string} id
+ * @param {AbortSignal} signal
+ */
+async function readModel(id, signal) {
+  if (!models.has(id)) models.set(id, await json(`/api/models/${id}`, {}, signal));
+  return models.get(id);
 }
 
 /**
@@ -189,7 +205,6 @@ async function readImages(model, signal) {
 function upload(file, name) {
   return busy(
     (async () => {
-      const { post } = await import("./net.js");
       const entry = await post("/api/images", file, { name });
       imagesOf = "";
       await readImages(completed(store.get()).model);
@@ -208,6 +223,7 @@ addEventListener("keydown", (event) => {
 
 async function start() {
   document.body.append(frame.element);
+  if (store.get().view) void viewOf(store.get()).load().catch(() => {}); // while the lists come
   lists = await json("/api/models");
   document.title = lists.title ? `${lists.title} · striate` : "striate explore";
   frame.list(lists);

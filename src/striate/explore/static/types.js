@@ -1,4 +1,4 @@
-// Types only: what a view is, and what it gets. A view is a file in views/ and a line in views/index.js.
+// Types only: what a view is, and what it gets. A view is a file in views/ that exports `mount`, and a row of views/index.js.
 
 /**
  * @typedef {import("./store.js").State} State
@@ -48,7 +48,9 @@
  * @property {"See" | "Ask" | "Learn" | "Compare"} group
  * @property {("model" | "image" | "run")[]} needs   "run": the network's row of the list, without loading it
  * @property {string} about                     one sentence: what it shows
- * @property {(main: HTMLElement, context: Context) => Mounted | void | Promise<Mounted | void>} mount
+ * @property {() => Promise<{ mount: Mount }>} load   reads its file
+ *
+ * @typedef {(main: HTMLElement, context: Context) => Mounted | void | Promise<Mounted | void>} Mount
  *           may be async; while it runs, the view says that it loads; what it throws is shown with a button to retry
  */
 

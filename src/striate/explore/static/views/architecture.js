@@ -10,22 +10,12 @@ const WAIT_MS = 90; // a slider's steps come faster than answers
 /** @typedef {{ kind: string, row: string, is_note: boolean, text: string }} Issue */
 /** @typedef {{ name: string, channels: number, size_hw: number[], layers: Layer[], parameters: number, trainable: number, macs: number, depth: number, size_mb: number, activation_bytes: number, issues: Issue[], is_rebuilt: boolean, has_drawing: boolean }} Walk */
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "architecture",
-  title: "Architecture",
-  group: "See",
-  needs: ["model"],
-  about: "Each row of the network: its output, its cost, and what one of its units sees of the image.",
-  mount,
-};
-
 /**
  * @param {HTMLElement} main
  * @param {import("../types.js").Context} context
  * @returns {Promise<import("../types.js").Mounted>}
  */
-async function mount(main, context) {
+export async function mount(main, context) {
   const own = context.model.input.size_hw;
   /** @type {Map<string, Walk>} */
   const known = new Map();

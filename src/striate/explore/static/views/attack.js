@@ -12,19 +12,12 @@ const [WIDEST, HIGH, LEFT, TOP] = [640, 190, 34, 12];
 const COLOURS = ["var(--accent)", "#c2571a", "#7b5ea7", "#4a7d2c", "#a33b5f"];
 const DASHES = ["", "6 3", "2 3", "8 3 2 3", "1 3"];
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "attack",
-  title: "Attack",
-  group: "Ask",
-  needs: ["model", "image"],
-  about: "Move each number of the image by at most epsilon, along the sign of the gradient (FGSM): how soon does the answer change?",
-  async mount(main, context) {
-    const view = new Attack(context);
-    await view.load();
-    main.append(view.controls, view.finding, view.place, view.chart);
-    return view;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const view = new Attack(context);
+  await view.load();
+  main.append(view.controls, view.finding, view.place, view.chart);
+  return view;
 };
 
 class Attack {

@@ -4,18 +4,11 @@ import { cssOf } from "../colour.js";
 import { fill, h, num } from "../dom.js";
 import { json } from "../net.js";
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "errors",
-  title: "Errors",
-  group: "Compare",
-  needs: ["run"],
-  about: "Which classes are taken for which; click a cell for its images, the worst first.",
-  async mount(main, context) {
-    const view = new Errors(context);
-    main.append(view.controls, view.matrix, view.list);
-    return view;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const view = new Errors(context);
+  main.append(view.controls, view.matrix, view.list);
+  return view;
 };
 
 class Errors {

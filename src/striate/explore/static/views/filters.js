@@ -9,22 +9,12 @@ const BINS = 24;
 const TILE_PX = 52;
 const NUMBERS = 49; // of a channel, that are written out
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "filters",
-  title: "Filters",
-  group: "See",
-  needs: ["model"],
-  about: "What each convolution looks for: its kernels as images, their lengths, which are alike, and what training changed.",
-  mount,
-};
-
 /**
  * @param {HTMLElement} main
  * @param {import("../types.js").Context} context
  * @returns {Promise<import("../types.js").Mounted>}
  */
-async function mount(main, context) {
+export async function mount(main, context) {
   const base = `/api/models/${context.model.id}/filters`;
   /** @type {{ layers: { name: string, shape: number[] }[], has_before: boolean }} */
   const { layers, has_before: hasBefore } = await json(base, {}, context.signal);

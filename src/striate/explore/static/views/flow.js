@@ -10,20 +10,13 @@ const IN_COLUMN = 5;
 const PAGE = 64;
 const SORTS = { index: "channel", mean: "mean", max: "maximum", variance: "variance" };
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "flow",
-  title: "Flow",
-  group: "See",
-  needs: ["model", "image"],
-  about: "Every operation in the order in which it runs, with the maps it makes of this image.",
-  async mount(main, context) {
-    const query = { model: context.model.id, image: context.image.id };
-    const pass = await json("/api/pass", query, context.signal);
-    const flow = new Flow(context, pass, query);
-    await flow.build(main);
-    return flow;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const query = { model: context.model.id, image: context.image.id };
+  const pass = await json("/api/pass", query, context.signal);
+  const flow = new Flow(context, pass, query);
+  await flow.build(main);
+  return flow;
 };
 
 class Flow {

@@ -13,18 +13,11 @@ const SHARE = 5; // a patch of a fifth of the shorter side, as on the command li
 const WAIT_MS = 150; // a slider's steps come faster than answers
 const STRENGTH = 0.5;
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "occlusion",
-  title: "Occlusion",
-  group: "Ask",
-  needs: ["model", "image"],
-  about: "How the score falls when a patch covers the image: where it falls most, the answer hangs on what is covered.",
-  async mount(main, context) {
-    const view = new Occlusion(context, await readAnswer(context));
-    view.build(main);
-    return view;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const view = new Occlusion(context, await readAnswer(context));
+  view.build(main);
+  return view;
 };
 
 class Occlusion {

@@ -14,22 +14,12 @@ import { fresh, fromText, numbersOf, toText, walk } from "../playground_state.js
 const STEP_MS = 650;
 const ICONS = { first: "M12 3 6 8l6 5M4 3v10", back: "M10 3 5 8l5 5", play: "M5 3l8 5-8 5z", pause: "M5 3v10M11 3v10", next: "M6 3l5 5-5 5", all: "M4 3l6 5-6 5M12 3v10" };
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "playground",
-  title: "Playground",
-  group: "Learn",
-  needs: [],
-  about: "Every parameter of a convolution or pooling, with its numbers: who feeds whom, how large the output is, and why.",
-  mount,
-};
-
 /**
  * @param {HTMLElement} main
  * @param {import("../types.js").Context} context
  * @returns {import("../types.js").Mounted}
  */
-function mount(main, context) {
+export function mount(main, context) {
   /** @type {State} */
   let state = fresh();
   /** @type {Spot | null} */

@@ -7,19 +7,12 @@ import { packed, post } from "../net.js";
 const TOP = 8;
 const PAD = 224;
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "predict",
-  title: "Predict",
-  group: "Ask",
-  needs: ["model", "image"],
-  about: "Drop, paste, choose or draw an image: what the network says of it.",
-  async mount(main, context) {
-    const view = new Predict(context);
-    view.build(main);
-    await view.ask(context.image.id);
-    return view;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const view = new Predict(context);
+  view.build(main);
+  await view.ask(context.image.id);
+  return view;
 };
 
 class Predict {

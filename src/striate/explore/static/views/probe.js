@@ -11,20 +11,13 @@ const MAX_MAPS = 32;
 
 /** @typedef {{ y: number, x: number }} Place */
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "probe",
-  title: "Pixel probe",
-  group: "See",
-  needs: ["model", "image"],
-  about: "Point at any number: what it sees of the image, and the sum behind it, term by term.",
-  async mount(main, context) {
-    const query = { model: context.model.id, image: context.image.id };
-    const [pass, seen] = await Promise.all([json("/api/pass", query, context.signal), packed("/api/seen", query, context.signal)]);
-    const probe = new Probe(context, pass, query);
-    probe.build(main, seen.arrays.levels);
-    return probe;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const query = { model: context.model.id, image: context.image.id };
+  const [pass, seen] = await Promise.all([json("/api/pass", query, context.signal), packed("/api/seen", query, context.signal)]);
+  const probe = new Probe(context, pass, query);
+  probe.build(main, seen.arrays.levels);
+  return probe;
 };
 
 class Probe {

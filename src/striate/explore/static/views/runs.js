@@ -9,23 +9,16 @@ const HIGH = 300;
 const EDGE = { left: 54, right: 12, top: 12, bottom: 28 };
 const COLUMNS = [["title", "run"], ["network", "network"], ["recipe", "recipe"], ["seed", ">seed"], ["score", ">score"], ["val", ">validation"], ["parameters", ">parameters"], ["best_epoch", ">best epoch"], ["time_s", ">time (s)"], ["images_per_s", ">images/s"]];
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "runs",
-  title: "Runs",
-  group: "Compare",
-  needs: [],
-  about: "All runs in a table; tick some to draw their curves over each other.",
-  async mount(main, context) {
-    const { runs } = await json("/api/runs", {}, context.signal);
-    if (!runs.length) {
-      main.append(h("p.empty", {}, "No runs here: this is a fresh network. Start striate explore with a run or a study."));
-      return {};
-    }
-    const view = new Runs(context, runs);
-    main.append(view.controls, view.chart, view.sheet, view.differences);
-    return view;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const { runs } = await json("/api/runs", {}, context.signal);
+  if (!runs.length) {
+    main.append(h("p.empty", {}, "No runs here: this is a fresh network. Start striate explore with a run or a study."));
+    return {};
+  }
+  const view = new Runs(context, runs);
+  main.append(view.controls, view.chart, view.sheet, view.differences);
+  return view;
 };
 
 /**

@@ -3,22 +3,15 @@
 import { h } from "../dom.js";
 import { VIEWS } from "./index.js";
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "start",
-  title: "Overview",
-  group: "See",
-  needs: [],
-  about: "What this page can show.",
-  mount(main, context) {
-    const cards = VIEWS.filter((view) => view.name !== "start").map((view) =>
-      h(
-        "button.card",
-        { onclick: () => context.set({ view: view.name }) },
-        h("strong", {}, view.title),
-        h("span", {}, view.about),
-      ),
-    );
-    main.append(h("p.lead", {}, "Every number of a network, from the image to the answer, on your own machine."), h("div.cards", {}, cards));
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = (main, context) => {
+  const cards = VIEWS.filter((view) => view.name !== "start").map((view) =>
+    h(
+      "button.card",
+      { onclick: () => context.set({ view: view.name }) },
+      h("strong", {}, view.title),
+      h("span", {}, view.about),
+    ),
+  );
+  main.append(h("p.lead", {}, "Every number of a network, from the image to the answer, on your own machine."), h("div.cards", {}, cards));
 };

@@ -13,18 +13,11 @@ const STRENGTH = 60;
 /** @typedef {{ head: any, values: Float32Array, scale: import("../overlay.js").Scale }} Shown */
 /** @typedef {ReturnType<typeof panel>} Panel */
 
-/** @type {import("../types.js").View} */
-export default {
-  name: "why",
-  title: "Why",
-  group: "Ask",
-  needs: ["model", "image"],
-  about: "Which pixels an answer hangs on, by four methods side by side, and whether that has to do with what was learnt.",
-  async mount(main, context) {
-    const why = new Why(context, await readAnswer(context));
-    main.append(why.controls, why.place, why.sanity);
-    return why;
-  },
+/** @type {import("../types.js").Mount} */
+export const mount = async (main, context) => {
+  const why = new Why(context, await readAnswer(context));
+  main.append(why.controls, why.place, why.sanity);
+  return why;
 };
 
 class Why {
