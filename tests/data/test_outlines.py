@@ -168,6 +168,15 @@ def test_flat_outlines_and_lost_images_are_left_out_by_name(tmp_path: Path) -> N
     assert [(one.reason, one.names) for one in dataset.left_out] == [("1 listed image without file", ("gone.jpg",))]
 
 
+def test_names_and_ids_that_are_there_twice_are_said(tmp_path: Path) -> None:
+    content = document()
+    content["categories"].append({"id": 99, "name": content["categories"][0]["name"]})
+    content["annotations"][1]["id"] = content["annotations"][0]["id"]
+    said = [one.text for one in open_dataset(coco(tmp_path, content), task="segment").readings if one.is_doubtful]
+    assert any("1 annotation id there twice" in text for text in said), said
+    assert any("read as one class" in text and repr(content["categories"][0]["name"]) in text for text in said), said
+
+
 def test_the_coco_sample(real_data: Path) -> None:
     """Each mask covers what another library says of its polygons, and each outline the area that COCO states."""
     dataset = open_dataset(real_data / "coco_sample")

@@ -55,7 +55,7 @@ def doubts(lists: dict[str, Document]) -> tuple[Reading, ...]:
             text = (
                 f"{plural(len(same), 'annotation id')} there twice in {name}: {listed([str(one) for one in same[:4]])}"
             )
-            found.append(Reading(text, is_doubtful=True, fix="look whether these boxes are there twice"))
+            found.append(Reading(text, is_doubtful=True, fix="look whether these objects are there twice"))
         if same := twice([str(row["name"]) for row in document["categories"]]):
             text = (
                 f"several categories of {name} are called {listed([repr(one) for one in same[:4]])}: read as one class"

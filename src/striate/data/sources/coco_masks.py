@@ -15,7 +15,7 @@ from ..sample import IGNORE, SPLITS, Dataset, Reading
 from ..target import Mask
 from .boxed import targets_of, upright_boxes
 from .coco import category_names, documents, listed_images
-from .coco_boxes import ORIGIN, boxed
+from .coco_boxes import ORIGIN, boxed, doubts
 from .images import FileImages
 from .names import folder_name, names_classes
 from .outlines import Outline, OutlineMasks, area_of, run_lengths
@@ -72,6 +72,7 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
             else:
                 found.outlines[-1].append(outline)
     dataset = outline_dataset(walk, where, found, names, ignore, "COCO JSON", first)
+    dataset = replace(dataset, readings=(*dataset.readings, *doubts(lists)))
     has_boxes = all("bbox" in row for image in images for _, row in image.things)
     if not has_boxes:
         return dataset
