@@ -313,13 +313,26 @@ def test_a_share_that_is_no_count_has_the_width_of_its_images() -> None:
 
 
 def test_folds_stay_within_what_is_possible_and_have_a_width() -> None:
-    low, high = fold_interval([1.0, 1.0, 1.0], 3, possible=(0, 1), num_images=60)
+    low, high = fold_interval([1.0, 1.0, 1.0], 3, possible=(0, 1), values=np.ones(60))
     assert 0.9 < low < 0.95 and high == 1
-    low, high = fold_interval([0.2, 0.9], 2, possible=(0, 1), num_images=60)
+    low, high = fold_interval([0.2, 0.9], 2, possible=(0, 1), values=np.arange(60) < 33)
     assert (low, high) == (0, 1)
     found = fold_difference([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], 3, possible=(0, 1), num_images=60)
     assert found.interval[0] == -found.interval[1] < -0.02
     assert fold_difference([0.2, 1.0], [0.9, 0.1], 2, possible=(0, 1), num_images=60).interval == (-1, 1)
+
+
+def test_folds_of_maps_are_as_wide_as_their_images_vary() -> None:
+    """Folds that score alike: what is left is the images' own spread, by a bootstrap; not that of 0 and 1 (0.115)."""
+    rng = np.random.default_rng(0)
+    values = np.clip(rng.normal(0.7, 0.1, 240), 0, 1)
+    low, high = fold_interval([values.mean()] * 3, 3, possible=(0, 1), values=values)
+    means = rng.choice(values, (4000, 240)).mean(1)
+    drawn = np.quantile(means, [0.025, 0.975])
+    assert (high - low) == pytest.approx(drawn[1] - drawn[0], rel=0.3)
+    right = (np.arange(240) < 168).astype(float)
+    low, high = fold_interval([0.7] * 3, 3, possible=(0, 1), values=right)
+    assert (low, high) == pytest.approx(proportion_interval(168, 240), abs=1e-3)
 
 
 def test_equal_errors_say_nothing() -> None:

@@ -17,6 +17,7 @@ from .pictures import SMALL, encoded, pixels, put, write_tree
 from .sheet import Row
 
 LOUD = tuple(word for word in SMALL if word != "-q")
+Commands = dict[str, tuple[tuple[object, ...], Callable[[], object] | None]]
 EVIL = ("[/x].png", "[red]r[bold].png", "\x1b[31mred\x1b[0m.png", "bell\x07.png", "back\rward.png", "tab\there.png")
 
 
@@ -110,10 +111,11 @@ def _closed_streams(bench: Bench) -> int:
     return len(tries) + 4
 
 
-def pure_json(bench: Bench) -> str:
-    data = write_tree(bench.folder / "data")
+def _json_commands(bench: Bench, data: Path) -> Commands:
+    """A command line for each command, and what must be done before it."""
     picture = data / "cat" / "00.png"
-    commands: dict[str, tuple[tuple[object, ...], Callable[[], object] | None]] = {
+    tiny = ("--seeds", 1, "--set", "train.epochs=1")
+    return {
         "check": (("check", data, "--out", "sheet"), None),
         "train": (("train", data, *LOUD, "--out", "run"), None),
         "resume": (("resume", "run"), None),
@@ -129,7 +131,7 @@ def pure_json(bench: Bench) -> str:
         "activations": (("activations", "run"), None),
         "explore": (("explore", "run", "--export", "page.html"), None),
         "export": (("export", "run", "--to", "torch", "--out", "export"), None),
-        "study": (("study", data, "--seeds", 1, "--set", "train.epochs=1", "--size", 8, "--out", "study"), None),
+        "study": (("study", data, *tiny, "--size", 8, "--out", "study"), None),
         "models": (("models",), None),
         "analyze": (("analyze", "resnet18"), None),
         "recipes": (("recipes", "regularized"), None),
@@ -140,22 +142,7 @@ def pure_json(bench: Bench) -> str:
             None,
         ),
         "search": (
-            (
-                "search",
-                data,
-                "--budget",
-                "9s",
-                "--epochs",
-                1,
-                "--size",
-                16,
-                "--seeds",
-                1,
-                "--set",
-                "train.epochs=1",
-                "--out",
-                "search",
-            ),
+            ("search", data, "--budget", "9s", "--epochs", 1, "--size", 16, *tiny, "--out", "search"),
             None,
         ),
         "explain": (("explain", "filters", picture, "--out", "filters.png"), None),
@@ -165,6 +152,10 @@ def pure_json(bench: Bench) -> str:
         ),
         "demo": (("demo", "--seeds", 1, "--out", "demo"), _small_demo),
     }
+
+
+def pure_json(bench: Bench) -> str:
+    commands = _json_commands(bench, write_tree(bench.folder / "data"))
     _some_weights(bench.folder / "lenet5.safetensors")
     expect(set(commands) == _all_commands(), f"not tried: {_all_commands() ^ set(commands)}")
     for name, (words, before) in commands.items():

@@ -232,20 +232,21 @@ def fold_interval(
     level: float = 0.95,
     *,
     possible: Interval = ANY,
-    num_images: int | None = None,
+    values: npt.ArrayLike | None = None,
 ) -> Interval:
     """Return the interval of a mean over cross-validation runs (see `fold_difference`).
 
     Args:
-        num_images: the images of all folds; the interval of a share (`possible` 0 to 1) is no narrower than theirs.
+        values: (N,), the score of each image of all folds; the interval of a share (`possible` 0 to 1) is no narrower
+            than that of their mean, see `mean_interval`.
     """
     table = np.asarray(scores, dtype=float)
     variance, free = _fold_variance(table, num_folds)
     found = _cut(_around(float(table.mean()), variance, free, level), possible)
-    if possible != SHARE or num_images is None:
+    if possible != SHARE or values is None:
         return found
     mean = float(np.clip(table.mean(), 0, 1))
-    least = proportion_interval(mean * num_images, num_images, level)
+    least = _share_interval(np.asarray(values, dtype=float)[None], level)
     return no_narrower(found if variance else (mean, mean), least)
 
 

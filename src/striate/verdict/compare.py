@@ -4,7 +4,7 @@ R runs of a variant (seeds, or seeds x folds), N test images.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,8 @@ class Comparison:
             return None
         if self.folds:
             scores = [trial.reported for trial in trials.values()]
-            return fold_interval(scores, self.folds, possible=self.metric.possible, num_images=self.num_images)
+            values = _by_fold(trials.values())
+            return fold_interval(scores, self.folds, possible=self.metric.possible, values=values)
         values = np.stack([trial.values for trial in trials.values()])
         return mean_interval(values, possible=self.metric.possible)
 
@@ -155,6 +156,14 @@ class Comparison:
             return fold_difference(scores_a, scores_b, self.folds, possible=possible, num_images=self.num_images)
         values_a, values_b = (np.stack([values(trials[key]) for key in keys]) for trials in (of_a, of_b))
         return paired_difference(values_a, values_b, possible=possible)
+
+
+def _by_fold(trials: Iterable[RunResult]) -> Floats:
+    """The values (N,) of the images of all folds, each the mean over its seeds."""
+    folds: dict[int | None, list[Floats]] = {}
+    for trial in trials:
+        folds.setdefault(trial.key[1], []).append(trial.values)
+    return np.concatenate([np.mean(values, axis=0) for values in folds.values()])
 
 
 def compare(study: StudyDir, dropped: Collection[str] = ()) -> Comparison:
