@@ -43,6 +43,7 @@ def test_every_command_gives_one_json_document(finished, tmp_path, capsys, monke
         "embed": [here],
         "activations": [here],
         "explore": [here, "--export", str(tmp_path / "page.html")],
+        "time": [here, "--batch", "1", "--engine", "eager"],
         "export": [here, "--to", "torch", "--out", str(tmp_path / "export")],
         "search": [
             *(toy, "--candidates", "3", "--epochs", "1", "--seeds", "1", "--set", "train.epochs=1"),

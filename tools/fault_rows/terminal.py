@@ -130,6 +130,7 @@ def _json_commands(bench: Bench, data: Path) -> Commands:
         "embed": (("embed", "run"), None),
         "activations": (("activations", "run"), None),
         "explore": (("explore", "run", "--export", "page.html"), None),
+        "time": (("time", "run", "--batch", "1", "--engine", "eager"), None),
         "export": (("export", "run", "--to", "torch", "--out", "export"), None),
         "study": (("study", data, *tiny, "--size", 8, "--out", "study"), None),
         "models": (("models",), None),

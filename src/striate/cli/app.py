@@ -38,6 +38,7 @@ from . import (
     runs,
     search,
     study,
+    time,
     train,
     weights,
 )
@@ -101,6 +102,7 @@ for group in (
     embed,
     explore,
     export,
+    time,
     models,
     analyze,
     weights,
