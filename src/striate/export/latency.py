@@ -111,7 +111,8 @@ def _of_batch(
 
 
 def _timed(call: Call) -> list[float]:
-    found, end = [], time.perf_counter() + ROUND_S
+    found: list[float] = []
+    end = time.perf_counter() + ROUND_S
     while len(found) < LEAST_CALLS or time.perf_counter() < end:
         start = time.perf_counter()
         call()
