@@ -52,7 +52,7 @@ def decide(study: StudyDir, dropped: Collection[str] | None = None) -> dict[str,
     """
     found = compare(study, tuple((study.info().get("dropped") or ()) if dropped is None else dropped))
     verdict = verdict_of(found, study.path) | {"learning_curve": learning_curve(study, found)}
-    noun = noun_of(study.info()["dataset"].get("form"))
+    noun = noun_of((study.info().get("dataset") or {}).get("form"))
     advice = [row | {"text": noun.put(row["text"])} for row in advise(study, verdict, found)]
     return verdict | {"sentences": [noun.put(text) for text in verdict["sentences"]], "advice": advice}
 
