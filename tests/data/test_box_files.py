@@ -64,6 +64,10 @@ def test_a_wrong_line_is_named(tmp_path, line, says):
     assert says in problem and "003.txt:2" in problem, problem
 
 
+def test_pixels_in_place_of_shares_are_named(tmp_path):
+    assert "the share 32 is not in 0 to 1" in refused(put_yolo(tmp_path, dict.fromkeys(range(6), "0 32 24 20 10")))
+
+
 def test_all_wrong_lines_are_counted(tmp_path):
     assert "(and 1 more file)" in refused(put_yolo(tmp_path, {1: "7 0 0 1 1", 3: "0 0 0 1"}))
 

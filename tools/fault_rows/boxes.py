@@ -1,4 +1,4 @@
-"""A10, A12, B9, B10 and B11 for boxes: one object an image, in Pascal VOC's XML and COCO JSON; YOLO is another task."""
+"""A10, A12, B9, B10 and B11 for boxes: in Pascal VOC's XML, COCO JSON and the text files of YOLO."""
 
 import json
 from pathlib import Path
@@ -36,18 +36,18 @@ def voc(bench: Bench) -> str:
     bench.works("train", good, *TINY, "--out", "run")
     two = thing("cat", (1, 1, 9, 9)) + thing("dog", (2, 2, 9, 9))
     several = write_boxes(bench.folder / "several", {3: two, 5: ""})
-    says = ["1 of 14 images has several, 1 none", "detection is not a task yet"]
-    bench.refuses(3, "train", several, *TINY, "--out", "no", names=says)
+    found = json.loads(bench.works("check", several, "--out", "sheet", "--json").out)
+    spread = found["dataset"]["distribution"]
+    expect((spread["boxes"], spread["background"]) == (14, 1), f"the check counts {spread}")
+    bench.refuses(3, "train", several, *TINY, "--out", "no", names=["have no box, or several"])
     bomb = '<!DOCTYPE a [<!ENTITY a "aaaa">]><annotation>&a;</annotation>'
     hostile = write_boxes(bench.folder / "hostile")
     put(hostile / "04.xml", bomb)
     bench.refuses(3, "train", hostile, *TINY, "--out", "no", names=["04.xml", "declares entities"])
     flat = write_boxes(bench.folder / "flat", {2: thing("cat", (9, 9, 8, 20))})
-    found = json.loads(bench.works("check", flat, "--out", "sheet", "--json").out)["findings"]
-    expect(
-        [item["ids"] for item in found if item["kind"] == "flat_box"] == [["02.jpg"]], "a box without area is not named"
-    )
-    return "one object an image is learnt; several, none, entities, no area: named"
+    bench.refuses(3, "train", flat, *TINY, "--out", "no", names=["02.jpg", "a box without area: object 1"])
+    bench.works("train", flat, *TINY, "--on-bad", "skip", "--out", "run2")
+    return "one object an image is learnt; several and none are counted; entities, no area: named"
 
 
 def coco(bench: Bench) -> str:
@@ -76,17 +76,32 @@ def coco(bench: Bench) -> str:
         saved(annotations=[rows[0] | change, *rows[1:]])
         bench.refuses(3, "train", "set", *TINY, "--out", "no", names=["instances.json", says])
     saved(annotations=[rows[0] | {"bbox": [5, 6, 0, 30]}, *rows[1:]])
-    found = json.loads(bench.works("check", "set", "--out", "sheet", "--json").out)["findings"]
-    expect(any(item["kind"] == "flat_box" for item in found), "a box without area is not named")
+    bench.refuses(3, "train", "set", *TINY, "--out", "no", names=["a box without area: annotation 100"])
+    saved(categories=None)
+    bench.refuses(3, "train", "set", *TINY, "--out", "no", names=["instances.json", "categories"])
     return "ids with gaps are mapped, what is wrong is named by its annotation"
 
 
 def yolo(bench: Bench) -> str:
+    lines = {
+        "2 0.5 0.5 0.2 0.2": "class 2, and data.yaml has 2 classes",
+        "0 0.5 1.5 0.2 0.2": "the share 1.5 is not in 0 to 1",
+        "0 0.5 0.5 0.2": "4 columns, not 5",
+        "0 0.5 0.5 0.2 0.2 0.9": "6 columns, not 5",
+    }
     for index in range(14):
         put(bench.folder / "set" / "images" / f"{index:02d}.jpg", encoded(photo(f"yolo{index}"), "JPEG"))
-        put(bench.folder / "set" / "labels" / f"{index:02d}.txt", "0 0.5 0.5 0.25 0.3\n")
-    bench.refuses(3, "train", "set", *TINY, "--out", "no", names=["YOLO", "detection is not a task yet"])
-    return "refused by its format, with what helps"
+        put(bench.folder / "set" / "labels" / f"{index:02d}.txt", f"{index % 2} 0.5 0.5 0.25 0.3\n")
+    put(bench.folder / "set" / "data.yaml", "nc: 2\nnames: [cat, dog]\n")
+    for line, says in lines.items():
+        put(bench.folder / "set" / "labels" / "03.txt", f"0 0.5 0.5 0.25 0.3\n{line}\n")
+        bench.refuses(3, "train", "set", *TINY, "--out", "no", names=["03.txt:2", says])
+    put(bench.folder / "set" / "labels" / "03.txt", "")
+    found = json.loads(bench.works("check", "set", "--out", "sheet", "--json").out)
+    empty = [item["ids"] for item in found["findings"] if item["kind"] == "no_box"]
+    expect(empty == [["images/03.jpg"]], f"the check says {empty} have no boxes")
+    expect(list(found["dataset"]["classes"]) == ["cat", "dog"], "the classes are not those of data.yaml")
+    return f"{len(lines)} wrong lines are named by file and line; an empty file is background"
 
 
 def turned(bench: Bench) -> str:
@@ -126,7 +141,7 @@ def small(bench: Bench) -> str:
 ROWS = (
     Row("A10b", "boxes of images that EXIF turns", turned),
     Row("A12b", "boxes of 1x1 and 3x200 images", small),
-    Row("B9b", "COCO boxes: ids with gaps, unknown ids, no area, three numbers", coco),
-    Row("B10", "YOLO labels: not read, and said so", yolo),
+    Row("B9b", "COCO boxes: ids with gaps, unknown ids, no area, no categories", coco),
+    Row("B10", "YOLO labels: a class or a share beyond, 4 or 6 columns, an empty file", yolo),
     Row("B11b", "VOC boxes: several objects, none, an entity, no area", voc),
 )

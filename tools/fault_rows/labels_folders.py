@@ -119,11 +119,11 @@ def masks_and_boxes(bench: Bench) -> str:
         for folder in ("voc/JPEGImages", "yolo/train/images", "coco/images"):
             put(bench.folder / folder / f"{name}.jpg", content)
         put(bench.folder / "voc" / "Annotations" / f"{name}.xml", box)
-        put(bench.folder / "yolo" / "train" / "labels" / f"{name}.txt", "0 0.5 0.5 0.2 0.2\n")
+        put(bench.folder / "yolo" / "train" / "labels" / f"{name}.txt", "0 0.5 0.5 0.2\n")
     put(bench.folder / "coco" / "annotations" / "instances.json", json.dumps(coco))
     kinds = {
         "voc": ["a has no number ymin", "Annotations/00.xml"],
-        "yolo": ["YOLO", "not a task yet", "path,label"],
+        "yolo": ["4 columns, not 5", "00.txt:1"],
         "coco": ["image None has no file name", "instances.json"],
     }
     for name, said in kinds.items():

@@ -60,7 +60,7 @@ def check(
 
     settings = o.recipe_of(recipe, set_, size, fit)
     dataset = opening.open(data, target, task, allow_empty=True)
-    findings = look(dataset, full=full, progress=o.progress_for(quiet))
+    findings = look(dataset, full=full, progress=o.progress_for(quiet), geometry=_geometry(dataset, settings))
     if fix_list:
         names = sorted({name for finding in findings.problems for name in finding.ids})
         o.give({"command": "check", "files": names}, "\n".join(names), as_json)
@@ -86,6 +86,7 @@ def _describe(dataset: "Dataset") -> dict[str, Any]:
         "channels": dataset.channels,
         "splits": counts,
         "classes": {name: dict(zip(counts, row, strict=True)) for name, row in _class_counts(dataset)},
+        "distribution": found.distribution(dataset.splits) if found else {},
         "pixels": {name: found.shares(members) for name, members in dataset.splits.items()} if found else {},
         "notes": list(dataset.notes),
     }
@@ -104,11 +105,24 @@ def _pictures(dataset: "Dataset", findings: "Findings", out: Path, recipe: Any) 
     from striate.data.sheet import contact_sheet
 
     files = {"contact-sheet.png": contact_sheet(dataset, skip=findings.bad)}
+    if dataset.targets and (figure := dataset.target().figure(dataset.splits)) is not None:
+        files["distribution.png"] = figure
     if recipe is not None:
         files["augmentation.png"] = _preview(dataset, findings, recipe)
     for name, content in files.items():
         write_bytes(out / name, content)
     return [str(out / name) for name in files]
+
+
+def _geometry(dataset: "Dataset", recipe: Any) -> Any:
+    """How a training with these settings would see the images; None where too few can be read for that."""
+    from striate.base.errors import DataError
+    from striate.run.geometry import choose_geometry
+
+    try:
+        return choose_geometry(dataset, recipe)
+    except DataError:  # the check names the images
+        return None
 
 
 def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:

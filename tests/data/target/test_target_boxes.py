@@ -1,5 +1,7 @@
 """Ragged boxes: moved by the matrix of their image, cut at the border, left out when there is nothing left of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,10 @@ from target_data import dataset_of, loader_of, place_of, plan_of, sizes
 
 from striate.base import torchvision as tv
 from striate.data.augment import Flip, Pipeline, Rotate, Zoom
+from striate.data.augment.move import move_hulls
+from striate.data.geometry import Geometry
 from striate.data.sources.images import FileImages
-from striate.data.target import Boxes
+from striate.data.target import Boxes, Place
 from striate.data.target.boxes import MIN_SEEN, MIN_SIDE_PX
 
 v2, tv_tensors = tv.load("torchvision.transforms.v2"), tv.load("torchvision.tv_tensors")
@@ -143,12 +147,63 @@ def test_a_digest_sees_labels_and_how_boxes_are_shared_out():
 
 
 def test_findings_name_the_images_whose_boxes_are_odd():
-    target = Boxes.of(
-        [[[0, 0, 9, 9]], [[4, 4, 4, 8]], [[5, 5, 90, 9]], [[1, 1, 3, 3]], []], [[0], [0], [0], [4], []], ("a",)
-    )
-    found = {item.kind: item.ids for item in target.findings(tuple("pqrst"), np.full((5, 2), 40))}
-    assert found == {"flat_box": ("q",), "box_beyond": ("r",), "strange_box": ("s",), "no_box": ("t",)}
+    boxes = {
+        "fine": ([0, 0, 9, 9], 0), "flat": ([4, 4, 4, 8], 0),
+        "swapped": ([9, 9, 4, 20], 0), "nan": ([1, 1, np.nan, 3], 0),
+        "beyond": ([5, 5, 90, 9], 0), "nearly": ([5, 5, 40.9, 9], 0), "outside": ([50, 5, 90, 9], 0),
+        "speck": ([1, 1, 2, 2], 0), "strange": ([1, 1, 3, 3], 4),
+    }  # fmt: skip
+    target = Boxes.of([[box] for box, _ in boxes.values()] + [[]], [[k] for _, k in boxes.values()] + [[]], ("a",))
+    target = replace(target, origin="line {}", numbers=np.arange(9))
+    found = list(target.findings((*boxes, "empty"), np.full((10, 2), 40)))
+    assert {item.kind: (item.severity, item.ids) for item in found} == {
+        "flat_box": ("error", ("flat", "nan")),
+        "swapped_box": ("error", ("swapped",)),
+        "box_outside": ("error", ("outside",)),
+        "strange_box": ("error", ("strange",)),
+        "box_beyond": ("warning", ("beyond",)),
+        "speck_box": ("warning", ("speck",)),
+        "no_box": ("note", ("empty",)),
+    }
+    assert found[0].reasons == ("a box without area: line 1 (4, 4, 4, 8)", "a box without area: line 3 (1, 1, nan, 3)")
+    assert "swapped line 2" in found[1].text
     assert not list(random_boxes(4).take(np.arange(1, 4)).findings(tuple("abc"), np.array(sizes(4)[1:])))
+
+
+def test_boxes_that_are_there_twice_are_named():
+    box = [1, 1, 9, 9]
+    target = Boxes.of([[box, box, [1, 1, 9.3, 9]], [box], [box, box]], [[0, 0, 0], [0], [0, 1]], ("a", "b"))
+    (found,) = target.findings(tuple("pqr"), np.full((3, 2), 40))
+    assert (found.kind, found.ids) == ("doubled_box", ("p",)) and "2 boxes there twice" in found.text
+
+
+@pytest.mark.parametrize("fit", ["crop", "letterbox", "squash"])
+@pytest.mark.parametrize("size_hw", [(32, 32), (32, 48)])
+def test_the_advised_size_makes_small_boxes_large_enough(fit, size_hw):
+    target, sizes_hw = random_boxes(COUNT), np.array(sizes(COUNT))
+    ids = tuple(map(str, range(COUNT)))
+    (found,) = target.findings_at(ids, sizes_hw, Geometry(size_hw, fit, 1.15))
+    place = Place(Geometry(size_hw, fit, 1.15), lambda index: sizes(COUNT)[index])
+    pipeline, store_hw = Pipeline(), place.geometry.store_hw
+    plan = pipeline.matrices(pipeline.draw(COUNT, 0, 0), store_hw, size_hw, np.zeros((COUNT, 3)))
+    matrices = place.matrices(target.image)
+    stored = target.xyxy.reshape(-1, 2, 2) @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    moved = move_hulls(stored.reshape(-1, 4).astype(np.float32), plan, target.image)
+    sides = (moved[:, 2:] - moved[:, :2]).min(1)
+    assert f"{int((sides < 8).sum())} boxes" in found.text and "would do for all" in found.fix
+    larger = tuple(map(int, found.fix.split()[1].split("x")))
+    assert not list(target.findings_at(ids, sizes_hw, Geometry(larger * (2 // len(larger)), fit, 1.15)))
+
+
+def test_counts_and_sizes_by_class():
+    target = Boxes.of([[[0, 0, 4, 2], [1, 1, 9, 5]], [], [[0, 0, 6, 3]]], [[0, 1], [], [0]], ("a", "b"))
+    found = target.distribution({"train": np.array([0, 1]), "val": np.array([2])})
+    assert (found["boxes"], found["images"], found["background"], found["an_image"]) == (3, 3, 1, [0, 1.0, 2])
+    assert found["classes"]["a"] == {
+        "boxes": 2, "train": 1, "val": 1, "width_px": [4.2, 5, 5.8], "height_px": [2.1, 2.5, 2.9], "aspect": [2, 2, 2]
+    }  # fmt: skip
+    lines = target.summary("box", {"train": np.array([0, 1]), "val": np.array([2])})
+    assert lines[0] == "3 boxes in 3 images, 0 to 2 an image (median 1); 1 without any" and len(lines) == 4
 
 
 def test_a_drawn_box_is_a_frame():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from striate.base.errors import DataError
 from striate.base.progress import Progress
@@ -11,6 +12,7 @@ from striate.base.text import plural, shown
 
 from ..decode import Probe
 from ..format import expected_format
+from ..geometry import Geometry
 from ..sample import Dataset
 from ..subset import take
 from .duplicates import STRICT, Alike, exact_groups, join, look_alikes
@@ -47,7 +49,9 @@ def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = 
     )
 
 
-def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = None) -> Findings:
+def check(
+    dataset: Dataset, *, full: bool = False, progress: Progress | None = None, geometry: Geometry | None = None
+) -> Findings:
     """Return everything found in a dataset.
 
     Unreadable files, odd formats and modes, constant and tiny images, exact and near copies inside and across
@@ -56,6 +60,7 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
 
     Args:
         full: decode every file anew, however long it takes, and look for turned and cropped copies in any number.
+        geometry: how images become what a network sees, to say what is too small there.
     """
     seen = scan(dataset, full=full, is_anew=full, progress=progress)
     found = [
@@ -64,6 +69,7 @@ def check(dataset: Dataset, *, full: bool = False, progress: Progress | None = N
         *_copy_findings(dataset, seen, full or len(dataset) <= MAX_TURNED, progress or Progress("quiet")),
         *class_findings(dataset),
         *_target_findings(dataset, seen),
+        *(dataset.target().findings_at(dataset.ids, _sizes_hw(seen), geometry) if geometry and dataset.targets else ()),
         *group_findings(dataset),
         *shortcut_findings(dataset, seen),
         *_left_out_findings(dataset),
@@ -173,9 +179,13 @@ def _file_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
 def _target_findings(dataset: Dataset, seen: Scan) -> Iterator[Finding]:
     """Yield what is wrong with the target that is learnt, whatever the images show."""
     if dataset.targets:
-        upright = [probe.size_hw[::-1] if probe.orientation > 4 else probe.size_hw for probe in seen.probes]
-        sizes_hw = np.array(upright, dtype=np.int64).reshape(-1, 2)  # as the images are read
-        yield from dataset.target().findings(dataset.ids, sizes_hw)
+        yield from dataset.target().findings(dataset.ids, _sizes_hw(seen))
+
+
+def _sizes_hw(seen: Scan) -> npt.NDArray[np.int64]:
+    """The sizes (N, 2) of the images as they are read, upright."""
+    upright = [probe.size_hw[::-1] if probe.orientation > 4 else probe.size_hw for probe in seen.probes]
+    return np.array(upright, dtype=np.int64).reshape(-1, 2)
 
 
 def _complaints(dataset: Dataset, seen: Scan) -> Iterator[Finding]:

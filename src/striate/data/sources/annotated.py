@@ -37,6 +37,7 @@ def read(walk: Walk, where: str, *, only_read: bool = False) -> Dataset | None:
     images = [name for names in folders.values() for name in names]
     others = walk.others() if images else []
     found = find_beside(walk.root, images, others) or find_list(walk.root, others) if images else None
+    found = found or yolo.find(walk)
     if not found or names_classes(found.labels, folders):
         return None
     if found.format in READERS:

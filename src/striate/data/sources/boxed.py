@@ -14,7 +14,7 @@ from striate.base.text import plural, shown
 from ..channels import sampled_channels
 from ..check.finding import listed
 from ..decode import Probe, header
-from ..sample import SPLITS, Dataset, Reading
+from ..sample import SPLITS, Dataset, Reading, Usual
 from ..target import Boxes, Label, Target
 from ..upright import turned_boxes
 from .images import FileImages
@@ -23,6 +23,7 @@ from .names import class_list, folder_name
 from .walk import Reason, Walk
 
 NO_IMAGE = Reason("file of boxes without image", "files of boxes without image", True, "restore their images")
+LONG_PX, STEP_PX = 320, 16  # of the usual view of a detector: its longer side, and what sides are rounded to
 MAX_HEADERS = 20_000  # of more images only a sample is asked how EXIF turns it
 SideXYXY = tuple[float, float, float, float]
 
@@ -108,11 +109,34 @@ def dataset_of(walk: Walk, where: str, found: Collection) -> Dataset:
         notes=(f"layout: boxes of {found.layout}, {_amount(images)}", first, said, *(one.text for one in left_out)),
         left_out=left_out,
         readings=(*found.readings, *readings),
+        usual=Usual()
+        if set(map(_count, images)) == {1}
+        else Usual(size_hw=usual_view([image.size_hw for image in images])),
     )
 
 
+def usual_view(sizes_hw: Sequence[tuple[int, int] | None]) -> tuple[int, int] | None:
+    """Return the height and width at which a detector usually sees images: their median size, at most 320 px.
+
+    Example:
+        >>> usual_view([(480, 640)] * 3), usual_view([(100, 90)]), usual_view([None])
+        ((240, 320), (96, 96), None)
+    """
+    known = np.array([size for size in sizes_hw if size is not None], np.float64)
+    if not len(known):
+        return None
+    height, width = np.median(known, axis=0)
+    scale = min(1.0, LONG_PX / max(height, width))
+    high, wide = (max(STEP_PX, round(side * scale / STEP_PX) * STEP_PX) for side in (height, width))
+    return high, wide
+
+
+def _count(image: Boxed) -> int:
+    return len(image.things)
+
+
 def _amount(images: Sequence[Boxed]) -> str:
-    counts = [len(image.things) for image in images]
+    counts = list(map(_count, images))
     if set(counts) == {1}:
         return "one object an image"
     empty = counts.count(0)
@@ -147,20 +171,22 @@ def _distance(image: str, file: str) -> tuple[bool, bool, bool]:
 
 
 def upright_boxes(root: Path, images: Sequence[Boxed]) -> tuple[list[Boxed], tuple[Reading, ...]]:
-    """Return the images with their boxes as they lie in the upright image, and what a person should know of it.
+    """Return the images with boxes and sizes as they are upright, and what a person should know of it.
 
     Boxes of an image that EXIF turns are those of the file where the source says the size of the file's pixels, and
     those of the upright image where it says that size; where it says none, or both are alike, the others decide.
     """
     probes = _probes(root, images)
     turned = [at for at, probe in probes.items() if probe.orientation != 1]
-    lies = [at for at in turned if _lies(images[at], probes[at]) is True]
-    stands = [at for at in turned if _lies(images[at], probes[at]) is False]
+    lies = {at for at in turned if _lies(images[at], probes[at]) is True}
+    stands = {at for at in turned if _lies(images[at], probes[at]) is False}
     is_lying = len(lies) > len(stands)
     found = list(images)
-    for at in turned:
-        if at in lies or (is_lying and at not in stands):
-            found[at] = _turned(images[at], probes[at])
+    for at, probe in probes.items():
+        if probe.orientation != 1 and (at in lies or (is_lying and at not in stands)):
+            found[at] = _turned(images[at], probe)
+        size_hw = probe.size_hw[::-1] if probe.orientation > 4 else probe.size_hw
+        found[at] = replace(found[at], size_hw=size_hw if min(size_hw) > 0 else None)
     return found, (*_turn_readings(len(turned), len(lies), len(stands)), *_size_readings(images, probes))
 
 

@@ -26,7 +26,7 @@ def _is_yolo(text: str) -> bool:
     """Whether every line is a class number and boxes or outlines in 0..1."""
     rows = [line.split() for line in text.splitlines() if line.strip()]
     return bool(rows) and all(
-        len(row) >= 5 and row[0].isdigit() and all(_is_number(cell) and -0.5 <= float(cell) <= 1.5 for cell in row[1:])
+        len(row) >= 4 and row[0].isdigit() and all(_is_number(cell) and -0.5 <= float(cell) <= 1.5 for cell in row[1:])
         for row in rows[:50]
     )
 

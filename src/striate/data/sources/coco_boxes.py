@@ -1,6 +1,7 @@
 """Boxes of COCO JSON: of any number an image; images without annotations have none."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from striate.base.errors import DataError
@@ -20,9 +21,23 @@ def read(walk: Walk, like: str) -> Collection:
     Raises:
         DataError: a file is not whole, or an annotation has no box.
     """
-    lists = {name: one for name, one in documents(walk).items() if any("bbox" in row for row in one["annotations"])}
+    lists = {name: one for name, one in documents(walk).items() if any(map(_has_place, one["annotations"]))}
     images = [boxed(image) for image in listed_images(walk, lists)] if lists else []
     return Collection(images, "COCO", ORIGIN, doubts(lists))
+
+
+def _has_place(row: Mapping[str, Any]) -> bool:
+    return "bbox" in row or bool(row.get("segmentation"))
+
+
+def _hull(polygons: Any) -> Any:
+    """The x, y, width, height of polygons, for annotations without a box of their own; None of anything else."""
+    is_polygons = isinstance(polygons, list) and polygons and all(isinstance(one, list) and one for one in polygons)
+    values = [value for one in polygons for value in one] if is_polygons else []
+    if len(values) < 6 or not all(isinstance(value, int | float) for value in values):
+        return None
+    x, y = values[::2], values[1::2]
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def boxed(image: Listed) -> Boxed:
@@ -33,7 +48,7 @@ def boxed(image: Listed) -> Boxed:
     """
     things = []
     for name, row in image.things:
-        box: Any = row.get("bbox")
+        box: Any = row["bbox"] if "bbox" in row else _hull(row.get("segmentation"))
         is_box = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
         if not is_box or not all(map(math.isfinite, box)):
             what = f"the bbox of annotation {row.get('id')} is not x, y, width, height"

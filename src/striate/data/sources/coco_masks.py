@@ -73,8 +73,7 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
                 found.outlines[-1].append(outline)
     dataset = outline_dataset(walk, where, found, names, ignore, "COCO JSON", first)
     dataset = replace(dataset, readings=(*dataset.readings, *doubts(lists)))
-    has_boxes = all("bbox" in row for image in images for _, row in image.things)
-    if not has_boxes:
+    if not all("bbox" in row for image in images for _, row in image.things):
         return dataset
     boxes, _ = upright_boxes(walk.root, [boxed(image) for image in images])
     return replace(dataset, targets=dataset.targets | targets_of(boxes, first, ORIGIN))

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from striate.base.errors import DataError
 from striate.base.seeds import rng_for
 
-from ..sample import Dataset
+from ..sample import Dataset, Usual
 from ..target import Boxes
+from .boxed import usual_view
 from .images import ArrayImages
 from .toy_drawing import MAX_CLUTTER, NUM_SHAPE_PARAMS, SHAPES, Floats, boxes_of, draw_params, ground, labels_of, paint
 
@@ -80,6 +81,7 @@ def make(name: str, options: Mapping[str, float], counts: tuple[int, int]) -> Da
         splits={},
         channels=3,
         notes=("drawn, not photographed: a test bench, not a benchmark",),
+        usual=Usual(size_hw=usual_view([(size, size)])) if counts != (1, 1) else Usual(),
     )
 
 

@@ -14,6 +14,7 @@ from striate.base.text import listed, plural, shown
 from ..decode import header
 from ..sample import Dataset, Reading
 from .boxed import Boxed, Collection, Thing, dataset_of, pair_files
+from .boxes import Annotation
 from .cells import read_text
 from .kinds import number as number_of
 from .mask_pairs import split_of
@@ -74,13 +75,25 @@ def read(walk: Walk, like: str, known: ClassFile | None = None) -> Collection:
     return Collection(images, "YOLO", "line {}", tuple(_readings(names, files, images, known)))
 
 
+def find(walk: Walk) -> Annotation | None:
+    """Return a label file of a folder with a `data.yaml`, whatever its lines hold; None without."""
+    stems = {PurePosixPath(name).stem for some in walk.tree().values() for name in some}
+    labels = [name for name in walk.others() if name.endswith(".txt") and PurePosixPath(name).stem in stems]
+    return Annotation("YOLO", labels[0]) if labels and _yaml(walk) else None
+
+
+def _yaml(walk: Walk) -> str | None:
+    others = sorted(walk.others(), key=lambda name: name.count("/"))
+    lists = (name for name in others if name.lower().endswith((".yaml", ".yml")))
+    return next((name for name in lists if re.search(r"^names\s*:", _start(walk.root / name), re.M)), None)
+
+
 def _class_file(walk: Walk) -> ClassFile | None:
     """The list of classes: the `.yaml` with names nearest to the root, else a list of one class a line."""
+    if (name := _yaml(walk)) is not None:
+        walk.use(name)
+        return read_list(walk.root / name)
     others = sorted(walk.others(), key=lambda name: name.count("/"))
-    for name in others:
-        if name.lower().endswith((".yaml", ".yml")) and re.search(r"^names\s*:", _start(walk.root / name), re.M):
-            walk.use(name)
-            return read_list(walk.root / name)
     for name in others:
         if PurePosixPath(name).name in CLASS_LISTS:
             walk.use(*(one for one in others if PurePosixPath(one).name == PurePosixPath(name).name))

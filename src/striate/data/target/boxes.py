@@ -1,17 +1,19 @@
 """Boxes around things: any number an image."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.text import plural, shown
+from striate.base.text import shown
 
-from ..check.finding import Finding, listed
+from ..check.finding import Finding
 from ..sample import ImageU8
 from ..split import assign, assign_tags
+from . import box_counts
+from .box_findings import small_boxes, wrong_boxes
 from .known import refuse_strange
 from .palette import colour_of, line_px
 from .ragged import Ragged
@@ -20,6 +22,7 @@ from .target import Indices, Target
 
 if TYPE_CHECKING:
     from ..augment.plan import Plan
+    from ..geometry import Geometry
     from .place import Place
 
 MIN_SIDE_PX, MIN_SEEN = 1.0, 0.1  # of a box in a batch: its sides in output pixels, and the share of it that is seen
@@ -196,24 +199,30 @@ class Boxes(Target):
         return replace(self, labels=new[self.labels] if self.names else self.labels, names=names)
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
-        """Yield boxes without area, beyond the border of their image and of no class; images without any are a note."""
-        image = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        height, width = sizes_hw[image].T if len(image) else (image, image)
-        is_beyond = (self.xyxy.min(1, initial=0) < 0) | (self.xyxy[:, 2] > width) | (self.xyxy[:, 3] > height)
-        is_flat = ~(_sides(self.xyxy) > 0).all(1)  # so that a side that is no number is found too
-        is_strange = (self.labels < 0) | (self.labels >= max(1, len(self.names)))
-        for name, is_bad, what, fix in (
-            ("flat_box", is_flat, "without area", "remove them"),
-            ("box_beyond", is_beyond & ~is_flat & (width > 0), "beyond the border of their image", "cut them"),
-            ("strange_box", is_strange, "of no known class", "mend their class, or name it"),
-        ):
-            bad = tuple(dict.fromkeys(ids[index] for index in image[is_bad].tolist()))
-            if bad:
-                text = f"{plural(int(is_bad.sum()), 'box', 'boxes')} {what}: {listed(bad)}"
-                yield Finding(name, "warning", bad, text, fix)
-        empty = tuple(ids[index] for index in np.flatnonzero(np.diff(self.starts) == 0).tolist())
-        if empty:
-            yield Finding("no_box", "note", empty, f"{plural(len(empty), 'image')} without boxes: {listed(empty)}")
+        """Yield boxes without area, outside, of no class or there twice; images without any are a note."""
+        yield from wrong_boxes(self, ids, sizes_hw)
+
+    def findings_at(
+        self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64], geometry: "Geometry"
+    ) -> Iterator[Finding]:
+        """Yield the boxes that become smaller than 8 px, and the size that would do."""
+        yield from small_boxes(self, ids, sizes_hw, geometry)
+
+    def place(self, row: int) -> str:
+        """Return what a box is called in its source, such as `annotation 17`, with a blank in front of numbers."""
+        return self.origin.format(int(self.numbers[row])) + " " if self.origin and len(self.numbers) else ""
+
+    def distribution(self, splits: "Mapping[str, Indices]") -> dict[str, Any]:
+        """Return how many boxes of which sizes each class has, see `box_counts`."""
+        return box_counts.distribution(self, splits)
+
+    def summary(self, name: str, splits: "Mapping[str, Indices]") -> list[str]:
+        """Return lines with how many boxes of which sizes each class has."""
+        return box_counts.lines(self, splits)
+
+    def figure(self, splits: "Mapping[str, Indices]") -> bytes | None:
+        """Return a PNG of counts, sizes and aspects by class."""
+        return box_counts.figure(self, splits)
 
     def legend(self) -> list[tuple[str, tuple[int, int, int]]]:
         """Return the classes with the colours of their boxes."""

@@ -165,6 +165,17 @@ class Target:
         """
         yield from ()
 
+    def findings_at(
+        self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64], geometry: "Geometry"
+    ) -> "Iterator[Finding]":
+        """Yield what is wrong with this target at the size at which a network sees the images.
+
+        Args:
+            ids, sizes_hw: see `findings`.
+            geometry: how images become what the network sees.
+        """
+        yield from ()
+
     def mix(self, values: npt.NDArray[Any], mix: "Mix") -> npt.NDArray[np.floating]:
         """Return the values of a batch (B, ...) mixed in the shares of the pixels."""
         raise NotImplementedError
@@ -208,6 +219,14 @@ class Target:
     def summary(self, name: str, splits: Mapping[str, Indices]) -> list[str]:
         """Return lines for the table of a dataset where it has no classes; none by default."""
         return []
+
+    def distribution(self, splits: Mapping[str, Indices]) -> dict[str, Any]:
+        """Return how what is known is spread, as a plain document; empty by default."""
+        return {}
+
+    def figure(self, splits: Mapping[str, Indices]) -> bytes | None:
+        """Return a PNG of how what is known is spread; None by default."""
+        return None
 
     def shares(self, indices: Indices) -> dict[str, float]:
         """Return the share of the pixels of these images that each class has; empty where pixels have none."""
