@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "base": set(),
     "data": GROUND,
     "nn": GROUND,
+    "web": GROUND,
     "metric": GROUND,
     "model": GROUND | {"nn"},
     "task": GROUND | {"data", "nn", "metric", "model"},
@@ -34,8 +35,9 @@ MAY_IMPORT = {
     "studies": FINISHED | {"verdict", "diagnose"},
     "search": {"base", "data", "metric", "evaluate", "model", "run", "studies"},
     "report": READERS,
-    "explore": READERS,
+    "explore": READERS | {"web"},
     "export": {"base", "data", "model", "task", "predict"},
+    "serve": {"base", "data", "model", "task", "predict", "export", "web"},
 }
 EVERYTHING = {"__main__", "api", "cli", "__init__"}
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -8,8 +8,8 @@ import pytest
 from explore_states import RUN
 
 from striate.explore.shelf import id_of
-from striate.explore.wire import unpack
 from striate.predict import Predictor
+from striate.web.wire import unpack
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from explore_site import serving, small_workspace
 from PIL import Image
 
-from striate.explore.guard import MAX_BODY_BYTES
-from striate.explore.wire import unpack
+from striate.web.guard import MAX_BODY_BYTES
+from striate.web.wire import unpack
 
 SECRET = "root:"
 OUTSIDE = "etc/passwd"
@@ -201,7 +201,7 @@ def test_predictions_are_those_of_the_library(site):
 
 def test_a_port_that_is_busy_is_said_with_the_next(site):
     from striate.base.errors import ResourceError
-    from striate.explore.serve import bound
+    from striate.web.listen import bound
 
     with pytest.raises(ResourceError, match="busy") as caught:
         bound(site.port)

@@ -9,9 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from striate.explore.wire import unpack
 from striate.inside.explain import explain
 from striate.inside.sanity import check
+from striate.web.wire import unpack
 
 METHODS = ("gradient", "smoothgrad", "integrated", "gradcam")
 

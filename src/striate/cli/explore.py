@@ -73,8 +73,9 @@ def explore(
     if image and export is None:
         raise SettingsError("--image is of the page of --export", where="--image", fix="drop it on the page instead")
     o.use_threads(threads)
-    from striate.explore.serve import address_of, bound, serve
+    from striate.explore.serve import serve
     from striate.explore.workspace import Workspace
+    from striate.web.listen import address_of, bound
 
     space = Workspace.of([], "playground") if what is None else _workspace(what, size)
     space.is_playground = playground

@@ -12,8 +12,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from striate.base.errors import UserError
+from striate.web import guard
 
-from . import api, guard
+from . import api
 from .desk import Desk
 from .workspace import Workspace
 

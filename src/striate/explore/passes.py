@@ -12,9 +12,9 @@ from striate.base.errors import DataError
 from striate.inside.support import Supports
 from striate.inside.trace import INPUT, Operation, Trace, trace
 from striate.predict import Predictor
+from striate.web.guard import NotKnown
 
 from .desk import Cancel, desk, whole, word
-from .guard import NotKnown
 from .shelf import Entry
 
 MAX_CELLS = 120_000_000  # of all outputs of a pass: 480 MB

@@ -4,89 +4,23 @@ import socket
 import webbrowser
 from threading import Timer
 
-import uvicorn
-
-from striate.base.errors import ResourceError, Terminated
+from striate.web.listen import run
 
 from .app import create_app
 from .workspace import Workspace
-
-HOST = "127.0.0.1"
-PORT = 8765
-TRIES = 50
-
-
-def bound(port: int | None) -> socket.socket:
-    """Return a socket that listens on loopback: at the port, or without one at the first free from 8765 on.
-
-    Raises:
-        ResourceError: the port is busy; the message has the next free one.
-    """
-    if port is not None:
-        found = _try(port)
-        if found is None:
-            with next_free(port + 1) as free:
-                fix = f"use --port {free.getsockname()[1]}"
-            raise ResourceError(f"port {port} is busy", where="--port", fix=fix)
-        return found
-    return next_free(PORT)
-
-
-def next_free(start: int) -> socket.socket:
-    """Return a socket at the first free port from `start` on."""
-    tries = range(start, min(start + TRIES, 65536))
-    found = next((one for port in tries if (one := _try(port))), None) or _try(0)
-    if found is None:
-        raise ResourceError("no port is free", where=HOST, fix="stop a server")
-    return found
-
-
-def _try(port: int) -> socket.socket | None:
-    # without the protocol asyncio leaves Nagle on, and an answer waits 40 ms for its second half
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        return None
-    return listener
-
-
-def address_of(listener: socket.socket, path: str = "") -> str:
-    """Return where the page is; `path` is what stands behind the address, such as "#view=playground"."""
-    return f"http://{HOST}:{listener.getsockname()[1]}/{path}"
 
 
 def serve(workspace: Workspace, listener: socket.socket, *, is_opening: bool, address: str) -> None:
     """Serve the page until Ctrl-C or SIGTERM; requests that are at work are answered first.
 
     Args:
-        address: what the browser opens, see `address_of`.
+        address: what the browser opens, see `web.listen.address_of`.
 
     Raises:
         Terminated: SIGTERM came.
     """
-    port = listener.getsockname()[1]
-    config = uvicorn.Config(create_app(workspace, port), log_level="warning", access_log=False, server_header=False)
-    config.timeout_graceful_shutdown = 10
-    server = _Server(config)
     if is_opening:
         timer = Timer(0.4, webbrowser.open, [address])
         timer.daemon = True
         timer.start()
-    server.run(sockets=[listener])
-    if server.is_terminated:
-        raise Terminated
-
-
-class _Server(uvicorn.Server):
-    """A server that does not send the signal that ended it to its process again, and knows which it was."""
-
-    is_terminated = False
-
-    def handle_exit(self, sig: int, frame: object) -> None:
-        self.is_terminated = sig == 15
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
-        self._captured_signals.clear()
+    run(create_app(workspace, listener.getsockname()[1]), listener)

@@ -18,8 +18,7 @@ from striate.base.errors import DataError, UserError
 from striate.base.files import new_file
 from striate.base.rundir import RunDir
 from striate.predict.upload import checked
-
-from .guard import NotKnown
+from striate.web.guard import NotKnown
 
 MAX_UPLOADS = 64
 MAX_PIXELS = 50_000_000

@@ -11,8 +11,7 @@ from starlette.responses import StreamingResponse
 
 from striate.base.errors import UserError
 from striate.base.files import to_json
-
-from .guard import Busy, Cancelled, log
+from striate.web.guard import Busy, Cancelled, log
 
 T = TypeVar("T")
 Report = Callable[[dict[str, Any]], None]

@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from striate.base.folder import kind_of
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
+from striate.web.guard import NotKnown
 
-from .guard import NotKnown
 from .shelf import Shelf, id_of
 
 T = TypeVar("T")

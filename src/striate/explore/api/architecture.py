@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from striate.inside import architecture
+from striate.web.wire import document
 
 from ..desk import desk, whole
-from ..wire import document
 
 MAX_SIDE = 2048
 

@@ -21,10 +21,10 @@ from striate.inside.adversarial import (
     wanted,
 )
 from striate.task import Task
+from striate.web.wire import packed
 
 from ..desk import Cancel, desk
 from ..question import Question, levels_of
-from ..wire import packed
 
 MOST = 5  # classes whose probabilities are sent
 

@@ -12,10 +12,10 @@ from starlette.routing import BaseRoute, Route
 from striate.base.choose import choose
 from striate.base.errors import ModelError
 from striate.evaluate.predictions import Predictions, read
+from striate.web.wire import document
 
 from ..desk import Desk, desk, whole, word
 from ..shelf import id_of
-from ..wire import document
 
 MAX_IMAGES = 200
 MAX_CLASSES = 60  # of a matrix that is drawn whole: the classes with most errors

@@ -11,10 +11,10 @@ from torch import nn
 
 from striate.inside.initial import initial
 from striate.inside.kernels import Kernels, all_kernels, kernels_of
+from striate.web.guard import NotKnown
+from striate.web.wire import document, packed
 
 from ..desk import Cancel, desk, whole, word
-from ..guard import NotKnown
-from ..wire import document, packed
 
 Arrays = dict[str, npt.NDArray[Any]]
 MAX_KERNELS = 64  # of a page

@@ -5,9 +5,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from striate.base.errors import DataError
+from striate.web.wire import document
 
 from ..desk import desk, whole, word
-from ..wire import document
 
 MAX_NAME = 200
 

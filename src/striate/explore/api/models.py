@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from striate.base.errors import UserError
+from striate.web.wire import document
 
 from ..desk import Cancel, desk
-from ..wire import document
 from ..workspace import Subject
 
 

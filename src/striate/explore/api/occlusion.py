@@ -15,11 +15,11 @@ from striate.inside.explanation import scores_of
 from striate.inside.occlusion import cover, covers
 from striate.inside.tap import borrowed
 from striate.predict import Predictor
+from striate.web.guard import NotKnown
+from striate.web.wire import packed
 
 from ..desk import Cancel, Report, desk, whole, word
-from ..guard import NotKnown
 from ..question import Question, levels_of, ranked, until
-from ..wire import packed
 
 MAX_PLACES = 4096
 MAX_SIDE = 1 << 12

@@ -11,10 +11,10 @@ from starlette.routing import BaseRoute, Route
 
 from striate.base.choose import choose
 from striate.inside.trace import INPUT, Operation, map_shape
+from striate.web.wire import document, packed
 
 from ..desk import desk, whole, word
 from ..passes import Pass, pass_of, statistics
-from ..wire import document, packed
 
 Maps = npt.NDArray[np.float32]
 MAX_MAPS = 256

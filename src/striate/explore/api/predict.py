@@ -12,10 +12,10 @@ from starlette.routing import BaseRoute, Route
 from striate.predict import Predictor
 from striate.predict.prediction import Prediction
 from striate.predict.upload import checked
+from striate.web.wire import packed
 
 from ..desk import Cancel, desk, word
 from ..shelf import MAX_PIXELS, Entry
-from ..wire import packed
 
 MAX_SIDE = 512  # of an answer that is drawn
 

@@ -10,11 +10,11 @@ from starlette.routing import BaseRoute, Route
 
 from striate.inside.probe import Probed, Terms, probe
 from striate.inside.trace import Trace
+from striate.web.guard import NotKnown
+from striate.web.wire import packed
 
 from ..desk import desk, whole
-from ..guard import NotKnown
 from ..passes import Pass, pass_of
-from ..wire import packed
 
 MAX_TERMS = 8192  # of one input that are sent: the largest products
 AFTER = {"batch_norm", "activation"}

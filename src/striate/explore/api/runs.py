@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute, Route
 from striate.base.errors import UserError
 from striate.base.numbers import number
 from striate.base.rundir import RunDir
+from striate.web.wire import document
 
 from ..desk import desk, word
-from ..wire import document
 from ..workspace import Subject
 
 MAX_CURVES = 20

@@ -14,10 +14,10 @@ from striate.inside.explain import CAVEATS, METHODS, TITLES, explain, how
 from striate.inside.explanation import Explanation
 from striate.inside.sanity import LIMIT, check
 from striate.inside.tap import borrowed
+from striate.web.wire import packed
 
 from ..desk import Cancel, desk, whole, word
 from ..question import Question, levels_of, ranked, until
-from ..wire import packed
 
 MAX_STEPS = 256
 

@@ -29,7 +29,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-log = logging.getLogger("striate.explore")
+log = logging.getLogger("striate.web")
 
 
 class NotKnown(UserError):
