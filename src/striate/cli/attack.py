@@ -33,7 +33,8 @@ def show(
     found = evaluate_under_attack(
         run, other, AttackPlan(**given), data=data, split=split, device=device, progress=progress
     )
-    return {"run": str(run), **found}, _text(found, metric_of(from_json(found.pop("task"))))
+    metric = metric_of(from_json(found.pop("task")))
+    return {"run": str(run), **found}, _text(found, metric)
 
 
 def _text(found: dict[str, Any], metric: "Metric") -> str:

@@ -1,8 +1,9 @@
 """Adversarial images: changes too small to be seen that change the answer of a network.
 
 Everything is in pixel space: levels 0..1, before normalisation. An attack may change each number by at most `eps` and
-stays in 0..1, so what it makes is an image again. It raises the loss of the true answer; a targeted one lowers the
-loss of the answer that is wanted.
+stays in 0..1, so what it makes is an image again. It raises the loss of the true answer, whatever the task: the
+cross-entropy of a class or of the pixels of a mask, the squared error of a number. A targeted one lowers the loss of
+the answer that is wanted; of numbers and maps, which have no other answer to be, it moves what an explanation is about.
 
 Reference: Goodfellow et al., Explaining and Harnessing Adversarial Examples, arXiv:1412.6572 (FGSM); Madry et al.,
 Towards Deep Learning Models Resistant to Adversarial Attacks, arXiv:1706.06083 (PGD).
@@ -19,11 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.choose import choose
-from striate.base.errors import DataError, SettingsError
+from striate.base.errors import SettingsError
 from striate.base.seeds import seed_for
 from striate.data.sample import Batch
-from striate.task import Outputs, Task
+from striate.task import Objective, Outputs, Task
 
+from .explanation import no_gradient
 from .tap import Probe, borrowed
 
 Losses = Callable[[Outputs], Tensor]  # outputs of N images -> what an attack raises, of each image (N,)
@@ -125,7 +127,28 @@ def lowering(task: Task, wanted: Batch) -> Losses:
     return lambda outputs: -task.losses(outputs, wanted)
 
 
-def own_answer(network: nn.Module, task: Task, inputs: Tensor) -> Batch:
+def moving(objective: Objective, sign: int) -> Losses:
+    """Return what an explanation of N images is about, which an attack raises (`sign` 1) or lowers (-1)."""
+    return lambda outputs: sign * objective.score(outputs)
+
+
+def against(probe: Probe, task: Task, inputs: Tensor, target: str | None = None) -> Losses:
+    """Return what an attack of images (N, C, ...) raises where no truth is known.
+
+    Classes and tags: the loss of the network's own answer, or minus that of `target`. Numbers and maps: the field, or
+    the class in the pixels that have it, see `Task.objective`; made less, or of a `target` more.
+
+    Raises:
+        SettingsError: the task has no such target.
+    """
+    if task.temperature is not None:
+        own = own_answer(probe, task, inputs)
+        return raising(task, own) if target is None else lowering(task, wanted(task, own, target))
+    with torch.no_grad():
+        return moving(task.objective(probe(inputs), target), -1 if target is None else 1)
+
+
+def own_answer(network: Callable[[Tensor], Outputs], task: Task, inputs: Tensor) -> Batch:
     """Return images (N, C, ...) with a network's own answers as their truth."""
     with torch.no_grad():
         values = task.decode(network(inputs)).values
@@ -148,10 +171,16 @@ def wanted(task: Task, own: Batch, name: str) -> Batch:
 
 
 def slope(probe: Probe, pixels: Tensor, losses: Losses, space: PixelSpace) -> Tensor:
-    """Return the gradient of each image's loss by its pixels, of the shape of `pixels`."""
+    """Return the gradient of each image's loss by its pixels, of the shape of `pixels`.
+
+    Raises:
+        ModelError: the loss does not hang on the pixels by a gradient.
+    """
     pixels = pixels.detach().requires_grad_()
     total = losses(probe(space.normalised(pixels))).sum()
-    (found,) = torch.autograd.grad(total, pixels)
+    found = torch.autograd.grad(total, pixels, allow_unused=True)[0] if total.requires_grad else None
+    if found is None:
+        raise no_gradient(probe)
     return found
 
 
@@ -268,8 +297,8 @@ def require_answers(task: Task) -> None:
     """Refuse a task whose answers are no classes or tags of images: there is nothing that could flip.
 
     Raises:
-        DataError: the message names the task.
+        SettingsError: the message names the task.
     """
     if task.temperature is None:
-        what = f"the task {task.name} gives no classes or tags of images, of which an attack could make others"
-        raise DataError(what, where=task.target, fix="attack a run that classifies or tags")
+        what = f"the task {task.name} gives no classes or tags of images, which could flip"
+        raise SettingsError(what, where=task.target, fix="see its error under attack: striate evaluate --adversarial")

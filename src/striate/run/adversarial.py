@@ -1,4 +1,4 @@
-"""Scores of a finished run under attack: how many of its right answers survive changes that nobody sees."""
+"""Scores of a finished run under attack: what is left of them after changes that nobody sees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,11 @@ from typing import Any
 from striate.base.errors import SettingsError
 from striate.base.files import write_json
 from striate.base.progress import Progress
-from striate.base.rundir import RunDir
 from striate.evaluate.run import evaluate
 from striate.evaluate.scores import scores_by
-from striate.inside.adversarial import METHODS, STEPS, Attack, AttackedBatches, PixelSpace, require_answers
+from striate.inside.adversarial import METHODS, STEPS, Attack, AttackedBatches, PixelSpace
 from striate.metric import Metric
-from striate.task import Task, from_json
+from striate.task import Task
 
 from .evaluate import OpenedRun, describe_data, folder_of, open_split, spread
 
@@ -56,30 +55,34 @@ def evaluate_under_attack(
 
     "attacks" has a document an attack, the first of them none (eps 0): its settings and "scores", every metric of the
     task with its interval. It is written to RUN/evaluations/NAME-SPLIT-adversarial/scores.json too. An image that was
-    wrong before is attacked like the others, and counts as wrong while it stays so.
+    wrong before is attacked like the others, and counts as wrong while it stays so. Each image's plain loss is raised,
+    so that numbers get a larger error and masks lose pixels.
 
     Args:
         where, data, split: see `evaluate_run`.
-
-    Raises:
-        DataError: the run predicts no classes or tags.
     """
     progress = progress or Progress()
-    require_answers(from_json(RunDir(path).info()["task"]))  # before data are opened for it
     opened = open_split(path, where, data=data, split=split, device=device, progress=progress)
     task, attacks = opened.prepared.task, plan.attacks()
     about = {"data": describe_data(opened.prepared.dataset), "split": opened.split}
     rows = _rows(opened, attacks, spread(opened, plan.images), progress)
-    document = {"metric": metric_of(task).key, "num_images": rows[0]["scores"]["num_images"], "attacks": rows}
+    metric = metric_of(task)
+    document = {
+        "metric": metric.key,
+        "metric_words": metric.words(),
+        "num_images": rows[0]["scores"]["num_images"],
+        "attacks": rows,
+    }
     folder = folder_of(path / "evaluations", about, "-adversarial")
     write_json(folder / "scores.json", {**about, **document})
     return {"task": opened.info["task"], **about, **document, "scores": str(folder / "scores.json")}
 
 
 def metric_of(task: Task) -> Metric:
-    """Return the metric that says how many images are answered rightly: accuracy, or exact match of tags."""
-    shares = (metric for metric in task.metrics if metric.interval == "wilson")
-    return next(shares, task.metrics[0])
+    """Return the metric that says how many images are answered rightly (accuracy, exact match of tags) where there are
+    classes or tags, else the monitored one: mean IoU of masks, an error of numbers."""
+    shares = (metric for metric in task.metrics if metric.interval == "wilson" and task.temperature)
+    return next(shares, next(metric for metric in task.metrics if metric.key == task.monitor))
 
 
 def parse_eps(text: str) -> tuple[float, ...]:

@@ -62,7 +62,7 @@ class AdversarialImage:
 
     @property
     def is_flipped(self) -> bool:
-        """Whether the answer has changed."""
+        """Whether another class or other tags are answered; numbers and maps do not flip."""
         return self.answer.names != self.answer_after.names
 
     def figure(self) -> "Figure":
@@ -76,6 +76,11 @@ class AdversarialImage:
 
 
 def _title(answer: "Answer") -> str:
+    if answer.map is not None:
+        shares = ((answer.map == index).mean() for index in range(len(answer.names)))
+        return ", ".join(f"{name} {share:.0%}" for name, share in zip(answer.names, shares, strict=True) if share)
+    if answer.values:
+        return ", ".join(f"{name} {value:.4g}" for name, value in zip(answer.names, answer.values, strict=True))
     probabilities = answer.probabilities or {}
     return ", ".join(f"{name} {probabilities.get(name, 0):.0%}" for name in answer.names) or "nothing"
 
@@ -138,21 +143,22 @@ class Inside:
 
         Args:
             method: "fgsm" or "pgd" with its `steps` and the `seed` of its random start.
-            target: the class to be answered; by default anything but what is answered now.
+            target: the class to be answered, by default anything but what is answered now; of numbers and maps what
+                is made more, by default what they say is made less, see `inside.adversarial.against`.
 
         Raises:
-            DataError: the run gives no classes or tags.
+            SettingsError: the task has no such target.
         """
         import torch
 
-        from striate.inside.adversarial import Attack, attacked, lowering, own_answer, raising, require_answers, wanted
+        from striate.inside.adversarial import Attack, against, attacked
+        from striate.inside.tap import borrowed
 
         predictor = self._predictor(network)
         task, attack = predictor.task, Attack(eps, method, steps, seed=seed)
-        require_answers(task)
         inputs, space = _inputs(predictor, image), _space(predictor)
-        own = own_answer(predictor.network, task, inputs)
-        losses = raising(task, own) if target is None else lowering(task, wanted(task, own, target))
+        with borrowed(predictor.network) as probe:
+            losses = against(probe, task, inputs, target)
         before = space.pixels(inputs)
         after = attacked(predictor.network, before, losses, space, attack)
         with torch.no_grad():
