@@ -34,21 +34,20 @@ def show(
         run, other, AttackPlan(**given), data=data, split=split, device=device, progress=progress
     )
     metric = metric_of(from_json(found.pop("task")))
-    return {"run": str(run), **found}, _text(found, metric)
+    return {"run": str(run), **found}, progress.noun.put(_text(found, metric))
 
 
 def _text(found: dict[str, Any], metric: "Metric") -> str:
     clean, *rows = found["attacks"]
     steps = next((f", {plural(row['steps'], 'step')} from a random start" for row in rows if "steps" in row), "")
-    cells = {(row["method"], row["eps"]): row["scores"] for row in rows}
+    cells = {(row["method"], row["eps"]): _cell(row["scores"], metric) for row in rows}
+    grid = sorted({eps for _, eps in cells})
+    width = max(4, *(len(text) for (method, _), text in cells.items() if method == "fgsm"))
     lines = [
         f"{found['split']}.{metric.key} under attack, {plural(found['num_images'], 'image')} (95 % interval)",
-        f"{'eps':<9} {'fgsm':<26} pgd{steps}",
+        f"{'eps':<9} {'fgsm':<{width}}  pgd{steps}",
         f"{'0':<9} {_cell(clean['scores'], metric)}",
-        *(
-            f"{f'{eps * 255:.4g}/255':<9} {_cell(cells['fgsm', eps], metric):<26} {_cell(cells['pgd', eps], metric)}"
-            for eps in sorted({eps for _, eps in cells})
-        ),
+        *(f"{f'{eps * 255:.4g}/255':<9} {cells['fgsm', eps]:<{width}}  {cells['pgd', eps]}" for eps in grid),
         f"all scores: {found['scores']}",
     ]
     return "\n".join(lines)

@@ -57,7 +57,8 @@ def embed(
 
     choose("method", method, LAYOUTS)
     settings: dict[str, Any] = {"method": method, "layer": layer, "images": images, "num_neighbours": neighbours}
-    place: dict[str, Any] = {"data": data, "split": split, "device": device, "progress": o.progress_for(quiet)}
+    progress = o.progress_for(quiet)
+    place: dict[str, Any] = {"data": data, "split": split, "device": device, "progress": progress}
     found = embed_run(run, other, seed=seed, **settings, **place)
     shares = [f"{share:.0%}" for share in found["explained"]]
     lines = [
@@ -71,7 +72,7 @@ def embed(
         f"map: {found['map']}",
         f"nearest images: {found['neighbours']}",
     ]
-    o.give({"command": "embed", "run": str(run), **found}, "\n".join(lines), as_json)
+    o.give({"command": "embed", "run": str(run), **found}, progress.noun.put("\n".join(lines)), as_json)
 
 
 def activations(
@@ -100,9 +101,10 @@ def activations(
     o.use_threads(threads)
     from striate.run.statistics import measure_run
 
-    place: dict[str, Any] = {"data": data, "split": split, "device": device, "progress": o.progress_for(quiet)}
+    progress = o.progress_for(quiet)
+    place: dict[str, Any] = {"data": data, "split": split, "device": device, "progress": progress}
     found = measure_run(Path(run), other, images=images, **place)
-    o.give({"command": "activations", "run": str(run), **found}, _table(found), as_json)
+    o.give({"command": "activations", "run": str(run), **found}, progress.noun.put(_table(found)), as_json)
 
 
 def _table(found: dict[str, Any]) -> str:
