@@ -183,7 +183,8 @@ def train(
     """Train one network; writes the report too.
 
     Args:
-        recipe: by default what `striate train` takes: "regularized", of series "series", of restoration "restore".
+        recipe: by default what `striate train` takes: "regularized", of series "series", of restoration "restore", of
+            detection "detect".
         options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe; for the others
             see `striate.run.execute.train`.
 
@@ -193,6 +194,7 @@ def train(
     from striate.run.execute import train as carry_out
     from striate.run.keywords import recipe_changes
     from striate.run.recipe import named, usual
+    from striate.task import usual_task
 
     pairs = recipe_changes(options, carry_out)
 
@@ -201,10 +203,11 @@ def train(
 
     settings_of(recipe or usual(None))  # a mistake is said before any data are read
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    recipe = recipe or usual(dataset.options.get("task"), dataset.usual.form)
+    task = dataset.options.get("task") or usual_task(dataset.targets, options.get("target"))
+    recipe = recipe or usual(task, dataset.usual.form)
     name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
     settings = settings_of(recipe)
-    network = settings.network_or(model, dataset.options.get("task"), dataset.usual.form)
+    network = settings.network_or(model, task, dataset.usual.form)
     return Run(train_run(dataset, network, settings, recipe_name=name, **options))
 
 

@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from striate.model.zoo.detectors import ENTRIES
+
+DETECTORS = tuple(ENTRIES)  # which give lists, see test_detectors.py
+
 # What makes a network small enough for a test, and sizes it works on.
 TINY = {
     "bipyramid": ({"width": 4}, (16, 32)),
@@ -55,6 +59,7 @@ TINY = {
     **dict.fromkeys(("fcn_1d", "resnet_1d", "rnn", "lstm", "gru"), ({"width": 4}, (16, 33))),
     "tcn": ({"width": 4, "depth": 2}, (16, 33)),
     "transformer_1d": ({"width": 4, "depth": 2}, (16, 24)),
+    **dict.fromkeys(DETECTORS, ({"width": 8, "encoder": {"name": "mobilenet_v2", "width": 0.1}}, (33, 64))),
     **{f"autoencoder{size}": ({"width": 4, "depth": 2, "latent": 8}, (33, 64)) for size in ("", "_32", "_512")},
 }
 

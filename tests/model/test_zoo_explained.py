@@ -17,7 +17,9 @@ from striate.task.segment import Segment
 FEW = {"smoothgrad": {"num": 4}, "integrated": {"steps": 8}}
 QUICK = ("bipyramid", "densenet121", "resnet18", "vit_b_16", "convnext_tiny", "resnet_1d", "unet")
 NAMES = ("a", "b", "c")
-FLAT = tuple(name for name in zoo.names() if len(zoo.blueprint(name).native_hw) == 2)  # explanations are of images
+FLAT = tuple(  # explanations are of images, and what those of lists are about a detector's task says
+    name for name in zoo.names() if len(zoo.blueprint(name).native_hw) == 2 and not zoo.blueprint(name).ends
+)
 
 
 def tiny_network(name: str, tiny: dict[str, Any]) -> tuple[nn.Module, torch.Tensor]:

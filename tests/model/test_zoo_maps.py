@@ -54,7 +54,7 @@ FIRST = {getattr(entry.make, "func", entry.make): name for name, entry in zoo.ZO
 CLASSIFIERS = [
     pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow)
     for name in zoo.names()
-    if name not in (*MAPS, *IMAGES)
+    if name not in (*MAPS, *IMAGES) and not zoo.blueprint(name).ends
 ]
 
 

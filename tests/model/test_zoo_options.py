@@ -123,6 +123,7 @@ NEEDS: dict[tuple[str, str], dict[str, Any]] = {
 # The others of a family declare the same options through the same function; they are checked with the slow tests.
 FIRST = {entry.make.func if hasattr(entry.make, "func") else entry.make: name for name, entry in zoo.ZOO.items()}
 NAMES = [pytest.param(name, marks=[] if name in FIRST.values() else pytest.mark.slow) for name in zoo.names()]
+SINGLE = [name for name in NAMES if not zoo.blueprint(str(name.values[0])).ends]  # outputs, no list of them
 CASES = [
     pytest.param(name, option, marks=[] if name in FIRST.values() else pytest.mark.slow)
     for name in zoo.names()
@@ -163,7 +164,7 @@ def test_width_depth_norm_activation_and_dropout_are_options_wherever_a_network_
         assert ("drop_path" in known) == bool(blocks & {*residual, "inception_residual"}), name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SINGLE)
 def test_any_classes_channels_and_size(name: str, tiny) -> None:
     given, (_, size) = tiny[name]
     for channels, outputs, size_hw in ((1, 2, (size, size)), (2, 7, (size, size + 8)), (5, 1, (size + 8, size))):

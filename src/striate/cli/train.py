@@ -63,9 +63,11 @@ def train(
       striate train birds/ --limit train=400,val=100,test=100
     """
     from striate.run.recipe import usual
+    from striate.task import usual_task
 
     o.recipe_of(recipe or usual(task), set_, size, fit, weights, training)  # a mistake is said before data are read
     dataset = opening.open(data, target, task, allow_empty=allow_empty)
+    task = task or usual_task(dataset.targets, target)
     recipe = recipe or usual(task, dataset.usual.form)
     settings = o.recipe_of(recipe, set_, size, fit, weights, training)
     o.use_threads(threads)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from striate.base.run_info import PrecisionInfo
+from striate.task.views import leaves
 
 GAIN_NEEDED = 1.15  # bf16 has fewer digits: it must be clearly faster, and timer noise must not decide
 REPEATS = 3  # after a round that warms up
@@ -53,7 +54,7 @@ def _step_ms(model: nn.Module, images: torch.Tensor, precision: str, is_training
     with autocast(images.device, precision), torch.set_grad_enabled(is_training):
         outputs = model(images)
     if is_training:
-        outputs.float().square().mean().backward()
+        torch.stack([one.float().square().mean() for one in leaves(outputs) if one.requires_grad]).sum().backward()
         model.zero_grad(set_to_none=True)
     if images.device.type == "cuda":
         torch.cuda.synchronize(images.device)

@@ -129,7 +129,7 @@ class Update:
     def loss(self, batch: Batch) -> tuple[Tensor, Outputs]:
         """Return the loss of a batch, auxiliary ones included, and the main outputs, in float32."""
         with autocast(batch.images.device, self.precision):
-            found = self.model(batch.images, auxiliary=True) if self.heads else self.model(batch.images)
+            found = self.task.forward(self.model, batch, **({"auxiliary": True} if self.heads else {}))
         found = each(Tensor.float, found)
         outputs = list(found.values())[-1] if self.heads else found
         loss = self._sum(outputs, batch)

@@ -104,7 +104,9 @@ class Predictions(Answers):
         mine, others = self.order, other.order
         if [self.ids[i] for i in mine] != [other.ids[i] for i in others]:
             return "images"
-        return None if np.array_equal(self.truth[mine], other.truth[others]) else "labels"
+        true, theirs = self.truth[mine], other.truth[others]
+        is_equal = np.array_equal(true, theirs, equal_nan=true.dtype.kind == theirs.dtype.kind == "f")
+        return None if is_equal else "labels"
 
 
 def write(path: Path, splits: Mapping[str, Predictions]) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from striate.data.originals import Originals
 from striate.data.sample import Batch
 from striate.metric import Answers, records_of
 from striate.task import Task
@@ -36,7 +37,12 @@ class Batches(Protocol):
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, task: Task, loader: Batches, sidecar: Sidecar | None = None, own_size: OwnSize | None = None
+    model: nn.Module,
+    task: Task,
+    loader: Batches,
+    sidecar: Sidecar | None = None,
+    own_size: OwnSize | None = None,
+    originals: Originals | None = None,
 ) -> Evaluation:
     """Return the evaluation of every image the loader yields, in float32; the model's mode is given back.
 
@@ -46,6 +52,7 @@ def evaluate(
     Args:
         sidecar: takes what the rows of a table cannot hold, such as predicted maps; without it that is dropped.
         own_size: scores maps in the images' own pixels as well.
+        originals: the images, in whose own pixels answers that name places are then given.
     """
     was_training, document = model.training, task.to_json()
     layout = layout_of(document).of(document)
@@ -54,8 +61,10 @@ def evaluate(
     try:
         for batch in loader.batches(0):
             index.add(batch.index)
-            outputs = model(batch.images)
-            rows.add(layout.kept(_answers(task, outputs, batch, layout), sidecar))
+            outputs = task.forward(model, batch)
+            answers = _answers(task, outputs, batch, layout)
+            answers = task.placed(answers, originals, batch.index) if originals else answers
+            rows.add(layout.kept(answers, sidecar))
             if own_size:
                 own_size.add(outputs, batch)
     finally:
@@ -84,7 +93,7 @@ def quick_scores(model: nn.Module, task: Task, loader: Batches, autocast: object
     try:
         for batch in loader.batches(0):
             with autocast:  # type: ignore[attr-defined]
-                outputs = model(batch.images)
+                outputs = task.forward(model, batch)
             gather(parts, task.tally(each(torch.Tensor.float, outputs), batch), task.add)
     finally:
         model.train(was_training)

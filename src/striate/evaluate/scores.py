@@ -50,6 +50,8 @@ def scores_by(metrics: Sequence[Metric], answers: Answers) -> dict[str, Any]:
 
 def _require_finite(answers: Answers) -> None:
     values = answers.values if answers.probabilities is None else answers.probabilities
+    if values.ndim == 3:  # lists of objects, of which rows of nan are not there
+        values = values[~np.isnan(values).all(2)]
     if values.dtype.kind == "f" and not np.isfinite(values).all():  # else classes, or names of files
         raise DivergedError("the network's prediction is not a finite number", fix="train again with a lower --lr")
 

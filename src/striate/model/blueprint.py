@@ -153,7 +153,7 @@ class Blueprint:
     def native(self) -> dict[str, int]:
         """The input and head it was made for: "size", "channels" and "outputs".
 
-        Outputs are Pascal VOC's 21 of maps, ten of small images and series, else ImageNet's.
+        Outputs are Pascal VOC's 21 of maps and its 20 of detectors, ten of small images and series, else ImageNet's.
 
         What looks at a blueprint without being told more (walk, draw, examine, the list of models) takes these.
 
@@ -161,6 +161,8 @@ class Blueprint:
             >>> Blueprint("tiny", (Row("linear", 8),), size=32, channels=1).native
             {'size': 32, 'channels': 1, 'outputs': 10}
         """
+        if self.rows[-1].block == "places":
+            return {"size": self.size, "channels": self.channels, "outputs": 20}
         outputs = 21 if self.rows[-1].block in MAP_ENDS else 10 if min(self.native_hw) <= SMALL_PX else 1000
         return {"size": self.size, "channels": self.channels, "outputs": outputs}
 

@@ -146,7 +146,7 @@ def counted(name: str) -> tuple[int | float, ...]:
 
     design = blueprint(name)
     found = walk(design)
-    runs = {row for row, _, _ in plan(design, design.names[-1:])}
+    runs = {row for row, _, _ in plan(design, design.ends or design.names[-1:])}
     layers = [layer for layer in found.layers if layer.name in runs]
     used = sum(layer.parameters for layer in layers), sum(layer.macs for layer in layers)
     return *design.native.values(), *used, found.parameters, found.depth, round(found.size_mb, 3)

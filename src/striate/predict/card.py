@@ -24,7 +24,7 @@ def prediction_text(prediction: "Prediction") -> str:
         >>> Prediction("b.png", ("angle",), (41.5,))
         Prediction('b.png': angle 41.5)
     """
-    if prediction.map is not None:
+    if prediction.things is not None or prediction.map is not None:
         given, then = [prediction.line(MOST)], []
     elif prediction.probabilities is None:
         pairs = list(zip(prediction.names, prediction.values, strict=True))
@@ -44,6 +44,9 @@ def prediction_card(prediction: "Prediction") -> Html:
         shares = sorted(prediction.shares.items(), key=lambda item: -item[1])[:MOST]
         parts = [(text(name, 80), bar(share), _percent(share)) for name, share in shares]
         return card(prediction.id, "x".join(map(str, prediction.map.shape)), table(parts, right={2}))
+    if prediction.things is not None:
+        parts = [(text(thing.name, 80), bar(thing.score), _percent(thing.score)) for thing in prediction.things[:MOST]]
+        return card(prediction.id, prediction.line(MOST), table(parts, right={2}))
     if prediction.probabilities is None:
         rows: list[tuple[object, ...]] = [
             (name, f"{value:.4g}") for name, value in zip(prediction.names, prediction.values, strict=True)

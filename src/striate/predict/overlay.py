@@ -23,6 +23,7 @@ from striate.data.target.palette import class_colours, colour_of, covered, line_
 
 if TYPE_CHECKING:
     from striate.data.given import Given
+    from striate.task.answer import Thing
 
     from .prediction import Prediction
     from .predictor import Predictor
@@ -98,6 +99,13 @@ def boxed(image_u8: ImageU8, box: Sequence[float], label: int) -> ImageU8:
     left, top, right, bottom = (round(side) for side in box)
     cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour_of(label), line_px(drawn))
     return drawn
+
+
+def drawn(image_u8: ImageU8, things: "Sequence[Thing]", names: Sequence[str]) -> ImageU8:
+    """Return an image (H, W, 3) with the boxes of things in the colours of their classes, the surest ones on top."""
+    for thing in reversed(things):
+        image_u8 = boxed(image_u8, thing.box, names.index(thing.name))
+    return image_u8
 
 
 def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer | VolumeDrawer | None":

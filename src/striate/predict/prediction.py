@@ -1,5 +1,6 @@
 """What a network says of one image: for people, for documents, and drawn."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,10 @@ import numpy.typing as npt
 
 from striate.base.errors import DataError
 from striate.data.sample import IGNORE, ImageU8
+from striate.task.answer import Thing
 
 from .card import prediction_card, prediction_text
-from .overlay import boxed, overlay, rgb_of
+from .overlay import boxed, drawn, overlay, rgb_of
 
 if TYPE_CHECKING:
     from striate.data.given import Given
@@ -23,7 +25,8 @@ class Prediction:
     `names` are the classes given (one for classification, any number of tags), the numbers' fields or the classes of a
     map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) has the class of each
     of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there; `box` is
-    x0, y0, x1, y1 in its own pixels; with `is_image` the map is an image made of this one, in 0..1.
+    x0, y0, x1, y1 in its own pixels; `things` are the objects found, by falling score, with boxes such as that, None
+    where none are looked for; with `is_image` the map is an image made of this one, in 0..1.
     """
 
     id: str
@@ -33,6 +36,7 @@ class Prediction:
     map: npt.NDArray[Any] | None = None
     box: tuple[float, ...] | None = None
     is_image: bool = False
+    things: tuple[Thing, ...] | None = None
 
     def __repr__(self) -> str:
         return prediction_text(self)
@@ -57,12 +61,20 @@ class Prediction:
         Raises:
             DataError: there is no map of classes and no box, or the image is of another size than the map.
         """
+        if self.things is not None:
+            return drawn(rgb_of(image), self.things, self.names)
         if self.box is not None:
             return boxed(rgb_of(image), self.box, list(self.probabilities or self.names).index(self.names[0]))
         if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
-            fix = "predict with a run of --task segment or localise"
+            fix = "predict with a run of --task segment, detect or localise"
             raise DataError("no map of classes and no box was predicted", where=self.id, fix=fix)
         return overlay(rgb_of(image), self.map, self.names, self.id)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many things of each class were found."""
+        counts = Counter(thing.name for thing in self.things or ())
+        return {name: counts[name] for name in self.names}
 
     @property
     def image(self) -> ImageU8:
@@ -78,6 +90,9 @@ class Prediction:
 
     def line(self, most: int) -> str:
         """Return the answer in a line: the most probable classes, those with most pixels, or the numbers."""
+        if self.things is not None:
+            counts = sorted(self.counts.items(), key=lambda item: -item[1])[:most]
+            return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
         ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
         if ranked:
             text = ", ".join(f"{name} {share:.3f}" for name, share in ranked)
@@ -91,6 +106,8 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Return the plain document of `predict --json`; of a map its size and the share of each class."""
         document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
+        if self.things is not None:
+            return document | {"counts": self.counts, "things": [vars(thing) for thing in self.things]}
         if self.map is not None:
             return document | {
                 "size_hw": list(self.map.shape if self.shares else self.map.shape[:2]),

@@ -36,7 +36,7 @@ from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Outputs, Task, from_json
-from striate.task.answer import Answer
+from striate.task.answer import Answer, Thing
 from striate.task.head import Image as ImageHead
 from striate.task.head import Map
 from striate.task.outputs import outputs_of
@@ -292,8 +292,16 @@ class Predictor:
                 one.map if one.map is None else _moved(way, one.map) for one, way in zip(answers, ways, strict=True)
             ]
         return [
-            Prediction(name, one.names, one.values, one.probabilities, moved, self._own_box(one.box, size_hw))
-            for name, one, moved, size_hw in zip(ids, answers, maps, sizes_hw, strict=True)
+            Prediction(
+                name,
+                one.names,
+                one.values,
+                one.probabilities,
+                moved,
+                self._own_box(one.box, size_hw),
+                things=own_things(one.things, way),
+            )
+            for name, one, moved, size_hw, way in zip(ids, answers, maps, sizes_hw, ways, strict=True)
         ]
 
     def _own_box(self, seen: tuple[float, ...] | None, size_hw: SizeHW) -> tuple[float, ...] | None:
@@ -313,6 +321,14 @@ def _pass_on(doubts: list[DataError], doubtful: list[DataError] | None) -> None:
         return
     for doubt in doubts:
         warnings.warn(f"{doubt.where} {doubt.what}", stacklevel=4)
+
+
+def own_things(things: tuple[Thing, ...] | None, way: WayBack) -> tuple[Thing, ...] | None:
+    """Return things in the pixels of the network's view as things in the image's own."""
+    if not things:
+        return things
+    boxes = way.boxes([thing.box for thing in things]).tolist()
+    return tuple(replace(thing, box=tuple(box)) for thing, box in zip(things, boxes, strict=True))
 
 
 def _compact(seen: npt.NDArray[Any]) -> npt.NDArray[Any]:

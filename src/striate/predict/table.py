@@ -15,16 +15,31 @@ def write_table(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
 
     After the image's `id` stand `prediction` and `p:CLASS` for classes and tags (several tags joined by `|`), one
     column a number, or `height`, `width` and the share of each class, `share:CLASS`, for maps; then the box in pixels
-    of the image. Text that a spreadsheet would run as a formula has a `'` before it.
+    of the image. Things that were found have a row each: `id,label,score` and the box. Text that a spreadsheet would
+    run as a formula has a `'` before it.
 
     Raises:
         ResourceError: the file cannot be written.
     """
-    rows = [_row(document) for document in documents]
+    rows = [row for document in documents for row in _rows(document)]
     header = list(rows[0]) if rows else ["id"]
     lines = [map(cell, header), *([row[name] for name in header] for row in rows)]
     text = "".join(",".join(cells) + "\n" for cells in lines)
     write_bytes(path, text.encode("utf-8", encoding_errors(text)))
+
+
+def _rows(document: Mapping[str, Any]) -> list[dict[str, str]]:
+    if "things" not in document:
+        return [_row(document)]
+    things = ({"id": document["id"], **thing} for thing in document["things"])
+    return [
+        {"id": cell(str(one["id"])), "label": cell(one["name"]), "score": _number(one["score"]), **_sides(one["box"])}
+        for one in things
+    ]
+
+
+def _sides(box: Sequence[float]) -> dict[str, str]:
+    return {side: _number(place) for side, place in zip(SIDES, box, strict=False)}
 
 
 def _row(document: Mapping[str, Any]) -> dict[str, str]:
@@ -37,7 +52,7 @@ def _row(document: Mapping[str, Any]) -> dict[str, str]:
     if "size_hw" in document:
         row |= dict(zip(("height", "width"), map(str, document["size_hw"]), strict=True))
     row |= {f"share:{name}": _number(share) for name, share in document.get("shares", {}).items()}
-    return row | {side: _number(place) for side, place in zip(SIDES, document.get("box", ()), strict=False)}
+    return row | _sides(document.get("box", ()))
 
 
 def _number(value: float) -> str:

@@ -37,7 +37,7 @@ from striate.evaluate.views import Averaged
 from striate.task import from_json
 
 from .execute import reopen
-from .finish import own_size_of, rows_of
+from .finish import originals_of, own_size_of, rows_of
 from .hold_out import require_held_out
 from .network import network_of
 from .prepare import Prepared, fingerprint, outline
@@ -76,7 +76,8 @@ def evaluate_run(
     about = {"data": describe_data(prepared.dataset), "split": split, "views": views}
     folder = folder_of(path / "evaluations", about, f"-{views}-views" if views > 1 else "")
     own_size = own_size_of(prepared)
-    found = evaluate(network, prepared.task, prepared.loader(split), Sidecar(folder, split), own_size)
+    loader, originals = prepared.loader(split), originals_of(prepared)
+    found = evaluate(network, prepared.task, loader, Sidecar(folder, split), own_size, originals)
     scores = {**scores_of(prepared.task, found), **own_size.scores()}
     write(folder / "predictions.csv", rows_of(prepared, found, split))
     write_json(folder / "scores.json", {**about, **scores})

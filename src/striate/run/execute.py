@@ -26,7 +26,7 @@ from striate.data.sample import Dataset
 from striate.engine import checkpoint
 from striate.engine.interrupt import listen
 from striate.model.walk import walk
-from striate.task import from_json
+from striate.task import from_json, usual_task
 from striate.transfer.features import cut, has_head
 from striate.transfer.stages import stages
 from striate.transfer.training import ProbeTraining, fit_linear_probe
@@ -108,7 +108,8 @@ def train(
     progress = progress or Progress()
     recipe_name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
     recipe = named(recipe) if isinstance(recipe, str) else recipe
-    model = recipe.network_or(model, dataset.options.get("task"), dataset.usual.form)
+    task = dataset.options.get("task") or usual_task(dataset.targets, target)
+    model = recipe.network_or(model, task, dataset.usual.form)
     place = devices.pick(device)
     if prepared is None:
         dataset = with_val_trained(dataset, recipe.data.hold_out_from, progress)
@@ -196,6 +197,7 @@ def resume(
         prepared = prepare(
             dataset, recipe, target=info["task"]["target"], task=info["task"]["name"], device=devices.pick(device),
             progress=progress, model=info["model"]["name"] if recipe.transfer.weights else None,
+            network=info["model"]["name"],
         )  # fmt: skip
         make = start_network if state is None else build_network
         network = model or make(stored_blueprint(info, run), prepared, info["seed"])

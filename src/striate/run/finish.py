@@ -6,6 +6,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -16,7 +17,7 @@ from striate.base.errors import DivergedError
 from striate.base.files import write_bytes, write_files, write_json
 from striate.base.lock import locked
 from striate.base.progress import Progress, say
-from striate.base.run_info import ResultInfo, RunInfo
+from striate.base.run_info import ResultInfo, RunInfo, TaskInfo
 from striate.base.rundir import RunDir
 from striate.base.seeds import rng_for
 from striate.base.tensors import write_tensors
@@ -24,6 +25,7 @@ from striate.base.text import plural
 from striate.data.augment.preview import preview
 from striate.data.bands import in_depth, shown_bands
 from striate.data.loader import Loader
+from striate.data.originals import Originals
 from striate.evaluate.curves import overfit_epoch
 from striate.evaluate.layout import Sidecar, layout_of
 from striate.evaluate.own_size import OwnSize
@@ -32,7 +34,7 @@ from striate.evaluate.run import Evaluation, evaluate
 from striate.evaluate.scores import scores_of
 from striate.inside.through_time import pull_of
 from striate.model.state import load_state, state_of
-from striate.task import Task
+from striate.task import Task, from_json
 from striate.transfer.features import Features, cut, take
 from striate.transfer.training import ProbeTraining
 
@@ -60,7 +62,8 @@ def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ende
     load_state(network, training.best)
     write_tensors(run.weights, state_of(network))
     splits = ("train", "val", "test") if is_test_open else ("train", "val")
-    score_splits(run, prepared, network, splits, info["precision"]["name"])
+    task = score_splits(run, prepared, network, splits, info["precision"]["name"])
+    info = {**info, "task": cast(TaskInfo, task.to_json())}
     keep_augmented(run, prepared)
     history = run.history()
     result: ResultInfo = {
@@ -95,29 +98,34 @@ def open_test(run: RunDir, prepared: Prepared) -> None:
     """Score a finished run's test split, unless that was done before."""
     with locked(run.path), run.changing():
         if "test" not in run.scores() and len(prepared.dataset.splits.get("test", ())):
+            prepared = replace(prepared, task=from_json(run.info()["task"]))
             score_splits(run, prepared, network_of(run, prepared), ("test",), run.info()["precision"]["name"])
             run.save_info({**run.info(), "is_test_open": True})
     if not run.is_sealed:  # killed while this was done
         run.seal()
 
 
-def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tuple[str, ...], precision: str) -> None:
-    """Evaluate splits and merge them into scores.json, predictions.csv and pictures/."""
-    task = prepared.task
-    scores = run.scores()
-    tables = read(run.predictions, task.to_json()) if run.predictions.exists() else {}
+def score_splits(run: RunDir, prepared: Prepared, network: nn.Module, splits: tuple[str, ...], precision: str) -> Task:
+    """Evaluate splits and merge them into scores.json, predictions.csv and pictures/; return the task, settled on
+    the answers to the validation images where these are among them."""
+    scores, found = run.scores(), dict[str, Evaluation]()
+    sizes = {split: own_size_of(prepared) for split in splits if split != "train"}
+    tables = read(run.predictions, prepared.task.to_json()) if run.predictions.exists() else {}
     for split in splits:
-        indices = prepared.dataset.splits.get(split, np.empty(0, np.intp))
-        if not len(indices):
-            continue
-        sidecar, own_size = (None, None) if split == "train" else (Sidecar(run.path, split), own_size_of(prepared))
-        found = evaluate(*_source(prepared, network, split, precision), sidecar, own_size)
-        scores[split] = {**scores_of(task, found), **(own_size.scores() if own_size else {})}
+        if len(prepared.dataset.splits.get(split, ())):
+            sidecar = Sidecar(run.path, split) if split in sizes else None
+            source = _source(prepared, network, split, precision)
+            found[split] = evaluate(*source, sidecar, sizes.get(split), originals_of(prepared))
+    if "val" in found:
+        prepared = replace(prepared, task=prepared.task.settled(found["val"]))
+    for split, answers in found.items():
+        scores[split] = {**scores_of(prepared.task, answers), **(sizes[split].scores() if split in sizes else {})}
         if split != "train":
-            tables[split] = rows_of(prepared, found, split)[split]
-            keep_pictures(run, prepared, found, split)
+            tables[split] = rows_of(prepared, answers, split)[split]
+            keep_pictures(run, prepared, answers, split)
     write(run.predictions, tables)
     write_json(run.path / "scores.json", scores)
+    return prepared.task
 
 
 def _time_reach(prepared: Prepared, network: nn.Module) -> float | None:
@@ -149,6 +157,12 @@ def _plain_loader(prepared: Prepared, split: str) -> Loader:
 def own_size_of(prepared: Prepared) -> OwnSize:
     """Return what scores maps in the images' own pixels."""
     return OwnSize(prepared.task, prepared.dataset.target(prepared.task.target), prepared.geometry)
+
+
+def originals_of(prepared: Prepared) -> Originals:
+    """Return what answers in the images' own pixels need."""
+    target = prepared.dataset.target(prepared.task.target)
+    return Originals(target, prepared.geometry, prepared.store.size_hw)
 
 
 def rows_of(prepared: Prepared, found: Evaluation, split: str) -> dict[str, Predictions]:

@@ -28,6 +28,7 @@ from striate.data.open import absolute_path
 from striate.data.planes import open_plane
 from striate.data.sample import Dataset
 from striate.data.store import Indices, Store, open_store, statistics
+from striate.model.ablate import split_name
 from striate.task import Task, fit_task
 
 from .geometry import choose_geometry, depth_of
@@ -118,6 +119,7 @@ def prepare(
     progress: Progress,
     model: object = None,
     task: str | None = None,
+    network: str = "",
 ) -> Prepared:
     """Return what a run of `recipe` on `dataset` trains with; builds the store when it is not there.
 
@@ -126,6 +128,7 @@ def prepare(
     Args:
         model: the network, which decides what published weights are and how they want their images.
         task: its name in the table of tasks; by default the one that the data were opened for, else the target's.
+        network: its name, by which some tasks know how its outputs are read; by default that of `model`.
 
     Raises:
         DataError: no training or validation images, an unusable file, a constant channel, an unknown target.
@@ -138,7 +141,8 @@ def prepare(
     if progress:
         progress.noun = dataset.noun
     train = dataset.splits["train"]
-    fitted = task_for(dataset, recipe, target, task)
+    network = network or split_name(str(getattr(model, "name", model)))[0]
+    fitted = task_for(dataset, recipe, target, task, network)
     name, ops = fitted.target, suited(recipe, dataset, depth_of(dataset, recipe), fitted.targets, progress).ops
     _refuse_mixing(fitted, dataset, ops)
     if recipe.data.balance != "none":
@@ -164,12 +168,13 @@ def prepare(
     return Prepared(dataset, recipe, fitted, seen, store, mean, std, batch_size, num_epochs, device, start)
 
 
-def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | None = None) -> Task:
+def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | None = None, network: str = "") -> Task:
     """Return the task of a recipe for a target, with the weights and scales of its training images.
 
     Args:
         target: its name; by default the task's own, else the dataset's first.
         name: of the task; by default the one that the data were opened for, else the target's usual one.
+        network: its name, by which some tasks know how its outputs are read.
 
     Raises:
         DataError: no task predicts such targets, or these cannot be learnt.
@@ -178,6 +183,7 @@ def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | N
     settings: dict[str, Any] = {"label_smoothing": recipe.train.label_smoothing}
     settings["is_balanced"] = recipe.data.balance == "weights"
     settings["options"] = recipe.task
+    settings["network"] = network
     return fit_task(dataset.targets, dataset.splits["train"], name=name, target=target, **settings)
 
 

@@ -148,6 +148,7 @@ def _recipes() -> dict[str, Recipe]:
         "regularized": regularized,
         "fast-small": _fast_small(),
         "restore": _restore(),
+        "detect": _detect(),
         "series": _series(regularized),
         **_transfer_recipes(),
     }
@@ -158,6 +159,17 @@ def _restore() -> Recipe:
     train = TrainSettings(batch_size=16, lr=0.003, clip=1.0)
     return Recipe(
         text="images from spoiled ones: Adam in small batches, mirrored images", augment=(Flip(),), train=train
+    )
+
+
+def _detect() -> Recipe:
+    """Objects are small, so images are larger than elsewhere; of few images each has many things to learn from."""
+    train = TrainSettings(batch_size=8, lr=0.002, weight_decay=0.01, clip=10.0, ema=0.998, patience=0)
+    return Recipe(
+        text="objects and their boxes: images of 320 px, small batches, averaged weights",
+        data=DataSettings(size=320),
+        augment=None,
+        train=train,
     )
 
 
@@ -211,6 +223,7 @@ def _transfer_recipes() -> dict[str, Recipe]:
 RECIPES = _recipes()
 
 
+OF_TASK = {**dict.fromkeys(zoo.OF_TASK, "restore"), "detect": "detect"}
 OF_FORM = {"series": "series"}  # recipes of what the data are, see `data.sample.Usual`
 
 
@@ -218,10 +231,10 @@ def usual(task: str | None, form: str = "image") -> str:
     """Return the name of the recipe for a task, or for data of a form, where none is named.
 
     Example:
-        >>> usual(None), usual("denoise"), usual(None, "series")
-        ('regularized', 'restore', 'series')
+        >>> usual(None), usual("denoise"), usual("detect"), usual(None, "series")
+        ('regularized', 'restore', 'detect', 'series')
     """
-    return "restore" if task in zoo.OF_TASK else OF_FORM.get(form, "regularized")
+    return OF_TASK.get(task or "") or OF_FORM.get(form, "regularized")
 
 
 def named(name: str) -> Recipe:

@@ -7,7 +7,7 @@ from .head import Head, Image, Map, Parts, Pyramid, Vector
 from .objective import Objective
 from .protocol import Decoded, Outputs, Task
 from .series import Question, Step
-from .table import TASKS, fit_task, for_target, from_json, register, task_class
+from .table import TASKS, fit_task, for_target, from_json, register, task_class, usual_task
 from .views import View, mean_outputs, mean_sigmoid, mean_softmax
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "mean_softmax",
     "register",
     "task_class",
+    "usual_task",
 ]

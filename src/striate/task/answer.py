@@ -12,16 +12,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Thing:
+    """A thing in an image: its class, how sure the network is of it (0 to 1), and its box x0, y0, x1, y1."""
+
+    name: str
+    score: float
+    box: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """`names` are the classes given (one for classification, any number of tags), the numbers' fields or all classes
     of a map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) or (H, W, C) lies
-    over what the network saw of the image; `box` is x0, y0, x1, y1 in shares of that."""
+    over what the network saw of the image; `box` is x0, y0, x1, y1 in shares of that; `things` are the objects found,
+    their boxes in its pixels, None where none are looked for."""
 
     names: tuple[str, ...]
     values: tuple[float, ...] = ()
     probabilities: dict[str, float] | None = None
     map: npt.NDArray[Any] | None = None
     box: tuple[float, ...] | None = None
+    things: tuple[Thing, ...] | None = None
 
 
 def class_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.plugin import Plugin
 from striate.base.settings import Settings
 from striate.data.geometry import WayBack
+from striate.data.originals import Originals
 from striate.data.sample import Batch, See
 from striate.data.target import Target
 from striate.data.target.palette import backgrounds
@@ -142,6 +143,10 @@ class Defaults:
         """Return the task as it is."""
         return self
 
+    def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Outputs:
+        """Return the network's outputs for the images."""
+        return network(batch.images, **options)
+
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the mean over the batch of `losses`."""
         return {"loss": self.losses(outputs, batch).mean()}
@@ -192,6 +197,14 @@ class Defaults:
     def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the mean loss and the value of each metric over all rows; nan where it is not defined."""
         return {"loss": math.nan, self.monitor: math.nan} if rows is None else tally.scores(self.metrics, rows)
+
+    def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
+        """Return the answers as they are."""
+        return answers
+
+    def settled(self, answers: Answers) -> Self:
+        """Return the task as it is."""
+        return self
 
     def at_own_size(self, outputs: Outputs, ways: Sequence[WayBack]) -> list[npt.NDArray[Any]] | None:
         """Return nothing: scores are of what the network saw."""

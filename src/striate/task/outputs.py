@@ -24,7 +24,7 @@ def outputs_of(network: nn.Module, task: Task, images: Tensor) -> Outputs:
     """
     came, wanted = "x".join(map(str, images.shape)), task.head.wanted(images)
     try:
-        outputs = network(images)
+        outputs = task.forward(network, Batch(images, {}, np.arange(len(images))))
     except UserError:
         raise
     except Exception as problem:  # whatever a user's own code raises

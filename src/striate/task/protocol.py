@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate.data.geometry import WayBack
+from striate.data.originals import Originals
 from striate.data.sample import Batch, See
 from striate.metric import Answers, Metric
 
@@ -124,6 +125,13 @@ class Task(Protocol):
     def with_levels(self, mean: "Sequence[float]", std: "Sequence[float]") -> "Task":
         """Return the task for images that are normalised by these means and deviations of each channel, in 0..1."""
 
+    def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Outputs:
+        """Return the network's outputs for a batch: of its images and, where a task has more for it, of that.
+
+        Args:
+            options: of the network's call. A batch that is predicted has no targets.
+        """
+
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the named parts of the training loss (scalars); the engine minimises their sum."""
 
@@ -147,6 +155,12 @@ class Task(Protocol):
 
     def truth(self, batch: Batch) -> Tensor:
         """Return the truth of a batch, laid out like the values of `decode`."""
+
+    def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
+        """Return answers to images of the dataset in the images' own pixels; as they are where they name no places."""
+
+    def settled(self, answers: Answers) -> "Task":
+        """Return the task with what is chosen on the validation images when training ends, such as a threshold."""
 
     def at_own_size(self, outputs: Outputs, ways: "Sequence[WayBack]") -> list[npt.NDArray[Any]] | None:
         """Return the answers in the pixels of images of any size; None where answers have no such size."""

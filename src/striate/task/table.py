@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,11 @@ from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.plugin import OF_A_PLUGIN, being_loaded
 from striate.base.settings import Settings
 from striate.base.text import shown
-from striate.data.target import TASK_KINDS, Target, Values
+from striate.data.target import TASK_KINDS, Boxes, Target, Values
 
 from .classify import Classify
 from .defaults import Defaults
+from .detect import Detect
 from .localise import Localise
 from .protocol import Task
 from .regress import Regress
@@ -25,6 +26,7 @@ from .tag import Tag
 
 RESTORE = (Denoise, Superresolve, Inpaint, Colourise, Reconstruct)
 TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress, "segment": Segment, "localise": Localise}
+TASKS |= {task.name: task for task in (Detect,)}
 TASKS |= {task.name: task for task in RESTORE}
 USUAL = {  # kind of target -> its task where none is asked for
     "label": "classify",
@@ -100,10 +102,21 @@ def task_class(targets: Mapping[str, Target], name: str | None = None, target: s
     kind = choose("target", first, targets, DataError).kind
     if cls is not None and kind in cls.kinds:
         return cls
+    if kind == Boxes.kind and not cast(Boxes, targets[first]).is_single:
+        return Detect
     if kind not in USUAL:
         fix = f"choose a target of kind {', '.join(USUAL)}, or a task of your own with --task"
         raise DataError(f"no task predicts targets of kind {kind!r}", where=first, fix=fix)
     return TASKS[USUAL[kind]]
+
+
+def usual_task(targets: Mapping[str, Target], target: str | None = None) -> str:
+    """Return the name of the task of a target, or of the first, where none is asked for.
+
+    Raises:
+        DataError: no task predicts targets of its kind.
+    """
+    return str(task_class(targets, None, target).name)
 
 
 def options_of(cls: Any, values: Mapping[str, Any], where: str = "") -> Settings:

@@ -7,6 +7,7 @@ from striate.base.choose import choose
 from striate.base.errors import ModelError
 from striate.metric import Answers
 
+from .boxes import ManyBoxes
 from .classes import Labels, Tags
 from .images import Images
 from .layout import Cells, Layout
@@ -24,6 +25,7 @@ __all__ = [
     "Images",
     "Labels",
     "Layout",
+    "ManyBoxes",
     "Maps",
     "Numbers",
     "Objects",
@@ -42,6 +44,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     "images": Images,
     "objects": Objects,
     "place": Places,
+    "boxes": ManyBoxes,
 }
 
 

@@ -46,9 +46,17 @@ class Column:
             self.blocks[-1] = self.blocks[-1][: self.num_filled]
 
     def whole(self) -> Array:
-        """Return the values of all batches as one array."""
+        """Return the values of all batches as one array; where batches have lists of other lengths, nan behind."""
         self._cut()
-        return np.concatenate(self.blocks)
+        if len({block.shape[1:] for block in self.blocks}) < 2:
+            return np.concatenate(self.blocks)
+        most = max(block.shape[1] for block in self.blocks)
+        return np.concatenate([_lengthened(block, most) for block in self.blocks])
+
+
+def _lengthened(values: Array, length: int) -> Array:
+    ends = [(0, 0), (0, length - values.shape[1]), *[(0, 0)] * (values.ndim - 2)]
+    return np.pad(values, ends, constant_values=np.nan)
 
 
 class Rows:

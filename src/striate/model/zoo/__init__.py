@@ -16,6 +16,7 @@ from . import (
     convnext,
     deeplab,
     densenet,
+    detectors,
     efficientnet,
     fcn,
     googlenet,
@@ -69,14 +70,17 @@ ZOO: dict[str, Entry] = {
     **pyramid.ENTRIES,
     **series.ENTRIES,
     **sequence.ENTRIES,
+    **detectors.ENTRIES,
 }
 
 AUTOENCODERS = ("autoencoder_32", "autoencoder", "autoencoder_512")  # by the length of their vector
 RESTORING, TRANSPOSED, RESIZED = "residual_unet", "residual_unet_transposed", "residual_unet_resize"
+ONE_STAGE = "one_stage"
 DEFAULT = "bipyramid"  # trains in a minute on a CPU
 OF_TASK = {  # where another one is usual
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), RESTORING),
     "reconstruct": AUTOENCODERS[1],
+    "detect": ONE_STAGE,
 }
 OF_FORM = {"series": "resnet_1d", "volume": "unet_3d"}  # of what the data are, see `data.sample.Usual`
 SIDE_BY_SIDE = {  # what a study of such data compares where no variants are named
@@ -97,6 +101,7 @@ __all__ = [
     "DEFAULT",
     "FAST",
     "NEAREST",
+    "ONE_STAGE",
     "PLAIN",
     "PRETRAINED",
     "SMALL_RESIDUAL",

@@ -23,6 +23,7 @@ from .cell import Cell
 from .conv import conv
 from .convnext import ConvNeXtBlock
 from .dense import dense
+from .dense_head import DenseHead, Places
 from .inception import Fire, InceptionResidual, auxiliary_pool, inception
 from .inverted import inverted, squeeze_excite
 from .join import Add, Concat, Multiply, Onto
@@ -93,6 +94,8 @@ BLOCKS: dict[str, Block] = {
     "dense": dense,
     "separable": separable,
     "xception": XceptionUnit,
+    "dense_head": DenseHead,
+    "places": Places,
 }
 
 __all__ = ["BLOCKS", "Block"]

@@ -1,0 +1,201 @@
+"""Any number of objects an image: their classes and boxes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from striate.base.choose import choose
+from striate.base.errors import DataError
+from striate.base.settings import Settings
+from striate.data.originals import Originals
+from striate.data.sample import Batch
+from striate.data.target import Boxes, Target
+from striate.metric import Answers, Metric
+from striate.metric.loss import LOSS
+
+from ..answer import Answer, Thing
+from ..defaults import Defaults
+from ..objective import Objective, Which, chosen
+from ..protocol import Decoded
+from .drawing import draw
+from .head import Detector
+from .reading import DetectOptions, Reading, Truth, padded
+from .readings import READINGS, USUAL
+from .score import best_threshold, metrics
+from .suppress import suppressed
+
+THRESHOLD = 0.3  # of scores, until it is chosen on validation
+WIDTH = 6  # label, score, x0, y0, x1, y1
+SIZE = "size_hw"  # the record that holds height and width of the images
+TRUE_WIDTH = 7  # label, x0, y0, x1, y1, crowd, difficult
+
+
+@dataclass(frozen=True)
+class Detect(Defaults):
+    """Predict the classes and the boxes of all objects in an image; a kind of detector is a `Reading`.
+
+    Truth is (N, T, 7): label, x0, y0, x1, y1, crowd, difficult; answers are (N, M, 6): label, score, x0, y0, x1, y1, by
+    falling score, M the most an image may have. Rows that are not there are nan. Sides are in pixels: of the network's
+    view while training, of the images themselves in an evaluation.
+
+    `threshold` is the least score of what a user is shown; it is chosen on validation when training ends.
+    """
+
+    detector: str = USUAL
+    options: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float = THRESHOLD
+    name: ClassVar[str] = "detect"
+    kind: ClassVar[str] = "boxes"
+    kinds: ClassVar[tuple[str, ...]] = ("box",)
+    Options: ClassVar[type[Settings]] = DetectOptions
+    is_placed: ClassVar[bool] = True
+    usual_fit: ClassVar[str] = "letterbox"  # "crop" cuts objects, "squash" changes their shape
+
+    @classmethod
+    def fit(
+        cls,
+        targets: Mapping[str, Target],
+        train: npt.NDArray[np.intp],
+        *,
+        options: Any = None,
+        network: str = "",
+        **settings: Any,
+    ) -> Self:
+        """Return the task.
+
+        Args:
+            network: its name; the reading of that name is taken where the options name none.
+
+        Raises:
+            DataError: there is no box in the training images.
+            SettingsError: there is no such reading; or see `Defaults.fit`.
+        """
+        ((name, target),) = targets.items()
+        if not len(target.take(train).xyxy):  # type: ignore[attr-defined]
+            raise DataError("the training images have no boxes", where=name, fix="choose another --target or data")
+        options = options or DetectOptions()
+        kind = options.detector or (network if network in READINGS else USUAL)
+        choose("detector", kind, READINGS, where="task.detector")
+        changed = options.model_dump(exclude_defaults=True, exclude={"detector"})
+        task = super().fit(targets, train, **settings)
+        return cls(name, task.names or (name,), kind, changed)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """The kind of detector."""
+        return READINGS[self.detector](DetectOptions(**self.options))
+
+    @property
+    def settings(self) -> DetectOptions:
+        """The options with their defaults."""
+        return DetectOptions(**self.options)
+
+    @property
+    def head(self) -> Detector:
+        """The outputs of such a detector."""
+        return Detector(self.reading, len(self.names))
+
+    @property
+    def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
+        """The first chooses the best epoch."""
+        return (*metrics(len(self.names), self.settings.max_boxes), LOSS)
+
+    def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
+        """Return the network's outputs for a batch."""
+        return self.reading.forward(network, batch, **options)
+
+    def loss(self, outputs: Any, batch: Batch) -> dict[str, Tensor]:
+        """Return each part over the whole batch: the sum of all images over the sum of what they count."""
+        parts = self.reading.parts(outputs, Truth.of(batch.targets[self.target]))
+        return {name: part.sums.sum() / part.counts.sum().clamp(min=1) for name, part in parts.items()}
+
+    def losses(self, outputs: Any, batch: Batch) -> Tensor:
+        """Return the loss of each image (N,), as if it were a batch."""
+        parts = self.reading.parts(outputs, Truth.of(batch.targets[self.target]))
+        return torch.stack([part.sums / part.counts.clamp(min=1) for part in parts.values()]).sum(0)
+
+    @torch.no_grad()
+    def decode(self, outputs: Any) -> Decoded:
+        """Return the boxes (N, M, 6) that are left of each class, see the class."""
+        found, settings = self.reading.candidates(outputs), self.settings
+        if self.reading.suppresses:
+            found = suppressed(found, settings.nms)
+        scores, order = found.scores.sort(dim=1, descending=True, stable=True)
+        scores, order = scores[:, : settings.max_boxes], order[:, : settings.max_boxes]
+        boxes = found.boxes.gather(1, order[:, :, None].expand(-1, -1, 4))
+        columns = [found.labels.gather(1, order)[:, :, None].float(), scores[:, :, None], boxes]
+        rows = torch.cat(columns, 2).masked_fill((scores <= 0)[:, :, None], torch.nan)
+        values = rows.new_full((len(rows), settings.max_boxes, WIDTH), torch.nan)
+        values[:, : rows.shape[1]] = rows
+        return Decoded(values)
+
+    def truth(self, batch: Batch) -> Tensor:
+        """Return the true boxes (N, T, 7) in pixels of the network's view, as far as they are seen."""
+        rows = batch.targets[self.target]
+        columns = [rows.fields["labels"][:, None], rows.values, *(rows.fields[name][:, None] for name in FLAGS)]
+        values, is_there = padded(torch.cat([column.float() for column in columns], 1), rows.lengths)
+        return values.masked_fill(~is_there[:, :, None], torch.nan)
+
+    def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
+        """Return the answers in the images' own pixels; all true boxes are there, also those that are not seen."""
+        assert isinstance(originals.target, Boxes)
+        values, ways = np.array(answers.values, np.float32), [originals.way(index) for index in indices.tolist()]
+        for row, way in zip(values, ways, strict=True):
+            row[:, 2:] = way.boxes(row[:, 2:])
+        sizes = np.array([way.image_hw for way in ways])
+        return replace(answers, truth=true_rows(originals.target, indices), values=values, records={SIZE: sizes})
+
+    def settled(self, answers: Answers) -> Self:
+        """Return the task with the threshold at which precision and recall of all boxes have the best F1."""
+        return replace(self, threshold=best_threshold(answers))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.names
+
+    def objective(self, outputs: Any, which: Which = None) -> Objective:
+        """Return the logit of a class at the place where it is highest; by default of the class with the highest."""
+        logits = outputs[0].detach()
+        tops = logits.amax(2)[:, : len(self.names)]
+        indices = chosen(self.names, which, tops.argmax(1))
+        weights = [torch.zeros_like(one, dtype=torch.float32) for one in outputs]
+        rows = torch.arange(len(logits), device=logits.device)
+        at = logits[rows, indices.to(logits.device)].argmax(1)
+        weights[0][rows, indices.to(logits.device), at] = 1.0
+        names = tuple(self.names[index] for index in indices.tolist())
+        return Objective(names, tuple(f"highest logit of {name}" for name in names), indices, weights)
+
+    def answers(self, decoded: Decoded) -> list[Answer]:
+        """Return the things of each image whose score is not below the threshold, in pixels of the network's view."""
+        return [
+            Answer(self.names, things=tuple(self._thing(row) for row in rows.tolist() if row[1] >= self.threshold))
+            for rows in decoded.values.cpu()
+        ]
+
+    def _thing(self, row: Sequence[float]) -> Thing:
+        label, score, *box = row
+        return Thing(self.names[int(label)], score, tuple(box))
+
+    def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
+        """Return an image (H, W, 3) with the true boxes and, in the colours of their classes, the predicted ones."""
+        return draw(image_u8, np.asarray(truth), np.asarray(values), self.threshold)
+
+
+FLAGS = ("crowd", "difficult")
+
+
+def true_rows(boxes: Boxes, indices: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    """Return the true boxes (N, T, 7) of images in their own pixels, nan where there are fewer."""
+    some = boxes.take(indices)
+    counts = np.diff(some.starts)
+    rows = np.full((len(indices), max(1, int(counts.max(initial=1))), TRUE_WIDTH), np.nan, np.float32)
+    is_there = np.arange(rows.shape[1]) < counts[:, None]
+    rows[is_there] = np.column_stack([some.labels, some.xyxy, some.crowd, some.difficult])
+    return rows
