@@ -14,6 +14,9 @@ __version__ = "0.1.0"
 
 _WHERE = {  # public name -> (module, name in it); loaded on first use, so that `import striate` is quick
     "open": ("striate.data", "open_dataset"),
+    "from_arrays": ("striate.data.memory", "from_arrays"),
+    "from_table": ("striate.data.memory", "from_table"),
+    "from_dataset": ("striate.data.memory", "from_dataset"),
     "check": ("striate.data.check.check", "check"),
     "train": ("striate.api", "train"),
     "study": ("striate.api", "study"),

@@ -100,7 +100,7 @@ def open_dataset(
     if classes:
         given["classes"] = classes = subset.chosen_classes(dataset, classes)
     dataset = _narrow(dataset, classes, top_classes, per_class, seed)
-    dataset = _in_folds(dataset, folds, fold, split, seed) if folds else _in_splits(dataset, split, seed)
+    dataset = _in_folds(dataset, folds, fold, split, seed) if folds else in_splits(dataset, split, seed)
     if limit:
         dataset = subset.limit_splits(dataset, limit, seed)
     if isinstance(dataset.images, SeriesImages):
@@ -109,7 +109,7 @@ def open_dataset(
     if levels:
         dataset = levelled(dataset, wanted)
         given["levels"] = levels_of(dataset)
-    return replace(_checked(dataset), options=given | ({"root": str(path_of(root).absolute())} if root else {}))
+    return replace(checked(dataset), options=given | ({"root": str(path_of(root).absolute())} if root else {}))
 
 
 def is_path(where: str) -> bool:
@@ -292,7 +292,8 @@ def _parts(dataset: Dataset, members: Indices, shares: Sequence[float], seed: in
     return [members[part == index] for index in range(len(shares))]
 
 
-def _in_splits(dataset: Dataset, split: Sequence[float], seed: int) -> Dataset:
+def in_splits(dataset: Dataset, split: Sequence[float], seed: int) -> Dataset:
+    """Return the dataset with the splits that it lacks taken from its training images, in these shares."""
     shares = _shares(split)
     have = dataset.splits
     missing = [name for name in SPLITS if name not in have]
@@ -339,7 +340,7 @@ def _shares(split: Sequence[float]) -> tuple[float, ...]:
     return tuple(share / sum(split) for share in split)
 
 
-def _checked(dataset: Dataset) -> Dataset:
+def checked(dataset: Dataset) -> Dataset:
     """Return the dataset if its splits hold images, and none of them twice.
 
     Raises:

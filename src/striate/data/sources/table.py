@@ -51,7 +51,21 @@ def read(
     Raises:
         DataError: the message has the line: a file that is missing or named twice, a cell that does not fit.
     """
-    table = read_cells(path)
+    return of_cells(read_cells(path), where, root, target, task, separator, blank, split_column, known)
+
+
+def of_cells(
+    table: Table,
+    where: str,
+    root: Path | None = None,
+    target: str | None = None,
+    task: str | None = None,
+    separator: str | None = None,
+    blank: str | None = None,
+    split_column: str | None = None,
+    known: tuple[str, ...] | None = None,
+) -> Dataset:
+    """Return the dataset of a table that is in memory; see `read`."""
     files, split, group = path_column(table), find_split(table, split_column), table.column(("group",))
     free = [name for name in table.columns if name not in {files, split, group}]
     chosen = plan(table, free, target, task, separator)
@@ -63,14 +77,14 @@ def read(
     splits = splits_of(table, split)
     if known is None:
         _check_learnable(table, targets, splits)
-    base = root if root is not None else path.parent
+    base = root if root is not None else table.path.parent
     names, found = find_files(table, files, base)
     channels, said = sampled_channels(base, names, first.strata().tolist() if first.is_exclusive else None)
     readings = [Reading(text) for text in (guess, ruled, *table.notes, *found) if text]
     if split and split.lower() != "split":
         readings.append(Reading(f"column {shown(split, 40)!r} divides the images: {counts_text(splits)}"))
     return Dataset(
-        name=path.stem,
+        name=table.path.stem,
         where=where,
         images=FileImages(base, tuple(names), channels),
         ids=tuple(names),
