@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "diagnose": FINISHED,
     "verdict": FINISHED | {"diagnose"},
     "studies": FINISHED | {"verdict", "diagnose"},
+    "estimators": MEETING | {"run"},
     "search": {"base", "data", "metric", "evaluate", "model", "run", "studies"},
     "report": READERS,
     "explore": READERS | {"web"},

@@ -34,6 +34,8 @@ _WHERE = {  # public name -> (module, name in it); loaded on first use, so that 
     "compare": ("striate.model.table", "compare"),
     "ablate": ("striate.model.ablate", "ablate"),
     "draw": ("striate.model.draw", "draw"),
+    "CNNClassifier": ("striate.estimators", "CNNClassifier"),
+    "CNNRegressor": ("striate.estimators", "CNNRegressor"),
     "Predictor": ("striate.predict", "Predictor"),
 }
 
