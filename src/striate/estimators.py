@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
 from striate.base.errors import SettingsError
 from striate.base.progress import Progress
 from striate.data.channels import sampled_channels
