@@ -59,7 +59,7 @@ def test_every_command_gives_one_json_document(finished, tmp_path, capsys, monke
         "doctor": [],
         "demo": ["--seeds", "1", "--threads", "1", "--out", str(tmp_path / "demo")],
     }
-    assert commands.keys() == get_command(app).commands.keys()
+    assert commands.keys() == get_command(app).commands.keys() - {"serve"}  # which answers until it is stopped
     for name, words in commands.items():
         assert run([name, *words, "--json"]) == 0, name
         document = one_document(capsys.readouterr().out)

@@ -97,7 +97,7 @@ def export(
         raise SettingsError("the folder is taken", where=out, fix="name another --out, or add --overwrite")
     order = Order(run.path, Predictor.load(run, network), stored, is_normalising)
     require_one_size(order.predictor)
-    config = _config(run, order)
+    config = config_of(run, order.predictor, is_normalising=order.is_normalising)
     with whole_folder(out) as folder:
         name, about, agreement = WRITERS[to](order, config, folder)
         write_json(folder / "config.json", config)
@@ -160,8 +160,9 @@ def _row(order: Order, run: Callable[[nn.Module, Tensor], Answers]) -> str | Non
     return first_difference(order.predictor.network, order.predictor.inputs(order.stored).contiguous(), run)
 
 
-def _config(run: RunDir, order: Order) -> dict[str, Any]:
-    info, predictor = run.info(), order.predictor
+def config_of(run: RunDir, predictor: Predictor, *, is_normalising: bool = False) -> dict[str, Any]:
+    """Return what another program must know of a run: its input, the preparation of images, its names."""
+    info = run.info()
     geometry = predictor.geometry
     return {
         "model": info["model"]["name"],
@@ -174,7 +175,7 @@ def _config(run: RunDir, order: Order) -> dict[str, Any]:
         "mean": list(predictor.mean),
         "std": list(predictor.std),
         "temperature": predictor.temperature,
-        "embeds_preprocessing": order.is_normalising,
+        "embeds_preprocessing": is_normalising,
     }
 
 

@@ -55,12 +55,23 @@ STATUS: dict[type[UserError], int] = {
 
 
 class Guard:
-    """Lets through what comes from this machine's own page; puts the headers on every answer."""
+    """Lets through what comes from this server's own page, or from a program; puts the headers on every answer.
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+    Args:
+        hosts: with port, that a request may name as its host.
+        needs_origin: whether what is more than reading must come from a page of this server; else programs, which
+            name no page, are let through too.
+        token: that every request must bear, except to the paths `free`.
+    """
+
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str], *, needs_origin: bool = True, token: str | None = None,
+        free: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self.app = app
         self.hosts = frozenset(hosts)
         self.origins = frozenset(f"http://{host}" for host in self.hosts)
+        self.needs_origin, self.token, self.free = needs_origin, token, frozenset(free)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -79,8 +90,13 @@ class Guard:
         origin, is_reading = request.headers.get("origin"), request.method in {"GET", "HEAD"}
         if request.headers.get("host", "").lower() not in self.hosts:
             return _said(403, "the host of the request is not this server's", "open the address that striate printed")
-        if (origin is None and not is_reading) or (origin is not None and origin not in self.origins):
+        if (origin is None and self.needs_origin and not is_reading) or (
+            origin is not None and origin not in self.origins
+        ):
             return _said(403, "the request comes from another page", "use the page of this server")
+        given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if self.token and request.url.path not in self.free and not secrets.compare_digest(given, self.token.encode()):
+            return _said(401, "the token is missing or wrong", "send the header Authorization: Bearer TOKEN")
         length = request.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
             return too_large()

@@ -1,0 +1,1 @@
+"""A finished run as a server that answers to images over HTTP."""
