@@ -14,7 +14,8 @@ from . import help as h
 from . import options as o
 
 if TYPE_CHECKING:
-    from striate.explore.workspace import Subject, Workspace
+    from striate.base.rundir import RunDir
+    from striate.explore.workspace import Subject, TrainingImages, Workspace
     from striate.model.blueprint import Blueprint
     from striate.predict import Predictor
 
@@ -117,10 +118,16 @@ def _workspace(what: str, size: str | None) -> "Workspace":
     if Path(what).is_dir():
         if size is not None:
             raise SettingsError("a run has its own size", where="--size", fix="leave it out")
-        return Workspace.of_folder(Path(what))
+        return Workspace.of_folder(Path(what), _training_images)
     if len(Path(what).parts) > 1 and not Path(what).exists():
         raise ModelError(f"no such run: {what}", fix="name a folder made by `striate train`, `study` or `search`")
     return Workspace.of([_network(what, size)], what)
+
+
+def _training_images(run: "RunDir") -> "TrainingImages":
+    from striate.run.training_images import TrainingImages
+
+    return TrainingImages(run)
 
 
 def _network(name: str, size: str | None) -> "Subject":

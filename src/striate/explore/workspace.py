@@ -1,11 +1,14 @@
 """What the page can look at: networks by id, images by id, and the latest passes of one through the other."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from striate.base.folder import kind_of
 from striate.base.rundir import RunDir
@@ -19,6 +22,46 @@ MAX_MODELS = 3
 MAX_PASSES = 6
 
 
+class TrainingImages(Protocol):
+    """A run's dataset as its training saw it; images are named by their ids, epochs begin with 0.
+
+    `striate.run.training_images` is one: this room may not import it, so the command hands it in.
+    """
+
+    seed: int
+
+    @property
+    def num_epochs(self) -> int:
+        """How many epochs the run was planned for."""
+
+    def splits(self) -> dict[str, int]:
+        """Return how many images each split has."""
+
+    def sizes(self) -> dict[str, list[int]]:
+        """Return the smallest, median and largest size of a file, where that is known."""
+
+    def operations(self) -> list[dict[str, Any]]:
+        """Return the settings of each operation of the augmentation."""
+
+    def page(self, split: str, first: int, count: int) -> list[dict[str, Any]]:
+        """Return {"id", "text"} of some images of a split."""
+
+    def stored(self, name: str) -> npt.NDArray[Any]:
+        """Return an image before augmentation, channels last."""
+
+    def variant(self, name: str, epoch: int, *, seed: int | None = None, off: Collection[int] = ()) -> Any:
+        """Return an object with `values`, what the network got (C, ...); None where it did not come up."""
+
+    def levels(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        """Return such values as levels 0..255."""
+
+    def leaks(self) -> list[dict[str, str]]:
+        """Return the copies of images of one split in another."""
+
+
+Opener = Callable[[RunDir], TrainingImages]
+
+
 @dataclass(frozen=True)
 class Subject:
     """A network that the page can look at.
@@ -29,6 +72,7 @@ class Subject:
         load: makes its predictor, with weights.
         run: its folder, where it was trained.
         about: a short text on where its weights are from.
+        open_images: opens the dataset it was trained on.
     """
 
     id: str
@@ -36,12 +80,13 @@ class Subject:
     load: Callable[[], Predictor]
     run: RunDir | None = None
     about: str = ""
+    open_images: Opener | None = None
 
     @classmethod
-    def of_run(cls, run: RunDir, title: str = "") -> "Subject":
+    def of_run(cls, run: RunDir, title: str = "", open_images: Opener | None = None) -> "Subject":
         """Return the network of a run folder."""
         name = run.path.resolve().name
-        return cls(id_of("run", name), title or name, lambda: Predictor.load(run), run, "trained")
+        return cls(id_of("run", name), title or name, lambda: Predictor.load(run), run, "trained", open_images)
 
 
 class Recent(Generic[T]):
@@ -86,17 +131,17 @@ class Workspace:
     passes: Recent[Any] = field(default_factory=lambda: Recent(MAX_PASSES))
 
     @classmethod
-    def of_folder(cls, folder: Path) -> "Workspace":
-        """Return what a run or study folder holds.
+    def of_folder(cls, folder: Path, open_images: Opener | None = None) -> "Workspace":
+        """Return what a run or study folder holds; `open_images` opens the dataset of a run.
 
         Raises:
             ModelError: it is neither.
         """
         if kind_of(folder) == "run":
-            subjects = [Subject.of_run(RunDir(folder))]
+            subjects = [Subject.of_run(RunDir(folder), open_images=open_images)]
         else:
             runs = sorted(path.parent for path in (folder / "runs").glob("*/run.json"))
-            subjects = [Subject.of_run(RunDir(path)) for path in runs]
+            subjects = [Subject.of_run(RunDir(path), open_images=open_images) for path in runs]
         study = None if kind_of(folder) == "run" else folder
         return cls.of(subjects, folder.resolve().name, study)
 

@@ -87,7 +87,7 @@ class Prepared:
 
         Args:
             indices: only these images of the split.
-            pipeline: augmentation when it is not training.
+            pipeline: augmentation; by default that of the recipe for training, else none.
             batch_size: images a batch; by default the recipe's for training, else what is fast to look at.
         """
         chosen = self.dataset.splits[split] if indices is None else indices
@@ -97,7 +97,7 @@ class Prepared:
             self.dataset,
             chosen,
             targets=self.task.targets,
-            pipeline=self.pipeline if is_training else pipeline,
+            pipeline=pipeline or (self.pipeline if is_training else None),
             mean=self.mean,
             std=self.std,
             batch_size=batch_size or (self.batch_size if is_training else self._eval_batch_size),

@@ -1,6 +1,6 @@
 """Draw, then apply: a pipeline turns one row of random numbers an image into one geometric and one colour matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -71,14 +71,15 @@ class Pipeline:
     Args:
         ops: the operations.
         is_in_space: whether they are done to volumes, see `space`.
+        off: places in `ops` of those that are not done; what the others draw stays the same.
 
     Example:
         >>> Pipeline(STRENGTHS["light"])
         Pipeline(flip(horizontal=0.5, vertical=0.0), shift(max_frac=0.06))
     """
 
-    def __init__(self, ops: Sequence[Op] = (), *, is_in_space: bool = False) -> None:
-        self.ops, self.is_in_space = tuple(ops), is_in_space
+    def __init__(self, ops: Sequence[Op] = (), *, is_in_space: bool = False, off: Collection[int] = ()) -> None:
+        self.ops, self.is_in_space, self.off = tuple(ops), is_in_space, frozenset(off)
 
     @classmethod
     def named(cls, strength: str) -> "Pipeline":
@@ -93,7 +94,7 @@ class Pipeline:
         return f"Pipeline({', '.join(map(_text, self.ops))})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pipeline) and self.ops == other.ops
+        return isinstance(other, Pipeline) and (self.ops, self.off) == (other.ops, other.off)
 
     def __hash__(self) -> int:
         return hash(self.ops)
@@ -122,7 +123,7 @@ class Pipeline:
             means: (B, C) mean level 0..255 of each stored image and channel, the pivot of contrast.
         """
         if len(in_hw) == 3:
-            return plan_in_space(self.ops, draws, in_hw, out_hw, means)
+            return plan_in_space(self.ops, draws, in_hw, out_hw, means, self.off)
         if means.shape[1] not in (1, 3):  # of bands that are no colours the mean is the grey
             means = means.mean(1, keepdims=True)
         move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))
@@ -157,8 +158,10 @@ class Pipeline:
     def _parts(self, draws: Draws) -> Iterator[tuple[Operation, Draws, npt.NDArray[np.bool_] | None]]:
         """Each operation with its draws and the (B,) rows it is for; None for all. Policies become what they drew."""
         start = 0
-        for op in self.ops:
+        for place, op in enumerate(self.ops):
             part, start = draws[:, start : start + op.num_draws], start + op.num_draws
+            if place in self.off:
+                continue
             if isinstance(op, Policy):
                 yield from op.parts(part)
             else:

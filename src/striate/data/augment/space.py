@@ -6,7 +6,7 @@ at the border, by torch on every device: a volume of 48 x 64 x 48 takes 9 ms of 
 alone).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,15 +50,18 @@ def num_draws(op: Operation) -> int:
 
 
 def plan_in_space(
-    ops: Sequence[Operation], draws: Draws, in_hw: SizeHW, out_hw: SizeHW, means: npt.NDArray[np.floating]
-) -> Plan:
-    """Return what these rows of the table do, see `Pipeline.matrices`."""
+    ops: Sequence[Operation], draws: Draws, in_hw: SizeHW, out_hw: SizeHW, means: npt.NDArray[np.floating],
+    off: Collection[int] = (),
+) -> Plan:  # fmt: skip
+    """Return what these rows of the table do, see `Pipeline.matrices`; not what the operations at `off` do."""
     move, colour = np.tile(np.eye(4), (len(draws), 1, 1)), unchanged(len(draws))
     means, start = means.mean(1, keepdims=True), 0
     sides = np.array(out_hw[::-1], np.float64)
-    for op in ops:
+    for place, op in enumerate(ops):
         part = draws[:, start : start + num_draws(op)]
         start += part.shape[1]
+        if place in off:
+            continue
         if isinstance(op, Colour):
             colour = compose(colour, op.matrices(part, mean_grey(colour, means)))
         else:

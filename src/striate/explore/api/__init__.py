@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute
 from . import (
     architecture,
     attack,
+    dataset,
     errors,
     filters,
     images,
@@ -20,6 +21,7 @@ from . import (
 PARTS = (
     architecture,
     attack,
+    dataset,
     errors,
     filters,
     images,

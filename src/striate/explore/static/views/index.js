@@ -49,6 +49,10 @@ export const VIEWS = [
     about: "Which classes are taken for which; click a cell for its images, the worst first.",
   },
   {
+    name: "dataset", title: "Dataset", group: "Compare", needs: ["run"], load: () => import("./dataset.js"),
+    about: "What the run was trained on: its classes and images, and what augmentation made of one in any epoch.",
+  },
+  {
     name: "start", title: "Overview", group: "See", needs: [], load: () => import("./start.js"),
     about: "What this page can show.",
   },
