@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute, Route
 
 from striate.base.errors import ModelError, SettingsError, UserError
 from striate.base.rundir import RunDir
+from striate.web.wire import document, packed
 
 from ..desk import Cancel, Report, desk, whole, word
-from ..wire import document, packed
 from ..workspace import TrainingImages, Workspace
 
 MAX_IMAGES = 48  # of a page

@@ -110,13 +110,12 @@ class Dataset {
     this.asked.abort();
     this.asked = new AbortController();
     const signal = AbortSignal.any([this.asked.signal, context.signal]);
-    const count = Math.min(VARIANTS, Math.max(1, last - epoch + 1));
-    const query = { model: context.model.id, sample, epoch: epoch - 1, count, seed, off: off.join(".") || null };
+    const query = { model: context.model.id, sample, epoch: epoch - 1, count: VARIANTS, seed, off: off.join(".") || null };
     const { head, arrays } = await packed("/api/dataset/variants", query, signal);
     const before = picture(arrays.stored, null);
     const own = h("figure.variant", {}, before.canvas, h("figcaption.note", {}, "as stored"));
-    const made = head.epochs.map((/** @type {number} */ one, /** @type {number} */ place) => h("figure.variant", { "data-epoch": one + 1 }, picture(arrays.levels, place).canvas, h("figcaption.note", {}, `epoch ${one + 1}`)));
-    const missing = count - made.length;
+    const made = head.epochs.map((/** @type {number} */ one, /** @type {number} */ place) => h("figure.variant", { "data-epoch": one + 1 }, picture(arrays.levels, place).canvas, h("figcaption.note", {}, `epoch ${one + 1}${one < last ? "" : ", had it gone on"}`)));
+    const missing = VARIANTS - made.length;
     fill(this.grid, own, made, missing ? h("p.note", {}, `It was not drawn in ${missing} of these epochs.`) : null);
   }
 
