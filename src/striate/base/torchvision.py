@@ -23,6 +23,7 @@ def load(name: str = "torchvision") -> ModuleType:
         if "torchvision::nms" not in str(problem):
             raise
     _declare_missing()
+    importlib.import_module("torchvision")  # parts of it may be there from the attempt: they alone are not enough
     return importlib.import_module(name)
 
 

@@ -43,7 +43,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN|imagenet:NAME", help="A run folder, or a published network.")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN|imagenet:NAME|coco:NAME", help="A run folder, or a published network.")
+    ],
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -52,14 +54,17 @@ def predict(
     ],
     top: Annotated[int, typer.Option(help="Classes to show for each image.", min=1, max=1_000_000)] = 3,
     weights: Annotated[
-        Path | None, typer.Option(help="With imagenet:NAME, a weights file instead of a download.")
+        Path | None, typer.Option(help="Of a published network, a weights file instead of a download.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="How those weights want their images, e.g. torchvision.")] = None,
     draw: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write contact sheets, and for each image its map (overlay and mask) or box as PNG."
+            metavar="DIR", help="Write contact sheets, and for each image its map (overlay and mask) or boxes as PNG."
         ),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="With coco:NAME, leave out objects below it; by default 0.5.", min=0, max=1)
     ] = None,
     tiles: Annotated[
         str | None,
@@ -74,7 +79,7 @@ def predict(
     quiet: o.Quiet = False,
     debug: o.Debug = False,
 ) -> None:
-    """Say what is in images: class and probabilities, numbers, a box, or a class for every pixel.
+    """Say what is in images: class and probabilities, numbers, boxes, or a class for every pixel.
 
     A run that `striate evaluate --calibrate` has seen gives calibrated probabilities. `--draw` writes contact sheets
     (contact-sheet.png), of a run that predicts maps for each image NAME-overlay.png and NAME-mask.png (class ids with a
@@ -83,8 +88,9 @@ def predict(
     Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
     larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
     whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
-    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png, and NAME-box.png of one that
-    localises. `--csv` has a column for each class (its probability, or its share of the pixels) or number.
+    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png, NAME-box.png of one that
+    localises, and NAME-boxes.png of one that detects objects. `--csv` has a column for each class (its probability, or
+    its share of the pixels) or number.
 
     \b
     Examples:
@@ -92,19 +98,16 @@ def predict(
       find new/ -name '*.jpg' | striate predict runs/001-bipyramid-regularized -
       striate predict runs/001-bipyramid-regularized new/ --csv new.csv
       striate predict imagenet:mobilenet_v2 photo.jpg
+      striate predict coco:retinanet_resnet50_fpn photo.jpg --draw drawn/
       striate predict runs/003-unet-augmented new/ --draw drawn/
       striate predict runs/003-unet-augmented aerial.tif --tiles auto --draw out/
     """
     o.use_threads(threads)
-    from striate.predict import Predictor, pretrained
     from striate.predict.table import write_table
 
     choose("policy", on_bad, dict.fromkeys(("stop", "skip")))
-    is_published = run.startswith(pretrained.PREFIX)
-    if (weights or preset) and not is_published:
-        raise SettingsError("--weights and --preset go with imagenet:NAME", where=run, fix="leave them out")
     files = _files(images)
-    predictor = pretrained.load(run, weights, preset=preset) if is_published else Predictor.load(run)
+    predictor = _predictor(run, weights, preset, min_score)
     asked = _Predict(predictor, _tiles(tiles), draw, is_stopping=on_bad == "stop")
     rows = asked.all(files, top, o.progress_for(quiet))
     if asked.bad and on_bad == "stop":
@@ -130,6 +133,22 @@ def predict(
         document |= {"drawn": str(draw), "sheets": sheets}
         lines.append(f"drawn: {', '.join(sheets)}")
     o.give(document, "\n".join(lines), as_json)
+
+
+def _predictor(run: str, weights: Path | None, preset: str | None, min_score: float | None) -> "Predictor":
+    """The predictor of a run folder, or of a network published for ImageNet or COCO."""
+    from striate.predict import Predictor, detectors, pretrained
+
+    is_detector, is_classifier = run.startswith(detectors.PREFIX), run.startswith(pretrained.PREFIX)
+    if weights and not (is_detector or is_classifier):
+        raise SettingsError("--weights goes with imagenet:NAME or coco:NAME", where=run, fix="leave it out")
+    if preset and not is_classifier:
+        raise SettingsError("--preset goes with imagenet:NAME", where=run, fix="leave it out")
+    if min_score is not None and not is_detector:
+        raise SettingsError("--min-score goes with coco:NAME", where=run, fix="leave it out")
+    if is_detector:
+        return detectors.load(run, weights, min_score=detectors.MIN_SCORE if min_score is None else min_score)
+    return pretrained.load(run, weights, preset=preset) if is_classifier else Predictor.load(run)
 
 
 def _tiles(text: str | None) -> "Tiles | None":

@@ -23,14 +23,13 @@ from striate.data.target.palette import class_colours, colour_of, covered, line_
 
 if TYPE_CHECKING:
     from striate.data.given import Given
-    from striate.task.answer import Thing
 
     from .prediction import Prediction
     from .predictor import Predictor
     from .volumes import VolumeDrawer
 
 LEGEND = "classes.csv"
-OVERLAY, MASK, RESTORED, BOX = "-overlay.png", "-mask.png", "-restored.png", "-box.png"
+OVERLAY, MASK, RESTORED, BOX, BOXES = "-overlay.png", "-mask.png", "-restored.png", "-box.png", "-boxes.png"
 
 
 def rgb_of(image: "Given", levels: Levels = FULL) -> ImageU8:
@@ -101,13 +100,6 @@ def boxed(image_u8: ImageU8, box: Sequence[float], label: int) -> ImageU8:
     return drawn
 
 
-def drawn(image_u8: ImageU8, things: "Sequence[Thing]", names: Sequence[str]) -> ImageU8:
-    """Return an image (H, W, 3) with the boxes of things in the colours of their classes, the surest ones on top."""
-    for thing in reversed(things):
-        image_u8 = boxed(image_u8, thing.box, names.index(thing.name))
-    return image_u8
-
-
 def drawer_of(predictor: "Predictor", folder: Path) -> "Drawer | ImageDrawer | BoxDrawer | VolumeDrawer | None":
     """Return what draws each prediction of a network into a folder; None where only a contact sheet shows them.
 
@@ -150,14 +142,17 @@ class ImageDrawer:
 
 
 class BoxDrawer:
-    """Writes for each image, as `NAME-box.png`, the image with the box that was predicted; see `Drawer` for NAME."""
+    """Writes for each image, as `NAME-box.png`, the image with the box that was predicted; see `Drawer` for NAME.
+
+    Of a task that finds any number of objects it is `NAME-boxes.png`.
+    """
 
     def __init__(self, folder: Path, levels: Levels = FULL) -> None:
         self.folder, self.levels = folder, levels
         self._file_names = Names()
 
     def draw(self, path: Path, prediction: "Prediction") -> dict[str, str]:
-        """Write the image with its box; return {"box": path}.
+        """Write the image with its boxes; return {"box": path} or {"boxes": path}.
 
         Raises:
             DataError: the image cannot be read, or no box was predicted.
@@ -165,9 +160,10 @@ class BoxDrawer:
         """
         content = io.BytesIO()
         Image.fromarray(prediction.overlay(rgb_of(path, self.levels))).save(content, "PNG", compress_level=4)
-        file = self.folder / f"{self._file_names(path.stem)}{BOX}"
+        what, ending = ("box", BOX) if prediction.things is None else ("boxes", BOXES)
+        file = self.folder / f"{self._file_names(path.stem)}{ending}"
         write_bytes(file, content.getvalue())
-        return {"box": str(file)}
+        return {what: str(file)}
 
 
 class Names:

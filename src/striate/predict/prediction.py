@@ -12,7 +12,8 @@ from striate.data.sample import IGNORE, ImageU8
 from striate.task.answer import Thing
 
 from .card import prediction_card, prediction_text
-from .overlay import boxed, drawn, overlay, rgb_of
+from .overlay import boxed, overlay, rgb_of
+from .things import document_of, drawn
 
 if TYPE_CHECKING:
     from striate.data.given import Given
@@ -107,7 +108,7 @@ class Prediction:
         """Return the plain document of `predict --json`; of a map its size and the share of each class."""
         document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
         if self.things is not None:
-            return document | {"counts": self.counts, "things": [vars(thing) for thing in self.things]}
+            return document | {"counts": self.counts, "things": [document_of(thing) for thing in self.things]}
         if self.map is not None:
             return document | {
                 "size_hw": list(self.map.shape if self.shares else self.map.shape[:2]),

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing in an image: its class, how sure the network is of it (0 to 1), and its box x0, y0, x1, y1."""
+    """A thing in an image: its class, how sure the network is of it (0 to 1), and its box x0, y0, x1, y1.
+
+    Where the network says more: `mask` (H, W) bool, which of the image's own pixels it covers, and `points`, x, y and
+    score of each key point.
+    """
 
     name: str
     score: float
     box: tuple[float, ...]
+    mask: npt.NDArray[np.bool_] | None = None
+    points: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
