@@ -296,7 +296,7 @@ def test_the_code_for_gpus_makes_the_same_batches(free_bytes, monkeypatch):
     for batch in loader.batches(0):
         draws = loader.pipeline.draw(COUNT, loader.seed, 0)[batch.index]
         squares = np.stack([loader.store.image(index) for index in batch.index])
-        plan = loader.pipeline.matrices(draws, (24, 24), (24, 24), loader.store.means(batch.index, squares))
+        plan = loader._plan(batch.index, draws, loader.store.means(batch.index, squares))
         other = loader._on_device(squares if resident is None else resident, batch.index, plan)
         difference = (batch.images - other).abs() * 255 * torch.tensor(STD)[:, None, None]
         assert difference.max() <= 2 and difference.mean() < 0.5

@@ -6,6 +6,7 @@ is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoc
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,7 @@ from .planes import open_plane
 from .sample import Batch, Dataset, ImageU8, See
 from .store import Indices, Store, in_order
 from .target import Place, Ragged, Target
+from .target.place import MIN_SEEN
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +64,7 @@ class Loader:
         lost: index and problem of images that became unreadable, shared by loaders: each is told of once.
         see: makes of a batch what a network gets of it, with a number an image to draw from, which depends on seed,
             epoch and the image's id only.
+        min_seen: a box of which a smaller share is in the image is left out.
 
     Raises:
         DataError: the split is empty.
@@ -73,7 +76,7 @@ class Loader:
         pipeline: Pipeline | None = None, mean: Sequence[float], std: Sequence[float], batch_size: int = 64,
         seed: int = 0, device: "torch.device | str" = "cpu", shuffle: bool = False, threads: int | None = None,
         weights: npt.NDArray[np.floating] | None = None, drop_last: bool = False, ahead: int = 1,
-        lost: dict[int, str] | None = None, see: See | None = None,
+        lost: dict[int, str] | None = None, see: See | None = None, min_seen: float = MIN_SEEN,
     ) -> None:  # fmt: skip
         import torch
 
@@ -89,7 +92,8 @@ class Loader:
         self.batch_size, self.seed, self.shuffle, self.ahead = batch_size, seed, shuffle, ahead
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
-        self.lost, self.see = {} if lost is None else lost, see
+        self.lost, self.see, self.min_seen = {} if lost is None else lost, see, min_seen
+        self._is_mirrored = all(target.mirrors for target in self.targets.values())
         self._keys = np.array([seed_for(name) for name in dataset.ids], np.int64) if see else None
         self._levels = [torch.tensor(values, dtype=torch.float32, device=self.device) for values in (mean, std)]
         self._normal = Normal.of(mean, std, store.geometry.size_hw)
@@ -159,9 +163,7 @@ class Loader:
             indices, draws = indices[kept], draws[kept]
             if not images:
                 return None
-        geometry = self.store.geometry
-        means = self.store.means(indices, images)
-        plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means)
+        plan = self._plan(indices, draws, self.store.means(indices, images))
         begun = {
             name: self._beside.submit(target.batch, indices, plan, self._places[name])
             for name, target in self.targets.items()
@@ -179,6 +181,16 @@ class Loader:
             made = begun[name].result() if name in begun else target.batch(indices, plan, self._places[name])
             targets[name] = target.widened(self._sent(made))
         return Batch(pixels, targets, indices)
+
+    def _plan(self, indices: Indices, draws: npt.NDArray[np.float32], means: npt.NDArray[np.floating]) -> Plan:
+        """What happens to these images; operations on objects get to know where these are."""
+        geometry = self.store.geometry
+        objects = None
+        if self.pipeline.asks_for_objects:
+            objects = next((found for name, target in self.targets.items()
+                            if (found := target.objects(indices, self._places[name])) is not None), None)  # fmt: skip
+        plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means, objects)
+        return plan if self._is_mirrored else replace(plan, is_mirrored=False)
 
     def _seen(self, batch: Batch | None, epoch: int) -> Batch | None:
         """The batch as the network gets it; in an epoch without shuffling, such as of validation, always the same."""
@@ -239,7 +251,7 @@ class Loader:
 
     def _place(self, target: Target) -> Place:
         if not target.has_plane:
-            return Place(self.store.geometry, self.store.size_hw)
+            return Place(self.store.geometry, self.store.size_hw, min_seen=self.min_seen)
         plane = open_plane(self.store, target, threads=self.threads)
         return Place(self.store.geometry, self.store.size_hw, lambda found: plane.squares(found, self._pool.map))
 

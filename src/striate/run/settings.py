@@ -27,7 +27,8 @@ class DataSettings(Settings):
     network's, so that zooming in has pixels to show. `depth`: 16 keeps all bits of deeper images. `balance`: "weights"
     in the loss, or "sampling" of rare classes more often. `hold_out_from`: with fewer images than that, those that were
     taken from the training split for validation train too (0: never); the best epoch is then the one that is best on
-    training images, and validation scores are no estimate. In a study they never train.
+    training images, and validation scores are no estimate. In a study they never train. `min_seen`: a box of
+    which augmentation leaves a smaller share of its area in the image teaches nothing there.
     """
 
     size: Annotated[int | str | None, BeforeValidator(size_setting)] = None
@@ -36,6 +37,7 @@ class DataSettings(Settings):
     depth: Literal[8, 16] = 8
     balance: Literal["none", "weights", "sampling"] = "none"
     hold_out_from: int = Field(0, ge=0)
+    min_seen: float = Field(0.1, ge=0, le=1)
 
 
 class ModelSettings(Settings):

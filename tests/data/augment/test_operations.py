@@ -18,6 +18,8 @@ from striate.data.augment import (
     Erase,
     Flip,
     Hue,
+    Mosaic,
+    ObjectCrop,
     Op,
     Pipeline,
     Rotate,
@@ -210,6 +212,7 @@ def test_an_operation_with_no_range_changes_nothing(op):
         "flip": Flip(horizontal=0), "rotate": Rotate(max_deg=0), "shift": Shift(max_frac=0), "zoom": Zoom(min=1, max=1),
         "shear": Shear(max_deg=0), "crop": Crop(scale=(1, 1), ratio=(1, 1)), "brightness": Brightness(amount=0),
         "contrast": Contrast(amount=0), "saturation": Saturation(amount=0), "hue": Hue(max_deg=0), "erase": Erase(p=0),
+            "object_crop": ObjectCrop(p=0), "mosaic": Mosaic(p=0),
     }[op.kind]  # fmt: skip
     image = smooth(40)
     row = np.random.default_rng(0).random((1, still.num_draws), np.float32)

@@ -15,7 +15,8 @@ from striate.data.augment.move import move_hulls
 from striate.data.geometry import Geometry
 from striate.data.sources.images import FileImages
 from striate.data.target import Boxes, Place
-from striate.data.target.boxes import MIN_SEEN, MIN_SIDE_PX
+from striate.data.target.boxes import MIN_SIDE_PX
+from striate.data.target.place import MIN_SEEN
 
 v2, tv_tensors = tv.load("torchvision.transforms.v2"), tv.load("torchvision.tv_tensors")
 COUNT = 10

@@ -9,6 +9,8 @@ from .erase import Erase
 from .geometric import AlternatingFlip, Crop, Flip, Perspective, Rotate, Shear, Shift, Zoom
 from .jpeg import Jpeg
 from .mix import Cutmix, Mixup, refuse_unmixable
+from .mosaic import Mosaic
+from .objects import ObjectCrop
 from .operation import Operation
 from .pipeline import STRENGTHS, Op, Pipeline
 from .plan import Plan
@@ -19,7 +21,8 @@ from .tone import Autocontrast, Equalise, Posterise, Solarise
 
 __all__ = [
     "STRENGTHS", "AlternatingFlip", "Autocontrast", "Blur", "Brightness", "Contrast", "Crop", "Cutmix", "Equalise",
-    "Erase", "Flip", "Grey", "Hue", "Invert", "Jitter", "Jpeg", "Mixup", "Noise", "Op", "Operation", "Perspective",
-    "Pipeline", "Plan", "Posterise", "RandAugment", "Resolution", "Rotate", "Saturation", "Scale", "Sharpness",
-    "Shear", "Shift", "Solarise", "TimeWarp", "TrivialAugment", "Window", "Zoom", "refuse_unmixable",
+    "Erase", "Flip", "Grey", "Hue", "Invert", "Jitter", "Jpeg", "Mixup", "Mosaic", "Noise", "ObjectCrop", "Op",
+    "Operation", "Perspective", "Pipeline", "Plan", "Posterise", "RandAugment", "Resolution", "Rotate",
+    "Saturation", "Scale", "Sharpness", "Shear", "Shift", "Solarise", "TimeWarp", "TrivialAugment", "Window",
+    "Zoom", "refuse_unmixable",
 ]  # fmt: skip

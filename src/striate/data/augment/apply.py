@@ -24,6 +24,7 @@ from ..sample import ImageU8
 from .colour import for_grey
 from .effect import where_drawn
 from .mix import Pixels, mix_cpu
+from .mosaic import tile_cpu
 from .operation import Matrices
 from .plan import Plan
 
@@ -99,6 +100,8 @@ def apply_cpu(
         begun = [pool.submit(render, images_u8, plan, range(*piece), out, normal) for piece in pairwise(edges)]
         for future in begun:
             future.result()
+    if plan.mosaic is not None:
+        out = tile_cpu(out, plan.mosaic, pool, parts)
     if plan.mix is not None:
         mix_cpu(out, plan.mix, pool, parts)
     return out
@@ -110,7 +113,8 @@ def render(images_u8: Sequence[ImageU8], plan: Plan, rows: range, out: Pixels, n
     colour = None if plan.colour is None else plan.colour if channels == 3 else for_grey(plan.colour)
     is_plain = [] if plan.colour is None else (plan.colour == np.eye(3, 4)).all((1, 2)).tolist()
     is_deep = len(images_u8) > 0 and images_u8[0].dtype != np.uint8
-    warp = _Warp(plan.in_hw, plan.out_hw, channels, np.float32 if is_deep else np.uint8)
+    kind = np.float32 if is_deep else np.uint8
+    warp = _Warp(plan.in_hw, plan.out_hw, channels, kind, is_mirrored=plan.is_mirrored)
     for row in rows:
         target = out[row]
         source = as_levels(images_u8[row]) if is_deep else where_drawn(plan.tones, row, images_u8[row])
@@ -139,7 +143,8 @@ def _coloured(picture: npt.NDArray[Any], matrix: Matrices) -> npt.NDArray[Any]:
 class _Warp:
     """`warpAffine`, or `warpPerspective` where a matrix asks for it, with the buffers they need."""
 
-    def __init__(self, in_hw: SizeHW, out_hw: SizeHW, channels: int, kind: npt.DTypeLike) -> None:
+    def __init__(self, in_hw: SizeHW, out_hw: SizeHW, channels: int, kind: npt.DTypeLike, *, is_mirrored: bool) -> None:
+        self.is_mirrored = is_mirrored
         wide = 4 if channels == 3 else channels
         self.size, self.channels = (out_hw[1], out_hw[0]), channels
         self.source = np.empty((*in_hw, wide), kind)
@@ -155,14 +160,28 @@ class _Warp:
         return self.picture
 
     def _move(self, source: ImageU8, matrix: Matrices, out: ImageU8) -> ImageU8:
-        warp_by(matrix, source, self.size, out, _WARP)
+        warp_by(matrix, source, self.size, out, _WARP, is_mirrored=self.is_mirrored)
         return out
 
 
-def warp_by(matrix: Matrices, source: ImageU8, size: tuple[int, int], out: ImageU8 | None, flags: int) -> ImageU8:
-    """Return the image moved by a (2, 3) or (3, 3) matrix from output to input pixels, mirrored at the border."""
+def warp_by(
+    matrix: Matrices,
+    source: ImageU8,
+    size: tuple[int, int],
+    out: ImageU8 | None,
+    flags: int,
+    *,
+    is_mirrored: bool = True,
+) -> ImageU8:
+    """Return the image moved by a (2, 3) or (3, 3) matrix from output to input pixels.
+
+    Args:
+        is_mirrored: at the border it goes on as its mirror image; else grey is beyond it.
+    """
+    border = cv2.BORDER_REFLECT if is_mirrored else cv2.BORDER_CONSTANT
+    beyond: tuple[int, ...] = () if is_mirrored else (PAD_U8,) * 4
     if len(matrix) == 3 and matrix[2, :2].any():
-        moved = cv2.warpPerspective(source, matrix, size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
+        moved = cv2.warpPerspective(source, matrix, size, dst=out, flags=flags, borderMode=border, borderValue=beyond)
     else:
-        moved = cv2.warpAffine(source, matrix[:2], size, dst=out, flags=flags, borderMode=cv2.BORDER_REFLECT)
+        moved = cv2.warpAffine(source, matrix[:2], size, dst=out, flags=flags, borderMode=border, borderValue=beyond)
     return np.asarray(moved)

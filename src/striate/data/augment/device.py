@@ -6,9 +6,11 @@ import torch
 
 from striate.base.size import SizeHW
 
+from ..geometry import PAD_U8
 from .colour import for_grey
 from .effect import on, where_drawn_torch
 from .mix import mix_torch
+from .mosaic import tile_torch
 from .plan import Plan
 from .space import apply_space
 
@@ -28,9 +30,9 @@ def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: to
     pixels = images_u8.permute(0, 3, 1, 2).float()
     pixels = where_drawn_torch(plan.tones, pixels) if not is_deep else pixels / 257
     if not plan.is_copy.all():
-        pixels = torch.nn.functional.grid_sample(
-            pixels, _grid(plan, pixels), padding_mode="reflection", align_corners=False
-        )
+        mode, beyond = ("reflection", 0) if plan.is_mirrored else ("zeros", PAD_U8)
+        grid = _grid(plan, pixels)
+        pixels = torch.nn.functional.grid_sample(pixels - beyond, grid, padding_mode=mode, align_corners=False) + beyond
     if plan.colour is not None:
         is_rgb = pixels.shape[1] == 3
         matrix = on(plan.colour if is_rgb else for_grey(plan.colour), pixels)
@@ -40,6 +42,8 @@ def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: to
     pixels = pixels.sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
     if plan.erase is not None:
         pixels = pixels.masked_fill_(_inside(on(plan.erase, pixels), plan.out_hw), 0)
+    if plan.mosaic is not None:
+        pixels = tile_torch(pixels, plan.mosaic)
     if plan.mix is not None:
         pixels = mix_torch(pixels, plan.mix, _inside(on(plan.mix.boxes[None], pixels), plan.out_hw))
     return pixels.contiguous(memory_format=torch.channels_last)

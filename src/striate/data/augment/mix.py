@@ -16,6 +16,7 @@ from striate.base.seeds import rng_for
 from striate.base.size import SizeHW
 
 from .effect import on, sent
+from .mosaic import Mosaic
 from .operation import Draws, Numbers, Operation, Probability
 
 if TYPE_CHECKING:
@@ -170,11 +171,11 @@ def refuse_unmixable(ops: tuple[Operation, ...], name: str, target: "Target") ->
     """Raise if an operation of a pipeline mixes images whose target cannot be mixed.
 
     Raises:
-        SettingsError: boxes and angles cannot be mixed, numbers not by cutmix, masks not by mixup.
+        SettingsError: angles cannot be mixed, numbers not by cutmix, masks not by mixup, boxes by mosaic only.
     """
-    others = [op.model_fields["kind"].default for op in (Mixup, Cutmix) if op.way in target.mixes]
+    others = [op.model_fields["kind"].default for op in (Mixup, Cutmix, Mosaic) if op.way in target.mixes]
     for op in ops:
-        if isinstance(op, Mixing) and op.way not in target.mixes:
+        if isinstance(op, Mixing | Mosaic) and op.way not in target.mixes:
             raise SettingsError(
                 f"{getattr(op, 'kind', '')} cannot mix a target of kind {target.form}",
                 where=f"augment, target {name}",

@@ -16,6 +16,8 @@ from .erase import Erase
 from .geometric import AlternatingFlip, Crop, Flip, Geometric, Perspective, Rotate, Shear, Shift, Zoom
 from .jpeg import Jpeg
 from .mix import Cutmix, Mixing, Mixup, draw_mix
+from .mosaic import Mosaic, Tiles, draw_mosaic
+from .objects import ObjectCrop, Objects
 from .operation import Draws, Matrices, Numbers, Operation
 from .plan import Plan
 from .policy import Policy, RandAugment, TrivialAugment
@@ -24,13 +26,15 @@ from .series import Jitter, Scale, TimeWarp, Window
 from .space import draw_in_space, plan_in_space
 from .tone import Autocontrast, Equalise, Posterise, Solarise, Tone
 
-GeometricOp = Flip | AlternatingFlip | Rotate | Shift | Zoom | Shear | Perspective | Crop
+GeometricOp = Flip | AlternatingFlip | Rotate | Shift | Zoom | Shear | Perspective | Crop | ObjectCrop
 ColourOp = Brightness | Contrast | Saturation | Hue | Grey | Invert
 ToneOp = Posterise | Solarise | Autocontrast | Equalise
 SeriesOp = Window | Scale | Jitter | TimeWarp
 QualityOp = Blur | Noise | Resolution | Sharpness | Jpeg
+MixOp = Mosaic | Mixup | Cutmix
+PolicyOp = RandAugment | TrivialAugment
 Op = Annotated[
-    GeometricOp | ColourOp | ToneOp | QualityOp | SeriesOp | Erase | Mixup | Cutmix | RandAugment | TrivialAugment,
+    GeometricOp | ColourOp | ToneOp | QualityOp | SeriesOp | Erase | MixOp | PolicyOp,
     Field(discriminator="kind"),
     BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),  # "flip" is all defaults
 ]
@@ -59,14 +63,23 @@ STRENGTHS: dict[str, tuple[Op, ...]] = {
         Erase(p=0.5),
     ),
 }
+STRENGTHS["objects"] = (
+    Flip(),
+    Zoom(min=0.6, max=1.2),
+    ObjectCrop(scale=(0.4, 1.0), p=0.5),
+    Brightness(amount=0.25),
+    Contrast(amount=0.25),
+    Saturation(amount=0.25),
+    Mosaic(p=0.5),
+)
 
 
 class Pipeline:
     """A list of operations, applied as one interpolation and one colour map, with what no matrix expresses around them.
 
-    The stages are: tones (posterise ...), geometry, colours, quality (blur ...), erasing, mixing. Within a stage
-    operations act in the order given. Pixels from beyond the border are the image mirrored at its edge. The empty
-    pipeline is the evaluation view.
+    The stages are: tones (posterise ...), geometry, colours, quality (blur ...), erasing, mosaic, mixing. Within a
+    stage operations act in the order given. Pixels from beyond the border are the image mirrored at its edge, or grey
+    where boxes are learnt. The empty pipeline is the evaluation view.
 
     Args:
         ops: the operations.
@@ -113,7 +126,19 @@ class Pipeline:
         ]
         return np.concatenate(columns, axis=1) if columns else np.empty((num_samples, 0), np.float32)
 
-    def matrices(self, draws: Draws, in_hw: SizeHW, out_hw: SizeHW, means: npt.NDArray[np.floating]) -> Plan:
+    @property
+    def asks_for_objects(self) -> bool:
+        """Whether an operation looks where the objects of an image are."""
+        return any(isinstance(op, ObjectCrop) for op in self.ops)
+
+    def matrices(
+        self,
+        draws: Draws,
+        in_hw: SizeHW,
+        out_hw: SizeHW,
+        means: npt.NDArray[np.floating],
+        objects: Objects | None = None,
+    ) -> Plan:
         """Return what these rows of the table do.
 
         Args:
@@ -121,6 +146,7 @@ class Pipeline:
             in_hw: height and width of the stored images; of volumes the depth too.
             out_hw: those of the images to make.
             means: (B, C) mean level 0..255 of each stored image and channel, the pivot of contrast.
+            objects: the boxes of the images, for operations that look where they are.
         """
         if len(in_hw) == 3:
             return plan_in_space(self.ops, draws, in_hw, out_hw, means, self.off)
@@ -131,9 +157,12 @@ class Pipeline:
         tones: list[tuple[Effect, Numbers]] = []
         qualities: list[tuple[Effect, Numbers]] = []
         mixings: list[tuple[Mixing, Draws]] = []
+        mosaic: Tiles | None = None
         for op, part, chosen in self._parts(draws):
             if isinstance(op, Geometric):
                 move = move @ _where(chosen, op.matrices(part, out_hw[1] / out_hw[0]), np.eye(3))
+            elif isinstance(op, ObjectCrop):
+                move = move @ op.matrices(part, objects, move)
             elif isinstance(op, Colour):
                 colour = compose(colour, _where(chosen, op.matrices(part, mean_grey(colour, means)), np.eye(3, 4)))
             elif isinstance(op, Effect):
@@ -142,6 +171,8 @@ class Pipeline:
                 boxes.append(op.boxes(part, out_hw))
             elif isinstance(op, Mixing):
                 mixings.append((op, part))
+            elif isinstance(op, Mosaic):
+                mosaic = draw_mosaic(op, part, out_hw)
         is_coloured = any(isinstance(op, Colour | Policy) for op in self.ops)
         has_perspective = any(isinstance(op, Perspective) for op in self.ops)
         return Plan(
@@ -153,6 +184,7 @@ class Pipeline:
             tuple(tones),
             tuple(qualities),
             draw_mix(mixings, out_hw),
+            mosaic,
         )
 
     def _parts(self, draws: Draws) -> Iterator[tuple[Operation, Draws, npt.NDArray[np.bool_] | None]]:

@@ -9,6 +9,7 @@ from striate.base.size import SizeHW
 
 from .effect import Drawn
 from .mix import Mix
+from .mosaic import Tiles
 from .operation import Matrices
 
 
@@ -26,6 +27,9 @@ class Plan:
         tones: effects on the stored squares, before anything else.
         qualities: effects after the colours, before erasing.
         mix: how the finished images of the batch are mixed, or None.
+        mosaic: which finished images become four in one, before they are mixed, or None.
+        is_mirrored: beyond its border the image goes on as its mirror image; else it is grey there, so that nothing is
+            seen twice.
     """
 
     warp: Matrices
@@ -36,6 +40,8 @@ class Plan:
     tones: Drawn = ()
     qualities: Drawn = ()
     mix: Mix | None = None
+    mosaic: Tiles | None = None
+    is_mirrored: bool = True
 
     def __len__(self) -> int:
         return len(self.warp)

@@ -18,14 +18,15 @@ from .known import refuse_strange
 from .palette import colour_of, line_px
 from .ragged import Ragged
 from .rows import Starts, refuse_uneven, rows_of, starts_of
-from .target import Indices, Target
+from .target import TILE, Indices, Target
 
 if TYPE_CHECKING:
+    from ..augment.objects import Objects
     from ..augment.plan import Plan
     from ..geometry import Geometry
     from .place import Place
 
-MIN_SIDE_PX, MIN_SEEN = 1.0, 0.1  # of a box in a batch: its sides in output pixels, and the share of it that is seen
+MIN_SIDE_PX = 1.0  # of a box in a batch: its sides in output pixels
 Flags = npt.NDArray[np.bool_]
 
 
@@ -35,8 +36,8 @@ class Boxes(Target):
 
     A batch is a `Ragged` of (B_i, 4) float32 xyxy in output pixels from the outer corner, clipped to the output, with
     the fields "labels" (int64), "crowd", "difficult" (bool) and "row" (int64, the row of this target). Left out of it
-    is a box of which less than a tenth is seen or with a side under one pixel: there is nothing of it to learn from.
-    Scores take the boxes from here, so what a crop cuts away counts there.
+    is a box of which too little is seen (less than a tenth; `data.min_seen`) or with a side under one pixel: there is
+    nothing of it to learn from. Scores take the boxes from here, so what a crop cuts away counts there.
 
     Args:
         xyxy: (T, 4) float32, pixels of the original from its outer corner.
@@ -65,6 +66,8 @@ class Boxes(Target):
     noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
     tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
     has_places: ClassVar[bool] = True
+    mixes: ClassVar[frozenset[str]] = frozenset({TILE})
+    mirrors: ClassVar[bool] = False  # an object's mirror image at the border is one without a box
 
     def __post_init__(self) -> None:
         columns = {"labels": self.labels, "crowd flags": self.crowd, "difficult flags": self.difficult}
@@ -142,14 +145,18 @@ class Boxes(Target):
         """Return the boxes that are seen, in output pixels; see the class."""
         import torch
 
+        from ..augment.mosaic import tile_boxes
         from ..augment.move import clip_boxes, move_hulls
 
         rows, lengths = rows_of(self.starts, indices)
         row = np.repeat(np.arange(len(indices)), lengths)
         whole = move_hulls(_stored(self.xyxy[rows], place.matrices(indices)[row]), plan, row)
         seen = clip_boxes(whole, plan)
+        if plan.mosaic is not None:
+            whole, seen, row, shown_rows = tile_boxes(whole, seen, row, plan.mosaic)
+            rows = rows[shown_rows]
         is_kept = (_sides(seen) >= MIN_SIDE_PX).all(1)
-        is_kept &= _sides(seen).prod(1) >= MIN_SEEN * _sides(whole).prod(1)
+        is_kept &= _sides(seen).prod(1) >= place.min_seen * _sides(whole).prod(1)
         columns = {"labels": self.labels, "crowd": self.crowd, "difficult": self.difficult}
         fields = {name: torch.from_numpy(column[rows[is_kept]]) for name, column in columns.items()}
         fields["row"] = torch.from_numpy(rows[is_kept].astype(np.int64))
@@ -197,6 +204,16 @@ class Boxes(Target):
         refuse_strange(self, names, where)
         new = np.array([names.index(name) if name in names else -1 for name in self.names] or [0], np.int64)
         return replace(self, labels=new[self.labels] if self.names else self.labels, names=names)
+
+    def objects(self, indices: Indices, place: "Place") -> "Objects":
+        """Return the boxes of these images in half sides about the centre of the stored image."""
+        from ..augment.objects import Objects
+
+        rows, lengths = rows_of(self.starts, indices)
+        row = np.repeat(np.arange(len(indices)), lengths)
+        stored = _stored(self.xyxy[rows], place.matrices(indices)[row]).astype(np.float64)
+        half = np.tile(np.array(place.geometry.store_hw[::-1]) / 2, 2)
+        return Objects(stored / half - 1, starts_of(lengths))
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield boxes without area, outside, of no class or there twice; images without any are a note."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..geometry import Geometry
 
 Indices = npt.NDArray[np.intp]
+MIN_SEEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Place:
     Args:
         geometry: the resize policy.
         size_hw: height and width of an image of the dataset before it was resized.
+        min_seen: a box of which a smaller share is seen is left out.
         squares: of images of the dataset, their squares of the target's own plane, for targets that have one.
     """
 
     geometry: "Geometry"
     size_hw: Callable[[int], SizeHW]
     squares: Callable[[Indices], Sequence[ImageU8]] | None = None
+    min_seen: float = MIN_SEEN
 
     def matrices(self, indices: Indices) -> npt.NDArray[np.float64]:
         """Return (B, 2, 3) matrices from each image's own pixels to the store's, both from the outer corner."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..augment.mix import Mix
+    from ..augment.objects import Objects
     from ..augment.plan import Plan
     from ..check.finding import Finding
     from ..geometry import Geometry
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .ragged import Ragged
 
 Indices = npt.NDArray[np.intp]
-BLEND, PASTE = "blend", "paste"  # ways of mixing two images: by shares of every pixel, by a box of the other one
+BLEND, PASTE, TILE = "blend", "paste", "tile"
 
 
 class Target:
@@ -34,11 +35,12 @@ class Target:
     kind. The defaults are those of a kind without classes that can be neither mixed nor balanced.
 
     `kind` is the word in documents; `noun` how a message calls one and several; `tasks` who can predict it, by
-    the names that `--task` takes; `mixes` the ways in which it can be mixed with another image's, of "blend" (mixup)
-    and "paste" (cutmix); `is_exclusive` whether each image has exactly one of `classes`; `has_places` whether it names
-    places in pixels of the original, so that images must be decoded at full size; `has_plane` whether it is itself
-    an image, which a store keeps decoded beside the images; `untrue_after` the kinds of augmentation after which it may
-    not be true any more, so that they are not chosen automatically; `is_input` whether it is a batch's own pixels.
+    the names that `--task` takes; `mixes` the ways in which it can be mixed with another image's, of "blend" (mixup),
+    "paste" (cutmix) and "tile" (mosaic); `is_exclusive` whether each image has exactly one of `classes`; `has_places`
+    whether it names places in pixels of the original, so that images must be decoded at full size; `has_plane` whether
+    it is itself an image, which a store keeps decoded beside the images; `untrue_after` the kinds of augmentation after
+    which it may not be true any more, so that they are not chosen automatically; `is_input` whether it is a batch's own
+    pixels; `mirrors` whether it stays true where an image goes on beyond its border as its mirror image.
     """
 
     kind: ClassVar[str]
@@ -49,6 +51,7 @@ class Target:
     has_places: ClassVar[bool] = False
     has_plane: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
+    mirrors: ClassVar[bool] = True
     untrue_after: ClassVar[frozenset[str]] = frozenset()
     names: tuple[str, ...]
     unit: str = ""
@@ -70,6 +73,14 @@ class Target:
             place: where they lie in the store, and this target's own squares there if it `has_plane`.
         """
         raise NotImplementedError
+
+    def objects(self, indices: Indices, place: "Place") -> "Objects | None":
+        """Return the boxes of these images where they lie in the store, for crops that keep them; None without boxes.
+
+        Args:
+            indices, place: see `batch`.
+        """
+        return None
 
     def widened(self, batch: "Any") -> "Any":
         """Return what a task receives of what `batch` made, now on its device: what takes more bytes is made there."""
