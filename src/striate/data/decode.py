@@ -29,6 +29,7 @@ from .decode_bands import Bands, exact, open_tiff
 from .decode_deep import SAMPLES
 from .decode_jpeg import flawless, listen, missing_rows
 from .decode_netpbm import open_netpbm
+from .decode_reason import reason_of
 from .format import Unusable, expected_format, sniff
 from .jpeg_stream import silent_damage
 from .levels import FULL, Levels
@@ -179,7 +180,7 @@ def _heard(
     except (Unusable, MemoryError):
         raise
     except Exception as problem:  # in a thread nobody would know which file it was
-        raise Unusable(f"the decoder failed ({type(problem).__name__}: {_reason(problem)})") from problem
+        raise Unusable(f"the decoder failed ({type(problem).__name__}: {reason_of(problem)})") from problem
 
 
 def examine(
@@ -260,7 +261,7 @@ def _open(file: BinaryIO, name: str, max_pixels: int) -> Any:
     except Unusable:
         raise
     except Exception as problem:  # Pillow's parsers raise whatever a hostile header leads them to
-        raise Unusable(f"not a readable {found} file ({_reason(problem)})") from problem
+        raise Unusable(f"not a readable {found} file ({reason_of(problem)})") from problem
     num_pixels = opened.width * opened.height
     if num_pixels > max_pixels:
         size = f"{opened.width:,} x {opened.height:,} pixels"
@@ -331,7 +332,7 @@ def _pixels(
     except (Unusable, MemoryError):  # that memory ran out says nothing of the file
         raise
     except Exception as problem:
-        raise Unusable(f"damaged: {_reason(problem)}") from problem
+        raise Unusable(f"damaged: {reason_of(problem)}") from problem
     return np.ascontiguousarray(turned), complaint, used
 
 
@@ -380,10 +381,6 @@ def _array(image: Image.Image) -> ImageU8:
 
 def _format_name(image: Any) -> str:
     return {"WEBP": "WebP"}.get(image.format or "", image.format or "")
-
-
-def _reason(problem: Exception) -> str:
-    return str(problem).strip().rstrip(".").split("\n")[0][:120] or type(problem).__name__
 
 
 def _quieten() -> None:

@@ -58,10 +58,10 @@ def open_netpbm(file: BinaryIO) -> Netpbm:
     """
     found = _HEAD.match(file.read(_HEAD_BYTES))
     if found is None:
-        raise ValueError("its header is not understood")
+        raise Unusable("damaged: its header is not understood")
     kind, width, height, top = (int(text or 1) for text in found.groups() if text is not None)
     if not width or not height or not 0 < top < 65536:
-        raise ValueError("its header holds a size of 0 or a maximum beyond 65535")
+        raise Unusable("damaged: its header holds a size of 0 or a maximum beyond 65535")
     return Netpbm(kind, width, height, top, found.end())
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from striate.base.errors import DataError
 
+from ..decode_reason import reason_of
 from ..sample import IGNORE, ImageU8
 
 BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises of a broken file
@@ -102,7 +103,7 @@ def read_stored(path: Path, is_colour: bool = False) -> npt.NDArray[np.integer]:
             mode = opened.mode
             pixels = np.asarray(opened.convert("RGB") if is_colour or mode not in {*GREY_MODES, "P"} else opened)
     except BROKEN as problem:
-        raise DataError(f"the mask cannot be read ({str(problem)[:80]})", where=path, fix="replace it") from problem
+        raise DataError(f"the mask cannot be read ({reason_of(problem)})", where=path, fix="replace it") from problem
     if mode not in GREY_MODES | COLOUR_MODES:
         fix = "save it as PNG with one channel, the number of the class in every pixel"
         raise DataError(f"a mask of {mode} pixels, which say no class", where=path, fix=fix)
