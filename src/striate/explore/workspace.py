@@ -10,7 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.errors import ResourceError
 from striate.base.folder import kind_of
+from striate.base.lock import locked
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
 from striate.web.guard import NotKnown
@@ -20,6 +22,7 @@ from .shelf import Shelf, id_of
 T = TypeVar("T")
 MAX_MODELS = 3
 MAX_PASSES = 6
+TRASH = ".trash"
 
 
 class TrainingImages(Protocol):
@@ -129,6 +132,7 @@ class Workspace:
     predictors: Recent[Predictor] = field(default_factory=lambda: Recent(MAX_MODELS))
     tables: Recent[Any] = field(default_factory=lambda: Recent(MAX_MODELS))
     passes: Recent[Any] = field(default_factory=lambda: Recent(MAX_PASSES))
+    thrown: dict[str, tuple[Path, Subject]] = field(default_factory=dict)
 
     @classmethod
     def of_folder(cls, folder: Path, open_images: Opener | None = None) -> "Workspace":
@@ -165,6 +169,48 @@ class Workspace:
         subject = self.subject(id_)
         return self.predictors.ensure(id_, subject.load)
 
+    def throw_away(self, id_: str) -> Path:
+        """Move a run's folder into the folder .trash beside it, and return where it is now.
+
+        Raises:
+            ResourceError: it is in use, or cannot be moved.
+        """
+        subject = self.subject(id_)
+        assert subject.run is not None
+        path = subject.run.path.resolve()
+        place = path.parent / TRASH / path.name
+        with locked(path):
+            _move(path, place)
+        self.thrown[id_] = (place, self.subjects.pop(id_))
+        return place
+
+    def bring_back(self, id_: str) -> None:
+        """Move a run that was thrown away in this session to where it was.
+
+        Raises:
+            NotKnown: no such run was thrown away.
+            ResourceError: it cannot be moved.
+        """
+        if id_ not in self.thrown:
+            raise NotKnown("no such run was thrown away here", fix="reload the page")
+        place, subject = self.thrown[id_]
+        assert subject.run is not None
+        _move(place, subject.run.path)
+        del self.thrown[id_]
+        self.subjects[id_] = subject
+
     def close(self) -> None:
         """Remove what was dropped on the page."""
         self.shelf.close()
+
+
+def _move(path: Path, place: Path) -> None:
+    """Move a folder, never over another one."""
+    try:
+        place.parent.mkdir(exist_ok=True)
+        if place.exists():
+            raise ResourceError("a folder of that name is there already", where=place, fix="move it away")
+        path.rename(place)
+    except OSError as problem:
+        what = f"the folder cannot be moved ({problem.strerror})"
+        raise ResourceError(what, where=path, fix="check its permissions") from problem

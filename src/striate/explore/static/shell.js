@@ -129,7 +129,7 @@ async function mount(state, key) {
   const place = h("div.view", { "data-view": view.name });
   try {
     const [{ mount: build }, needed] = await Promise.all([fileOf(view), inputs(view, state, signal)]);
-    const context = { ...needed, inspector: frame.inspector, signal, busy, fail };
+    const context = { ...needed, inspector: frame.inspector, signal, busy, fail, relist };
     if (signal.aborted) return;
     mounted = (await build(place, { ...context, state: store.get, set: store.set })) || {};
     if (signal.aborted) return mounted.leave?.();
@@ -220,6 +220,12 @@ addEventListener("keydown", (event) => {
   else if (!mounted.key?.(event)) return;
   event.preventDefault();
 });
+
+async function relist() {
+  lists = await json("/api/models");
+  frame.list(lists);
+  frame.mark(completed(store.get()), lists, images);
+}
 
 async function start() {
   document.body.append(frame.element);

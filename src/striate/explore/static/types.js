@@ -31,6 +31,7 @@
  * @property {AbortSignal} signal               aborted when the view, the model or the image changes: hand it to `net`
  * @property {(promise: Promise<any>) => Promise<any>} busy
  *           wraps work that begins in an event: the page is "ready" again when it has ended; its failure is shown
+ * @property {() => Promise<void>} relist       read the list of networks again, after one was removed or came back
  * @property {(problem: any, retry?: () => void) => void} fail   show a problem above the view, with a button to retry
  *
  * @typedef {object} Mounted      what a view gives back; each part may be missing
