@@ -113,7 +113,7 @@ def test_keyword_arguments_are_the_settings(monkeypatch):
     monkeypatch.setattr("striate.api.Run", lambda folder: folder)
     data = st.open("toy:shapes?n=60&size=16")
     st.train(data, **{name: value for name, (_, value) in TYPED.items()})
-    assert found == {"recipe": MEANT, "recipe_name": "regularized changed"}
+    assert found.pop("progress") and found == {"recipe": MEANT, "recipe_name": "regularized changed"}
     st.train(data, recipe="baseline", optimiser="sgd", epochs=None)
     assert found["recipe"].train.lr is None and found["recipe"] == named("baseline").changed(["train.optimiser=sgd"])
     st.train(data, recipe=Recipe(), augment=["flip"], seed=3)

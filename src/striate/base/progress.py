@@ -6,10 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from .noun import IMAGE
 from .text import duration, shown
+
+if TYPE_CHECKING:
+    from .notebook import Place
 
 
 class Bar(Protocol):
@@ -25,13 +29,13 @@ class _Silent:
 
 
 class Progress:
-    """Where a command shows its progress. `mode` is "bar", "lines" or "quiet"; by default it fits the terminal.
+    """Where a command shows its progress. `mode` is "bar", "notebook", "lines" or "quiet"; by default what fits.
 
     `noun` is put into lines that speak of images; who opens a dataset sets it.
     """
 
     def __init__(self, mode: str | None = None) -> None:
-        self.mode = mode or ("bar" if _is_interactive() else "lines")
+        self.mode = mode or ("notebook" if in_notebook() else "bar" if _is_interactive() else "lines")
         self.noun = IMAGE
 
     @contextmanager
@@ -41,8 +45,9 @@ class Progress:
         Args:
             has_end: whether that line is wanted; not where another one follows.
         """
-        if self.mode == "bar":
-            with _rich_bar(title, total) as bar:
+        if self.mode in {"bar", "notebook"}:
+            shown_bar = _rich_bar(title, total) if self.mode == "bar" else self._place.bar(title, total, unit)
+            with shown_bar as bar:
                 yield bar
             return
         start = time.monotonic()
@@ -53,8 +58,16 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Write one line of state (an epoch, a finished run), unless quiet."""
-        if self.mode != "quiet":
+        if self.mode == "notebook":
+            self._place.line(self.noun.put(text))
+        elif self.mode != "quiet":
             say(self.noun.put(text))
+
+    @cached_property
+    def _place(self) -> "Place":
+        from .notebook import Place
+
+        return Place()
 
     def warn(self, text: str) -> None:
         """Write one line about what a result suffers from, also when quiet: that is no progress."""
@@ -66,13 +79,20 @@ def line_width() -> int:
     return shutil.get_terminal_size((120, 24)).columns - 1
 
 
+def in_notebook() -> bool:
+    """Return whether this is a kernel of Jupyter, VS Code or Colab, which shows what is displayed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and hasattr(shell, "kernel")
+
+
 def say(text: str) -> None:
     """Write one line to stderr, with control characters escaped; a closed or narrow stream is never an error."""
     safe = "\n".join(shown(line, 4000) for line in text.split("\n")) + "\n"
-    encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+    stream = sys.stdout if in_notebook() else sys.stderr  # which a notebook shows in red, as if something had failed
+    encoding = getattr(stream, "encoding", None) or "ascii"
     try:
-        sys.stderr.write(safe.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stderr.flush()
+        stream.write(safe.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
     except (OSError, ValueError):
         pass
 

@@ -191,9 +191,7 @@ def _calibrate(run: Path, data: str | None, device: str, progress: Progress) -> 
         for what, title in (("ece", "calibration error"), ("loss", "loss")):
             lines.append(f"{name:<5} {title:<18} {row['before'][what]:.4f} -> {row['after'][what]:.4f}")
     lines.append(f"`striate predict {run}` uses it from now on: {run / 'calibration.json'}")
-    return {"run": str(run), **found}, "\n".join(
-        [*map(progress.noun.put, lines), f"every {progress.noun.one}: {found['predictions']}"]
-    )
+    return {"run": str(run), **found}, "\n".join(map(progress.noun.put, lines))
 
 
 def _ensemble(study: Path, variant: str | None, split: str) -> tuple[dict[str, Any], str]:

@@ -35,6 +35,12 @@ def open_to_evaluate(where: str, name: str, kind: str, names: Sequence[str], opt
     if own := next((found for found in KINDS if found.kind == kind), None):
         cells["task"] = own.tasks[-1]  # the one of this kind alone: few values look like those of several kinds
     dataset = find(where, cells, known=tuple(names))
+    return as_known(dataset, name, kind, names, options)
+
+
+def as_known(dataset: Dataset, name: str, kind: str, names: Sequence[str], options: Mapping[str, Any]) -> Dataset:
+    """Return a dataset that is open with its first target laid out as a run's; see `open_to_evaluate`."""
+    where = dataset.where or dataset.name
     fitting = [key for key, found in dataset.targets.items() if found.kind == kind]
     if name not in fitting and len(fitting) == 1:
         name = fitting[0]

@@ -16,7 +16,9 @@ from striate.base.text import shown
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
+    from .item import Item
     from .target.target import Target
 
 ImageU8 = npt.NDArray[np.uint8]
@@ -156,6 +158,25 @@ class Dataset:
         from .card import dataset_card
 
         return dataset_card(self)
+
+    def __getitem__(self, which: int | str) -> "Item":
+        """Return an image with what is said of it, by its index or id; see `item`."""
+        from .item import item_of
+
+        return item_of(self, which)
+
+    def show(self, *, per_row: int = 8, seed: int = 0, split: str | None = None) -> "Image":
+        """Return a contact sheet, a Pillow image: up to `per_row` images of each class, drawn at random by `seed`.
+
+        Args:
+            split: of this split only.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        from .item import sheet_of
+
+        return sheet_of(self, per_row, seed, split)
 
     @property
     def noun(self) -> Noun:

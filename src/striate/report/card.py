@@ -6,12 +6,13 @@ from itertools import groupby
 from typing import Any
 
 from striate.base.errors import UserError
-from striate.base.html import Html, card, join, line, quiet, table, text
+from striate.base.html import Html, card, fold, join, line, quiet, table, text
 from striate.base.numbers import count, counted, number
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import duration, plural, with_capital
 from striate.verdict.render import MARKS, mark_of
 
+from .confusion import recorded
 from .ranges import above, limits, say_above
 from .read import SPLIT_WORDS, Run, Study, at
 from .sections_run import STATUS, remarks
@@ -19,6 +20,7 @@ from .sections_study import advice, overview, verdict
 
 WIDE, HIGH = 320, 150  # a small chart, in pixels
 LEFT, RIGHT, UP, DOWN = 44, 8, 24, 20  # its margins
+MAX_CLASSES = 24  # of a matrix
 
 
 def run_card(folder: RunDir) -> Html:
@@ -47,7 +49,7 @@ def _run(run: Run) -> Html:
     status = str(at(run.info, "status", ""))
     title = f"{at(run.info, 'name', 'run')} on {at(run.info, 'dataset.name', 'a dataset')}"
     sentences = [f"{one['title']}: {one['evidence']} Next: {one['next']} {one['command']}" for one in remarks(run)[:1]]
-    body = (_scores(run), line(_facts(run)), _curves(run), *map(line, sentences))
+    body = (_scores(run), line(_facts(run)), _curves(run), _confusion(run), *map(line, sentences))
     return card(title, status, line(STATUS.get(status, "")), *body, line(quiet(run.folder.path)))
 
 
@@ -60,6 +62,32 @@ def _study(study: Study) -> Html:
     sentences = [*result["sentences"], *(f"{one['text']} {one['command']}" for one in advice(study))]
     body = (_side_by_side(study, marks), notes, *map(line, sentences))
     return card(at(study.info, "name", "study"), about, *body, line(quiet(study.folder.path)))
+
+
+def confusion_table(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Html:
+    """Return the matrix as a table, shaded in the colour of the text around it; empty for very many classes."""
+    if len(names) > MAX_CLASSES:
+        return line(quiet(f"{len(names)} classes: see run.confusion().figure()"))
+    rows = []
+    for name, row in zip(names, counts, strict=True):
+        total = max(sum(row), 1)
+        cells = [Html(_shaded(value, value / total)) for value in row]
+        rows.append((text(name, 40), *cells))
+    head = (quiet("true \\ predicted"), *(text(name, 24) for name in names))
+    return table(rows, head, right=range(1, len(head)))
+
+
+def _shaded(value: int, share: float) -> str:
+    shade = f'<span style="position:absolute;inset:0;background:currentColor;opacity:{0.35 * share:.2f}"></span>'
+    return (
+        f'<span style="position:relative;display:inline-block;min-width:2.4em;padding:0 .3em">{shade}{value:,}</span>'
+    )
+
+
+def _confusion(run: Run) -> Html:
+    """The confusion matrix that the scores hold, folded; nothing of tasks without one."""
+    counts = recorded(run.scores.get(run.reported_split or "", {}), len(run.names))
+    return fold("confusion matrix", confusion_table(counts, run.names)) if counts else Html()
 
 
 def _scores(run: Run) -> Html:

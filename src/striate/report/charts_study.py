@@ -189,7 +189,7 @@ class Seeds:
         """Return, for train and validation, the highest seed of each epoch where it is larger than `top`."""
         found = {}
         for name, curves in (("training", self.train), ("validation", self.val)):
-            epochs, _, _, high = _band(curves)
+            epochs, _, _, high = band(curves)
             found[name] = above(name, epochs, high, top)
         return found
 
@@ -216,7 +216,7 @@ def multiple(
     arrows = seeds.above(ends[1]).values()
     looks = ((seeds.train, TRAIN, (0, (4, 2))), (seeds.val, VAL, "-"))
     for level, ((curves, colour, dashes), found) in enumerate(zip(looks, arrows, strict=True)):
-        epochs, low, mean, high = _band(curves)
+        epochs, low, mean, high = band(curves)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.22, linewidth=0)
         axes.plot(epochs, mean, color=colour, linewidth=1.9, linestyle=dashes)
         mark_above(axes, found, colour, level=level)
@@ -245,7 +245,7 @@ def _ring_best(axes: "Axes", seeds: Seeds, metric: Metric, top: float) -> dict[s
     return titles
 
 
-def _band(curves: Sequence[Sequence[float]]) -> tuple[list[int], list[float], list[float], list[float]]:
+def band(curves: Sequence[Sequence[float]]) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return epochs with their lowest, mean and highest value over the seeds that got that far."""
     epochs, low, mean, high = [], [], [], []
     for index in range(max((len(curve) for curve in curves), default=0)):

@@ -22,7 +22,7 @@ from striate.data.channels import in_channels
 from striate.data.check.check import ABOUT_PIXELS, prescan
 from striate.data.check.finding import listed
 from striate.data.check.leaks import copies
-from striate.data.evaluation import open_to_evaluate
+from striate.data.evaluation import as_known, open_to_evaluate
 from striate.data.geometry import Geometry
 from striate.data.open import absolute_path
 from striate.data.sample import SPLITS, Dataset
@@ -46,7 +46,7 @@ from .recipe import Recipe
 
 def evaluate_run(
     path: Path,
-    where: str | None = None,
+    where: str | Dataset | None = None,
     *,
     data: str | None = None,
     split: str | None = None,
@@ -60,7 +60,7 @@ def evaluate_run(
     touched. Other data need no training images and not every class: scores of an absent class are None.
 
     Args:
-        where: other data, see `open_dataset`; of the run's own ones its test split is taken.
+        where: other data, see `open_dataset`, or a dataset; of the run's own ones its test split is taken.
         data: where the run's own data are now, if moved.
         split: "train", "val", "test" or "all"; by default test, and all of other data that come without one.
         views: of each image, whose probabilities are averaged; see `striate.evaluate.views`.
@@ -101,7 +101,7 @@ class OpenedRun:
 
 def open_split(
     path: Path,
-    where: str | None = None,
+    where: str | Dataset | None = None,
     *,
     data: str | None = None,
     split: str | None = None,
@@ -121,7 +121,8 @@ def open_split(
     run, progress = _finished(path), progress or Progress()
     info = run.info()
     own = reopen(run, where=data) if where is None else _own(run, where, info, progress)
-    dataset = _other(str(where), info, progress) if own is None else own
+    where = where if where is not None else ""
+    dataset = _other(where, info, progress) if own is None else own
     progress.noun = dataset.noun
     split = split or ("test" if "test" in dataset.splits else "all")
     chosen = np.arange(len(dataset)) if split == "all" else dataset.splits.get(split, np.empty(0, np.intp))
@@ -238,13 +239,13 @@ def _finished(path: Path) -> RunDir:
     return run
 
 
-def _own(run: RunDir, where: str, info: RunInfo, progress: Progress) -> Dataset | None:
+def _own(run: RunDir, where: str | Dataset, info: RunInfo, progress: Progress) -> Dataset | None:
     """Return the run's own dataset if that is what lies there, perhaps at a new place; else None.
 
     Taken for other data, its training images would be scored as well.
     """
     try:
-        found = reopen(run, where=where)
+        found = reopen(run, where) if isinstance(where, Dataset) else reopen(run, where=where)
     except UserError:
         return None
     before = info["dataset"]
@@ -252,23 +253,25 @@ def _own(run: RunDir, where: str, info: RunInfo, progress: Progress) -> Dataset 
         return None
     if "outline" in before and fingerprint(found) != before["fingerprint"]:
         return None
-    progress.line(f"{where} holds the run's own data: their splits are those of the run")
+    name = where.name if isinstance(where, Dataset) else where
+    progress.line(f"{name} holds the run's own data: their splits are those of the run")
     _warn_of_pixels(found, progress)
     return found
 
 
-def _other(where: str, info: RunInfo, progress: Progress) -> Dataset:
+def _other(where: str | Dataset, info: RunInfo, progress: Progress) -> Dataset:
     task = info["task"]
     if len(from_json(task).targets) > 1:
         what = "a run of several targets is evaluated on its own data only"
-        raise DataError(what, where=where, fix="leave the data out")
+        raise DataError(what, where=info["name"], fix="leave the data out")
     options, target = info["dataset"]["options"], info["dataset"].get("target", task)  # older runs had but the task
-    dataset = open_to_evaluate(where, task["target"], target["kind"], target["names"], options)
+    known = (task["target"], target["kind"], target["names"], options)
+    dataset = as_known(where, *known) if isinstance(where, Dataset) else open_to_evaluate(where, *known)
     try:
         dataset = in_channels(dataset, info["input"]["channels"])
     except SettingsError as problem:
         fix = f"choose images of {info['input']['channels']} channels"
-        raise DataError(f"the run does not read them: {problem.what}", where=where, fix=fix) from problem
+        raise DataError(f"the run does not read them: {problem.what}", where=dataset.where, fix=fix) from problem
     for note in dataset.notes:
         if note.startswith("left out") or "without images" in note:
             progress.line(note)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from striate.base.numbers import count, number
@@ -73,6 +74,11 @@ class ClassifySections(Sections):
     def answer(self, answers: Answers, row: int) -> str | None:
         """Return the class."""
         return answers.name(int(answers.table.values[row]))
+
+    def confusions(self, subject: Subject) -> tuple[npt.ArrayLike, str] | None:
+        """Return the images of each pair of classes."""
+        counts = _counts(subject)
+        return None if counts is None else (counts, "images")
 
     def caption(self, answers: Answers, row: int) -> str:
         """Return the true class and the class answered."""

@@ -181,6 +181,10 @@ class Sections:
         network says when it is asked again."""
         return None
 
+    def confusions(self, subject: Subject) -> tuple[npt.ArrayLike, str] | None:
+        """Return how often each class (K, K) was taken for which, true ones as rows, and of what: images or pixels."""
+        return None
+
     def caption(self, answers: Answers, row: int) -> str:
         """Return what a run answered for an image and what is true, as text."""
         return f"is {_written(answers.table.truth[row])}, predicted {_written(answers.table.values[row])}"

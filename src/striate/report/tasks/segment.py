@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from striate.base.numbers import count, number
@@ -67,6 +68,11 @@ class SegmentSections(Sections):
         scores = run.scores.get(run.reported_split or "", {})
         value = number(at(scores, f"constant.{run.metric.key}"))
         return {} if value is None else {"constant answer": value}
+
+    def confusions(self, subject: Subject) -> tuple[npt.ArrayLike, str] | None:
+        """Return the pixels of each pair of classes."""
+        pixels = pixels_of(subject.answers, len(subject.names))
+        return None if pixels is None else (pixels.counts, "pixels")
 
     def inside(self, subject: Subject) -> list[Section]:
         """Return images with their maps, the classes, what is confused, and the distance from boundaries."""

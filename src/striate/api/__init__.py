@@ -1,13 +1,13 @@
 """The verbs in Python: open, train, study, predict, report. The command line calls these too."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.base.errors import SettingsError
+from striate.base.errors import Interrupted, SettingsError
 from striate.base.folder import kind_of
+from striate.base.progress import Progress, in_notebook
 from striate.base.rundir import RunDir, StudyDir
 from striate.data import open_dataset
 from striate.data.check.skip import without_bad, write_skipped
@@ -15,172 +15,26 @@ from striate.data.open import name_of
 from striate.data.sample import Dataset
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
-from striate.run.inside import Inside
+
+from .results import Run, Study
+
+__all__ = ["Run", "Study", "fork", "resume", "study", "study_file", "study_ladder", "train", "train_run"]
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from striate.data.given import Given
-    from striate.export.bundle import Exported
-    from striate.predict.prediction import Prediction
-    from striate.predict.predictor import Tiles
-    from striate.report.explained import ExplainedImage
     from striate.run.recipe import Recipe
     from striate.studies.plan import Variant
 
     Model = str | Blueprint | nn.Module
 
 
-class Run(Inside):
-    """A finished run: its scores, its history, predictions on new images, its report.
-
-    Example:
-        >>> run = train(open_dataset("birds/"), "bipyramid", seed=0)        # doctest: +SKIP
-        >>> run.scores["test"]["accuracy"], run.predict(["robin.jpg"])      # doctest: +SKIP
-    """
-
-    def __init__(self, folder: RunDir | Path | str) -> None:
-        self.folder = folder if isinstance(folder, RunDir) else RunDir(folder)
-        self.info = self.folder.info()
-
-    def __repr__(self) -> str:
-        from striate.report.text import facts_text, safe_text
-
-        return safe_text(self.folder, facts_text)
-
-    def __str__(self) -> str:
-        from striate.report.text import run_text, safe_text
-
-        return safe_text(self.folder, run_text)
-
-    def _repr_html_(self) -> str:
-        from striate.report.card import run_card
-
-        return run_card(self.folder)
-
-    @property
-    def path(self) -> Path:
-        """The run folder."""
-        return self.folder.path
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """The scores of each evaluated split."""
-        return self.folder.scores()
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """One document an epoch."""
-        return self.folder.history()
-
-    def predict(
-        self,
-        pictures: "Given | Iterable[Given]",
-        network: "nn.Module | None" = None,
-        *,
-        tiles: "Tiles | None" = None,
-    ) -> "list[Prediction]":
-        """Return a prediction for each image: a path, an (H, W, C) array, a tensor, a Pillow image, or many of them.
-
-        Args:
-            tiles: cut large images into tiles at this scale, or at that of training ("auto"), see `Predictor`.
-        """
-        from striate.predict import Predictor
-
-        return Predictor.load(self.folder, network)(pictures, tiles=tiles)
-
-    def explain(
-        self,
-        image: "Given",
-        *,
-        methods: Sequence[str] = (),
-        target: str | None = None,
-        network: "nn.Module | None" = None,
-        sanity: bool = False,
-    ) -> "ExplainedImage":
-        """Return which pixels the answer to an image hangs on: maps as arrays, and a figure.
-
-        Args:
-            methods: gradient, smoothgrad, integrated, gradcam, occlusion; by default all of them.
-            target: the class, tag or field to explain; by default what the network says.
-            sanity: whether to look what random weights make of the map.
-        """
-        from striate.predict import Predictor
-        from striate.report.explained import explain_image
-
-        predictor = Predictor.load(self.folder, network)
-        return explain_image(predictor, image, methods=methods, target=target, has_sanity=sanity)
-
-    def export(
-        self, to: str = "onnx", *, out: Path | str | None = None, data: str | None = None,
-        network: "nn.Module | None" = None, progress: Any = None, **options: bool,
-    ) -> "Exported":  # fmt: skip
-        """Write the network for other programs, checked on images of the run; see `striate.export.export`.
-
-        Args:
-            out: the folder to make; by default RUN/exports/TO.
-            data: where the run's own data are now, if moved.
-        """
-        from striate.export import export
-        from striate.run.images import stored_images
-
-        stored = stored_images(self.folder, data=data, network=network, progress=progress)
-        folder = Path(out) if out is not None else self.path / "exports" / to
-        return export(self.folder, stored, to, folder, network=network, **options)
-
-    def report(self) -> Path:
-        """Write the report and return its path."""
-        from striate.report import report_run
-
-        return report_run(self.folder)
-
-
-class Study:
-    """A finished study: its verdict, its runs, its report."""
-
-    def __init__(self, folder: StudyDir | Path | str) -> None:
-        self.folder = folder if isinstance(folder, StudyDir) else StudyDir(folder)
-        self.info = self.folder.info()
-
-    def __repr__(self) -> str:
-        with contextlib.suppress(Exception):
-            return self.verdict or f"Study({str(self.path)!r}: not finished)"
-        return f"Study({str(self.path)!r}: its verdict cannot be read)"
-
-    def _repr_html_(self) -> str:
-        from striate.report.card import study_card
-
-        return study_card(self.folder)
-
-    @property
-    def path(self) -> Path:
-        """The study folder."""
-        return self.folder.path
-
-    @property
-    def verdict(self) -> str:
-        """The verdict as text; empty while the study is not finished."""
-        from striate.verdict.verdict import render
-
-        found = self.folder.verdict()
-        return render(found) if found else ""
-
-    def run(self, variant: str, seed: int = 0, fold: int = 0) -> Run:
-        """Return one of its runs; `fold` counts in a study over folds only."""
-        return Run(self.folder.run(variant, seed, fold if self.info["folds"] else None))
-
-    def report(self) -> Path:
-        """Write the report and return its path."""
-        from striate.report import report_runs, report_study
-
-        report_runs(self.folder)
-        return report_study(self.folder)
-
-
 def train(
     data: Dataset | str | Path, model: "Model | None" = None, recipe: "str | Recipe | None" = None, **options: Any
 ) -> Run:
     """Train one network; writes the report too.
+
+    In a notebook an interrupted cell gives the run as it is, with its best weights so far; `run.resume()` goes on.
 
     Args:
         recipe: by default what `striate train` takes: "regularized", of series "series", of restoration "restore", of
@@ -208,7 +62,11 @@ def train(
     name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
     settings = settings_of(recipe)
     network = settings.network_or(model, task, dataset.usual.form)
-    return Run(train_run(dataset, network, settings, recipe_name=name, **options))
+    options["progress"] = options.get("progress") or Progress()  # one for all, so that a notebook has one place of it
+    try:
+        return Run(train_run(dataset, network, settings, recipe_name=name, **options))
+    except Interrupted as stop:
+        return Run(_to_look_at(stop, options["progress"]))
 
 
 def study(
@@ -231,10 +89,29 @@ def study(
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     variants = variants or task_series(_task_class(dataset, options.get("target")), form=dataset.usual.form)
     variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants]
-    dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options.get("progress"))
+    options["progress"] = options.get("progress") or Progress()
+    dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options["progress"])
     found = Study(carry_out([dataset], variants, seeds=seeds, **_with_path(options)))
     found.report()
     return found
+
+
+def _to_look_at(stop: Interrupted, progress: Progress) -> Path:
+    """The folder of a run that was stopped in a notebook, with weights to predict by.
+
+    Raises:
+        Interrupted: elsewhere, or before its first epoch was done.
+    """
+    from striate.run.partial import with_weights
+
+    folder = RunDir(stop.where)
+    if not (in_notebook() and (folder.path / "run.json").is_file() and with_weights(folder)):
+        raise stop
+    done, planned = len(folder.history()), folder.info()["num_epochs"]
+    progress.line(
+        f"stopped after {done} of {planned} epochs; the run has the best weights so far, run.resume() goes on"
+    )
+    return folder.path
 
 
 def train_run(dataset: Dataset, model: "Model", recipe: "Recipe", *, on_bad: str = "stop", **options: Any) -> RunDir:
