@@ -16,7 +16,7 @@ from .turn import is_free
 
 MAX_BYTES, MAX_DISK_FRAC = 50 * 10**9, 0.25
 LEFT_AFTER_S = 24 * 3600.0  # what is half written for so long was left by a process that was killed
-KINDS = {"stores": "decoded images", "features": "features", "scans": "results of checks"}
+KINDS = {"stores": "decoded images", "features": "features", "proposals": "proposals", "scans": "results of checks"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""Selective search: boxes that may hold a thing, of whatever class, from the image alone.
+
+An image is cut into small regions of like colour, and the two neighbours most alike in colour, texture, size and how
+they fit are joined until one is left; the box around every region on the way is a proposal. At half the size it takes
+a sixth of the time, and finds no fewer things.
+
+Reference: Uijlings et al., "Selective search for object recognition", IJCV 104 (2013), as OpenCV's contributed modules
+have it ("fast": one grouping by two colour spaces). N images, P proposals, T boxes.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.device import num_cpus
+from striate.base.errors import SettingsError
+from striate.base.files import to_json
+from striate.base.progress import Progress
+from striate.base.tensors import read_tensors, write_tensors
+
+from .cache import cached
+from .eviction import make_room, touch
+from .geometry import coloured
+from .sample import Dataset, ImageU8
+from .store import Indices, in_order
+from .target import Boxes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1  # part of every key: raise it when the proposals of the same image change
+NAME = "proposals"  # of the target
+MAX_BYTES = 1 << 24  # of a file, that its digest is made from
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How proposals are looked for.
+
+    Args:
+        scale: of the image that is searched.
+        most: proposals an image; of more, every so many by size stay.
+        min_side_px: of a box, in pixels of the image.
+    """
+
+    scale: float = 0.5
+    most: int = 1000
+    min_side_px: float = 8.0
+
+
+def selective_search(image_u8: ImageU8, search: Search = Search()) -> Floats:
+    """Return proposals (P, 4) xyxy in pixels of an image (H, W, C), the largest first.
+
+    Raises:
+        SettingsError: OpenCV has no contributed modules.
+
+    Example:
+        >>> image = np.full((80, 120, 3), 240, np.uint8)
+        >>> image[20:60, 30:70] = (20, 60, 200)
+        >>> [30.0, 20.0, 70.0, 60.0] in selective_search(image).tolist()
+        True
+    """
+    import cv2
+
+    rgb = coloured(image_u8, 3)
+    height, width = rgb.shape[:2]
+    sides = max(1, round(width * search.scale)), max(1, round(height * search.scale))
+    small = cv2.resize(rgb, sides, interpolation=cv2.INTER_AREA)
+    segmentation = _segmentation()
+    segmentation.setBaseImage(np.ascontiguousarray(small[:, :, ::-1]))
+    segmentation.switchToSelectiveSearchFast()
+    x, y, across, down = np.unique(segmentation.process(), axis=0).T  # in an order of its own: theirs is random
+    back = np.array([width / sides[0], height / sides[1]] * 2)
+    boxes = np.column_stack([x, y, x + across, y + down]) * back
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    boxes = boxes[(sizes >= search.min_side_px).all(1)]
+    order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(1), kind="stable")
+    some = np.linspace(0, len(order) - 1, min(len(order), search.most)).round().astype(int)
+    return np.asarray(boxes[order[some]], np.float32)
+
+
+def _segmentation() -> Any:
+    import cv2
+
+    module = getattr(cv2, "ximgproc", None)
+    if module is None:
+        what, fix = "OpenCV has no selective search", 'pip install "striate[detect]"'
+        raise SettingsError(what, where="opencv-contrib-python-headless", fix=fix)
+    return module.segmentation.createSelectiveSearchSegmentation()
+
+
+def proposals_of(dataset: Dataset, search: Search = Search(), progress: Progress | None = None) -> Boxes:
+    """Return the proposals of all images of a dataset as boxes of one class, from the cache or by searching."""
+    indices, progress = np.arange(len(dataset)), progress or Progress()
+    path = cached(NAME, f"{_key(dataset, indices, search)}.safetensors")
+    if path.is_file():
+        touch(path)
+    else:
+        write_tensors(path, _search_all(dataset, indices, search, progress))
+        make_room(0)
+    found = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+    nothing = np.zeros(len(found["xyxy"]), np.int64)
+    return Boxes(found["xyxy"], found["starts"], nothing, nothing.astype(bool), nothing.astype(bool), (NAME,))
+
+
+def _key(dataset: Dataset, indices: Indices, search: Search) -> str:
+    digest = hashlib.sha256(to_json([VERSION, repr(search)]).encode())
+    for index in indices:
+        digest.update(dataset.images.digest(int(index), MAX_BYTES).encode())
+    return digest.hexdigest()[:32]
+
+
+def _search_all(dataset: Dataset, indices: Indices, search: Search, progress: Progress) -> "Mapping[str, Tensor]":
+    import torch
+
+    found = []
+    with ThreadPoolExecutor(num_cpus()) as pool, progress.bar("proposals", len(indices)) as bar:
+        work = lambda index: selective_search(dataset.images.read(int(index)), search)  # noqa: E731
+        for boxes in in_order(pool, work, indices, 4 * num_cpus()):
+            found.append(boxes)
+            bar.advance()
+    starts = np.cumsum([0, *map(len, found)])
+    xyxy = np.concatenate([*found, np.zeros((0, 4), np.float32)])
+    return {"xyxy": torch.from_numpy(xyxy), "starts": torch.from_numpy(starts)}
+
+
+def recall(proposals: Boxes, truth: Boxes, indices: Indices, levels: Sequence[float] = (0.5, 0.7)) -> list[float]:
+    """Return the share of true boxes, crowds left out, that some proposal reaches with each IoU; nan without boxes.
+
+    What selective search misses no detector on it finds.
+    """
+    best = []
+    for index in indices.tolist():
+        given, true = (_rows(boxes, index) for boxes in (proposals, truth))
+        true = true[~truth.crowd[int(truth.starts[index]) : int(truth.starts[index + 1])]]
+        best.append(overlaps(true, given).max(1, initial=0))
+    reached = np.concatenate([*best, np.zeros(0)])
+    return [float((reached >= level).mean()) if len(reached) else float("nan") for level in levels]
+
+
+def _rows(boxes: Boxes, index: int) -> Floats:
+    return boxes.xyxy[int(boxes.starts[index]) : int(boxes.starts[index + 1])]
+
+
+def overlaps(a: Floats, b: Floats) -> Floats:
+    """Return the IoU (A, B) of every box of (A, 4) with every one of (B, 4)."""
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.clip(sides, 0, None).prod(2)
+    one, other = (a[:, 2:] - a[:, :2]).prod(1), (b[:, 2:] - b[:, :2]).prod(1)
+    return np.asarray(shared / np.maximum(one[:, None] + other - shared, 1e-9), np.float32)
