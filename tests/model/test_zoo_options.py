@@ -201,7 +201,7 @@ STRIDES = {
     **{key: [1, 2, 4, 8, 16] for key in ("unet", "encoder_decoder", "segnet", "segnet_nearest", "deeplabv3plus")},
     **{key: [1, 2, 4, 8, 16, 32] for key in ("fcn32s", "fcn16s", "fcn8s", "fpn", "linknet")},
     **{f"{name}_resnet{layers}": [2, 4, 8] for name in ("fcn", "deeplabv3") for layers in (50, 101)},
-    "lraspp_mobilenet_v3_large": [2, 4, 8, 16],
+    **{key: [2, 4, 8, 16] for key in ("lraspp_mobilenet_v3_large", "yolo_v1")},
     "vit_cifar": [4],
     **{f"residual_unet{way}": [1, 2, 4, 8] for way in ("", "_transposed", "_resize")},
     **{f"autoencoder{size}": [2, 4, 8] for size in ("", "_32", "_512")},

@@ -38,12 +38,13 @@ def batch_of(boxes, images=None):
 
 
 def squares(num=4, seed=0):
-    """Images of one to three coloured rectangles."""
+    """Images of one to three coloured rectangles, each in a quarter of its own."""
     rng = np.random.default_rng(seed)
     images, boxes, labels = rng.normal(0, 0.1, (num, 3, SIDE, SIDE)), [], []
     for image in images:
         sides = rng.integers(14, 28, (rng.integers(1, 4), 2))
-        low = rng.integers(0, SIDE - sides)
+        quarter = rng.permutation(4)[: len(sides), None] // [1, 2] % 2
+        low = rng.integers(0, SIDE // 2 - sides) + SIDE // 2 * quarter
         classes = rng.integers(0, len(COLOURS), len(sides))
         for (left, top), (wide, high), label in zip(low, sides, classes, strict=True):
             image[:, top : top + high, left : left + wide] = np.eye(3)[label][:, None, None] * 2
@@ -159,7 +160,7 @@ TRAIN = ["train", TOY, "--model", "bipyramid", "--size", "48", "--epochs", "3", 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_is_whole_and_resumes_bit_for_bit(tmp_path, capsys):
+def test_a_run_is_whole_and_predicts_in_the_image_s_own_pixels(tmp_path, capsys):
     assert command([*TRAIN, "--out", str(tmp_path / "a"), "--keep-checkpoints"]) == 0
     run = RunDir(tmp_path / "a")
     info, scores = run.info(), run.scores()

@@ -5,6 +5,8 @@ from typing import Any
 
 from .accuracy import ACCURACY, EXACT_MATCH, top, within
 from .boundary import boundary_f1, boundary_iou, interior_iou
+from .box_ap import box_metrics
+from .box_table import count_error
 from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
 from .error import MEAN_ERROR_DEG, MEDIAN_ERROR_DEG, mae, r2, rmse
@@ -31,6 +33,8 @@ METRICS = {
         MEAN_AVERAGE_PRECISION,
         ECE,
         LOSS,
+        *box_metrics(1),
+        count_error(1, 0.5),
         rmse(),
         mae(),
         MEAN_ERROR_DEG,

@@ -75,7 +75,7 @@ ZOO: dict[str, Entry] = {
 
 AUTOENCODERS = ("autoencoder_32", "autoencoder", "autoencoder_512")  # by the length of their vector
 RESTORING, TRANSPOSED, RESIZED = "residual_unet", "residual_unet_transposed", "residual_unet_resize"
-ONE_STAGE = "one_stage"
+ONE_STAGE, RETINANET, FCOS, SSD, YOLO_V1 = "one_stage", "retinanet", "fcos", "ssd", "yolo_v1"
 DEFAULT = "bipyramid"  # trains in a minute on a CPU
 OF_TASK = {  # where another one is usual
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), RESTORING),
@@ -100,14 +100,18 @@ FAST = "airbench"  # made for speed on images of 32 px
 __all__ = [
     "DEFAULT",
     "FAST",
+    "FCOS",
     "NEAREST",
     "ONE_STAGE",
     "PLAIN",
     "PRETRAINED",
+    "RETINANET",
     "SMALL_RESIDUAL",
+    "SSD",
     "STRIDED",
     "UNPOOLING",
     "WITH_SKIPS",
+    "YOLO_V1",
     "ZOO",
     "Entry",
     "blueprint",

@@ -18,6 +18,11 @@ from .entry import Entry
 
 PAPER_PYRAMID = "Lin et al., Feature Pyramid Networks for Object Detection, arXiv:1612.03144"
 PAPER_ALIGNED = "Feng et al., TOOD: Task-aligned One-stage Object Detection, arXiv:2108.07755"
+PAPER_FOCAL = "Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002"
+PAPER_FCOS = "Tian et al., FCOS: Fully Convolutional One-Stage Object Detection, arXiv:1904.01355"
+PAPER_SSD = "Liu et al., SSD: Single Shot MultiBox Detector, arXiv:1512.02325"
+PAPER_YOLO = "Redmon et al., You Only Look Once: Unified, Real-Time Object Detection, arXiv:1506.02640"
+RETINA_ANCHORS, SSD_ANCHORS, YOLO_BOXES = 9, 6, 2  # at each place
 ENCODER = "mobilenet_v2"
 LEVELS = (Level("stage3", 8, 32), Level("stage5", 16, 96), Level("last", 32, 1280))  # of that, known without torch
 NUM_LEVELS = 3  # of the encoder's maps, the coarsest ones
@@ -60,7 +65,7 @@ def one_stage(
     /,
     *,
     encoder: Encoder | Body = ENCODER,
-    width: int = 96,
+    width: int = 64,
     depth: int = 2,
     norm: str = "batch",
     activation: str = "relu",
@@ -94,7 +99,111 @@ def ended(body: Body, name: str, rows: Sequence[Row], names: Sequence[str], pape
     return body.blueprint(name, [*rows, places], body.whole.defaults, paper=paper, size=SIZE, ends=ENDS)
 
 
-MAKERS: dict[str, Callable[..., Blueprint]] = {"one_stage": one_stage}
+def retinanet(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 2,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return figure 3 of the paper: a pyramid with two coarser maps behind it, and two heads for nine anchors a place.
+
+    The paper's has 256 channels and four convolutions without normalisation in a head: `width=256, depth=4`.
+
+    Args: as for `one_stage`.
+    """
+    body, given = as_body(encoder), {"norm": norm, "activation": activation}
+    rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=2)
+    options = {"depth": depth, "dropout": dropout, "per_place": RETINA_ANCHORS}
+    rows.append(head("classes", 0, names, given, start=RARE, **options))
+    rows.append(head("boxes", SIDES, names, given, **options))
+    return ended(body, name, rows, names, PAPER_FOCAL)
+
+
+def fcos(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 2,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return figure 2 of the paper: RetinaNet's pyramid; at a place the classes, four distances and one nearness.
+
+    The paper's has 256 channels and four convolutions in a head: `width=256, depth=4`.
+
+    Args: as for `one_stage`.
+    """
+    body, given = as_body(encoder), {"norm": norm, "activation": activation}
+    rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=2)
+    rows.append(head("classes", 0, names, given, depth=depth, dropout=dropout, start=RARE))
+    rows.append(head("boxes", SIDES + 1, names, given, depth=depth, dropout=dropout, start=log(2)))
+    return ended(body, name, rows, names, PAPER_FCOS)
+
+
+def ssd(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 0,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return figure 2 of the paper: heads of their own on the encoder's maps and on one that is coarser.
+
+    Args: as for `one_stage`; `width` is of the coarser map alone.
+    """
+    body, given = as_body(encoder), {"norm": norm, "activation": activation}
+    levels = body.levels[-NUM_LEVELS:]
+    coarser = Row("conv", width, stride=2, inputs=(levels[-1].name,), options=given, name="coarser")
+    names = [*(level.name for level in levels), coarser.name]
+    options = {"depth": depth, "dropout": dropout, "per_place": SSD_ANCHORS, "shared": False}
+    heads = [head("classes", 0, names, given, **options), head("boxes", SIDES, names, given, **options)]
+    return ended(body, name, [coarser, *heads], names, PAPER_SSD)
+
+
+def yolo_v1(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 2,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return a grid of the encoder's last map but one: in each cell the classes, and two boxes of five numbers.
+
+    Args: as for `one_stage`.
+    """
+    body, given = as_body(encoder), {"norm": norm, "activation": activation}
+    level = body.levels[-2:][0]
+    last = [row.name for row in body.rows].index(level.name)
+    body = replace(body, rows=body.rows[: last + 1])
+    rows = [Row("conv", width, inputs=(level.name,), options=given, name="cells")]
+    rows.append(head("classes", 0, ["cells"], given, depth=depth, dropout=dropout))
+    rows.append(head("boxes", SIDES + 1, ["cells"], given, depth=depth, dropout=dropout, per_place=YOLO_BOXES))
+    return ended(body, name, rows, ["cells"], PAPER_YOLO)
+
+
+MAKERS: dict[str, Callable[..., Blueprint]] = {
+    "one_stage": one_stage,
+    "retinanet": retinanet,
+    "fcos": fcos,
+    "ssd": ssd,
+    "yolo_v1": yolo_v1,
+}
 
 
 def on_blueprint(kind: str, blueprint: Blueprint) -> Blueprint:
@@ -117,8 +226,14 @@ def as_body(encoder: Encoder | Body) -> Body:
     return encoder if isinstance(encoder, Body) else body_of(encoder)
 
 
+def _entry(name: str, paper: str, year: int, text: str) -> Entry:
+    return Entry(partial(MAKERS[name], name), paper, year, f"{text}; for boxes")
+
+
 ENTRIES = {
-    "one_stage": Entry(
-        partial(one_stage, "one_stage"), PAPER_ALIGNED, 2021, "pyramid, no anchors, one look; for boxes"
-    ),
+    "one_stage": _entry("one_stage", PAPER_ALIGNED, 2021, "pyramid, no anchors, one look"),
+    "retinanet": _entry("retinanet", PAPER_FOCAL, 2017, "pyramid, anchors, focal loss"),
+    "fcos": _entry("fcos", PAPER_FCOS, 2019, "pyramid, no anchors, nearness to the middle"),
+    "ssd": _entry("ssd", PAPER_SSD, 2015, "anchors on the encoder's own maps"),
+    "yolo_v1": _entry("yolo_v1", PAPER_YOLO, 2015, "one grid, two boxes a cell"),
 }

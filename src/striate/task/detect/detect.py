@@ -17,6 +17,9 @@ from striate.data.originals import Originals
 from striate.data.sample import Batch
 from striate.data.target import Boxes, Target
 from striate.metric import Answers, Metric
+from striate.metric.box_ap import box_metrics
+from striate.metric.box_errors import Errors
+from striate.metric.box_table import best_threshold, count_error, per_class
 from striate.metric.loss import LOSS
 
 from ..answer import Answer, Thing
@@ -27,7 +30,6 @@ from .drawing import draw
 from .head import Detector
 from .reading import DetectOptions, Reading, Truth, padded
 from .readings import READINGS, USUAL
-from .score import best_threshold, metrics
 from .suppress import suppressed
 
 THRESHOLD = 0.3  # of scores, until it is chosen on validation
@@ -104,7 +106,8 @@ class Detect(Defaults):
     @property
     def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
         """The first chooses the best epoch."""
-        return (*metrics(len(self.names), self.settings.max_boxes), LOSS)
+        num = len(self.names)
+        return (*box_metrics(num), count_error(num, self.threshold), LOSS)
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for a batch."""
@@ -153,7 +156,14 @@ class Detect(Defaults):
 
     def settled(self, answers: Answers) -> Self:
         """Return the task with the threshold at which precision and recall of all boxes have the best F1."""
-        return replace(self, threshold=best_threshold(answers))
+        return replace(self, threshold=best_threshold(answers)[0])
+
+    def details(self, answers: Answers) -> dict[str, Any]:
+        """Return the scores of each class, what each kind of error costs, and the threshold of the recall given."""
+        rows = per_class(self.metrics[0].records(answers), self.names, self.threshold)
+        errors = Errors.of(answers)
+        found = {"counts": errors.counts(), "costs": dict(errors.costs())}
+        return {"threshold": self.threshold, "per_class": rows, "errors": found}
 
     @property
     def choices(self) -> tuple[str, ...]:

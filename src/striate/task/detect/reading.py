@@ -123,6 +123,10 @@ class Dense:
         """A number a class."""
         return num_classes
 
+    def shapes(self, num_classes: int) -> tuple[int, int]:
+        """Return the channels of the classes and of the boxes."""
+        return self.outputs(num_classes), 4
+
     def fits(self, outputs: Any, num_images: int, num_classes: int) -> bool:
         """Return whether there are classes, boxes and places."""
         if not isinstance(outputs, Sequence) or len(outputs) != 3 or not all(isinstance(x, Tensor) for x in outputs):
@@ -130,7 +134,7 @@ class Dense:
         classes, boxes, places = outputs
         shapes = [tuple(one.shape) for one in (classes, boxes, places)]
         num = shapes[0][2] if classes.ndim == 3 else 0
-        return shapes == [(num_images, num_classes, num), (num_images, 4, num), (num_images, 5, num)]
+        return shapes == [(num_images, channels, num) for channels in (*self.shapes(num_classes), 5)]
 
     def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
         """Return the detector on the body of a network; a network with ends as it is."""
@@ -146,6 +150,10 @@ class Dense:
         middle, stride = places[:, :2], places[:, 2:3]
         far = logs.float().clamp(max=MAX_LOG).exp() * stride
         return torch.cat([middle - far[:, :2], middle + far[:, 2:]], 1).transpose(1, 2)
+
+    def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
+        """Return the parts of the loss, weighted."""
+        raise NotImplementedError
 
     def candidates(self, outputs: Any) -> Candidates:
         """Return the pairs of place and class with the highest scores."""

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 
+from .anchored import RetinaNet, Ssd
+from .fcos import Fcos
 from .one_stage import OneStage
-from .reading import DetectOptions, Reading
+from .reading import Dense, DetectOptions, Reading
+from .yolo_v1 import YoloV1
 
 USUAL = OneStage.name
-READINGS: dict[str, Callable[[DetectOptions], Reading]] = {kind.name: kind for kind in (OneStage,)}
+KINDS: tuple[type[Dense], ...] = (OneStage, RetinaNet, Fcos, Ssd, YoloV1)
+READINGS: dict[str, Callable[[DetectOptions], Reading]] = {one.name: one for one in KINDS}
