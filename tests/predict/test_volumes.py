@@ -78,8 +78,28 @@ def test_the_report_shows_three_planes_and_evaluation_goes_again(trained, monkey
     page = (folder / "run" / "report.html").read_text()
     assert "Class by class" in page and page.count("data:image/png") >= 2 and page.count("data:image/jpeg") >= 2
     assert run(["evaluate", str(folder / "run"), str(folder / "set"), "--split", "all"]) == 0
-    assert "Dice, mean over images: background" in capsys.readouterr().out
+    assert "Dice, mean over volumes: background" in capsys.readouterr().out
     assert run(["evaluate", str(folder / "run")]) == 0
     assert run(["predict", str(folder / "run"), str(folder / "set" / "dataset.json")]) == 3
     case = str(folder / "set" / "imagesTr" / "case_001.nii.gz")
-    assert run(["predict", str(folder / "run"), case, "--tiles", "1"]) == 2
+    assert run(["predict", str(folder / "run"), case, "--tiles", "2"]) == 2
+
+
+def test_volumes_larger_than_the_view_are_learnt_by_patches_and_answered_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    decathlon(tmp_path / "set", num=8, size=(20, 24, 18))
+    given = ["--recipe", "baseline", "--size", "16", "--set", "train.epochs=2", "--quiet", "--threads", "1"]
+    for setting in ("model.width=2", "model.depth=1", "model.norm=instance"):
+        given += ["--set", setting]
+    out = tmp_path / "run"
+    assert run(["train", str(tmp_path / "set"), "--task", "segment", "--out", str(out), *given]) == 0
+    info, scores = (json.loads((out / name).read_text()) for name in ("run.json", "scores.json"))
+    assert info["input"]["size_hw"] == [16, 16, 16] and info["input"]["box"] == [32, 32, 32]
+    assert scores["test"]["own_size"]["seen"] == 1
+    table = read(out / "predictions.csv", info["task"])["test"]
+    assert table.opened(0).shape == (32, 32, 32)
+    values = np.random.default_rng(0).normal(size=(40, 18, 12)).astype(np.float32)
+    predictor = Predictor.load(out)
+    (answer,) = predictor([values])
+    assert answer.map.shape == values.shape and (answer.map < 3).all()
+    assert run(["evaluate", str(out), str(tmp_path / "set"), "--split", "all"]) == 0

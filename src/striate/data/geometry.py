@@ -99,9 +99,11 @@ class Geometry:
         """
         sides = document["size_hw"] if "size_hw" in document else (document["size_px"],) * 2
         names = ("fit", "margin", "channels")
-        values = {name: document[name] for name in names}
+        values: dict[str, Any] = {name: document[name] for name in names}
         if len(sides) == 3:
             from .volume_geometry import VolumeGeometry as cls
+
+            values["box"] = tuple(document["box"]) if document.get("box") else None
         return cls(tuple(int(side) for side in sides), **values, depth=document.get("depth", 8))
 
     def to_json(self) -> dict[str, Any]:

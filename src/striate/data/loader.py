@@ -172,7 +172,7 @@ class Loader:
         if self.device.type == "cpu":
             pixels = self._on_cpu(images, plan)
         else:
-            pixels = self._on_device(np.stack(images) if resident is None else resident, indices, plan)
+            pixels = self._on_device(self._together(images, plan) if resident is None else resident, indices, plan)
         targets: dict[str, torch.Tensor | Ragged] = {}
         for name, target in self.targets.items():
             if target.is_input:
@@ -180,7 +180,8 @@ class Loader:
                 continue
             made = begun[name].result() if name in begun else target.batch(indices, plan, self._places[name])
             targets[name] = target.widened(self._sent(made))
-        return Batch(pixels, targets, indices)
+        view = self.store.geometry.size_hw
+        return Batch(pixels, targets, indices, None if plan.out_hw == view else view)
 
     def _plan(self, indices: Indices, draws: npt.NDArray[np.float32], means: npt.NDArray[np.floating]) -> Plan:
         """What happens to these images; operations on objects get to know where these are."""
@@ -189,7 +190,8 @@ class Loader:
         if self.pipeline.asks_for_objects:
             objects = next((found for name, target in self.targets.items()
                             if (found := target.objects(indices, self._places[name])) is not None), None)  # fmt: skip
-        plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means, objects)
+        sizes = self._sizes(indices) if len(geometry.size_hw) == 3 else None
+        plan = self.pipeline.matrices(draws, geometry.store_hw, geometry.size_hw, means, objects, sizes)
         return plan if self._is_mirrored else replace(plan, is_mirrored=False)
 
     def _seen(self, batch: Batch | None, epoch: int) -> Batch | None:
@@ -231,16 +233,32 @@ class Loader:
         import torch
 
         if len(plan.out_hw) == 3:
-            return self._on_device(np.stack(images), np.empty(0, np.intp), plan)
+            return self._on_device(self._together(images, plan), np.empty(0, np.intp), plan)
         out = self._recycler.take((len(plan), *plan.out_hw, self.store.geometry.channels))
         pixels = apply_cpu(images, plan, normal=self._normal, out=out, pool=self._pool, parts=2 * self.threads)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
-    def _on_device(self, source: "torch.Tensor | ImageU8", indices: Indices, plan: Plan) -> "torch.Tensor":
+    @staticmethod
+    def _together(images: list[ImageU8], plan: Plan) -> "ImageU8 | list[ImageU8]":
+        """The images as one array, but not volumes of which patches are taken."""
+        return images if len(plan.out_hw) == 3 and plan.in_hw != plan.out_hw else np.stack(images)
+
+    def _sizes(self, indices: Indices) -> npt.NDArray[np.int64] | None:
+        """The volumes' own sizes, where more is stored than the network sees."""
+        geometry = self.store.geometry
+        if geometry.store_hw == geometry.size_hw:
+            return None
+        return np.array([self.store.size_hw(int(index)) for index in indices], np.int64)
+
+    def _on_device(
+        self, source: "torch.Tensor | ImageU8 | list[ImageU8]", indices: Indices, plan: Plan
+    ) -> "torch.Tensor":
         import torch
 
         from .augment.device import apply_torch
 
+        if isinstance(source, list):
+            return apply_torch(source, plan, *self._levels)
         if isinstance(source, torch.Tensor):
             is_deep = source.dtype == torch.uint16  # of which CUDA takes no rows: it does of the same bits as int16
             rows = self._sent(torch.from_numpy(self.store.row_of[indices]))

@@ -101,6 +101,7 @@ class Usual:
         size_hw: of what a network receives, of volumes with the depth; None: by the images' own size.
         batch_size: at most, of the automatic batch: sets of few and small samples need more steps; None: no limit.
         untrue_after: kinds of augmentation after which it would be no such image.
+        store_hw: of volumes, the box that holds them all; the network may see parts of it.
     """
 
     form: str = "image"
@@ -109,6 +110,7 @@ class Usual:
     size_hw: SizeHW | None = None
     batch_size: int | None = None
     untrue_after: frozenset[str] = frozenset()
+    store_hw: SizeHW | None = None
 
     @property
     def is_in_space(self) -> bool:
@@ -224,12 +226,13 @@ class Batch:
 
     `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; of signals (N, C, L), of volumes
     (N, C, D, H, W); `targets` what each target's `batch` makes of it, a tensor or a ragged batch, on the device;
-    `index` (N,) positions in the dataset, on the CPU.
+    `index` (N,) positions in the dataset, on the CPU; `tile_hw` what the network sees at once, where images are larger.
     """
 
     images: "torch.Tensor"
     targets: dict[str, Any]  # tensors or ragged batches: a task knows which it asked for
     index: npt.NDArray[np.intp]
+    tile_hw: SizeHW | None = None
 
     def __len__(self) -> int:
         return len(self.index)

@@ -1,11 +1,12 @@
 """How a volume of any size becomes what a network sees, and back: padded or cut to one size, never resampled.
 
-Sizes are (depth, height, width) in voxels. The volume's middle comes to lie in the middle of the network's view; what
-is added is not known to a loss, what is cut away is not seen.
+Sizes are (depth, height, width) in voxels. The volume's middle comes to lie in the middle of what is stored; what is
+added is not known to a loss, what is cut away is not seen. Where more is stored than the network sees, it is trained on
+random patches, and answers in overlapping tiles.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +26,10 @@ PAD = "pad"
 
 @dataclass(frozen=True)
 class VolumeGeometry(Geometry):
-    """The policy of a run on volumes, see `Geometry`; stored as the network sees them.
+    """The policy of a run on volumes, see `Geometry`.
+
+    Args:
+        box: what is stored, where that is more than the network sees.
 
     Example:
         >>> geometry = VolumeGeometry((4, 4, 4), "pad", channels=1)
@@ -34,11 +38,22 @@ class VolumeGeometry(Geometry):
     """
 
     fit: str = PAD
+    box: SizeHW | None = None
 
     @property
     def fits(self) -> Mapping[str, Any]:
         """The one policy."""
         return {PAD: parts}
+
+    @property
+    def store_hw(self) -> SizeHW:
+        """Depth, height and width of what is stored."""
+        return self.box or self.size_hw
+
+    def boxed(self, *boxes: SizeHW) -> "VolumeGeometry":
+        """Return the geometry that stores all of these boxes, and no less than the network sees."""
+        most = tuple(max(sides) for sides in zip(self.size_hw, *boxes, strict=True))
+        return replace(self, box=None if most == self.size_hw else most)
 
     def flat(self, image: npt.NDArray[Any], at: Sequence[int] | None = None) -> npt.NDArray[Any]:
         """Return three planes of a stored volume through a voxel."""
@@ -65,7 +80,7 @@ class VolumeGeometry(Geometry):
 
 @dataclass(frozen=True)
 class VolumeWay(WayBack):
-    """From the view, `geometry.size_hw` voxels, to those of a volume of `image_hw`.
+    """From the view, or all that is stored, to the voxels of a volume of `image_hw`.
 
     Example:
         >>> way = VolumeGeometry((4, 4, 4), channels=1).way_back(2, 6, 4)
@@ -75,16 +90,16 @@ class VolumeWay(WayBack):
 
     def maps(self, maps: npt.NDArray[Any], mode: Literal["bilinear", "nearest"], outside: float) -> npt.NDArray[Any]:
         """Return a map (D', H', W', ...) of the view in the volume's own voxels; `outside` where nothing was seen."""
-        source, target = parts(self.image_hw, self.geometry.size_hw)
+        source, target = parts(self.image_hw, maps.shape[: len(self.image_hw)])
         found = np.full((*self.image_hw, *maps.shape[3:]), outside, maps.dtype)
         found[source] = maps[target]
         return found
 
     @property
     def is_seen(self) -> npt.NDArray[np.bool_]:
-        """Which of the volume's voxels (D, H, W) the network sees."""
+        """Which of the volume's voxels (D, H, W) are stored."""
         found = np.zeros(self.image_hw, bool)
-        found[parts(self.image_hw, self.geometry.size_hw)[0]] = True
+        found[parts(self.image_hw, self.geometry.store_hw)[0]] = True
         return found
 
 

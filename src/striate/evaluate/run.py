@@ -1,8 +1,8 @@
 """Run a model over a split and keep, for every image, truth, prediction, probabilities and loss."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import nn
 from striate.data.originals import Originals
 from striate.data.sample import Batch
 from striate.metric import Answers, records_of
+from striate.nn.tiles import tiled
 from striate.task import Task
 from striate.task.protocol import answers_of
 from striate.task.tally import gather, total
@@ -61,7 +62,7 @@ def evaluate(
     try:
         for batch in loader.batches(0):
             index.add(batch.index)
-            outputs = task.forward(model, batch)
+            outputs = task.forward(in_tiles(model, batch), batch)
             answers = _answers(task, outputs, batch, layout)
             answers = task.placed(answers, originals, batch.index) if originals else answers
             rows.add(layout.kept(answers, sidecar))
@@ -72,6 +73,12 @@ def evaluate(
     if sidecar:
         sidecar.close()
     return Evaluation(**vars(rows.whole()), index=index.whole())
+
+
+def in_tiles(model: Callable[..., Any], batch: Batch) -> Any:
+    """Return the model for a batch: in tiles, blended, where its images are larger than what the network sees."""
+    tile_hw = batch.tile_hw
+    return (lambda images: tiled(model, images, tile_hw)) if tile_hw else model
 
 
 def _answers(task: Task, outputs: object, batch: Batch, layout: Layout) -> Answers:
@@ -93,7 +100,7 @@ def quick_scores(model: nn.Module, task: Task, loader: Batches, autocast: object
     try:
         for batch in loader.batches(0):
             with autocast:  # type: ignore[attr-defined]
-                outputs = task.forward(model, batch)
+                outputs = task.forward(in_tiles(model, batch), batch)
             gather(parts, task.tally(each(torch.Tensor.float, outputs), batch), task.add)
     finally:
         model.train(was_training)

@@ -1,15 +1,9 @@
 """A map of an image that is larger than what a network sees: overlapping tiles at the scale of training, blended.
 
 The image is brought to the scale at which the network saw its training images, and cut into tiles of the network's
-size whose starts are at most half a tile apart. What an eighth of a tile at its edges says is not used, unless it is
-the image's own edge: there a network sees the padding of its convolutions instead of the image. From there the weight
-of a tile rises linearly over a quarter of it, and outputs (of classes the logits) are averaged by these weights. A
-network that looks no further than an eighth of a tile so gives what it would give for the whole image at once.
-
-Reference: Isensee et al., "nnU-Net" (2021), which blends tiles half a tile apart by a Gaussian.
+size whose starts are at most half a tile apart; `nn.tiles` says how their outputs are blended.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,46 +14,16 @@ from torch import Tensor
 
 from striate.base.size import SizeHW
 from striate.data.geometry import resized
+from striate.nn.tiles import starts, weights
 
 BATCH = 16
-BLIND, RAMP = 1 / 8, 1 / 4  # of a tile's side
 Samples = npt.NDArray[Any]  # of 8 or 16 bits
-Floats = npt.NDArray[np.float32]
 
 
 def scaled_hw(image_hw: SizeHW, scale: float) -> SizeHW:
     """Return the size of an image at a scale, at least one pixel a side."""
     height, width = (max(1, round(side * scale)) for side in image_hw)
     return height, width
-
-
-def starts(length: int, tile: int) -> list[int]:
-    """Return where the tiles of a side begin: the last ends with it, each overlaps the next by half or more.
-
-    Example:
-        >>> starts(100, 128), starts(128, 128), starts(160, 128), starts(300, 128)
-        ([0], [0], [0, 32], [0, 57, 114, 172])
-    """
-    if length <= tile:
-        return [0]
-    num = math.ceil((length - tile) / max(1, tile // 2)) + 1
-    places: list[int] = np.linspace(0, length - tile, num).astype(int).tolist()
-    return places
-
-
-def weights(start: int, length: int, tile: int) -> Floats:
-    """Return the weight (tile,) of what a tile says of each of its places along a side of the image.
-
-    Example:
-        >>> weights(0, 16, 8).tolist(), weights(4, 16, 8).tolist()
-        ([1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.25, 0.0], [0.0, 0.25, 0.75, 1.0, 1.0, 0.75, 0.25, 0.0])
-    """
-    from_edge = np.arange(tile, dtype=np.float32) + np.float32(0.5)
-    blind, ramp = np.float32(math.ceil(tile * BLIND)), np.float32(max(1.0, tile * RAMP))
-    rise = np.clip((from_edge - blind) / ramp, 0, 1)
-    first = np.ones_like(rise) if start == 0 else rise
-    last = np.ones_like(rise) if start + tile >= length else rise[::-1]
-    return np.asarray(np.minimum(first, last))
 
 
 def tiled_outputs(

@@ -3,14 +3,15 @@
 import gzip
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes, write_text
@@ -18,10 +19,15 @@ from striate.base.slices import centre_of, three_planes
 from striate.data.augment.device import apply_torch
 from striate.data.bands import in_depth, shown_bands
 from striate.data.geometry import Geometry
+from striate.data.raster import Samples
 from striate.data.sample import IGNORE
 from striate.data.sources.volume_files import NIFTI, nifti_of, stem_of, suffix_of, values_of
 from striate.data.sources.volume_images import levels_of
 from striate.data.target.palette import covered
+from striate.data.volume_geometry import VolumeGeometry
+from striate.nn.tiles import tiled
+from striate.task import Task
+from striate.task.outputs import outputs_of
 
 from .overlay import LEGEND, OVERLAY, Names, legend
 from .predictor import Predictor, plain_view
@@ -38,10 +44,13 @@ LABELS = "-labels"
 class VolumePredictor(Predictor):
     """A trained network of volumes: paths of NIfTI, `.npy` or `.npz` files or folders of frames, or arrays (D, H, W).
 
-    A volume larger than the network's view is answered in its middle; elsewhere the map is 255.
+    A volume larger than the network's view is answered in overlapping tiles, blended.
     """
 
     batch = 2
+
+    def __init__(self, network: nn.Module, task: Task, geometry: VolumeGeometry, *given: Any) -> None:
+        super().__init__(network, task, replace(geometry, box=None), *given)
 
     def _heard(
         self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "volume"
@@ -64,9 +73,22 @@ class VolumePredictor(Predictor):
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (self.mean, self.std))
         return apply_torch(torch.from_numpy(np.stack(stored)), plain_view(len(stored), geometry), mean, std)
 
-    def _tile_scale(self, tiles: "Tiles | None") -> None:
-        if tiles is not None:
-            raise SettingsError("volumes are not cut into tiles", where="--tiles", fix="leave it out")
+    def _tile_scale(self, tiles: "Tiles | None") -> float:
+        if tiles not in (None, "auto", 1):
+            what = f"volumes are not resampled; tiles at a scale of {tiles}"
+            raise SettingsError(what, where="--tiles", fix="leave it out: large volumes are cut into tiles anyway")
+        return 1.0
+
+    def _is_larger(self, pixels: Samples, scale: float) -> bool:
+        return any(side > seen for side, seen in zip(pixels.shape[:3], self.geometry.size_hw, strict=True))
+
+    def _tiled(self, pixels: Samples, scale: float, name: str) -> "Prediction":
+        size = pixels.shape[:3]
+        boxed = cast(VolumeGeometry, self.geometry).boxed(size)
+        with torch.inference_mode():
+            whole = self._normalised([boxed.to_store(pixels)], boxed)
+            outputs = tiled(lambda part: cast(Tensor, outputs_of(self.network, self.task, part)), whole, boxed.size_hw)
+        return self._read(outputs, [name], [size])[0]
 
 
 class VolumeDrawer:

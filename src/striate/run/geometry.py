@@ -56,7 +56,8 @@ def _in_space(asked: SizeHW | None, usual: SizeHW, recipe: Recipe, dataset: Data
     if recipe.data.fit is not None:
         what = f"volumes are padded or cut, never resampled; data.fit is {recipe.data.fit}"
         raise SettingsError(what, where="data.fit", fix="leave it out")
-    return VolumeGeometry(size, margin=1.0, channels=dataset.channels, depth=depth_of(dataset, recipe))
+    view = VolumeGeometry(size, margin=1.0, channels=dataset.channels, depth=depth_of(dataset, recipe))
+    return view.boxed(dataset.usual.store_hw or size)
 
 
 def depth_of(dataset: Dataset, recipe: Recipe) -> int:

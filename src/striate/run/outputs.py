@@ -12,6 +12,7 @@ from striate.base.errors import ModelError, SettingsError
 from striate.base.seeds import seed_for
 from striate.base.text import shown
 from striate.engine.regularise import modules_in_eval_mode
+from striate.evaluate.run import in_tiles
 from striate.model.network import Network
 from striate.model.state import state_of, without_prefixes
 from striate.task.outputs import ONE_VALUE, outputs_of, refusal, require_answers
@@ -54,7 +55,8 @@ def _require_answers(network: nn.Module, prepared: Prepared, seed: int) -> None:
     batch = next(iter(prepared.loader("train", seed=seed, is_training=False).batches(0)))
     with _borrowed(network, prepared.device), torch.no_grad():
         network.eval()
-        require_answers(prepared.task, outputs_of(network, prepared.task, batch.images), batch)
+        outputs = in_tiles(lambda images: outputs_of(network, prepared.task, images), batch)(batch.images)
+        require_answers(prepared.task, outputs, batch)
 
 
 def _require_module(network: nn.Module, prepared: Prepared, seed: int) -> None:

@@ -72,7 +72,8 @@ class Prepared:
         """Images a batch where nothing is trained: on a CPU as many as its cache holds the maps of."""
         if self.device.type != "cpu":
             return max(64, self.batch_size)
-        return min(MAX_EVAL_BATCH, max(2, EVAL_PIXELS // math.prod(self.geometry.size_hw)))
+        few = 1 if self.geometry.store_hw != self.geometry.size_hw and len(self.geometry.size_hw) == 3 else 2
+        return min(MAX_EVAL_BATCH, max(few, EVAL_PIXELS // math.prod(self.geometry.size_hw)))
 
     def loader(
         self,

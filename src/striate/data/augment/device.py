@@ -1,5 +1,7 @@
 """Apply a plan to pixels with torch, for a GPU: `grid_sample` and whole batches, within two grey levels of OpenCV."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,11 +17,11 @@ from .plan import Plan
 from .space import apply_space
 
 
-def apply_torch(images_u8: torch.Tensor, plan: Plan, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+def apply_torch(images_u8: Any, plan: Plan, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     """Return (B, C, *out_hw) float32, normalised, channels-last, on the images' device, without waiting for it.
 
     Args:
-        images_u8: (B, *in_hw, C) uint8 or uint16 on the device; volumes are moved in space.
+        images_u8: (B, *in_hw, C) uint8 or uint16 on the device; volumes, also as a list of arrays, are moved in space.
         plan: what happens to each.
         mean: (C,) in 0..1 on the device.
         std: (C,) in 0..1 on the device.

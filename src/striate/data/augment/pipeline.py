@@ -23,7 +23,7 @@ from .plan import Plan
 from .policy import Policy, RandAugment, TrivialAugment
 from .quality import Blur, Noise, Resolution, Sharpness
 from .series import Jitter, Scale, TimeWarp, Window
-from .space import draw_in_space, plan_in_space
+from .space import draw_in_space, draw_places, plan_in_space
 from .tone import Autocontrast, Equalise, Posterise, Solarise, Tone
 
 GeometricOp = Flip | AlternatingFlip | Rotate | Shift | Zoom | Shear | Perspective | Crop | ObjectCrop
@@ -124,6 +124,7 @@ class Pipeline:
             else op.draw(num_samples, seed, epoch, place)
             for place, op in enumerate(self.ops)
         ]
+        columns += [draw_places(num_samples, seed, epoch)] if self.is_in_space else []
         return np.concatenate(columns, axis=1) if columns else np.empty((num_samples, 0), np.float32)
 
     @property
@@ -138,6 +139,7 @@ class Pipeline:
         out_hw: SizeHW,
         means: npt.NDArray[np.floating],
         objects: Objects | None = None,
+        sizes: npt.NDArray[np.int64] | None = None,
     ) -> Plan:
         """Return what these rows of the table do.
 
@@ -147,9 +149,11 @@ class Pipeline:
             out_hw: those of the images to make.
             means: (B, C) mean level 0..255 of each stored image and channel, the pivot of contrast.
             objects: the boxes of the images, for operations that look where they are.
+            sizes: (B, 3) of volumes of which random patches are taken: their own, in the middle of what is stored.
         """
         if len(in_hw) == 3:
-            return plan_in_space(self.ops, draws, in_hw, out_hw, means, self.off)
+            patch = out_hw if self.is_in_space else in_hw
+            return plan_in_space(self.ops, draws, in_hw, patch, means, sizes, self.off)
         if means.shape[1] not in (1, 3):  # of bands that are no colours the mean is the grey
             means = means.mean(1, keepdims=True)
         move, colour = np.tile(np.eye(3), (len(draws), 1, 1)), unchanged(len(draws))

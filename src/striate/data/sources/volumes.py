@@ -26,6 +26,7 @@ FRAMES = "volumes"  # the folder whose folders are volumes: elsewhere they may b
 ABOUT = "dataset.json"
 CHANNEL = "_0000"  # that nnU-Net puts behind the name of a case
 MULTIPLE, MOST = 16, 160  # of the automatic size: what networks halve, and the largest side
+LONGEST = 1024  # of a side that is stored
 BATCH_SIZE = 2  # volumes a step: a volume has as many voxels as ten images pixels
 _UNTRUE = {"flip", "alternating_flip", "perspective", "crop", "saturation", "hue", "grey", "invert", "erase"}
 
@@ -97,19 +98,19 @@ def read(path: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
             )
             if files
         ),
-        usual=Usual("volume", 16, "pad", box_of(shapes), BATCH_SIZE, frozenset(_UNTRUE)),
+        usual=Usual("volume", 16, "pad", box_of(shapes), BATCH_SIZE, frozenset(_UNTRUE), box_of(shapes, LONGEST)),
     )
 
 
-def box_of(shapes: list[Shape]) -> tuple[int, int, int]:
-    """Return the size (D, H, W) in which all volumes lie, in multiples of 16 and at most 160.
+def box_of(shapes: list[Shape], longest: int = MOST) -> tuple[int, int, int]:
+    """Return the size (D, H, W) in which all volumes lie, in multiples of 16 and with no longer side than that.
 
     Example:
         >>> box_of([Shape((43, 30, 16)), Shape((20, 59, 400))])
         (48, 64, 160)
     """
     most = np.max([shape.size for shape in shapes], axis=0)
-    depth, height, width = (min(MOST, -(-int(side) // MULTIPLE) * MULTIPLE) for side in most)
+    depth, height, width = (min(longest, -(-int(side) // MULTIPLE) * MULTIPLE) for side in most)
     return depth, height, width
 
 
@@ -153,7 +154,9 @@ def _notes(shapes: list[Shape]) -> list[str]:
     box = box_of(shapes)
     said = f"volumes of {' x '.join(span)} voxels (depth x height x width), padded to {'x'.join(map(str, box))}"
     if num := int((sizes > box).any(1).sum()):
-        said += f"; of {plural(num, 'volume')} only the middle is seen, --size sets another size"
+        said += (
+            f"; {plural(num, 'larger volume')}: trained on random patches, answered in tiles (--size sets their size)"
+        )
     spacings = Counter(shape.spacing_mm for shape in shapes if shape.spacing_mm)
     lines = [said]
     if spacings:
