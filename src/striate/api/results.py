@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 from striate.base.rundir import RunDir, StudyDir
 from striate.run.inside import Inside
 
+from .outgoing import Outgoing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import nn
 
     from striate.data.given import Given
     from striate.data.sample import Dataset
-    from striate.export.bundle import Exported
     from striate.predict.prediction import Prediction
     from striate.predict.predictor import Tiles
     from striate.report.explained import ExplainedImage
     from striate.report.figures import Confusion, Mistakes
 
 
-class Run(Inside):
+class Run(Outgoing, Inside):
     """A finished run: its scores, its history, predictions on new images, its report.
 
     Example:
@@ -156,23 +157,6 @@ class Run(Inside):
 
         predictor = Predictor.load(self.folder, network)
         return explain_image(predictor, image, methods=methods, target=target, has_sanity=sanity)
-
-    def export(
-        self, to: str = "onnx", *, out: Path | str | None = None, data: str | None = None,
-        network: "nn.Module | None" = None, progress: Any = None, **options: bool,
-    ) -> "Exported":  # fmt: skip
-        """Write the network for other programs, checked on images of the run; see `striate.export.export`.
-
-        Args:
-            out: the folder to make; by default RUN/exports/TO.
-            data: where the run's own data are now, if moved.
-        """
-        from striate.export import export
-        from striate.run.images import stored_images
-
-        stored = stored_images(self.folder, data=data, network=network, progress=progress)
-        folder = Path(out) if out is not None else self.path / "exports" / to
-        return export(self.folder, stored, to, folder, network=network, **options)
 
     def report(self) -> Path:
         """Write the report and return its path."""

@@ -1,7 +1,7 @@
 """striate export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,10 @@ def export(
     embed_preprocessing: Annotated[
         bool, typer.Option("--embed-preprocessing", help="The graph takes levels 0..255 and normalises them itself.")
     ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="An ONNX file in 8 bits too, refused where it is worse on validation images.")
+    ] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Keep it all the same.")] = False,
     out: Annotated[Path | None, typer.Option(help="The folder to make; by default RUN/exports/NAME.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that folder.")] = False,
     data: Annotated[
@@ -36,17 +40,23 @@ def export(
     Examples:
       striate export runs/001-bipyramid-regularized
       striate export runs/001-bipyramid-regularized --embed-preprocessing --out birds-onnx
+      striate export runs/001-bipyramid-regularized --int8
       striate export runs/001-bipyramid-regularized --to torch
     """
     o.use_threads(threads)
     from striate.api import Run
 
-    found = Run(run).export(
-        to, out=out, is_normalising=embed_preprocessing, overwrite=overwrite, data=data, progress=o.progress_for(quiet)
-    )
+    kind: dict[str, Any] = {
+        "int8": int8,
+        "accept": accept,
+        "is_normalising": embed_preprocessing,
+        "overwrite": overwrite,
+    }
+    found = Run(run).export(to, out=out, data=data, progress=o.progress_for(quiet), **kind)
     lines = [
         f"{found.file} ({found.file.stat().st_size / 1e6:.1f} MB), checked against the run",
         found.agreement.text,
+        *([found.eight_bits.text] if found.eight_bits else []),
         *(f"  {path.name}" for path in sorted(found.folder.iterdir()) if path != found.file),
     ]
     o.give({"command": "export", "run": str(run), **found.to_json()}, "\n".join(lines), as_json)

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from striate.base.choose import choose
-from striate.base.errors import SettingsError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.files import to_json, whole_folder, write_json, write_text
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
@@ -24,23 +24,27 @@ from .card import card
 from .contract import Agreement, Answers, first_difference, require_equal
 from .graph import Answering, require_one_size
 from .onnx_file import Session, require_packages, write_onnx
+from .quantise import EightBits, Quantised, judged, quantise
 
 SAMPLES = 4
-SCRIPT = "predict_onnx.py"
+SCRIPT, INT8 = "predict_onnx.py", "model_int8.onnx"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that holds: its folder, its main file, and how it agrees with the run."""
+    """An export that holds: its folder, its main file, how it agrees with the run, and what 8 bits cost."""
 
     folder: Path
     file: Path
     agreement: Agreement
+    eight_bits: Quantised | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain document."""
         size = self.file.stat().st_size
-        return {"folder": str(self.folder), "file": str(self.file), "bytes": size, "checked": self.agreement.to_json()}
+        more = {"int8": self.eight_bits.to_json()} if self.eight_bits else {}
+        about = {"folder": str(self.folder), "file": str(self.file), "bytes": size}
+        return {**about, "checked": self.agreement.to_json(), **more}
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,10 @@ class Order:
 
     def images(self) -> Tensor:
         """What the file gets of the images (N, C, H, W): normalised, or in levels."""
-        normal = self.predictor.inputs(self.stored)
+        return self.fed(self.predictor.inputs(self.stored))
+
+    def fed(self, normal: Tensor) -> Tensor:
+        """What the file gets of normalised images."""
         if not self.is_normalising:
             return normal.contiguous()
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.predictor.mean, self.predictor.std))
@@ -76,6 +83,7 @@ def export(
     is_normalising: bool = False,
     overwrite: bool = False,
     network: nn.Module | None = None,
+    eight_bits: EightBits | None = None,
 ) -> Exported:
     """Write a finished run for other programs, and check it against the run.
 
@@ -86,13 +94,17 @@ def export(
         is_normalising: whether the graph takes levels 0..255 and normalises them itself.
         overwrite: whether a folder that is there is replaced.
         network: the module, when the run was not made from a blueprint.
+        eight_bits: to write an ONNX file in 8 bits too.
 
     Raises:
-        ModelError: the run is not finished, its network cannot be written so, or what was written answers otherwise.
-        SettingsError: a package is missing, or `out` is taken.
+        ModelError: the run is not finished, its network cannot be written so, what was written answers otherwise, or
+            8 bits are worse.
+        SettingsError: a package is missing, `out` is taken, or 8 bits are asked for of a program.
     """
     run = run if isinstance(run, RunDir) else RunDir(run)
     choose("to", to, WRITERS)
+    if eight_bits and to != "onnx":
+        raise SettingsError("8 bits are for ONNX files", where="--int8", fix="add --to onnx")
     if out.exists() and not overwrite:
         raise SettingsError("the folder is taken", where=out, fix="name another --out, or add --overwrite")
     order = Order(run.path, Predictor.load(run, network), stored, is_normalising)
@@ -100,15 +112,17 @@ def export(
     config = config_of(run, order.predictor, is_normalising=order.is_normalising)
     with whole_folder(out) as folder:
         name, about, agreement = WRITERS[to](order, config, folder)
-        write_json(folder / "config.json", config)
+        found = _in_eight_bits(order, folder, eight_bits) if eight_bits else None
+        write_json(folder / "config.json", config | ({"int8": found.to_json()} if found else {}))
         _keep_samples(order, folder / "samples")
-        files = {name: about, "config.json": "the preparation of images and the names of classes"}
+        more = {INT8: f"the same in 8 bits: {found.text}"} if found else {}
+        files = {name: about, **more, "config.json": "the preparation of images and the names of classes"}
         if to == "onnx" and _is_plain(order.predictor):
             write_text(folder / SCRIPT, resources.files(__package__).joinpath("predict_onnx.txt").read_text("utf-8"))
             files[SCRIPT] = "prediction with numpy, Pillow and onnxruntime alone"
         files["samples/"] = "stored images with the run's answers"
         write_text(folder / "README.md", card(config, _scores(run), files, f"Against the run on {agreement.text}."))
-    return Exported(out, out / name, agreement)
+    return Exported(out, out / name, agreement, found)
 
 
 def _onnx(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, str, Agreement]:
@@ -121,6 +135,18 @@ def _onnx(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, s
         wanted, Session(path)(images.numpy()), "the ONNX file", order.run, lambda: _row(order, _through_onnx)
     )
     return path.name, "the network in ONNX, any number of images at once", agreement
+
+
+def _in_eight_bits(order: Order, folder: Path, wanted: EightBits) -> Quantised:
+    """The ONNX file of the folder in 8 bits beside it, unless it is worse."""
+    path, out = folder / "model.onnx", folder / INT8
+    images = replace(order, stored=wanted.calibration).images().numpy()
+    choice = quantise(path, out, images)
+    found = judged(order.predictor.task, wanted.batches, order.fed, path, out, choice)
+    if found.is_worse and not wanted.is_accepted:
+        fix = "leave --int8 out, or add --accept"
+        raise ModelError("8 bits are worse; nothing was kept", where=order.run, fix=fix, details=(found.text,))
+    return found
 
 
 def _torch(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, str, Agreement]:
