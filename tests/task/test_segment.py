@@ -112,7 +112,7 @@ def masks_of(rng: np.random.Generator) -> list[np.ndarray]:
     return masks
 
 
-@pytest.mark.parametrize("way", ["inverse", "median"])
+@pytest.mark.parametrize("way", ["inverse", "median", "root"])
 def test_weights_of_classes_are_their_formulas(way: str) -> None:
     """Median frequency: Eigen and Fergus 2015, section 6.3.2; inverse: N / (classes x count), as for images."""
     masks = masks_of(np.random.default_rng(0))
@@ -129,6 +129,7 @@ def test_weights_of_classes_are_their_formulas(way: str) -> None:
     expected = {
         "inverse": [sum(known) / (3 * count[k]) for k in range(3)],
         "median": [np.median(list(share.values())) / share[k] for k in range(3)],
+        "root": [(np.median(list(share.values())) / share[k]) ** 0.5 for k in range(3)],
     }[way]
     assert found == pytest.approx([*expected, 0.0])
 

@@ -40,7 +40,7 @@ from .series import Question, Step
 from .views import mean_softmax
 
 MAX_NUMBERS = 1 << 18  # of logits at an image's own size that are held at once: they stay in a core's cache
-Weights = Literal["inverse", "median"]
+Weights = Literal["inverse", "median", "root"]
 ENCODER = "model.encoder={base}"
 
 
@@ -49,7 +49,8 @@ class SegmentOptions(Settings):
 
     `loss`: cross-entropy, dice, focal, lovasz or boundary, or a sum such as "cross-entropy+dice"; see `nn.losses`.
     `gamma` is that of focal. `class_weights` in the loss: "inverse" of each class's share of the training masks'
-    pixels, or "median": the median share over its own, each of the masks that have the class (Eigen and Fergus 2015).
+    pixels, or "median": the median share over its own, each of the masks that have the class (Eigen and Fergus 2015),
+    or "root": the square root of the latter, which finds rare classes and takes less from the others.
     """
 
     loss: str = "cross-entropy"
@@ -217,15 +218,16 @@ def weights_of(way: Weights, pixels: npt.NDArray[np.int64]) -> tuple[float, ...]
 
     Example:
         >>> counts = np.array([[30, 10, 0], [60, 0, 0]])
-        >>> [[round(one, 3) for one in weights_of(way, counts)] for way in ("inverse", "median")]
-        [[0.556, 5.0, 0.0], [0.639, 2.3, 0.0]]
+        >>> [[round(one, 3) for one in weights_of(way, counts)] for way in ("inverse", "median", "root")]
+        [[0.556, 5.0, 0.0], [0.639, 2.3, 0.0], [0.799, 1.517, 0.0]]
     """
     total = pixels.sum(0)
     is_there = total > 0
     among = total.sum() if way == "inverse" else ((pixels > 0) * pixels.sum(1, keepdims=True)).sum(0)
     shares = np.where(is_there, total / np.maximum(among, 1), 1.0)
     usual = 1 / max(1, is_there.sum()) if way == "inverse" else np.median(shares[is_there])
-    return tuple(np.where(is_there, usual / shares, 0.0).tolist())
+    weights = np.where(is_there, usual / shares, 0.0)
+    return tuple((np.sqrt(weights) if way == "root" else weights).tolist())
 
 
 def most_probable(logits: Tensor) -> Tensor:
