@@ -11,6 +11,7 @@ from striate.base.errors import ModelError, SettingsError
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build
+from striate.model.init import start_at
 from striate.model.network import Network, plan
 from striate.model.weights import copy_by_order, load, to_bytes
 
@@ -42,6 +43,17 @@ def test_weights_start_he_normal_and_the_last_layer_small() -> None:
     assert network.rows["outputs"].linear.weight.std().item() == pytest.approx(1 / 3 / np.sqrt(128), rel=0.1)
     assert network.rows["dense"].linear.bias.abs().max() == 0
     assert network.rows["norm1"].norm.running_var.eq(1).all()
+
+
+def test_first_predictions_are_the_shares_of_the_classes() -> None:
+    shares = [0.9, 0.09, 0.01]
+    network = build(zoo.blueprint("unet", width=2), channels=3, outputs=3, size_hw=(16, 16), seed=0).eval()
+    start_at(network, shares)
+    with torch.no_grad():
+        network.get_submodule("rows.outputs.conv").weight.zero_()
+        found = network(torch.rand(1, 3, 16, 16)).softmax(1)
+    torch.testing.assert_close(found.amax((0, 2, 3)), torch.tensor(shares))
+    torch.testing.assert_close(found.amin((0, 2, 3)), torch.tensor(shares))
 
 
 @pytest.mark.parametrize("name", ["bipyramid", "resnet18"])

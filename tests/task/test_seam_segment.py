@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from seam import SHORT, drive, give
 
+from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.data import open_dataset
 from striate.evaluate.predictions import read
+from striate.run.network import build_network
+from striate.run.prepare import prepare
+from striate.run.recipe import named
 
 TOY = "toy:shapes?n=120&size=48&clutter=0&noise=0.02"  # stored at 18 px, seen at 16
 
@@ -33,3 +38,12 @@ def test_segmentation_goes_all_the_way(tmp_path, capsys):
     options = ["--target", "mask", "--candidates", "2", "--epochs", "1", "--seeds", "1", *SHORT[:2], *SHORT[-3:]]
     found = give(capsys, "search", TOY, *options, "--set", "train.epochs=2", "--out", str(tmp_path / "search"))
     assert found["result"]["finished"] == 2
+
+
+def test_the_network_of_a_run_starts_from_its_prior():
+    recipe = named("baseline").changed(["data.size=16"])
+    prepared = prepare(open_dataset(TOY), recipe, target="mask", device=torch.device("cpu"), progress=Progress("quiet"))
+    network = build_network("unet", prepared, 0)
+    bias = network.get_submodule("rows.outputs.conv").bias
+    assert bias.softmax(0).tolist() == pytest.approx(prepared.task.prior, rel=1e-5)
+    assert prepared.task.prior[0] > 0.5  # background

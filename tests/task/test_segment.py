@@ -134,6 +134,18 @@ def test_weights_of_classes_are_their_formulas(way: str) -> None:
     assert found == pytest.approx([*expected, 0.0])
 
 
+@pytest.mark.parametrize("way", ["none", "median"])
+def test_a_network_starts_from_the_shares_of_classes_in_the_loss(way: str) -> None:
+    masks = masks_of(np.random.default_rng(0))
+    options = SegmentOptions(class_weights=way)
+    task = Segment.fit({"mask": Mask.of([*masks, np.full((4, 4), 3, np.uint8)], NAMES)}, np.arange(3), options=options)
+    sums = np.array([sum(int((mask == k).sum()) for mask in masks) for k in range(4)])
+    sums = sums * np.array(task.class_weights or (1.0,) * 4)
+    assert sums[3] == 0 and task.prior is not None
+    assert task.prior[:3] == pytest.approx(sums[:3] / sums.sum(), rel=2e-4)
+    assert sum(task.prior) == pytest.approx(1) and 0 < task.prior[3] < 1e-3
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

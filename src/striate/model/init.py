@@ -1,6 +1,6 @@
 """How weights start. One generator, so that a seed gives one network, and the global random state stays as it was."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod, sqrt
 from typing import Any
 
@@ -36,6 +36,20 @@ def initialise(network: nn.Module, generator: Generator, scheme: str = "he") -> 
     for module in network.modules():
         gain = 1 / 3 if weighted and module is weighted[-1] else sqrt(2)
         _set(module, draw, gain, generator)
+
+
+def start_at(network: nn.Module, shares: Sequence[float]) -> None:
+    """Let the first predictions be these shares of the classes: the last layer's biases become their logarithms.
+
+    A network whose last layer has no bias for each class stays as it is. Without this, the weights of that layer first
+    learn that rare classes are rare, all alike, and what tells them apart comes late.
+
+    Reference: Lin et al., "Focal loss for dense object detection", ICCV 2017, section 4.1.
+    """
+    *_, last = [module for module in network.modules() if isinstance(module, _ConvNd | nn.Linear)]
+    if last.bias is not None and len(last.bias) == len(shares):
+        logs = Tensor(shares).log()
+        last.bias.data.copy_(logs - logs.mean())
 
 
 def _set(module: nn.Module, draw: Scheme, gain: float, generator: Generator) -> None:

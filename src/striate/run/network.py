@@ -17,6 +17,7 @@ from striate.engine.regularise import modules_in_eval_mode
 from striate.model.ablate import ablate, ablated_name, split_name
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import DoesNotFit, build
+from striate.model.init import start_at
 from striate.model.network import Network
 from striate.model.weights import Loaded
 from striate.model.zoo import blueprint, options
@@ -70,6 +71,8 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         network = build(plan, outputs=head.outputs, seed=seed_for(seed, "init"), **shape)
         if isinstance(head, Vector):
             _require_vector(network, head.outputs)
+        if prepared.task.prior:
+            start_at(network, prepared.task.prior)
         return network
     except DoesNotFit as problem:
         is_own = isinstance(model, Blueprint) or is_file(model)

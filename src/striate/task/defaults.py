@@ -126,6 +126,11 @@ class Defaults:
         return self.head.outputs
 
     @property
+    def prior(self) -> tuple[float, ...] | None:
+        """None: outputs start near 0."""
+        return None
+
+    @property
     def scale(self) -> int:
         """1: what is made has the size of what comes in."""
         return 1

@@ -112,6 +112,10 @@ class Task(Protocol):
         """How images are brought to the network's size where the recipe does not say: "crop", "letterbox", "squash"."""
 
     @property
+    def prior(self) -> tuple[float, ...] | None:
+        """The shares of the classes that a new network's first predictions are; None where outputs start near 0."""
+
+    @property
     def scale(self) -> int:
         """How many times as high and wide as the images that come in are those that are to be made of them."""
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, cast
 
@@ -40,6 +41,8 @@ from .series import Question, Step
 from .views import mean_softmax
 
 MAX_NUMBERS = 1 << 18  # of logits at an image's own size that are held at once: they stay in a core's cache
+MAX_MASKS = 300  # whose pixels say how rare a class is, about
+RAREST = 1e-4  # share of a class that a network starts from, at least
 Weights = Literal["inverse", "median", "root"]
 ENCODER = "model.encoder={base}"
 
@@ -80,6 +83,7 @@ class Segment(Sums, Defaults):
     criterion: str = "cross-entropy"
     gamma: float = GAMMA
     class_weights: tuple[float, ...] | None = None
+    shares: tuple[float, ...] | None = None
     name: ClassVar[str] = "segment"
     kinds: ClassVar[tuple[str, ...]] = ("mask",)
     views: ClassVar[Any] = mean_softmax
@@ -135,10 +139,11 @@ class Segment(Sums, Defaults):
         ((name, target),) = targets.items()
         if len(target.names) < 2:
             raise DataError("masks need the names of two classes or more", where=name, fix="name every class")
-        weights = None
+        mask, weights = cast(Mask, target), None
         if options.class_weights != "none":
-            weights = weights_of(options.class_weights, cast(Mask, target).class_pixels[train])
-        return cls(name, target.names, label_smoothing, options.loss, options.gamma, weights)
+            weights = weights_of(options.class_weights, mask.class_pixels[train])
+        shares = shares_of(mask, train, weights)
+        return cls(name, target.names, label_smoothing, options.loss, options.gamma, weights, shares)
 
     def region_text(self, size_hw: tuple[int, ...]) -> str:
         """Return within how many pixels of a boundary a pixel is near it."""
@@ -148,6 +153,11 @@ class Segment(Sums, Defaults):
     def head(self) -> Map:
         """A number a class for each pixel."""
         return Map(len(self.names))
+
+    @property
+    def prior(self) -> tuple[float, ...] | None:
+        """The shares of the classes in the loss: where few pixels are of a class, that is not to be learnt first."""
+        return self.shares
 
     @property
     def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
@@ -228,6 +238,17 @@ def weights_of(way: Weights, pixels: npt.NDArray[np.int64]) -> tuple[float, ...]
     usual = 1 / max(1, is_there.sum()) if way == "inverse" else np.median(shares[is_there])
     weights = np.where(is_there, usual / shares, 0.0)
     return tuple((np.sqrt(weights) if way == "root" else weights).tolist())
+
+
+def shares_of(mask: Mask, train: npt.NDArray[np.intp], weights: Sequence[float] | None) -> tuple[float, ...]:
+    """Return the shares of K classes in the loss: of the pixels of a few hundred training masks, by their weights."""
+    step = 1 + len(train) // MAX_MASKS
+    counts = np.zeros(len(mask.names))
+    for index in train[::step]:
+        with suppress(DataError):  # such images are left out of training too
+            counts += mask.pixels(int(index))[: len(counts)] * (1.0 if weights is None else np.array(weights))
+    shares = np.maximum(counts / max(counts.sum(), 1.0), RAREST)
+    return tuple((shares / shares.sum()).tolist())
 
 
 def most_probable(logits: Tensor) -> Tensor:
