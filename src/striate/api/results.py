@@ -195,6 +195,12 @@ class Study:
         found = self.folder.verdict()
         return render(found) if found else ""
 
+    def notebook(self, path: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the study as a notebook that shows what was done and computes its numbers; return its path."""
+        from striate.report.homework import write_notebook
+
+        return write_notebook(self.folder, Path(path), overwrite=overwrite)
+
     def table(self) -> list[dict[str, Any]]:
         """Return a row a variant, which `pandas.DataFrame` and `polars.DataFrame` take."""
         from striate.report.figures import study_table

@@ -21,21 +21,37 @@ def add_to(app: typer.Typer) -> None:
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY", help="A run or study folder.")],
+    notebook: Annotated[
+        Path | None, typer.Option(metavar="FILE.ipynb", help="Write a study as a notebook that computes its numbers.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing notebook.")] = False,
     as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
-    """Write the report again: one HTML file that opens from disk.
+    """Write the report again: one HTML file that opens from disk; or a study as a notebook to hand in.
+
+    The notebook shows as code what was done, and computes the study's numbers from its folder. It is for studies of
+    classification and segmentation.
 
     \b
     Examples:
       striate report runs/001-bipyramid-regularized
       striate report runs/002-study-birds
+      striate report runs/002-study-birds --notebook homework.ipynb
     """
     from striate.base.folder import kind_of
     from striate.base.rundir import RunDir, StudyDir
     from striate.report import report_run, report_runs, report_study
 
     is_run = kind_of(folder) == "run"
+    if notebook is not None:
+        from striate.report.homework import write_notebook
+
+        if is_run:
+            raise SettingsError("a notebook is of a study, and this is a run", where=folder, fix="name a study folder")
+        made = write_notebook(StudyDir(folder), notebook, overwrite=overwrite)
+        o.give({"command": "report", "notebook": str(made)}, str(made), as_json)
+        return
     if not is_run:
         report_runs(StudyDir(folder))
     path = report_run(RunDir(folder)) if is_run else report_study(StudyDir(folder))

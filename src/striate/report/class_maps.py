@@ -64,14 +64,14 @@ def flat_maps_of(one: Given) -> tuple[Array, Array] | None:
     return three_planes(found[0], at, IGNORED), three_planes(found[1], at, IGNORED)
 
 
-def pixels_of(tables: Sequence[Answers], num_classes: int) -> Pixels | None:
-    """Return the counts of pixels over all runs; None where no map is kept."""
+def pixels_of(tables: Sequence[Answers], num_classes: int, most: int = MAX_MAPS) -> Pixels | None:
+    """Return the counts of pixels over all runs, of at most so many maps of each; None where no map is kept."""
     counts = np.zeros((num_classes, num_classes), np.int64)
     right, total = (np.zeros(len(DISTANCES_PX) + 1, np.int64) for _ in range(2))
     opened: set[str] = set()
     for answers in tables:
         num = len(answers.table)
-        for row in np.linspace(0, num - 1, min(num, MAX_MAPS)).astype(int):
+        for row in np.linspace(0, num - 1, min(num, most)).astype(int):
             found = maps_of((answers, int(row)))
             if found is None:
                 return None

@@ -80,6 +80,11 @@ class ClassifySections(Sections):
         counts = _counts(subject)
         return None if counts is None else (counts, "images")
 
+    def score_code(self, run: Run) -> str:
+        """Return the share of right answers."""
+        lines = "counts = np.array(run.confusion(SPLIT))\nreturn np.trace(counts) / counts.sum()"
+        return lines if run.metric.key == "accuracy" else ""
+
     def caption(self, answers: Answers, row: int) -> str:
         """Return the true class and the class answered."""
         return f"is {answers.name(int(answers.table.truth[row]))}, predicted {self.answer(answers, row)}"

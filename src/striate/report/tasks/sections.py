@@ -185,6 +185,10 @@ class Sections:
         """Return how often each class (K, K) was taken for which, true ones as rows, and of what: images or pixels."""
         return None
 
+    def score_code(self, run: Run) -> str:
+        """Return Python lines that compute the monitored score of `run` on `SPLIT`, for a notebook; "" without one."""
+        return ""
+
     def caption(self, answers: Answers, row: int) -> str:
         """Return what a run answered for an image and what is true, as text."""
         return f"is {_written(answers.table.truth[row])}, predicted {_written(answers.table.values[row])}"

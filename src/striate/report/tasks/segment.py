@@ -70,9 +70,19 @@ class SegmentSections(Sections):
         return {} if value is None else {"constant answer": value}
 
     def confusions(self, subject: Subject) -> tuple[npt.ArrayLike, str] | None:
-        """Return the pixels of each pair of classes."""
-        pixels = pixels_of(subject.answers, len(subject.names))
+        """Return the pixels of each pair of classes, of all images."""
+        pixels = pixels_of(subject.answers, len(subject.names), most=sum(len(one.table) for one in subject.answers))
         return None if pixels is None else (pixels.counts, "pixels")
+
+    def score_code(self, run: Run) -> str:
+        """Return the mean over classes of intersection over union."""
+        lines = (
+            "counts = np.array(run.confusion(SPLIT))  # pixels: true classes as rows",
+            "both = np.diag(counts)",
+            "either = counts.sum(0) + counts.sum(1) - both",
+            "return np.mean(both[either > 0] / either[either > 0])",
+        )
+        return "\n".join(lines) if run.metric.key == "mean_iou" else ""
 
     def inside(self, subject: Subject) -> list[Section]:
         """Return images with their maps, the classes, what is confused, and the distance from boundaries."""
