@@ -312,7 +312,7 @@ def test_what_a_decoder_should_not_raise_names_the_file_and_memory_is_not_taken_
         with pytest.raises(MemoryError if isinstance(problem, MemoryError) else DataError) as caught:
             decode(path)
         if isinstance(caught.value, DataError):
-            assert "RuntimeError" in str(caught.value) and "one.png" in str(caught.value)
+            assert "one.png" in str(caught.value) and "planted" not in str(caught.value)
         else:
             with pytest.raises(MemoryError):
                 examine(path.read_bytes(), name=path.name)
