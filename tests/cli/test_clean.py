@@ -39,4 +39,4 @@ def test_finished_runs_keep_their_best_weights_only_and_clean_frees_the_rest(
     assert done["num"] == shown["num"] and done["num_bytes"] == shown["num_bytes"] and done["removed"]
     assert not old.checkpoints.exists() and any(kept.checkpoints.glob("step-*"))
     assert not any((tmp_path / "cache" / "stores").iterdir()) and old.weights.exists()
-    assert run(["clean", "nowhere"]) == 3
+    assert run(["clean", "nowhere"]) == 4

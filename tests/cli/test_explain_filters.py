@@ -42,7 +42,11 @@ def test_the_document_has_every_filter(photo, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["saliency", "cat.png"], 2, "'saliency' cannot be explained; known: filters"),
+        (
+            ["saliency", "cat.png"],
+            4,
+            "no such run: saliency -- fix: name a folder made by `striate train`, or say filters",
+        ),
         (["filters", "dog.png"], 3, "file is missing"),
         (["filters", "cat.png", "--out", "x.jpg"], 2, "the image is a PNG"),
         (["filters", "cat.png", "--out", "cat.png"], 2, "would replace the photo"),

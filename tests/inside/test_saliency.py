@@ -174,6 +174,21 @@ def test_masks_are_explained_over_the_pixels_of_the_class() -> None:
     assert explain(network, task, x, method="gradcam")[0].layer == "1 (12 x 12)"  # not the classes' own map
 
 
+def test_where_all_is_background_the_likeliest_object_is_explained_where_it_comes_closest() -> None:
+    torch.manual_seed(0)
+    outputs = torch.randn(2, 3, 6, 5)
+    outputs[:, 0] += 9  # background everywhere; of the others the second image has more of "dog"
+    outputs[0, 1] += 3
+    outputs[1, 2] += 3
+    found = Segment("mask", ("background", "cat", "dog")).objective(outputs)
+    assert found.names == ("cat", "dog") and "no pixel is answered with it" in found.texts[0]
+    for row, index in enumerate((1, 2)):
+        margin = (outputs[row, index] - outputs[row, [0, 3 - index]].amax(0)).flatten()
+        nearest = sorted(range(30), key=lambda pixel: -float(margin[pixel]))[:3]
+        expected = outputs[row, index].flatten()[nearest].sum()
+        assert float(found.score(outputs)[row]) == pytest.approx(float(expected), rel=1e-5)
+
+
 def test_angles_are_explained_along_their_direction() -> None:
     network, x = plain(outputs=2).eval(), images()
     task = Regress("turn", ("turn",), "deg")

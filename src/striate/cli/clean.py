@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.base.errors import DataError
+from striate.base.errors import ModelError
 from striate.base.text import plural
 
 from . import help as h
@@ -39,7 +39,7 @@ def clean(
     from striate.run.leftovers import remove_states, with_old_states
 
     if not runs.is_dir() and runs != Path("runs"):
-        raise DataError("no such folder", where=runs, fix="name the folder that holds your runs")
+        raise ModelError("no such folder", where=runs, fix="name the folder that holds your runs")
     num, num_bytes, kept = Counter[str](), Counter[str](), Counter[str]()
     for entry in entries():
         _count(entry.kind, entry.num_bytes, not yes or entry.remove(), num, num_bytes, kept)

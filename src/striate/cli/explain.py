@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from striate.base.errors import SettingsError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.progress import Progress
 
 from . import help as h
@@ -60,9 +60,9 @@ def explain(
             raise SettingsError("filters are shown on one photo", where=FILTERS, fix="give one image, and only --out")
         _show_filters(images[0], out, as_json)
         return
-    if not Path(what).exists() and "/" not in what:
-        fix = f"name a run folder, or say {FILTERS}"
-        raise SettingsError(f"{what!r} cannot be explained; known: {FILTERS}, and run folders", where="WHAT", fix=fix)
+    if not Path(what).exists():
+        fix = f"name a folder made by `striate train`, or say {FILTERS}"
+        raise ModelError("no such run", where=what, fix=fix)
     o.use_threads(threads)
     paths = _paths(images, out)
     explained = _explain(what, images, target, method or [], sanity, o.progress_for(quiet))

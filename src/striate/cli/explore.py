@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.base.choose import nearest
 from striate.base.errors import ModelError, SettingsError
 from striate.base.progress import say
 
@@ -119,9 +120,26 @@ def _workspace(what: str, size: str | None) -> "Workspace":
         if size is not None:
             raise SettingsError("a run has its own size", where="--size", fix="leave it out")
         return Workspace.of_folder(Path(what), _training_images)
-    if len(Path(what).parts) > 1 and not Path(what).exists():
-        raise ModelError(f"no such run: {what}", fix="name a folder made by `striate train`, `study` or `search`")
+    _require_known(what)
     return Workspace.of([_network(what, size)], what)
+
+
+def _require_known(what: str) -> None:
+    """Refuse what is neither a network, nor a blueprint's file, nor there.
+
+    Raises:
+        ModelError: it is a run that does not exist, or the misspelt name of a network.
+        SettingsError: it is a file of another kind.
+    """
+    from striate.model import zoo
+
+    if ":" in what or what in zoo.names() or Path(what).suffix == ".toml":
+        return
+    if Path(what).exists():
+        raise SettingsError("neither a run nor a blueprint", where=what, fix="name a run, a network or a .toml file")
+    near = None if len(Path(what).parts) > 1 else nearest(what, zoo.names())
+    fix = f"did you mean {near!r}?" if near else "name a run folder, or a network of `striate models`"
+    raise ModelError("no such run or network", where=what, fix=fix)
 
 
 def _training_images(run: "RunDir") -> "TrainingImages":

@@ -228,25 +228,31 @@ class Defaults:
     def objective(self, outputs: Outputs, which: Which = None) -> Objective:
         """Return the output of what is chosen, by default the largest where there are probabilities, else the first;
         of maps its sum over the pixels where it is the largest, by default of the class that most pixels have, a
-        background aside.
+        background aside, or else the most probable.
 
         Raises:
             SettingsError: the choice is unknown, or the head gives neither a vector nor a map.
         """
-        if not isinstance(outputs, Tensor) or outputs.ndim not in {2, 4}:
+        if not isinstance(outputs, Tensor) or outputs.ndim not in {2, 4, 5}:
             what = f"the task {self.name} does not say what of its outputs an explanation is about"
             raise SettingsError(what, where="objective", fix="let the task say it with a method `objective`")
         outputs = outputs.detach()
-        if outputs.ndim == 2:
-            has_classes = self.decode(outputs).probabilities is not None
-            usual = outputs.argmax(1) if has_classes else torch.zeros(len(outputs), dtype=torch.int64)
-            indices = chosen(self.choices, which, usual, "choice")
-            return single(outputs, self.choices, indices, "logit of" if has_classes else "value of")
+        if outputs.ndim > 2:
+            return self._in_places(outputs, which)
+        has_classes = self.decode(outputs).probabilities is not None
+        usual = outputs.argmax(1) if has_classes else torch.zeros(len(outputs), dtype=torch.int64)
+        indices = chosen(self.choices, which, usual, "choice")
+        return single(outputs, self.choices, indices, "logit of" if has_classes else "value of")
+
+    def _in_places(self, outputs: Tensor, which: Which) -> Objective:
+        """The objective of maps (N, K, H, W) or volumes (N, K, D, H, W)."""
         classes, clear = outputs.max(1).indices, backgrounds(self.choices)
-        shown = torch.tensor([index for index in range(outputs.shape[1]) if index not in clear] or [0])
-        counts = torch.stack([(classes == index).flatten(1).sum(1) for index in shown.tolist()], 1)
-        indices = chosen(self.choices, which, shown[counts.argmax(1).cpu()])
-        return region(outputs, self.choices, indices, classes == indices.to(classes.device)[:, None, None])
+        shown = [index for index in range(outputs.shape[1]) if index not in clear] or [0]
+        counts = torch.stack([(classes == index).flatten(1).sum(1) for index in shown], 1)
+        shares = outputs.float().softmax(1).flatten(2).mean(2)[:, shown]  # below 1: they decide between equal counts
+        indices = chosen(self.choices, which, torch.tensor(shown)[(counts + shares).argmax(1).cpu()])
+        is_there = classes.flatten(1) == indices.to(classes.device)[:, None]
+        return region(outputs, self.choices, indices, is_there.view(classes.shape))
 
     def undo_view(self, outputs: Outputs, view: View) -> Outputs:
         """Return maps moved and mirrored back; vectors as they are."""

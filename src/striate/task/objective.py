@@ -18,6 +18,7 @@ from striate.base.text import plural
 
 from .views import each, leaves
 
+NEAREST = 10  # one pixel in so many stands for a class that no pixel has
 Which = str | Sequence[str | None] | None  # a name for all images, one for each of them, or the task's choice
 
 
@@ -78,24 +79,36 @@ def single(outputs: Tensor, names: Sequence[str], indices: Tensor, what: str = "
 
 
 def region(outputs: Tensor, names: Sequence[str], indices: Tensor, is_there: Tensor) -> Objective:
-    """Return the objective that is the sum of a class's outputs (N, K, H, W) over pixels (N, H, W) of each image.
+    """Return the objective that is the sum of a class's outputs (N, K, ...) over pixels (N, ...) of each image.
 
-    Where there is no such pixel it is the sum over all of them.
+    Where there is no such pixel it is the sum over the tenth of the pixels where the class comes closest to being the
+    largest: all pixels together say nothing of a place.
     """
     counts = is_there.flatten(1).sum(1).tolist()
-    is_summed = is_there | ~is_there.flatten(1).any(1)[:, None, None]
+    rows = torch.arange(len(outputs), device=outputs.device)
     weights = torch.zeros_like(outputs, dtype=torch.float32)
-    weights[torch.arange(len(outputs), device=outputs.device), indices.to(outputs.device)] = is_summed.to(weights)
+    weights[rows, indices.to(outputs.device)] = torch.stack(
+        [
+            there if count else _nearest(logits, int(index))
+            for there, count, logits, index in zip(is_there, counts, outputs, indices, strict=True)
+        ]
+    ).to(weights)
 
     def text(row: int, name: str) -> str:
-        where = (
-            f"the {plural(counts[row], 'pixel')} answered with it"
-            if counts[row]
-            else "all pixels, since none is answered with it"
-        )
-        return f"sum of the logits of {name} over {where}"
+        if counts[row]:
+            return f"sum of the logits of {name} over the {plural(counts[row], 'pixel')} answered with it"
+        return f"sum of the logits of {name} where it comes closest, as no pixel is answered with it"
 
     return Objective(*_texts(names, indices, text), indices, weights)
+
+
+def _nearest(logits: Tensor, index: int) -> Tensor:
+    """The tenth of the pixels (...) in which a class's logit (K, ...) lies least below the largest of the others."""
+    others = torch.cat([logits[:index], logits[index + 1 :]]).amax(0)
+    margin = (logits[index] - others).flatten()
+    is_near = torch.zeros_like(margin, dtype=torch.bool)
+    is_near[margin.topk(max(1, len(margin) // NEAREST)).indices] = True
+    return is_near.view(logits.shape[1:])
 
 
 def _texts(
