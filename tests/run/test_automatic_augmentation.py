@@ -15,7 +15,8 @@ def kinds(target: str, *changes: str, progress: Progress | None = None) -> list[
 
 def test_only_targets_that_stay_true_are_turned_and_mirrored():
     whole = ["flip", "rotate", "shift", "zoom", "brightness", "contrast", "saturation"]
-    assert kinds("label") == kinds("mask") == kinds("box") == whole
+    assert kinds("label") == kinds("mask") == whole
+    assert kinds("box") == [kind for kind in whole if kind != "rotate"]  # the upright hull of a turned box is too large
     assert kinds("angle") == whole[1:]
     assert kinds("angle", 'augment=["flip", "rotate"]') == ["flip", "rotate"]
     assert kinds("angle", "augment=light") == ["shift"]

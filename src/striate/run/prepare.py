@@ -20,7 +20,6 @@ from striate.base.run_info import DatasetInfo
 from striate.base.text import listed, plural
 from striate.data.augment import Pipeline
 from striate.data.augment.mix import Mixing, refuse_unmixable
-from striate.data.augment.mosaic import Mosaic
 from striate.data.augment.operation import Operation
 from striate.data.augment.suits import refuse_unsuited, suiting
 from striate.data.geometry import Geometry
@@ -224,7 +223,7 @@ def _say_left_out(before: Sequence[Any], after: Sequence[Any], why: str, progres
 def _refuse_mixing(task: Task, dataset: Dataset, ops: tuple[Operation, ...]) -> None:
     for name in task.targets:
         refuse_unmixable(ops, name, dataset.target(name))
-    if not task.is_mixable and (mixing := next((op for op in ops if isinstance(op, Mixing | Mosaic)), None)):
+    if not task.is_mixable and (mixing := next((op for op in ops if isinstance(op, Mixing)), None)):
         what = f"the task {task.name} has no loss for targets that {getattr(mixing, 'kind', '')} has mixed"
         raise SettingsError(what, where=f"augment, target {task.target}", fix="leave the mixing operation out")
 

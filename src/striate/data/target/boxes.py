@@ -67,6 +67,7 @@ class Boxes(Target):
     tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
     has_places: ClassVar[bool] = True
     mixes: ClassVar[frozenset[str]] = frozenset({TILE})
+    untrue_after: ClassVar[frozenset[str]] = frozenset({"rotate", "shear"})  # hulls of turned boxes are too large
     mirrors: ClassVar[bool] = False  # an object's mirror image at the border is one without a box
 
     def __post_init__(self) -> None:
