@@ -84,7 +84,7 @@ def test_tiles_look_at_the_whole_of_a_large_image(segmented, photos, tmp_path, c
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--tiles", "auto"], "predicts no map that tiles"),
+        (["--tiles", "auto"], "predicts no map and no objects that tiles"),
         (["--tiles", "fine"], "'fine' is no scale"),
     ],
 )

@@ -73,6 +73,9 @@ def predict(
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a row for each image, for a spreadsheet.")
     ] = None,
+    coco: Annotated[
+        Path | None, typer.Option("--coco", metavar="FILE", help="Write the objects found as COCO JSON.")
+    ] = None,
     on_bad: o.OnBad = "stop",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -85,12 +88,13 @@ def predict(
     (contact-sheet.png), of a run that predicts maps for each image NAME-overlay.png and NAME-mask.png (class ids with a
     palette, of the image's own size) and once classes.csv; of a volume NAME-labels.nii.gz, which lies as the volume
     does. `-` reads names of files and folders from stdin, one a line.
-    Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of a
-    larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
-    whose answers are blended; `--tiles 1` cuts them at their own pixels. A run of a task that restores images is given
-    spoiled ones as they are, at their own pixels; `--draw` writes NAME-restored.png, NAME-box.png of one that
-    localises, and NAME-boxes.png of one that detects objects. `--csv` has a column for each class (its probability, or
-    its share of the pixels) or number.
+    Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of
+    a larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
+    whose answers are blended, or whose objects are merged; `--tiles 1` cuts them at their own pixels. A run of a
+    task that restores images is given spoiled ones as they are, at their own pixels; `--draw` writes NAME-
+    restored.png, NAME-box.png of one that localises, and NAME-boxes.png of one that detects objects. `--csv` has a
+    column for each class (its probability, or its share of the pixels) or number; of objects it has a row for each,
+    and `--coco` writes them as COCO JSON.
 
     \b
     Examples:
@@ -99,10 +103,12 @@ def predict(
       striate predict runs/001-bipyramid-regularized new/ --csv new.csv
       striate predict imagenet:mobilenet_v2 photo.jpg
       striate predict coco:retinanet_resnet50_fpn photo.jpg --draw drawn/
+      striate predict runs/004-one_stage-detect new/ --coco new.json --tiles auto
       striate predict runs/003-unet-augmented new/ --draw drawn/
       striate predict runs/003-unet-augmented aerial.tif --tiles auto --draw out/
     """
     o.use_threads(threads)
+    from striate.predict.coco_json import write_coco
     from striate.predict.table import write_table
 
     choose("policy", on_bad, dict.fromkeys(("stop", "skip")))
@@ -128,6 +134,10 @@ def predict(
         write_table(table, predictions)
         document["csv"] = str(table)
         lines.append(f"table: {table}")
+    if coco is not None:
+        write_coco(coco, predictions, predictor.task.names)
+        document["coco"] = str(coco)
+        lines.append(f"COCO JSON: {coco}")
     if draw is not None:
         sheets = [str(file) for file in asked.sheets()]
         document |= {"drawn": str(draw), "sheets": sheets}

@@ -43,6 +43,7 @@ from striate.task.outputs import outputs_of
 from striate.task.views import each
 
 from .ahead import read_ahead
+from .merge import merged, scaled, tiles_of
 from .prediction import Prediction
 from .tiling import at_scale, tiled_outputs
 
@@ -133,12 +134,13 @@ class Predictor:
             bad: gets the errors of files that cannot be read, whose predictions are left out.
             doubtful: gets what a decoder complained of in files that are predicted all the same and may be damaged;
                 without it, each is a Python warning.
-            tiles: predict maps in overlapping tiles, see `tiling`: the scale at which an image is cut (1: its own
-                pixels), or "auto", that of training. Images that then fit into the network's view are seen whole.
+            tiles: predict maps or objects in overlapping tiles, see `tiling` and `merge`: the scale at which an image
+                is cut (1: its own pixels), or "auto", that of training. Images that then fit into the network's view
+                are seen whole.
 
         Raises:
             DataError: files cannot be read and `bad` is not given; the message names them.
-            SettingsError: tiles are asked for of what is no map, or at a scale that is not known.
+            SettingsError: tiles are asked for of what is no map and no set of objects, or at a scale that is not known.
         """
         found: list[Prediction] = []
         scale, problems = self._tile_scale(tiles), [] if bad is None else bad
@@ -155,7 +157,9 @@ class Predictor:
                 if self.makes_images:
                     given[number] = self._restored(pixels, name)
                 elif scale and self._is_larger(pixels, scale):
-                    given[number] = self._tiled(pixels, scale, name)
+                    given[number] = (self._things_of_tiles if self.task.finds_things else self._tiled)(
+                        pixels, scale, name
+                    )
                 else:
                     whole.append((number, self.framed(pixels), name, pixels.shape[:-1]))
             if whole:
@@ -244,8 +248,8 @@ class Predictor:
         """The scale at which images are cut into tiles; None where they are not."""
         if tiles is None:
             return None
-        if not self.predicts_maps:
-            what = f"the task {self.task.name} predicts no map that tiles could make up"
+        if not self.predicts_maps and not self.task.finds_things:
+            what = f"the task {self.task.name} predicts no map and no objects that tiles could make up"
             raise SettingsError(what, where="tiles", fix="leave --tiles out")
         scale = self.scale if tiles == "auto" else tiles
         if scale is None:
@@ -271,6 +275,22 @@ class Predictor:
         whole = np.concatenate([_compact(one.map) for one in answers if one.map is not None])
         way = Geometry((sized.shape[0], sized.shape[1]), "squash").way_back(pixels.shape[0], pixels.shape[1])
         return Prediction(name, answers[0].names, map=_moved(way, whole))
+
+    def _things_of_tiles(self, pixels: Samples, scale: float, name: str) -> Prediction:
+        """The things in an image at a scale, tile by tile and seen whole, each once; in the image's own pixels."""
+        sized = at_scale(coloured(pixels, self.geometry.channels), scale)
+        size_hw = sized.shape[0], sized.shape[1]
+        tiles = [*tiles_of(size_hw, self.geometry.size_hw), (slice(0, size_hw[0]), slice(0, size_hw[1]))]
+        found: list[Prediction] = []
+        for start in range(0, len(tiles), self.batch):
+            parts = [sized[tile] for tile in tiles[start : start + self.batch]]
+            outputs = self.outputs([self.framed(part) for part in parts])
+            found += self._read(outputs, [name] * len(parts), [part.shape[:2] for part in parts])
+        things = merged(tiles, [one.things or () for one in found], size_hw)
+        if size_hw != pixels.shape[:2]:
+            back = pixels.shape[1] / size_hw[1], pixels.shape[0] / size_hw[0]
+            things = tuple(scaled(thing, back) for thing in things)
+        return replace(found[-1], things=things)
 
     def _restored(self, pixels: Samples, name: str) -> Prediction:
         """What is made of an image at its own size, in tiles, `scale` times as high and wide."""

@@ -40,6 +40,7 @@ class Defaults:
     `kinds`: of targets it can predict, one at a time · `target_names`: those it predicts together, by name ·
     `metrics`: see `striate.metric` · `views`: how the outputs of several views of an image are merged, see
     `task.views`; None refuses them · `is_placed`: whether answers name places in the image; maps do ·
+    `finds_things`: whether they are any number of objects ·
     `is_mixable`: whether `loss` takes shares of classes, as mixup makes them ·
     `Options`: the settings `task.NAME` of a recipe that it takes; `fit` gets them, checked, as `options` ·
     `steps`, `more_steps`, `pretrained_steps`: what a study compares that names no variants, see `task.series`; the
@@ -57,6 +58,7 @@ class Defaults:
     views: ClassVar[Merge | None] = None
     is_mixable: ClassVar[bool] = False
     is_placed: ClassVar[bool] = False
+    finds_things: ClassVar[bool] = False
     Options: ClassVar[type[Settings]] = Settings
     steps: ClassVar[Sequence[Step]] = ()
     more_steps: ClassVar[Sequence[Step]] = ()

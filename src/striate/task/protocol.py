@@ -104,6 +104,10 @@ class Task(Protocol):
         """Whether answers name places in the image, which then is decoded at its own size; those of maps do."""
 
     @property
+    def finds_things(self) -> bool:
+        """Whether answers are any number of objects an image."""
+
+    @property
     def temperature(self) -> Temperature | None:
         """What dividing the outputs by a number does to the probabilities; None where there are none."""
 

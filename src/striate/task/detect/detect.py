@@ -57,6 +57,7 @@ class Detect(Defaults):
     kinds: ClassVar[tuple[str, ...]] = ("box",)
     Options: ClassVar[type[Settings]] = DetectOptions
     is_placed: ClassVar[bool] = True
+    finds_things: ClassVar[bool] = True
     usual_fit: ClassVar[str] = "letterbox"  # "crop" cuts objects, "squash" changes their shape
 
     @classmethod

@@ -1,0 +1,53 @@
+"""Predicted objects as COCO writes them: `striate predict --coco FILE`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from striate.base.errors import DataError
+from striate.base.files import to_json, write_bytes
+from striate.data.decode import header
+
+
+def write_coco(path: Path, documents: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Write images, annotations with scores and categories, atomically; what reads COCO JSON reads it.
+
+    Boxes are x, y, width, height in pixels of the upright image from its outer corner. Images, annotations and
+    categories are numbered from 1 on; `file_name` is the path as it was given.
+
+    Args:
+        documents: of `Prediction.to_json`.
+        names: the classes.
+
+    Raises:
+        DataError: a prediction holds no objects.
+        ResourceError: the file cannot be written.
+    """
+    labels = {name: label for label, name in enumerate(names, 1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, document in enumerate(documents, 1):
+        if "things" not in document:
+            fix = "use a run of --task detect, or coco:NAME"
+            raise DataError("no objects were predicted, which COCO JSON lists", where=str(document["id"]), fix=fix)
+        height, width = _size_hw(Path(str(document["id"])))
+        images.append({"id": number, "file_name": str(document["id"]), "height": height, "width": width})
+        for thing in document["things"]:
+            annotations.append(_annotation(thing, len(annotations) + 1, number, labels[thing["name"]]))
+    categories = [{"id": label, "name": name} for name, label in labels.items()]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    write_bytes(path, to_json(content).encode())
+
+
+def _annotation(thing: Mapping[str, Any], number: int, image: int, label: int) -> dict[str, Any]:
+    left, top, right, bottom = (round(side, 2) for side in thing["box"])
+    bbox = [left, top, round(right - left, 2), round(bottom - top, 2)]
+    area = round(bbox[2] * bbox[3], 2)
+    return {"id": number, "image_id": image, "category_id": label, "bbox": bbox, "area": area, "iscrowd": 0,
+            "score": round(thing["score"], 5)}  # fmt: skip
+
+
+def _size_hw(path: Path) -> tuple[int, int]:
+    probe = header(path)
+    height, width = probe.size_hw
+    return (width, height) if probe.orientation > 4 else (height, width)
