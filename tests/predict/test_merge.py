@@ -14,7 +14,8 @@ from striate.data.sources.walk import Walk
 from striate.predict.coco_json import write_coco
 from striate.predict.merge import merged, moved, tiles_of
 from striate.predict.prediction import Prediction
-from striate.predict.predictor import Predictor, own_things
+from striate.predict.predictor import Predictor
+from striate.predict.things import own_things
 from striate.task import from_json
 from striate.task.answer import Thing
 

@@ -8,7 +8,7 @@ Reference: Akyon et al., "Slicing aided hyper inference and fine-tuning for smal
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,9 @@ import torch
 from striate.base.size import SizeHW
 from striate.nn.boxes import class_nms
 from striate.task.answer import Thing
+
+from .prediction import Prediction
+from .tiling import Samples
 
 OVERLAP = 0.5  # of a tile's side, with the next one
 MAX_IOU, MAX_PART = 0.5, 0.6  # of two boxes of one object; of a cut box, the share that a whole one covers
@@ -46,12 +49,30 @@ def _spans(length: int, tile: int, overlap: float) -> list[slice]:
     return [slice(start, start + tile) for start in np.linspace(0, length - tile, num).astype(int).tolist()]
 
 
-def merged(tiles: Sequence[Tile], things: Sequence[Sequence[Thing]], size_hw: SizeHW) -> tuple[Thing, ...]:
+def in_tiles(
+    image: Samples, tile_hw: SizeHW, predict: Callable[[list[Samples]], Sequence[Prediction]], batch: int
+) -> tuple[list[Tile], list[tuple[Thing, ...]]]:
+    """Return the tiles of an image (H, W, C), the last one the whole of it, and the things in each, in its pixels.
+
+    Args:
+        predict: says what is in some images.
+        batch: how many of them at once.
+    """
+    size_hw = image.shape[0], image.shape[1]
+    tiles = [*tiles_of(size_hw, tile_hw), (slice(0, size_hw[0]), slice(0, size_hw[1]))]
+    parts = (tiles[start : start + batch] for start in range(0, len(tiles), batch))
+    return tiles, [one.things or () for some in parts for one in predict([image[tile] for tile in some])]
+
+
+def merged(
+    tiles: Sequence[Tile], things: Sequence[Sequence[Thing]], size_hw: SizeHW, own_hw: SizeHW | None = None
+) -> tuple[Thing, ...]:
     """Return the things of an image's tiles in its own pixels, each once, by falling score.
 
     Args:
         things: of each tile, in its pixels.
-        size_hw: of the image.
+        size_hw: of the image that was cut.
+        own_hw: that of the image whose pixels count, by default the same.
     """
     found = [moved(thing, tile, size_hw) for tile, some in zip(tiles, things, strict=True) for thing in some]
     if not found:
@@ -67,7 +88,10 @@ def merged(tiles: Sequence[Tile], things: Sequence[Sequence[Thing]], size_hw: Si
     left = np.flatnonzero(~is_part)
     scores = torch.tensor([found[row].score for row in left])
     kept = class_nms(torch.from_numpy(boxes[left]), scores, torch.from_numpy(labels[left]), MAX_IOU)
-    return tuple(found[left[row]] for row in kept.tolist())
+    once = tuple(found[left[row]] for row in kept.tolist())
+    if own_hw is None or tuple(own_hw) == tuple(size_hw):
+        return once
+    return tuple(scaled(thing, (own_hw[1] / size_hw[1], own_hw[0] / size_hw[0])) for thing in once)
 
 
 def moved(thing: Thing, tile: Tile, size_hw: SizeHW) -> Thing:

@@ -27,25 +27,25 @@ from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.decode import FIX_DOUBTFUL, decode_samples, read_bytes
-from striate.data.geometry import Geometry, WayBack, coloured
+from striate.data.geometry import Geometry, coloured
 from striate.data.given import images_of, pixels_of, png_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.raster import Samples
-from striate.data.sample import IGNORE
 from striate.model.blueprint import Blueprint
 from striate.model.build import build
 from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Outputs, Task, from_json
-from striate.task.answer import Answer, Thing
+from striate.task.answer import Answer
 from striate.task.head import Image as ImageHead
 from striate.task.head import Map
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
 from .ahead import read_ahead
-from .merge import merged, scaled, tiles_of
+from .merge import in_tiles, merged
 from .prediction import Prediction
-from .tiling import at_scale, tiled_outputs
+from .things import own_things
+from .tiling import at_scale, compact, own_map, tiled_outputs
 
 if TYPE_CHECKING:
     from striate.data.given import Given
@@ -272,25 +272,20 @@ class Predictor:
         with torch.inference_mode():
             for band in tiled_outputs(sized, self.geometry.size_hw, lambda tiles: self._seen(tiles, exact)):
                 answers += self._answers(band)
-        whole = np.concatenate([_compact(one.map) for one in answers if one.map is not None])
+        whole = np.concatenate([compact(one.map) for one in answers if one.map is not None])
         way = Geometry((sized.shape[0], sized.shape[1]), "squash").way_back(pixels.shape[0], pixels.shape[1])
-        return Prediction(name, answers[0].names, map=_moved(way, whole))
+        return Prediction(name, answers[0].names, map=own_map(way, whole))
 
     def _things_of_tiles(self, pixels: Samples, scale: float, name: str) -> Prediction:
         """The things in an image at a scale, tile by tile and seen whole, each once; in the image's own pixels."""
         sized = at_scale(coloured(pixels, self.geometry.channels), scale)
-        size_hw = sized.shape[0], sized.shape[1]
-        tiles = [*tiles_of(size_hw, self.geometry.size_hw), (slice(0, size_hw[0]), slice(0, size_hw[1]))]
-        found: list[Prediction] = []
-        for start in range(0, len(tiles), self.batch):
-            parts = [sized[tile] for tile in tiles[start : start + self.batch]]
+
+        def predicted(parts: list[Samples]) -> list[Prediction]:
             outputs = self.outputs([self.framed(part) for part in parts])
-            found += self._read(outputs, [name] * len(parts), [part.shape[:2] for part in parts])
-        things = merged(tiles, [one.things or () for one in found], size_hw)
-        if size_hw != pixels.shape[:2]:
-            back = pixels.shape[1] / size_hw[1], pixels.shape[0] / size_hw[0]
-            things = tuple(scaled(thing, back) for thing in things)
-        return replace(found[-1], things=things)
+            return self._read(outputs, [name] * len(parts), [part.shape[:2] for part in parts])
+
+        tiles, things = in_tiles(sized, self.geometry.size_hw, predicted, self.batch)
+        return Prediction(name, self.task.names, things=merged(tiles, things, sized.shape[:2], pixels.shape[:2]))
 
     def _restored(self, pixels: Samples, name: str) -> Prediction:
         """What is made of an image at its own size, in tiles, `scale` times as high and wide."""
@@ -309,7 +304,7 @@ class Predictor:
         maps: Sequence[npt.NDArray[Any] | None] | None = self.task.at_own_size(outputs, ways)
         if maps is None:
             maps = [
-                one.map if one.map is None else _moved(way, one.map) for one, way in zip(answers, ways, strict=True)
+                one.map if one.map is None else own_map(way, one.map) for one, way in zip(answers, ways, strict=True)
             ]
         return [
             Prediction(
@@ -341,27 +336,6 @@ def _pass_on(doubts: list[DataError], doubtful: list[DataError] | None) -> None:
         return
     for doubt in doubts:
         warnings.warn(f"{doubt.where} {doubt.what}", stacklevel=4)
-
-
-def own_things(things: tuple[Thing, ...] | None, way: WayBack) -> tuple[Thing, ...] | None:
-    """Return things in the pixels of the network's view as things in the image's own."""
-    if not things:
-        return things
-    boxes = way.boxes([thing.box for thing in things]).tolist()
-    return tuple(replace(thing, box=tuple(box)) for thing, box in zip(things, boxes, strict=True))
-
-
-def _compact(seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A map; of classes in one byte a pixel, as masks are: an image of 12 megapixels would else take 100 MB."""
-    is_index = np.issubdtype(seen.dtype, np.integer) and (not seen.size or 0 <= seen.min() <= seen.max() <= IGNORE)
-    return seen.astype(np.uint8) if is_index else seen
-
-
-def _moved(way: WayBack, seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A map in an image's own pixels: the nearest class, or numbers between; 255 or nan where nothing was seen."""
-    seen = _compact(seen)
-    is_index = np.issubdtype(seen.dtype, np.integer)
-    return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
 
 
 def plain_view(count: int, geometry: Geometry) -> Any:

@@ -1,10 +1,12 @@
 """The things that were found in an image: in a document, and drawn."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from striate.data.geometry import WayBack
 from striate.data.sample import ImageU8
 from striate.data.target.palette import COVER, colour_of, line_px
 from striate.task.answer import Thing
@@ -57,3 +59,11 @@ def _write(image_u8: ImageU8, text: str, corner: tuple[int, int], colour: tuple[
     left, top = max(0, min(corner[0], image_u8.shape[1] - across)), max(corner[1], down + below)
     cv2.rectangle(image_u8, (left, top - down - below), (left + across, top), colour, -1)
     cv2.putText(image_u8, plain, (left, top - below), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
+
+
+def own_things(things: tuple[Thing, ...] | None, way: WayBack) -> tuple[Thing, ...] | None:
+    """Return things in the pixels of the network's view as things in the image's own."""
+    if not things:
+        return things
+    boxes = way.boxes([thing.box for thing in things]).tolist()
+    return tuple(replace(thing, box=tuple(box)) for thing, box in zip(things, boxes, strict=True))

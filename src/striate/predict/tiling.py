@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from striate.base.size import SizeHW
-from striate.data.geometry import resized
+from striate.data.geometry import WayBack, resized
+from striate.data.sample import IGNORE
 from striate.nn.tiles import starts, weights
 
 BATCH = 16
@@ -69,3 +70,16 @@ def _at_least(image_u8: Samples, tile_hw: SizeHW) -> Samples:
     """The image, continued by its mirror image to the right and below where it is smaller than a tile."""
     down, right = (max(0, tile - side) for tile, side in zip(tile_hw, image_u8.shape[:2], strict=True))
     return np.pad(image_u8, ((0, down), (0, right), (0, 0)), "symmetric") if down or right else image_u8
+
+
+def compact(seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a map; of classes in one byte a pixel, as masks are: an image of 12 megapixels would else take 100 MB."""
+    is_index = np.issubdtype(seen.dtype, np.integer) and (not seen.size or 0 <= seen.min() <= seen.max() <= IGNORE)
+    return seen.astype(np.uint8) if is_index else seen
+
+
+def own_map(way: WayBack, seen: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a map in an image's own pixels: the nearest class, or numbers between; 255 or nan where unseen."""
+    seen = compact(seen)
+    is_index = np.issubdtype(seen.dtype, np.integer)
+    return way.maps(seen, "nearest", IGNORE) if is_index else way.maps(seen, "bilinear", math.nan)
