@@ -4,6 +4,7 @@ The image is brought to the scale at which the network saw its training images, 
 size whose starts are at most half a tile apart; `nn.tiles` says how their outputs are blended.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
