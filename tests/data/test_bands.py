@@ -33,9 +33,11 @@ from striate.data.augment.suits import refuse_unsuited, suiting
 from striate.data.bands import in_depth, shown_bands
 from striate.data.decode import decode, decode_samples, header, read_bytes
 from striate.data.geometry import Geometry, coloured
+from striate.data.levels import FULL
 from striate.data.loader import Loader
 from striate.data.sources.arrays import from_arrays
 from striate.data.store import open_store, statistics
+from striate.predict.reading import read_image
 
 QUIET = Progress("quiet")
 
@@ -300,3 +302,14 @@ def test_the_header_tells_bands(tmp_path):
     write_tiff(tmp_path / "a.tif", noise(13), names=tuple(f"B{band}" for band in range(13)))
     probe = header(tmp_path / "a.tif")
     assert (probe.channels, probe.mode, probe.size_hw) == (13, "13 bands", (24, 21)) and probe.band_names[12] == "B12"
+
+
+def test_a_run_of_fewer_bands_says_which_it_reads(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(8):
+            write_tiff(tmp_path / "set" / name / f"{number}.tif", noise(2, seed=number + 9 * (name == "b")))
+    assert any("read as band 1 of 2" in note for note in open_dataset(tmp_path / "set", channels=1).notes)
+    doubts = read_image(tmp_path / "set" / "a" / "0.tif", "", Geometry((24, 21), channels=1), FULL, None)[1]
+    assert [one.what for one in doubts] == ["read is band 1 of 2, as the run takes no more"]
+    assert not read_image(tmp_path / "set" / "a" / "0.tif", "", Geometry((24, 21), channels=2), FULL, None)[1]

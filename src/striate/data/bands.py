@@ -25,6 +25,16 @@ def channels_text(channels: int, names: Sequence[str] = ()) -> str:
     return f"{channels} channels{known}; {'band 1 is' if channels == 2 else 'bands 1 to 3 are'} shown"
 
 
+def first_bands_text(channels: int, has: int) -> str:
+    """Return what is read of images with more bands.
+
+    Example:
+        >>> first_bands_text(1, 2), first_bands_text(3, 12)
+        ('band 1 of 2', 'bands 1 to 3 of 12')
+    """
+    return f"band{'s 1 to' if channels > 1 else ''} {channels} of {has}"
+
+
 def band_names(channels: int, names: Sequence[str] = ()) -> tuple[str, ...]:
     """Return a name for each channel: the file's, the colours, or a number from 1.
 

@@ -10,7 +10,7 @@ import numpy as np
 from striate.base.errors import SettingsError
 from striate.base.text import plural
 
-from .bands import WORDS, channels_text
+from .bands import WORDS, channels_text, first_bands_text
 from .decode import Probe, header
 from .sample import Dataset, Images
 
@@ -57,7 +57,8 @@ def in_channels(dataset: Dataset, channels: int | None) -> Dataset:
         raise SettingsError(what, where="--channels", fix=fix)
     notes = [note for note in dataset.notes if not note.startswith(_READ_AS)]
     images = cast(Images, cast(Any, dataset.images).in_channels(channels))
-    said, bands = f"{_READ_AS}{channels_text(channels)}, as asked for", dataset.bands[:channels]
+    read_as = channels_text(channels) if is_colour else first_bands_text(channels, has)
+    said, bands = f"{_READ_AS}{read_as}, as asked for", dataset.bands[:channels]
     return replace(dataset, images=images, channels=channels, bands=bands, notes=(*notes, said))
 
 

@@ -1,7 +1,6 @@
 """A run folder becomes a function from images to predictions."""
 
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -26,9 +24,8 @@ from striate.base.size import SizeHW
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
-from striate.data.decode import FIX_DOUBTFUL, decode_samples, read_bytes
 from striate.data.geometry import Geometry, coloured
-from striate.data.given import images_of, pixels_of, png_of
+from striate.data.given import images_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.raster import Samples
 from striate.model.blueprint import Blueprint
@@ -44,6 +41,7 @@ from striate.task.views import each
 from .ahead import read_ahead
 from .merge import in_tiles, merged
 from .prediction import Prediction
+from .reading import pass_on, read_image
 from .things import own_things
 from .tiling import at_scale, compact, own_map, tiled_outputs
 
@@ -149,7 +147,7 @@ class Predictor:
             whole: list[tuple[int, Samples, str, SizeHW]] = []
             given: dict[int, Prediction] = {}
             for number, picture, pixels, problem, doubts in some:
-                _pass_on(doubts, doubtful)
+                pass_on(doubts, doubtful)
                 if pixels is None or problem is not None:
                     problems += [problem] if problem else []
                     continue
@@ -202,24 +200,9 @@ class Predictor:
         self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "image"
     ) -> npt.NDArray[Any]:
         """The pixels of an image; what its decoder complains of goes to `doubtful`, or is a warning."""
-        if isinstance(picture, str | Path):
-            name, content = str(picture), read_bytes(Path(picture))
-        elif isinstance(picture, Image):
-            content = png_of(picture, name)
-        else:
-            return pixels_of(picture, name, self.geometry.channels, self.geometry.depth)
-        pixels, complaint = decode_samples(
-            content,
-            self.geometry.depth,
-            name=name,
-            channels=self.geometry.channels,
-            short_side_px=None if self.is_placed else self.short_side_px,  # places are those of its own size
-            levels=self.levels,
-        )
-        if complaint and doubtful is not None:
-            doubtful.append(DataError(f"may be damaged: {complaint}", where=name, fix=FIX_DOUBTFUL))
-        elif complaint:
-            warnings.warn(f"{name} may be damaged: {complaint}", stacklevel=4)
+        short_side_px = None if self.is_placed else self.short_side_px  # places are those of its own size
+        pixels, doubts = read_image(picture, name, self.geometry, self.levels, short_side_px)
+        pass_on(doubts, doubtful)
         return pixels
 
     @torch.inference_mode()
@@ -327,15 +310,6 @@ class Predictor:
         view = np.array([self.geometry.size_hw[::-1] * 2])
         box = self.geometry.way_back(height, width).boxes(np.array(seen) * view)[0]
         return tuple(np.clip(box, 0, [width, height] * 2).tolist())
-
-
-def _pass_on(doubts: list[DataError], doubtful: list[DataError] | None) -> None:
-    """Hand on what decoders complained of; to nobody who asked, it is a Python warning."""
-    if doubtful is not None:
-        doubtful += doubts
-        return
-    for doubt in doubts:
-        warnings.warn(f"{doubt.where} {doubt.what}", stacklevel=4)
 
 
 def plain_view(count: int, geometry: Geometry) -> Any:

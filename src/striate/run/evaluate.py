@@ -18,6 +18,7 @@ from striate.base.progress import Progress
 from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural, verb
+from striate.data.bands import WORDS, first_bands_text
 from striate.data.channels import in_channels
 from striate.data.check.check import ABOUT_PIXELS, prescan
 from striate.data.check.finding import listed
@@ -267,11 +268,14 @@ def _other(where: str | Dataset, info: RunInfo, progress: Progress) -> Dataset:
     options, target = info["dataset"]["options"], info["dataset"].get("target", task)  # older runs had but the task
     known = (task["target"], target["kind"], target["names"], options)
     dataset = as_known(where, *known) if isinstance(where, Dataset) else open_to_evaluate(where, *known)
+    channels, has = info["input"]["channels"], dataset.channels
     try:
-        dataset = in_channels(dataset, info["input"]["channels"])
+        dataset = in_channels(dataset, channels)
     except SettingsError as problem:
-        fix = f"choose images of {info['input']['channels']} channels"
+        fix = f"choose images of {channels} channels"
         raise DataError(f"the run does not read them: {problem.what}", where=dataset.where, fix=fix) from problem
+    if has > channels and has not in WORDS:
+        progress.warn(f"the run reads {first_bands_text(channels, has)} of these images")
     for note in dataset.notes:
         if note.startswith("left out") or "without images" in note:
             progress.line(note)
