@@ -140,18 +140,26 @@ async function mount(state, key) {
     if (signal.aborted) return;
     shown = "";
     fill(frame.main, h("div.empty", {}, h("p", {}, `${view.title} could not be shown.`)));
-    fail(problem, () => void remount());
+    fail(problem, () => (problem instanceof FileError ? reload() : void remount()));
   } finally {
     clearTimeout(wait);
     tools.refresh();
   }
 }
 
+/** A view's file that did not come: the browser does not ask for it again before the page is loaded anew. */
+class FileError extends NetError {}
+
 /** @param {import("./types.js").View} view */
 function fileOf(view) {
   return view.load().catch(() => {
-    throw new NetError("the server does not answer", "see whether striate explore still runs, then try again", 0);
+    throw new FileError("the server does not answer", "see whether striate explore still runs, then try again", 0);
   });
+}
+
+function reload() {
+  root.dataset.ready = "no";
+  location.reload();
 }
 
 /**

@@ -118,7 +118,7 @@ class Attack {
     const { names } = this.head;
     const wide = Math.min(WIDEST, Math.max(300, this.chart.clientWidth || WIDEST)); // so that its text keeps its size
     const [x, y] = [(/** @type {number} */ at) => LEFT + (at / MOST) * (wide - LEFT - 12), (/** @type {number} */ share) => TOP + (1 - share) * (HIGH - TOP - 26)];
-    const line = (/** @type {number} */ row) => this.shares(row).map((share, at) => `${at ? "L" : "M"}${x(at)} ${y(share)}`).join("");
+    const line = (/** @type {number} */ row) => this.shares(row).map((share, at, all) => (Number.isFinite(share) ? `${Number.isFinite(all[at - 1]) ? "L" : "M"}${x(at)} ${y(share)}` : "")).join("");
     const ticks = [0, 4, 8, 12, 16].map((at) => svg("text", { x: x(at), y: HIGH - 6, "text-anchor": "middle" }, at));
     const sides = [0, 0.5, 1].map((share) => [svg("text", { x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, share), svg("path.grid-line", { d: `M${LEFT} ${y(share)}H${wide - 12}`, fill: "none" })]);
     const upright = (/** @type {number} */ at, /** @type {Record<string, string>} */ look) => svg("path", { d: `M${x(at)} ${TOP}V${y(0)}`, fill: "none", ...look });

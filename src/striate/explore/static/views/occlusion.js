@@ -77,7 +77,7 @@ class Occlusion {
     const { y, x } = this.context.state();
     const [, columns] = this.result.grid;
     if (y === undefined) {
-      const best = this.result.falls.indexOf(Math.max(...this.result.falls));
+      const best = Math.max(0, this.result.falls.indexOf(Math.max(...this.result.falls))); // falls may be no numbers
       return [Math.floor(best / columns), best % columns, best];
     }
     const [row, column] = [this.at(Number(y), 0), this.at(Number(x), 1)];
@@ -161,7 +161,8 @@ class Occlusion {
       const { name, status, message, fix } = /** @type {any} */ (problem);
       if (name === "AbortError") return;
       if (status !== 422) throw problem;
-      return fill(this.progress, h("p.note", { role: "alert" }, `${message}: ${fix}.`));
+      const again = () => void this.context.busy(this.run());
+      return fill(this.progress, h("div.row", { role: "alert" }, h("span.note", {}, `${message}: ${fix}.`), h("button", { onclick: again }, "Try again")));
     }
     fill(this.progress);
     this.paint();

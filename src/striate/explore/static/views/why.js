@@ -145,7 +145,11 @@ class Why {
       if (!(status >= 400 && status < 500)) throw problem;
       one.title(METHODS[/** @type {keyof typeof METHODS} */ (method)], "nothing to show");
       one.element.dataset.state = "none";
-      fill(one.stage, h("p.none", {}, message, fix ? h("br") : null, fix));
+      const again = () => {
+        this.question = "";
+        void this.context.busy(this.update());
+      };
+      fill(one.stage, h("div.none", { role: "alert" }, h("p", {}, message, fix ? h("br") : null, fix), h("button", { onclick: again }, "Try again")));
       return;
     }
     const { head, arrays } = found;
