@@ -5,15 +5,22 @@ import json
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+import striate as st
 from striate.base import plugin
+from striate.base.errors import SettingsError
 from striate.base.rundir import RunDir
 from striate.cli.app import run
+from striate.data.augment import Flip
+from striate.data.augment.own import OWN
 from striate.model.zoo import ZOO
 from striate.nn.blocks import BLOCKS
+from striate.run.recipe import Recipe
 from striate.task import TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +31,7 @@ SMALL = ["--size", "16", "--set", "train.epochs=1", "--threads", "1", "--quiet"]
 @pytest.fixture(autouse=True)
 def tables():
     """The tables as they were."""
-    before = [(table, dict(table)) for table in (BLOCKS, ZOO, TASKS, plugin.LOADED)]
+    before = [(table, dict(table)) for table in (BLOCKS, ZOO, TASKS, OWN, plugin.LOADED)]
     yield
     for table, rows in before:
         table.clear()
@@ -66,6 +73,43 @@ def test_an_augmentation():
     plan = pipeline.matrices(draws, (size, size), (size, size), np.full((4, 3), 100.0))
     assert plan.colour[:, 0, 0] == pytest.approx(0.5 + draws[:, 0])
     assert (plan.colour[:, 1:] == np.eye(3, 4)[1:]).all()
+
+
+def test_an_augmentation_is_named_in_a_recipe_and_kept_in_the_run(tmp_path):
+    words = ["train", "toy:shapes?n=60&size=16", "--plugin", str(EXTENDING / "augmentation.py"), "--model", "mlp"]
+    assert run([*words, "--augment", "tint", *SMALL, "--out", str(tmp_path / "run")]) == 0
+    info = RunDir(tmp_path / "run").info()
+    assert info["augment"] == [{"kind": "tint", "amount": 0.3}] == info["recipe"]["augment"]
+    tint = OWN["tint"](amount=0.5)
+    recipe = st.recipe("baseline").with_values([("augment", [tint, "flip"])])
+    assert recipe.augment == (tint, Flip()) and Recipe.parse(recipe.model_dump(mode="json")) == recipe
+    with pytest.raises(SettingsError, match="amount"):
+        recipe.with_values([("augment", [{"kind": "tint", "amount": 2}])])
+    with pytest.raises(SettingsError, match="did you mean 'tint'"):
+        recipe.changed(["augment=tin"])
+
+
+def test_a_loss_and_a_metric(tmp_path):
+    out = tmp_path / "run"
+    words = ["train", "toy:shapes?n=120&size=16", "--plugin", str(EXTENDING / "loss.py"), "--task", "careful"]
+    assert run([*words, "--model", "mlp", *SMALL, "--lr", "0.02", "--out", str(out)]) == 0
+    rows = [
+        row
+        for row in csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines())
+        if row["split"] == "test"
+    ]
+    sure = [max(float(value) for name, value in row.items() if name.startswith("p:")) > 0.9 for row in rows]
+    wrong = [row["truth"] != row["prediction"] for row in rows]
+    scores = RunDir(out).scores()["test"]
+    assert scores["sure_and_wrong"] == pytest.approx(np.mean(np.array(sure) & np.array(wrong)))
+    assert "sure_and_wrong" in scores["intervals"] and scores["accuracy"] == pytest.approx(1 - np.mean(wrong))
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "wrong with 90 % confidence" in page and "Confusion" in page
+    logits, truth = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
+    task, batch = TASKS["careful"]("label", ("a", "b", "c")), SimpleNamespace(targets={"label": truth})
+    loss, p = task.loss(logits, batch), torch.softmax(logits, 1)[torch.arange(5), truth]
+    assert float(loss["cross_entropy"]) == pytest.approx(float(-p.log().mean()), rel=1e-5)
+    assert float(loss["poly"]) == pytest.approx(float((1 - p).mean()), rel=1e-5)
 
 
 def test_a_data_format(tmp_path, monkeypatch, capsys):

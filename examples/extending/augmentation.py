@@ -1,4 +1,7 @@
-"""An augmentation of one's own: settings with their ranges, and what a row of random numbers does."""
+"""An augmentation of one's own: settings with their ranges, and what a row of random numbers does.
+
+`striate train DATA --plugin augmentation.py --augment tint`
+"""
 
 from typing import Literal
 
@@ -7,9 +10,11 @@ from pydantic import Field
 
 from striate.data.augment.colour import Colour
 from striate.data.augment.operation import between
+from striate.data.augment.own import register
 from striate.data.augment.pipeline import Pipeline
 
 
+@register
 class Tint(Colour):
     """Multiply the red channel by a factor uniform in 1 - amount .. 1 + amount."""
 

@@ -62,11 +62,12 @@ def train(
     name = f"{recipe} changed" if pairs and isinstance(recipe, str) else recipe if isinstance(recipe, str) else "custom"
     settings = settings_of(recipe)
     network = settings.network_or(model, task, dataset.usual.form)
+    own = None if isinstance(network, str | Blueprint) else network
     options["progress"] = options.get("progress") or Progress()  # one for all, so that a notebook has one place of it
     try:
-        return Run(train_run(dataset, network, settings, recipe_name=name, **options))
+        return Run(train_run(dataset, network, settings, recipe_name=name, **options), own)
     except Interrupted as stop:
-        return Run(_to_look_at(stop, options["progress"]))
+        return Run(_to_look_at(stop, options["progress"]), own)
 
 
 def study(

@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 class Run(Outgoing, Inside):
     """A finished run: its scores, its history, predictions on new images, its report.
 
+    Args:
+        network: the module, when the run was not made from a blueprint.
+
     Example:
         >>> run = train(open_dataset("birds/"), "bipyramid", seed=0)        # doctest: +SKIP
         >>> run.scores["test"]["accuracy"], run.predict(["robin.jpg"])      # doctest: +SKIP
     """
 
-    def __init__(self, folder: RunDir | Path | str) -> None:
+    def __init__(self, folder: RunDir | Path | str, network: "nn.Module | None" = None) -> None:
         self.folder = folder if isinstance(folder, RunDir) else RunDir(folder)
         self.info = self.folder.info()
+        self._module = network
 
     def __repr__(self) -> str:
         from striate.report.text import facts_text, safe_text
@@ -79,7 +83,7 @@ class Run(Outgoing, Inside):
         """
         from striate.predict import Predictor
 
-        return Predictor.load(self.folder, network)(pictures, tiles=tiles)
+        return Predictor.load(self.folder, network or self._module)(pictures, tiles=tiles)
 
     @cached_property
     def network(self) -> "nn.Module":
@@ -90,7 +94,7 @@ class Run(Outgoing, Inside):
         """
         from striate.predict import Predictor
 
-        return Predictor.load(self.folder).network
+        return Predictor.load(self.folder, self._module).network
 
     def curves(self) -> "Figure":
         """Return loss and score over the epochs as a figure."""
@@ -155,7 +159,7 @@ class Run(Outgoing, Inside):
         from striate.predict import Predictor
         from striate.report.explained import explain_image
 
-        predictor = Predictor.load(self.folder, network)
+        predictor = Predictor.load(self.folder, network or self._module)
         return explain_image(predictor, image, methods=methods, target=target, has_sanity=sanity)
 
     def report(self) -> Path:

@@ -69,7 +69,7 @@ def from_arrays(
         rows = zip(pairs, np.split(np.arange(len(dataset), dtype=np.intp), ends[:-1]), strict=True)
         dataset = dataset.with_splits(dict(rows))
         refuse_untrained(dataset.target(), dataset.splits, name)
-    return checked(in_splits(dataset, split, seed))
+    return checked(in_splits(_for_task(dataset, task), split, seed))
 
 
 def from_table(
@@ -102,7 +102,8 @@ def from_table(
         raise DataError("a table without rows, or of columns of different lengths", where=name, fix="give it rows")
     cells = Table(Path(name), columns, list(range(1, max(num) + 1)))
     dataset = of_cells(cells, "", Path(root), target, task, separator, blank, split_column)
-    return checked(in_splits(first_target(replace(dataset, name=name), target, task), split, seed))
+    dataset = first_target(replace(dataset, name=name), target, task)
+    return checked(in_splits(_for_task(dataset, task), split, seed))
 
 
 def from_dataset(
@@ -145,7 +146,7 @@ def from_dataset(
         splits = {key: np.arange(*starts[k : k + 2], dtype=np.intp) for k, key in enumerate(parts)}
         dataset = dataset.with_splits(splits)
         refuse_untrained(target, splits, name)
-    return checked(in_splits(dataset, split, seed))
+    return checked(in_splits(_for_task(dataset, task), split, seed))
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,6 +193,11 @@ class ItemImages:
     def take(self, indices: "Sequence[int] | npt.NDArray[np.intp]") -> "ItemImages":
         """Return some of the images, in the order of `indices`."""
         return replace(self, places=tuple(self.places[int(index)] for index in indices))
+
+
+def _for_task(dataset: Dataset, task: str | None) -> Dataset:
+    """The dataset, opened for a task: what runs take where none else is named."""
+    return replace(dataset, options={"task": task}) if task else dataset
 
 
 def as_array(values: Any) -> Array:

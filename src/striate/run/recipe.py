@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from pydantic import Field, field_validator
 
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings, read_toml
-from striate.data.augment import STRENGTHS, AlternatingFlip, Flip, Op, Pipeline, Scale, Shift
+from striate.data.augment import STRENGTHS, AlternatingFlip, Flip, Pipeline, Scale, Shift
+from striate.data.augment.own import AnyOp, known
 from striate.model import zoo
 
 from .settings import DataSettings, ModelSettings, StageSettings, TrainSettings, TransferSettings
@@ -29,7 +30,6 @@ OPTIONS = {  # of commands that train, with the setting that each is
     "--weights": "transfer.weights",
     **{f"--{name.replace('_', '-')}": path for name, path in SHORT.items()},
 }
-KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(get_args(Op)[0])}
 
 
 class Recipe(Settings):
@@ -53,7 +53,7 @@ class Recipe(Settings):
     text: str = ""
     network: str = ""
     data: DataSettings = DataSettings()
-    augment: tuple[Op, ...] | None = ()
+    augment: tuple[AnyOp, ...] | None = ()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     transfer: TransferSettings = TransferSettings()
@@ -65,10 +65,10 @@ class Recipe(Settings):
         if value == "auto":
             return None
         if isinstance(value, str):
-            return (value,) if value in KINDS else choose("augmentation", value, {**STRENGTHS, **KINDS})
+            return (value,) if value in known() else choose("augmentation", value, {**STRENGTHS, **known()})
         for one in value if isinstance(value, list | tuple) else ():
             if isinstance(one, str):
-                choose("operation", one, KINDS)
+                choose("operation", one, known())
         return value
 
     def with_values(self, pairs: Sequence[tuple[str, Any]], where: object = "") -> Self:

@@ -1,7 +1,7 @@
 """Draw, then apply: a pipeline turns one row of random numbers an image into one geometric and one colour matrix."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ Op = Annotated[
     BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value),  # "flip" is all defaults
 ]
 
+KINDS: dict[str, Any] = {op.model_fields["kind"].default: op for op in get_args(get_args(Op)[0])}
 STRENGTHS: dict[str, tuple[Op, ...]] = {
     "none": (),
     "light": (Flip(), Shift(max_frac=0.06)),
