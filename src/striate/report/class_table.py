@@ -6,7 +6,7 @@ from typing import Any
 from striate.base.numbers import count, number
 from striate.metric import Metric
 
-FIGURES = {"ap": "average precision", "f1": "F1", "recall": "recall", "precision": "precision"}
+FIGURES = {"ap": "average precision", "ap50": "AP50", "f1": "F1", "recall": "recall", "precision": "precision"}
 
 
 def class_table(rows: Sequence[Any], keys: Sequence[str]) -> dict[str, Any] | None:

@@ -204,7 +204,8 @@ def _flat(prepared: Prepared, index: int) -> bytes:
     """A stored image as it is shown: of a volume three planes through what its target is about, side by side."""
     store, geometry = prepared.store, prepared.geometry
     if not prepared.dataset.usual.is_in_space:
-        return _jpeg(store.image(index), PICTURE_PX)
+        is_detailed = prepared.task.is_placed and prepared.task.head.is_dense  # many small things, each with its place
+        return _jpeg(store.image(index), PICTURE_PX * (2 if is_detailed else 1))
     target = prepared.dataset.target(prepared.task.target)
     at = target.centre(index, target.square(index, geometry))
     return _jpeg(geometry.flat(store.image(index), at), 2 * PICTURE_PX)

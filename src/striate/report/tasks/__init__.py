@@ -20,6 +20,7 @@ template's macro; `markupsafe.Markup` marks HTML that a task writes itself. A ta
 from striate.report.read import Run, at
 
 from .classify import ClassifySections
+from .detect import DetectSections
 from .localise import LocaliseSections
 from .regress import RegressSections
 from .restore import RestoreSections
@@ -34,6 +35,7 @@ SECTIONS: dict[str, Sections] = {
     "tag": TagSections(),
     "regress": RegressSections(),
     "localise": LocaliseSections(),
+    "detect": DetectSections(),
     "segment": SegmentSections(),
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise", "reconstruct"), RestoreSections()),
 }

@@ -1,9 +1,13 @@
 """True and predicted boxes on an image."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from striate.data.geometry import Geometry
 from striate.data.target.palette import colour_of, line_px
 
 TRUE_COLOUR = (0, 200, 0)
@@ -28,8 +32,30 @@ def draw(
     return drawn
 
 
+def draw_on_thumbnail(
+    image_u8: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.floating],
+    document: Mapping[str, Any],
+    size_hw: Sequence[float],
+) -> npt.NDArray[np.uint8]:
+    """Return a run's thumbnail of an image (H, W, 3) with boxes (B, 5), class and sides in the image's own pixels.
+
+    Args:
+        document: of the run's input.
+        size_hw: height and width of the image.
+    """
+    geometry = Geometry.from_json(document)
+    matrix = geometry.matrix(int(size_hw[0]), int(size_hw[1]))
+    scale = image_u8.shape[1] / geometry.store_hw[1], image_u8.shape[0] / geometry.store_hw[0]
+    drawn, width = image_u8[:, :, :3].copy(), max(1, line_px(image_u8) // 2)
+    for label, *sides in rows.tolist():
+        corners = np.array(sides).reshape(2, 2) * matrix[[0, 1], [0, 1]] + matrix[:, 2]
+        rectangle(drawn, (corners * scale).ravel(), colour_of(int(label)), width)
+    return drawn
+
+
 def rectangle(
-    image_u8: npt.NDArray[np.uint8], xyxy: npt.NDArray[np.float32], colour: tuple[int, int, int], width: int
+    image_u8: npt.NDArray[np.uint8], xyxy: npt.NDArray[np.floating], colour: tuple[int, int, int], width: int
 ) -> None:
     """Draw a box of pixels from the outer corner into an image."""
     left, top, right, bottom = np.rint(xyxy).astype(int).tolist()
