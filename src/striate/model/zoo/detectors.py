@@ -22,7 +22,9 @@ PAPER_FOCAL = "Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.020
 PAPER_FCOS = "Tian et al., FCOS: Fully Convolutional One-Stage Object Detection, arXiv:1904.01355"
 PAPER_SSD = "Liu et al., SSD: Single Shot MultiBox Detector, arXiv:1512.02325"
 PAPER_YOLO = "Redmon et al., You Only Look Once: Unified, Real-Time Object Detection, arXiv:1506.02640"
-RETINA_ANCHORS, SSD_ANCHORS, YOLO_BOXES = 9, 6, 2  # at each place
+PAPER_DETR = "Carion et al., End-to-End Object Detection with Transformers, arXiv:2005.12872"
+PAPER_FASTER = "Ren et al., Faster R-CNN: Towards Real-Time Object Detection, arXiv:1506.01497"
+RETINA_ANCHORS, SSD_ANCHORS, YOLO_BOXES, PROPOSAL_ANCHORS = 9, 6, 2, 3  # at each place
 ENCODER = "mobilenet_v2"
 LEVELS = (Level("stage3", 8, 32), Level("stage5", 16, 96), Level("last", 32, 1280))  # of that, known without torch
 NUM_LEVELS = 3  # of the encoder's maps, the coarsest ones
@@ -197,12 +199,104 @@ def yolo_v1(
     return ended(body, name, rows, ["cells"], PAPER_YOLO)
 
 
+def faster_rcnn(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 1,
+    regions: int = 100,
+    units: int = 256,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return figure 2 of the paper on a pyramid: a first look proposes boxes, a second one classifies what is in them.
+
+    The paper's with a pyramid has 256 channels, 1,000 regions and 1,024 units.
+
+    Args: as for `one_stage`; and
+        depth: convolutions of the first look.
+        regions: boxes that are looked at twice.
+        units: of the two layers of the second look.
+    """
+    body, given = as_body(encoder), {"norm": norm, "activation": activation}
+    rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=1)
+    options = {"depth": depth, "per_place": PROPOSAL_ANCHORS}
+    rows.append(head("objectness", 1, names, given, start=RARE, **options))
+    rows.append(head("shifts", SIDES, names, given, **options))
+    rows.append(Row("places", inputs=(*names, IMAGE), name="places"))
+    first = ("objectness", "shifts", "places")
+    rows.append(Row("proposals", inputs=first, options={"num": regions}, name="proposals"))
+    rows.append(Row("regions", inputs=(*names, "proposals", IMAGE), name="regions"))
+    layer = {"kernel": 1, "norm": "none", "activation": activation}
+    rows.append(Row("conv", units, inputs=("regions",), options=layer, name="units1"))
+    rows.append(Row("conv", units, inputs=("units1",), options=layer, name="units2"))
+    rows.append(Row("dropout", inputs=("units2",), options={"rate": dropout}, name="dropped"))
+    last = {"kernel": 1, "norm": "none", "activation": "none", "bias": True}
+    rows.append(Row("conv", 0, inputs=("dropped",), options=last, name="classes"))
+    rows.append(Row("conv", SIDES, inputs=("dropped",), options=last, name="boxes"))
+    assert body.whole is not None, "detectors begin with a network of the zoo"
+    ends = (*ENDS, "proposals", *first[:2])
+    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_FASTER, size=SIZE, ends=ends)
+
+
+def detr(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 128,
+    depth: int = 3,
+    queries: int = 40,
+    heads: int = 8,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return figure 2 of the paper: attention among the places of one map, then queries that each answer for an object.
+
+    The paper's has 256 features, 6 layers of each kind, and 100 queries.
+
+    Args: as for `one_stage`; and
+        width: features of places and queries.
+        depth: layers of each kind.
+        queries: the most objects an image may have.
+        heads: attentions side by side.
+        norm, activation: of the body alone.
+    """
+    body = as_body(encoder)
+    level = body.levels[-2:][0]  # a finer map than the paper's last one: images here are small
+    last = [row.name for row in body.rows].index(level.name)
+    body = replace(body, rows=body.rows[: last + 1])
+    plain = {"kernel": 1, "norm": "none", "bias": True}
+    layer = {"heads": heads, "dropout": dropout, "norm": "layer", "activation": "gelu"}
+    asked = {"num": queries, "depth": depth, "heads": heads, "dropout": dropout}
+    rows = [
+        Row("conv", width, inputs=(level.name,), options={**plain, "activation": "none"}, name="projected"),
+        Row("sine_tokens", inputs=("projected",), name="tokens"),
+        *(Row("transformer", width, options=layer, name=f"layer{number}") for number in range(1, depth + 1)),
+        Row("grid", inputs=(f"layer{depth}" if depth else "tokens", "projected"), name="memory"),
+        Row("queries", width, inputs=("memory",), options=asked, name="queries"),
+        Row("conv", 0, inputs=("queries",), options={**plain, "activation": "none"}, name="classes"),
+        *(
+            Row("conv", width, inputs=(before,), options={**plain, "activation": "relu"}, name=after)
+            for before, after in (("queries", "sides1"), ("sides1", "sides2"))
+        ),
+        Row("conv", SIDES, inputs=("sides2",), options={**plain, "activation": "none"}, name="boxes"),
+    ]
+    return ended(body, name, rows, ["memory"], PAPER_DETR)
+
+
 MAKERS: dict[str, Callable[..., Blueprint]] = {
     "one_stage": one_stage,
     "retinanet": retinanet,
     "fcos": fcos,
     "ssd": ssd,
     "yolo_v1": yolo_v1,
+    "faster_rcnn": faster_rcnn,
+    "detr": detr,
 }
 
 
@@ -235,5 +329,7 @@ ENTRIES = {
     "retinanet": _entry("retinanet", PAPER_FOCAL, 2017, "pyramid, anchors, focal loss"),
     "fcos": _entry("fcos", PAPER_FCOS, 2019, "pyramid, no anchors, nearness to the middle"),
     "ssd": _entry("ssd", PAPER_SSD, 2015, "anchors on the encoder's own maps"),
+    "faster_rcnn": _entry("faster_rcnn", PAPER_FASTER, 2015, "a first look proposes, a second one classifies"),
+    "detr": _entry("detr", PAPER_DETR, 2020, "attention; queries that each answer for one object"),
     "yolo_v1": _entry("yolo_v1", PAPER_YOLO, 2015, "one grid, two boxes a cell"),
 }

@@ -33,7 +33,9 @@ from .local import LocalConv
 from .neocognitron import ComplexCells, Contrast, SimpleCells
 from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool, stride_pool
 from .preactivation import normalise, pre_conv
+from .queries import Queries, SineTokens
 from .recurrent import LastStep, Recurrent
+from .regions import Proposals, Regions
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .resize import Resize, Unpool
 from .separable import XceptionUnit, separable
@@ -96,6 +98,10 @@ BLOCKS: dict[str, Block] = {
     "xception": XceptionUnit,
     "dense_head": DenseHead,
     "places": Places,
+    "proposals": Proposals,
+    "regions": Regions,
+    "sine_tokens": SineTokens,
+    "queries": Queries,
 }
 
 __all__ = ["BLOCKS", "Block"]

@@ -48,3 +48,24 @@ def anchors(
     half = torch.tensor(shapes, device=device) / 2
     middles = centres(map_hw, stride, offset=offset, device=device)
     return torch.cat([middles[:, None] - half, middles[:, None] + half], 2).flatten(0, 1)
+
+
+def at_places(places: Tensor, sides: Sequence[Sequence[float]]) -> Tensor:
+    """Return the anchors (P A, 4) of places (N, 5, P), see `nn.blocks.dense_head`, those of one place side by side.
+
+    Args:
+        sides: width and height of each of the A anchors, in strides.
+
+    Example:
+        >>> at_places(torch.tensor([[[4.0], [4], [8], [16], [8]]]), [(1, 2)]).tolist()
+        [[0.0, -4.0, 8.0, 12.0]]
+    """
+    middle, stride = places[0, :2].T, places[0, 2]
+    half = places.new_tensor(sides)[None] * stride[:, None, None] / 2
+    return torch.cat([middle[:, None] - half, middle[:, None] + half], 2).flatten(0, 1)
+
+
+def of_anchors(maps: Tensor, num: int) -> Tensor:
+    """Return outputs (N, A C, P), those of each of A = `num` anchors behind each other, as (N, P A, C) float32."""
+    count, _, places = maps.shape
+    return maps.float().view(count, num, -1, places).permute(0, 3, 1, 2).flatten(1, 2)

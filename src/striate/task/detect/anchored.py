@@ -15,6 +15,7 @@ from torch import Tensor
 from striate.model import zoo
 from striate.model.zoo.detectors import RETINA_ANCHORS, SSD_ANCHORS
 from striate.nn.boxes import BELOW, BETWEEN, decode, encode, match, pair_iou, sigmoid_focal
+from striate.nn.boxes.anchors import at_places, of_anchors
 
 from .one_stage import in_crowd
 from .reading import Candidates, Dense, Part, Truth, best, view_of
@@ -56,14 +57,11 @@ class Anchored(Dense):
 
     def anchors(self, places: Tensor) -> Tensor:
         """Return the anchors (B, 4) of places (N, 5, P), those of one place behind each other; B = P A."""
-        middle, stride = places[0, :2].T, places[0, 2]
-        half = places.new_tensor(self.sides)[None] * stride[:, None, None] / 2
-        return torch.cat([middle[:, None] - half, middle[:, None] + half], 2).flatten(0, 1)
+        return at_places(places, self.sides)
 
     def numbers(self, maps: Tensor) -> Tensor:
         """Return outputs (N, A C, P) as (N, B, C)."""
-        num, _, places = maps.shape
-        return maps.float().view(num, len(self.sides), -1, places).permute(0, 3, 1, 2).flatten(1, 2)
+        return of_anchors(maps, len(self.sides))
 
     def boxes(self, outputs: Any) -> Tensor:
         """Return the anchors moved and scaled (N, B, 4)."""
