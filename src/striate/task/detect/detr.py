@@ -82,7 +82,8 @@ class Detr(Dense):
 
     def reach(self, outputs: Any, truth: Truth) -> Tensor:
         """Return whether there are queries enough for each true box (N, T)."""
-        return (truth.is_there.cumsum(1) <= outputs[0].shape[3]) & truth.is_there
+        is_asked: Tensor = truth.is_there.cumsum(1) <= outputs[0].shape[3]
+        return is_asked & truth.is_there
 
 
 def sides_apart(a: Tensor, b: Tensor) -> Tensor:
