@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ from striate.base.text import plural, shown
 
 from ..decode import Probe
 from ..format import expected_format
-from ..geometry import Geometry
 from ..sample import Dataset
 from ..subset import take
 from .duplicates import STRICT, Alike, exact_groups, join, look_alikes
@@ -21,6 +21,9 @@ from .labels import class_findings, group_findings, shortcut_findings
 from .leaks import leak_findings
 from .levels import level_findings
 from .scan import Scan, scan
+
+if TYPE_CHECKING:
+    from ..geometry import Geometry
 
 MAX_TURNED = 30_000  # beyond, turned and cropped copies are looked for on request only: the time grows with N x N
 TINY_PX, LONG = 16, 5.0
@@ -50,7 +53,7 @@ def prescan(dataset: Dataset, progress: Progress | None = None, *, full: bool = 
 
 
 def check(
-    dataset: Dataset, *, full: bool = False, progress: Progress | None = None, geometry: Geometry | None = None
+    dataset: Dataset, *, full: bool = False, progress: Progress | None = None, geometry: "Geometry | None" = None
 ) -> Findings:
     """Return everything found in a dataset.
 
