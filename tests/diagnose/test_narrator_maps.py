@@ -48,3 +48,15 @@ def test_nothing_is_underfitted_where_the_best_possible_score_is_reached(error: 
     history = [{"epoch": epoch, "train": {"loss": 1.0}} for epoch in range(9)]
     reading = Reading(info, history, {"train": {"steps": error, "loss": 0.9}, "val": {"steps": error}})
     assert (underfitting(reading) is not None) == is_told
+
+
+@pytest.mark.parametrize(("gain", "is_told"), [(-0.9, True), (0.1, False)])
+def test_a_network_below_a_simple_method_is_not_healthy(gain: float, is_told: bool) -> None:
+    words = {"key": "psnr", "name": "PSNR", "direction": "max", "form": "number", "unit": "dB", "possible": [None, 100]}
+    info = segmented().info | {"task": {"monitor": "psnr", "target": "image", "metric_words": words}}
+    val = {"psnr": 24.2, "psnr_gain": gain, "baselines": [{"name": "grey", "psnr": 25.1}]}
+    history = [{"epoch": epoch, "train": {"loss": 1 / epoch}} for epoch in range(1, 20)]
+    remark = underfitting(Reading(info, history, {"train": {"psnr": 25.0, "loss": 0.01}, "val": val}))
+    assert (remark is not None) == is_told
+    if remark:
+        assert remark.evidence == "PSNR is 24.2 dB on validation, 0.900 dB below the best simple method (grey)."

@@ -141,6 +141,8 @@ def poor_share(metric: str) -> float:
 def underfitting(found: Reading) -> Remark | None:
     """The network does not even fit its training images, and validation is no worse."""
     train, val, poor = found.score("train"), found.score("val"), poor_share(found.metric)
+    if (gain := number(at(found.scores, f"val.{found.metric}_gain"))) < 0:
+        return _behind(found, -gain)
     is_poor = train < poor if found.say.is_share else found.learned < POOR_LOSS
     if not is_poor or train == found.say.best:
         return None
@@ -149,6 +151,15 @@ def underfitting(found: Reading) -> Remark | None:
     evidence += f" (validation {found.say.text(val)}): it has not fitted what it was shown."
     what, command = _loosening(found)
     return Remark("under_fitting", "likely" if is_sure else "possible", evidence, what, command)
+
+
+def _behind(found: Reading, amount: float) -> Remark:
+    """A method that learns nothing does better."""
+    rows = at(found.scores, "val.baselines") or [{}]
+    evidence = f"{_capital(found.say.name)} is {found.say.text(found.score('val'))} on validation, "
+    evidence += f"{found.say.amount(amount)} below the best simple method ({rows[0].get('name', 'not known')})."
+    what, command = _loosening(found)
+    return Remark("under_fitting", "certain", evidence, what, command)
 
 
 def _loosening(found: Reading) -> tuple[str, str]:

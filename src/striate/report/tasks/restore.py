@@ -22,6 +22,7 @@ TEMPLATE = "tasks/restore.html"
 NUM_EACH, NUM_OF_STUDY, NUM_COMPARED, NUM_BRIEF = 4, 3, 2, 3  # images that are best, as many median and worst
 HEADS = ["input", "output", "truth", "difference x 4"]
 SCORES = ("psnr", "ssim")
+COMPARED = (*SCORES, "psnr_gain", "checkerboard")
 AMPLIFIED = 4
 
 
@@ -73,7 +74,8 @@ class RestoreSections(Sections):
             (title, [strip for given in some if (strip := _beside(given, firsts, subject.thumbnails))])
             for title, some in _chosen(subject.by_image, NUM_COMPARED)
         ]
-        body = piece(TEMPLATE, "images", subject, groups, ["input", "truth", *firsts])
+        images = piece(TEMPLATE, "images", subject, groups, ["input", "truth", *firsts])
+        body = piece(TEMPLATE, "compared", *_compared(tables)) + images
         return [Section("beside", "Side by side", "The variants on the same images", body)]
 
     def brief(self, subject: Subject, room: Room) -> Markup:
@@ -148,6 +150,22 @@ def _beside(given: Sequence[Given], firsts: Mapping[str, ByImage], store: Thumbn
     psnr = by_key("psnr").typeset()
     says = [f"{name}: {psnr.text(_psnr(images_of[id_][0]))}" for name, images_of in firsts.items() if id_ in images_of]
     return Strip(id_, says, images)
+
+
+def _compared(tables: Mapping[str, Sequence[Answers]]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the names of the scores that the variants have, and each variant's as means over its runs."""
+    scores = {name: [one.run.scores.get(one.split, {}) for one in found] for name, found in tables.items() if found}
+    keys = [
+        key for key in COMPARED if any(number(row.get(key)) is not None for some in scores.values() for row in some)
+    ]
+    lines = []
+    for name, some in scores.items():
+        values = [[value for row in some if (value := number(row.get(key))) is not None] for key in keys]
+        texts = [
+            by_key(key).typeset().text(fmean(found) if found else None) for key, found in zip(keys, values, strict=True)
+        ]
+        lines.append((name, texts))
+    return [by_key(key).name for key in keys], lines
 
 
 def _baselines(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
