@@ -10,6 +10,7 @@ from striate.base.numbers import significant
 from striate.base.text import plural, shown
 from striate.model import zoo
 
+from .boxes import unreached_boxes
 from .experiment import again, other, with_model
 from .reading import Reading, at, number
 from .remark import Remark
@@ -295,4 +296,5 @@ RULES: tuple[Callable[[Reading], Remark | None], ...] = (
     batch_too_small,
     label_noise,
     missed_classes,
+    unreached_boxes,
 )

@@ -15,7 +15,6 @@ from striate.data.volume_geometry import VolumeGeometry
 from .recipe import Recipe
 
 Indices = npt.NDArray[np.intp]
-SMALL_PX = 64
 SAMPLE = 24
 
 
@@ -26,10 +25,11 @@ def choose_geometry(
     size_hw: SizeHW | None = None,
     multiple: int = 1,
     fit: str = "crop",
+    most_px: int = 64,
 ) -> Geometry:
     """Return how images become what the network receives.
 
-    The size is the recipe's, else that of the weights it starts from, else the images' own up to 64 px. Images
+    The size is the recipe's, else that of the weights it starts from, else the images' own up to a limit. Images
     that all have it already are stored as they are (margin 1), and so are smaller ones, with no pixels to spare.
 
     Args:
@@ -37,6 +37,7 @@ def choose_geometry(
         size_hw: of the weights that the network starts from.
         multiple: what the automatic size can be divided by.
         fit: where the recipe names none.
+        most_px: the automatic size is not larger.
     """
     usual = dataset.usual
     train = np.array([index for index in dataset.splits["train"] if int(index) not in skip], dtype=np.intp)
@@ -45,7 +46,7 @@ def choose_geometry(
     asked = None if recipe.data.size is None else parse_size(str(recipe.data.size))
     if usual.size_hw and usual.is_in_space:
         return _in_space(asked, usual.size_hw, recipe, dataset)
-    size_hw = asked or usual.size_hw or size_hw or (max(1, min(SMALL_PX, short_side) // multiple) * multiple,) * 2
+    size_hw = asked or usual.size_hw or size_hw or (max(1, min(most_px, short_side) // multiple) * multiple,) * 2
     margin = 1.0 if shapes == {size_hw} or short_side <= min(size_hw) else recipe.data.margin
     return Geometry(size_hw, recipe.data.fit or usual.fit or fit, margin, dataset.channels, depth_of(dataset, recipe))
 

@@ -154,7 +154,9 @@ def prepare(
         raise SettingsError(what, where="transfer.head", fix="use the recipe finetune or frozen")
     start = start_of(recipe, model)
     size_hw = start.size_hw if start else None
-    geometry = choose_geometry(dataset, recipe, size_hw=size_hw, multiple=fitted.scale, fit=fitted.usual_fit)
+    geometry = choose_geometry(
+        dataset, recipe, size_hw=size_hw, multiple=fitted.scale, fit=fitted.usual_fit, most_px=fitted.usual_px
+    )
     seen = geometry.over(fitted.scale)
     store = open_store(dataset, geometry, progress=progress)
     for name in fitted.targets:

@@ -163,11 +163,10 @@ def _restore() -> Recipe:
 
 
 def _detect() -> Recipe:
-    """Objects are small, so images are larger than elsewhere; of few images each has many things to learn from."""
+    """Small batches: each image has many things to learn from."""
     train = TrainSettings(batch_size=8, lr=0.002, weight_decay=0.01, clip=10.0, ema=0.998, patience=0)
     return Recipe(
-        text="objects and their boxes: images of 320 px, small batches, averaged weights",
-        data=DataSettings(size=320),
+        text="objects and their boxes: small batches, averaged weights",
         augment=None,
         train=train,
     )

@@ -68,6 +68,7 @@ class Defaults:
     plugin: ClassVar[Plugin | None] = None
     temperature: ClassVar[Temperature | None] = None
     usual_fit: ClassVar[str] = "crop"
+    usual_px: ClassVar[int] = 64
 
     @classmethod
     def fit(cls, targets: Mapping[str, Target], train: npt.NDArray[np.intp], **settings: Any) -> Self:
@@ -204,6 +205,10 @@ class Defaults:
     def summarise(self, rows: Tensor | None) -> dict[str, float]:
         """Return the mean loss and the value of each metric over all rows; nan where it is not defined."""
         return {"loss": math.nan, self.monitor: math.nan} if rows is None else tally.scores(self.metrics, rows)
+
+    def noted(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Return nothing."""
+        return {}
 
     def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
         """Return the answers as they are."""

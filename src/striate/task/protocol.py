@@ -120,6 +120,10 @@ class Task(Protocol):
         """The shares of the classes that a new network's first predictions are; None where outputs start near 0."""
 
     @property
+    def usual_px(self) -> int:
+        """The side in pixels up to which images are seen as they are where neither recipe nor data say a size."""
+
+    @property
     def scale(self) -> int:
         """How many times as high and wide as the images that come in are those that are to be made of them."""
 
@@ -163,6 +167,9 @@ class Task(Protocol):
 
     def truth(self, batch: Batch) -> Tensor:
         """Return the truth of a batch, laid out like the values of `decode`."""
+
+    def noted(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Return numbers (N, S) of each image that an evaluation keeps beside its answers, by name."""
 
     def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
         """Return answers to images of the dataset in the images' own pixels; as they are where they name no places."""
@@ -227,6 +234,7 @@ def answers_of(task: Task, outputs: Outputs, batch: Batch) -> Answers:
         decoded.values.cpu().numpy(),
         losses.cpu().numpy(),
         None if probabilities is None else probabilities.cpu().numpy(),
+        {name: numbers.cpu().numpy() for name, numbers in task.noted(outputs, batch).items()},
     )
 
 

@@ -21,11 +21,13 @@ from striate.metric.box_ap import box_metrics
 from striate.metric.box_errors import Errors
 from striate.metric.box_table import best_threshold, count_error, per_class
 from striate.metric.loss import LOSS
+from striate.model import zoo
 
 from ..answer import Answer, Thing
 from ..defaults import Defaults
 from ..objective import Objective, Which, chosen
 from ..protocol import Decoded
+from ..series import Question, Step
 from .drawing import draw
 from .head import Detector
 from .reading import DetectOptions, Reading, Truth, padded
@@ -35,6 +37,7 @@ from .suppress import suppressed
 THRESHOLD = 0.3  # of scores, until it is chosen on validation
 WIDTH = 6  # label, score, x0, y0, x1, y1
 SIZE = "size_hw"  # the record that holds height and width of the images
+REACH = "reach"  # the record of how many objects there are, and how many the network can learn of
 TRUE_WIDTH = 7  # label, x0, y0, x1, y1, crowd, difficult
 
 
@@ -57,7 +60,22 @@ class Detect(Defaults):
     kinds: ClassVar[tuple[str, ...]] = ("box",)
     Options: ClassVar[type[Settings]] = DetectOptions
     is_placed: ClassVar[bool] = True
+    steps: ClassVar[Sequence[Step]] = (
+        Step(zoo.YOLO_V1, zoo.YOLO_V1, "detect", "YOLO, the first: one grid, two boxes a cell"),
+        Step(zoo.SSD, zoo.SSD, "detect", "SSD: anchors on the encoder's own maps"),
+        Step(zoo.RETINANET, zoo.RETINANET, "detect", "RetinaNet: anchors on a pyramid, focal loss"),
+        Step(zoo.FCOS, zoo.FCOS, "detect", "FCOS: a pyramid without anchors"),
+        Step(
+            zoo.ONE_STAGE, zoo.ONE_STAGE, "detect", "a pyramid without anchors, places chosen by how well they answer"
+        ),
+    )
+    questions: ClassVar[Sequence[Question]] = (
+        Question("a pyramid", zoo.RETINANET, (zoo.SSD,)),
+        Question("leaving anchors out", zoo.FCOS, (zoo.RETINANET,)),
+        Question("choosing places by their answers", zoo.ONE_STAGE, (zoo.FCOS,)),
+    )
     finds_things: ClassVar[bool] = True
+    usual_px: ClassVar[int] = 320  # objects are small
     usual_fit: ClassVar[str] = "letterbox"  # "crop" cuts objects, "squash" changes their shape
 
     @classmethod
@@ -146,6 +164,13 @@ class Detect(Defaults):
         values, is_there = padded(torch.cat([column.float() for column in columns], 1), rows.lengths)
         return values.masked_fill(~is_there[:, :, None], torch.nan)
 
+    @torch.no_grad()
+    def noted(self, outputs: Any, batch: Batch) -> dict[str, Tensor]:
+        """Return how many objects of each image are seen, and how many the network can learn of."""
+        truth = Truth.of(batch.targets[self.target])
+        reached = self.reading.reach(outputs, truth)
+        return {REACH: torch.stack([truth.is_there.sum(1), reached.sum(1)], 1).double()}
+
     def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
         """Return the answers in the images' own pixels; all true boxes are there, also those that are not seen."""
         assert isinstance(originals.target, Boxes)
@@ -153,7 +178,9 @@ class Detect(Defaults):
         for row, way in zip(values, ways, strict=True):
             row[:, 2:] = way.boxes(row[:, 2:])
         sizes = np.array([way.image_hw for way in ways])
-        return replace(answers, truth=true_rows(originals.target, indices), values=values, records={SIZE: sizes})
+        return replace(
+            answers, truth=true_rows(originals.target, indices), values=values, records={**answers.records, SIZE: sizes}
+        )
 
     def settled(self, answers: Answers) -> Self:
         """Return the task with the threshold at which precision and recall of all boxes have the best F1."""
@@ -164,7 +191,12 @@ class Detect(Defaults):
         rows = per_class(self.metrics[0].records(answers), self.names, self.threshold)
         errors = Errors.of(answers)
         found = {"counts": errors.counts(), "costs": dict(errors.costs())}
-        return {"threshold": self.threshold, "per_class": rows, "errors": found}
+        known = {"threshold": self.threshold, "per_class": rows, "errors": found}
+        if REACH in answers.records:
+            known["reach"] = dict(
+                zip(("objects", "reached"), answers.records[REACH].sum(0).astype(int).tolist(), strict=True)
+            )
+        return known
 
     @property
     def choices(self) -> tuple[str, ...]:

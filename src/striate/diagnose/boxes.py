@@ -1,0 +1,65 @@
+"""Why boxes are not found: objects that no place or anchor of the network can learn of, or that are a few pixels."""
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.base.size import size_text
+from striate.base.text import shown
+
+from .experiment import again
+from .reading import Reading, at, number
+from .remark import Remark
+
+FEW_PX = 8.0  # the finest stride of a usual pyramid
+UNREACHED, SMALL = 0.05, 0.2  # shares of the objects
+POOR = 0.2  # AP of small objects
+LARGEST_PX = 1024  # of a side that is proposed
+
+
+def unreached_boxes(found: Reading) -> Remark | None:
+    """Objects that the network cannot learn of, since they lie between its places or fit none of its anchors."""
+    reach = at(found.scores, "train.reach") or at(found.scores, "val.reach")
+    objects, reached = number(at(reach, "objects")), number(at(reach, "reached"))
+    if objects > 0 and 1 - reached / objects >= UNREACHED:
+        share = 1 - reached / objects
+        evidence = (
+            f"Of {share:.0%} of the objects ({objects - reached:,.0f} of {objects:,.0f}) the network cannot learn"
+        )
+        kind = shown(at(found.info, "task.detector"), 30)
+        evidence += f": as {kind} sees them, no place lies in them, or no anchor overlaps them enough."
+        return _larger(found, "likely", evidence)
+    return small_boxes(found)
+
+
+def small_boxes(found: Reading) -> Remark | None:
+    """Objects that are a few pixels where the network sees them, and are hardly found."""
+    sides = sides_px(found)
+    if not len(sides) or not (sides < FEW_PX).mean() >= SMALL:
+        return None
+    if number(at(found.scores, "val.ap")) >= POOR:
+        return None
+    evidence = f"{(sides < FEW_PX).mean():.0%} of the validation objects are smaller than {FEW_PX:g} px as the network"
+    return _larger(found, "likely", f"{evidence} sees them (median {np.median(sides):.0f} px).")
+
+
+def sides_px(found: Reading) -> npt.NDArray[np.float64]:
+    """Return the shorter side of each validation object in pixels of the network's view, about."""
+    table, view = found.val, at(found.info, "input.size_hw")
+    sizes = None if table is None else table.records.get("size_hw")
+    if table is None or sizes is None or table.truth.ndim != 3 or not view:
+        return np.empty(0)
+    scales = np.array(view, float) / np.maximum(sizes, 1)
+    fit = at(found.info, "input.fit")
+    scale = scales.max(1) if fit == "crop" else scales.min(1)
+    shorter = (table.truth[:, :, 3:5] - table.truth[:, :, 1:3]).min(2) * scale[:, None]
+    return np.asarray(shorter[np.isfinite(shorter)])
+
+
+def _larger(found: Reading, sureness: str, evidence: str) -> Remark:
+    sides = [int(side) for side in at(found.info, "input.size_hw") or ()]
+    larger = size_text(tuple(2 * side for side in sides)) if sides and 2 * max(sides) <= LARGEST_PX else ""
+    what = (
+        f"Let the network see larger images: {larger} px." if larger else "Cut the images into parts before training."
+    )
+    command = again(found, f"data.size={larger}") if larger else ""
+    return Remark("unreached_boxes", sureness, evidence, what, command)  # type: ignore[arg-type]
