@@ -65,11 +65,16 @@ class Detect(Defaults):
         Step(zoo.SSD, zoo.SSD, "detect", "SSD: anchors on the encoder's own maps"),
         Step(zoo.RETINANET, zoo.RETINANET, "detect", "RetinaNet: anchors on a pyramid, focal loss"),
         Step(zoo.FCOS, zoo.FCOS, "detect", "FCOS: a pyramid without anchors"),
+        Step(zoo.FASTER_RCNN, zoo.FASTER_RCNN, "detect", "Faster R-CNN: a first look proposes, a second one decides"),
         Step(
             zoo.ONE_STAGE, zoo.ONE_STAGE, "detect", "a pyramid without anchors, places chosen by how well they answer"
         ),
     )
+    more_steps: ClassVar[Sequence[Step]] = (
+        Step(zoo.DETR, zoo.DETR, "detect", "DETR: queries that answer for an object each", ("train.lr=0.0005",)),
+    )
     questions: ClassVar[Sequence[Question]] = (
+        Question("a second look", zoo.FASTER_RCNN, (zoo.RETINANET,)),
         Question("a pyramid", zoo.RETINANET, (zoo.SSD,)),
         Question("leaving anchors out", zoo.FCOS, (zoo.RETINANET,)),
         Question("choosing places by their answers", zoo.ONE_STAGE, (zoo.FCOS,)),
