@@ -28,6 +28,7 @@ from striate.engine.interrupt import listen
 from striate.model.walk import walk
 from striate.task import from_json, usual_task
 from striate.transfer.features import cut, has_head
+from striate.transfer.rcnn import training_of
 from striate.transfer.stages import stages
 from striate.transfer.training import ProbeTraining, fit_linear_probe
 
@@ -229,7 +230,8 @@ def _carry_out(
         with told_of_memory(prepared, network, run), listen() as interrupt:
             training: Training | ProbeTraining
             if prepared.recipe.transfer.head == "only":
-                training = ProbeTraining(run, prepared, network, seed=info["seed"], **options)
+                kind = training_of(prepared.task)
+                training = kind(run, prepared, network, seed=info["seed"], **options)
             else:
                 if prepared.recipe.transfer.head == "solved" and state is None and has_head(network):
                     fit_linear_probe(prepared, network, seed=info["seed"], **options)

@@ -36,6 +36,7 @@ from striate.inside.through_time import pull_of
 from striate.model.state import load_state, state_of
 from striate.task import Task, from_json
 from striate.transfer.features import Features, cut, take
+from striate.transfer.rcnn import sees_regions
 from striate.transfer.training import ProbeTraining
 
 from .network import network_of
@@ -141,7 +142,7 @@ def _source(
     prepared: Prepared, network: nn.Module, split: str, precision: str
 ) -> tuple[nn.Module, Task, Loader | Features]:
     """What is evaluated on what: a network on images, or a head on the features it was solved on."""
-    if prepared.recipe.transfer.head != "only":
+    if prepared.recipe.transfer.head != "only" or sees_regions(prepared.task):
         return network, prepared.task, _plain_loader(prepared, split)
     body = cut(network, precision)
     return body.head, prepared.task, take(body, prepared, split, views=1, progress=Progress("quiet"))

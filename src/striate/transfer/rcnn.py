@@ -1,78 +1,40 @@
-"""R-CNN: every proposed region is warped to one size and run through a network alone; linear models do the rest.
+"""The linear models of R-CNN: a linear SVM a class says what a region holds, a ridge regression a class moves its box.
 
-A linear SVM a class says what a region holds, learnt from true boxes against regions that hardly overlap one, the
-hardest of them found in a second round; a ridge regression a class moves its box. Slow, and the measure of what came
-after: Fast R-CNN runs the network once an image.
+An SVM learns from true boxes against regions that hardly overlap one, the hardest of them taken in a second round.
+Together they are the last linear layer of a network that sees regions, see `striate.task.detect.rcnn`.
 
 Reference: Girshick et al., "Rich feature hierarchies for accurate object detection and semantic segmentation", CVPR
-2014. P regions, D features, K classes, N images, M detections.
+2014. P regions, D features, K classes, N images.
 """
 
-from collections.abc import Callable, Sequence
+import importlib
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from striate.base.errors import SettingsError
-from striate.data.geometry import coloured
-from striate.data.sample import ImageU8
-from striate.nn.boxes import class_nms, clip, decode, encode, iou
+from striate.base.errors import Interrupted, SettingsError
+from striate.data.augment import Pipeline
+from striate.data.target import Ragged
+from striate.engine.interrupt import Interrupt
+from striate.engine.precision import autocast
+from striate.evaluate.run import quick_scores
+from striate.nn.boxes import encode, iou
+from striate.task import Task
+from striate.task.detect import Detect
+from striate.task.detect.rcnn import REGIONS_AT_ONCE, Rcnn
 
-from .features import Body
+from .training import ProbeTraining
 
-Extract = Callable[[npt.NDArray[np.uint8]], Tensor]  # crops (P, S, S, 3) -> features (P, D)
-CONTEXT = 16 / 227  # of a crop's side, around the box at each border
-CROPS = 64  # that the network gets at once
 FREE_IOU, NEAR_IOU = 0.3, 0.6  # below it a region is background for a class; from it its box is learnt from
 SVM_C, RIDGE, HARD = 1e-3, 1000.0, -1.0  # as in the paper: C, strength, margin from which a negative is hard
-FIRST, NMS, MOST = 20_000, 0.3, 100  # negatives of the first round; IoU of suppression; detections an image
-
-
-def crops(image_u8: ImageU8, xyxy: npt.NDArray[np.floating], size_px: int) -> npt.NDArray[np.uint8]:
-    """Return regions (P, S, S, 3) of an image, each with some context, warped; the image's mean beyond its border."""
-    import cv2
-
-    image = coloured(image_u8, 3)
-    grown = grow(xyxy, CONTEXT / (1 - 2 * CONTEXT))
-    left, top = np.floor(np.minimum(grown[:, :2].min(0, initial=0), 0)).astype(int)
-    right, bottom = np.ceil(np.maximum(grown[:, 2:].max(0, initial=0), image.shape[1::-1])).astype(int)
-    borders = (-top, bottom - image.shape[0], -left, right - image.shape[1])
-    whole = cv2.copyMakeBorder(image, *borders, cv2.BORDER_CONSTANT, value=image.mean((0, 1)).tolist())
-    found = np.empty((len(grown), size_px, size_px, 3), np.uint8)
-    for row, box in enumerate(np.rint(grown - [left, top, left, top]).astype(int)):
-        x0, y0, x1, y1 = box
-        region = whole[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-        way = cv2.INTER_AREA if min(region.shape[:2]) > size_px else cv2.INTER_LINEAR
-        found[row] = cv2.resize(region, (size_px, size_px), interpolation=way)
-    return found
-
-
-def grow(xyxy: npt.NDArray[np.floating], share: float) -> npt.NDArray[np.float64]:
-    """Return boxes (P, 4) that reach further at each border by a share of their sides."""
-    more = (xyxy[:, 2:] - xyxy[:, :2]) * share
-    return np.concatenate([xyxy[:, :2] - more, xyxy[:, 2:] + more], 1).astype(np.float64)
-
-
-def extractor(body: Body, mean: Sequence[float], std: Sequence[float]) -> Extract:
-    """Return what takes the features of crops from a network without its head.
-
-    Args:
-        mean, std: of the channels, for values 0..1.
-    """
-    centre, spread = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
-
-    def extract(pixels: npt.NDArray[np.uint8]) -> Tensor:
-        parts = []
-        for some in torch.from_numpy(pixels).split(CROPS):
-            images = (some.permute(0, 3, 1, 2).float() / 255 - centre) / spread
-            parts.append(body.features(images.contiguous(memory_format=torch.channels_last)))
-        return torch.cat(parts) if parts else torch.zeros(0, 1)
-
-    return extract
+NORM = 20.0  # of features on average, for which that C is meant
+FIRST = 20_000  # negatives of the first round
+MAX_SCORED = 64  # images a split, for the line of history
 
 
 @dataclass(frozen=True)
@@ -88,59 +50,19 @@ class Regions:
     true_labels: Tensor
 
 
-def regions_of(
-    image_u8: ImageU8, proposals: npt.NDArray[np.float32], extract: Extract, size_px: int,
-    true_xyxy: npt.NDArray[np.float32] | None = None, true_labels: npt.NDArray[np.int64] | None = None,
-) -> Regions:  # fmt: skip
-    """Return the regions of an image; to learn from with its true boxes, to detect without."""
-    true = np.zeros((0, 4), np.float32) if true_xyxy is None else true_xyxy
-    labels = np.zeros(0, np.int64) if true_labels is None else true_labels
-    xyxy = np.concatenate([true, proposals])
-    features = extract(crops(image_u8, xyxy, size_px))
-    return Regions(torch.from_numpy(xyxy), features, torch.from_numpy(true), torch.from_numpy(labels))
+def solved(regions: Sequence[Regions], num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return the weight (5 K, D) and bias (5 K,) of the layer that gives K margins, then four differences a class.
 
-
-@dataclass(frozen=True)
-class RCNN:
-    """The linear models on features: scores (D, K) and box differences (D, K, 4), each with a bias.
-
-    Features are divided by `scale`, the paper's way to one C for all networks: their mean norm becomes 20.
+    Raises:
+        SettingsError: scikit-learn is not installed.
     """
-
-    scale: float
-    classes: Tensor
-    class_bias: Tensor
-    boxes: Tensor
-    box_bias: Tensor
-
-    @classmethod
-    def fit(cls, regions: Sequence[Regions], num_classes: int) -> "RCNN":
-        """Learn from the regions of the training images.
-
-        Raises:
-            SettingsError: scikit-learn is not installed.
-        """
-        norms = torch.cat([one.features for one in regions]).norm(dim=1)
-        scale = float(norms.mean()) / 20
-        overlap = [_overlap(one, num_classes) for one in regions]
-        svms = [_svm(*_examples(regions, overlap, k, scale)) for k in range(num_classes)]
-        ridges = [_ridge(regions, k, scale) for k in range(num_classes)]
-        weights, biases = (torch.stack(column) for column in zip(*svms, strict=True))
-        moves, offsets = (torch.stack(column) for column in zip(*ridges, strict=True))
-        return cls(scale, weights.T, biases, moves.permute(1, 0, 2), offsets)
-
-    def detect(self, regions: Regions, size_hw: tuple[int, int], max_iou: float = NMS, most: int = MOST) -> Tensor:
-        """Return the detections (M, 6) of an image by falling score: label, score, x0, y0, x1, y1.
-
-        A score is 1 / (1 + exp(-margin)) of the SVM: it orders, and is no probability.
-        """
-        features, num = regions.features / self.scale, self.classes.shape[1]
-        margins = features @ self.classes + self.class_bias
-        deltas = torch.einsum("pd,dkc->pkc", features, self.boxes) + self.box_bias
-        boxes = clip(decode(deltas, regions.xyxy[:, None].expand(-1, num, -1)), size_hw).flatten(0, 1)
-        scores, labels = margins.sigmoid().flatten(), torch.arange(num).repeat(len(margins))
-        kept = class_nms(boxes, scores, labels, max_iou)[:most]
-        return torch.cat([labels[kept, None].float(), scores[kept, None], boxes[kept]], 1)
+    scale = float(torch.cat([one.features for one in regions]).norm(dim=1).mean()) / NORM
+    overlap = [_overlap(one, num_classes) for one in regions]
+    svms = [_svm(*_examples(regions, overlap, k, scale)) for k in range(num_classes)]
+    ridges = [_ridge(regions, k, scale) for k in range(num_classes)]
+    weight = torch.cat([torch.stack([weight for weight, _ in svms]), *(weight.T for weight, _ in ridges)])
+    bias = torch.cat([torch.stack([bias for _, bias in svms]), *(bias for _, bias in ridges)])
+    return weight / scale, bias
 
 
 def _overlap(regions: Regions, num_classes: int) -> Tensor:
@@ -198,10 +120,68 @@ def _ridge(regions: Sequence[Regions], label: int, scale: float) -> tuple[Tensor
 
 
 def _sklearn(name: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(f"sklearn.{name}")
     except ImportError:
         what = "R-CNN learns by scikit-learn, which is not installed"
         raise SettingsError(what, fix='pip install "striate[detect]"') from None
+
+
+class RegionTraining(ProbeTraining):
+    """Takes the features of all regions of the training images once, and solves the last layer on them."""
+
+    def train(self, interrupt: Interrupt | None = None, state: object = None) -> str:
+        """Solve the layer and return how it ended.
+
+        Raises:
+            Interrupted: a signal came.
+        """
+        start_s, task = time.perf_counter(), self.train_data.task
+        assert isinstance(task, Detect)
+        regions = self._regions(task, interrupt)
+        weight, bias = solved(regions, len(task.names))
+        (name,) = (name for name, parameter in self.body.head.state_dict().items() if parameter.ndim > 1)
+        self.best = self.body.whole_with({name: weight, name.replace("weight", "bias"): bias})
+        self.network.load_state_dict(self.best)
+        train, val = (self._scores(split) for split in ("train", "val"))
+        self.position.epoch, self.position.step = 1, 1
+        self.position.time_s = time.perf_counter() - start_s
+        self.stop.is_better(val[task.monitor], val["loss"], 1)
+        row = {"weight_decay": RIDGE, "train": train, "val": val, "is_best": True}
+        self._record(f"SVMs and regressions of {sum(len(one.xyxy) for one in regions):,} regions", row, len(regions))
+        return "finished"
+
+    def _scores(self, split: str) -> dict[str, float]:
+        """The epoch's scores of a split; of train, of some images: regions take long."""
+        prepared = self.prepared
+        loader = prepared.loader(split, indices=prepared.dataset.splits[split][:MAX_SCORED], pipeline=Pipeline())
+        return quick_scores(self.network, prepared.task, loader, autocast(prepared.device, self.body.precision))
+
+    def _regions(self, task: Detect, interrupt: Interrupt | None) -> list[Regions]:
+        loader, found = self.train_data.loader("train", pipeline=Pipeline()), []
+        assert isinstance(task.reading, Rcnn)
+        with self.progress.bar("regions of train", len(loader), "batches") as bar:
+            for batch in loader.batches(0):
+                rows: Ragged = batch.targets[task.target]
+                for image, true, labels in zip(batch.images, rows, rows.of("labels"), strict=True):
+                    found.append(self._of_image(task.reading, image, true.float(), labels))
+                    if interrupt is not None and interrupt.signal_number is not None:
+                        raise Interrupted("stopped; nothing is kept", signal_number=interrupt.signal_number)
+                bar.advance()
+        return found
+
+    def _of_image(self, reading: Rcnn, image: Tensor, true: Tensor, labels: Tensor) -> Regions:
+        boxes = torch.cat([true, reading.regions(image).to(true)])
+        crops = reading.warped(image[None], boxes, torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device))
+        features = torch.cat([self.body.features(some) for some in crops.split(REGIONS_AT_ONCE)])
+        return Regions(boxes.cpu(), features.cpu(), true.cpu(), labels.cpu())
+
+
+def training_of(task: Task) -> type[ProbeTraining]:
+    """Return what solves the last layer for a task: on features of regions, or of images."""
+    return RegionTraining if sees_regions(task) else ProbeTraining
+
+
+def sees_regions(task: Task) -> bool:
+    """Return whether the network sees regions of an image, so that it has no features of the whole."""
+    return isinstance(task, Detect) and isinstance(task.reading, Rcnn)

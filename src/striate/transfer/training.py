@@ -65,17 +65,18 @@ class ProbeTraining:
             is_best = self.stop.is_better(scores["val"][task.monitor], scores["val"]["loss"], self.position.epoch)
             if is_best:
                 self.best = self.body.whole_with(solution.state)
-            self._record({"weight_decay": solution.weight_decay, **scores, "is_best": is_best}, len(train.values))
+            row = {"weight_decay": solution.weight_decay, **scores, "is_best": is_best}
+            self._record(f"head with weight decay {solution.weight_decay:g}", row, len(train.values))
         return "finished"
 
-    def _record(self, row: dict[str, Any], num_rows: int) -> None:
+    def _record(self, name: str, row: dict[str, Any], num_rows: int) -> None:
         position, monitor = self.position, self.prepared.task.monitor
         if self.run is not None:
             numbers = {"epoch": position.epoch, "step": position.step, "lr": 0.0, "time_s": position.time_s}
             self.run.add_epoch({**numbers, **row, "images_per_s": round(num_rows / position.time_s, 1)})
         mark = " best" if row["is_best"] else ""
         self.progress.line(
-            f"head with weight decay {row['weight_decay']:g}: train loss {row['train']['loss']:.4f}, "
+            f"{name}: train loss {row['train']['loss']:.4f}, "
             f"val loss {row['val']['loss']:.4f} {monitor} {score_text(row['val'][monitor])}{mark}"
         )
 

@@ -27,7 +27,8 @@ class DetectOptions(Settings):
 
     `detector` is the reading of the network's outputs; "" is that of the network's own name, else one_stage.
     `class_weight` and `box_weight` are those of the losses in their sum. Of two answers of one class that overlap by
-    more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image.
+    more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image. R-CNN looks
+    at `proposals` regions of an image, each of `region_px` pixels a side.
     """
 
     detector: str = ""
@@ -35,6 +36,8 @@ class DetectOptions(Settings):
     box_weight: float = Field(2.0, ge=0, le=1000)
     nms: float = Field(0.6, ge=0, le=1)
     max_boxes: int = Field(100, ge=1, le=1000)
+    proposals: int = Field(300, ge=1, le=5000)
+    region_px: int = Field(64, ge=8, le=512)
 
 
 @dataclass(frozen=True)

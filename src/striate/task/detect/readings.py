@@ -7,9 +7,18 @@ from .detr import Detr
 from .faster_rcnn import FasterRcnn
 from .fcos import Fcos
 from .one_stage import OneStage
-from .reading import Dense, DetectOptions, Reading
+from .rcnn import Rcnn
+from .reading import DetectOptions, Reading
 from .yolo_v1 import YoloV1
 
 USUAL = OneStage.name
-KINDS: tuple[type[Dense], ...] = (OneStage, RetinaNet, Fcos, Ssd, YoloV1, FasterRcnn, Detr)
-READINGS: dict[str, Callable[[DetectOptions], Reading]] = {one.name: one for one in KINDS}
+READINGS: dict[str, Callable[[DetectOptions], Reading]] = {
+    OneStage.name: OneStage,
+    RetinaNet.name: RetinaNet,
+    Fcos.name: Fcos,
+    Ssd.name: Ssd,
+    YoloV1.name: YoloV1,
+    FasterRcnn.name: FasterRcnn,
+    Detr.name: Detr,
+    Rcnn.name: Rcnn,
+}
