@@ -8,7 +8,7 @@ Reference: Girshick et al., "Rich feature hierarchies for accurate object detect
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from .reading import MAX_CANDIDATES, Candidates, DetectOptions, Part, Truth
 SIDES = 4
 CONTEXT = 16 / 227  # of a warped region's side, around its box at each border
 REGIONS_AT_ONCE = 64
-RIGHT_IOU, FREE_IOU = 0.5, 0.3  # from it a region is learnt as a thing, below it as background
+RIGHT_IOU = 0.5  # from it a region is learnt as a thing, below it as background (the paper's fine-tuning)
 DIRECT = Search(scale=1.0)  # the network's view is about half an image's size already
 
 
@@ -55,8 +55,11 @@ class Rcnn:
         return [tuple(one.shape[:2]) for one in outputs] == [(num_images, width) for width in widths]
 
     def extended(self, blueprint: Blueprint, *, channels: int, size_hw: tuple[int, ...]) -> Blueprint:
-        """Return the network as it is: it sees regions."""
-        return blueprint
+        """Return the network itself, which sees regions; its last row has no activation, for margins of both signs."""
+        *rows, last = blueprint.rows
+        if {**blueprint.defaults, **last.options}.get("activation", "none") == "none":
+            return blueprint
+        return replace(blueprint, rows=(*rows, replace(last, options={**last.options, "activation": "none"})))
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> list[Tensor]:
         """Return the network's outputs for all regions of the images."""
@@ -107,7 +110,7 @@ class Rcnn:
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
         """Return {"class", "box"}: logistic losses of the margins, and smooth L1 of the differences, of regions.
 
-        A region from IoU 0.5 with a box is a thing of its class, and no other's; below 0.3 it is none.
+        A region from IoU 0.5 with a box is a thing of its class, else of none; in crowds nothing is learnt.
         """
         margins, regions = outputs[0].float(), outputs[2]
         boxes = regions[:, :4].transpose(1, 2)
@@ -115,7 +118,8 @@ class Rcnn:
         best, row = (ious * truth.is_there[:, :, None]).max(1)
         label, is_thing = truth.labels.gather(1, row), best >= RIGHT_IOU
         wanted = F.one_hot(label, margins.shape[1]).transpose(1, 2) * is_thing[:, None]
-        counts = _is_there(regions) & (is_thing | (best < FREE_IOU))
+        crowd = (ious * truth.is_crowd[:, :, None]).amax(1)
+        counts = _is_there(regions) & (is_thing | (crowd == 0))
         of_class = F.binary_cross_entropy_with_logits(margins, wanted.to(margins), reduction="none").sum(1)
         true = truth.boxes.gather(1, row[:, :, None].expand(-1, -1, SIDES))
         right = is_thing.nonzero(as_tuple=True)
