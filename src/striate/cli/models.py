@@ -75,7 +75,7 @@ def _list(found: list["Facts"]) -> str:
 
     lines = [
         (
-            *(fact.name, str(fact.year), f"{fact.size_px}x{fact.size_px}x{fact.channels}"),
+            *(fact.name, str(fact.year), fact.input),
             *(count(fact.parameters), count(fact.macs), str(fact.depth), f"{fact.size_mb:.1f}"),
             *_scores(fact),
             fact.text,
@@ -109,7 +109,7 @@ def _one(fact: "Facts", options: dict[str, Any]) -> str:
             fact.paper,
             f"{fact.name}  {fact.year}  {fact.text}",
             f"{fact.parameters:,} parameters, {count(fact.macs)} MACs, {fact.depth} weighted layers deep at "
-            f"{fact.size_px}x{fact.size_px}x{fact.channels} and {fact.outputs:,} outputs ({fact.size_mb:.1f} MB)",
+            f"{fact.input} and {fact.outputs:,} outputs ({fact.size_mb:.1f} MB)",
             *sides,
             *known,
             *(f"  {option} = {value}" for option, value in options.items()),

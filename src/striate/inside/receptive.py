@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 Box = tuple[int, int, int, int]
 COUNTS = 1 - 0.9545  # of the largest value: a pixel above it belongs to the field, as in the paper
 BATCH = 16
+NUM_AXES = 4  # N, C, H, W
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +118,9 @@ def receptive_field(
     Raises:
         SettingsError: no row has that name, it gives no map, or there is no such unit.
     """
+    if images.ndim != NUM_AXES:
+        what = f"receptive fields are drawn over images; the network reads {images.ndim - 2} axes"
+        raise SettingsError(what, where=row, fix="see the column field of striate analyze")
     with borrowed(network) as probe:
         ready = probe.ready(images)
         with torch.no_grad():

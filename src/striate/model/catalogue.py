@@ -72,6 +72,17 @@ class Facts:
     weights: str
     stated: tuple[Stated, ...]
 
+    @property
+    def input(self) -> str:
+        """What it was made for, as text.
+
+        Example:
+            >>> [facts(name).input for name in ("resnet18", "resnet_1d", "unet_3d")]
+            ['224x224x3', '128x1', '48x48x48x1']
+        """
+        size = blueprint(self.name).native_hw
+        return "x".join(map(str, (*(size[1:] if size[0] == 1 else size), self.channels)))
+
     def to_json(self) -> dict[str, Any]:
         """Return a plain dict."""
         return asdict(self)

@@ -158,8 +158,8 @@ def explain_image(
     (prediction,) = predictor([image])
     inputs = predictor.inputs([predictor.fitted(image)])
     if inputs.ndim != NUM_AXES:
-        what = f"explanations are drawn over images; the network reads {inputs.ndim - 2} axes"
-        raise SettingsError(what, where=prediction.id, fix="use striate.inside.explain in Python")
+        what = "explanations are drawn over images and series; this network reads volumes"
+        raise SettingsError(what, where=prediction.id, fix="see its answer slice by slice: striate predict --draw DIR")
     seen = predictor.seen(inputs)[0]
     with borrowed(predictor.network) as probe:
         objective = objective_of(probe, predictor.task, inputs, target)

@@ -126,22 +126,26 @@ def embed(
         SettingsError: the method's library is not installed, or there is no such layer.
     """
     prepared, chosen = opened.prepared, spread(opened, images)
-    seen: list[Batch] = []
+    indices, truths = [], []
     with (progress or Progress("quiet")).bar("features", len(chosen)) as bar:
 
         def batches() -> Any:
             for batch in prepared.loader(opened.split, indices=chosen).batches(0):
-                seen.append(Batch(batch.images[:0], batch.targets, batch.index))
+                indices.append(batch.index)
+                truths.append(_truth(opened, batch))
                 yield batch.images
                 bar.advance(len(batch))
 
         values = features(opened.network, batches(), layer)
-    index = np.concatenate([batch.index for batch in seen])
+    index = np.concatenate(indices)
     layout = lay_out(values, method, seed)
     nearest, far = neighbours(values, num_neighbours)
-    truth, names = _truth(opened, seen)
+    known = [one for one in truths if one is not None]
+    truth = np.concatenate(known) if len(known) == len(truths) else None
+    is_class = truth is not None and np.issubdtype(truth.dtype, np.integer)
+    names = tuple(prepared.task.names) if is_class else ()
     store = prepared.store
-    shown = [(int(one), shown_bands(in_depth(store.image(int(index[one])), 8))) for one in extremes(layout.points)]
+    shown = [(int(one), _thumbnail(store.image(int(index[one])))) for one in extremes(layout.points)]
     ids = tuple(prepared.dataset.ids[one] for one in index)
     return Embedding(
         ids, layer or penultimate(opened.network), values, layout, truth, names, nearest, far, tuple(shown),
@@ -149,16 +153,18 @@ def embed(
     )  # fmt: skip
 
 
-def _truth(opened: OpenedRun, batches: list[Batch]) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
-    """The true class or the first true number of each image, and the classes."""
-    task = opened.prepared.task
-    parts = [task.truth(batch) for batch in batches]
-    if not all(isinstance(one, torch.Tensor) for one in parts) or parts[0].ndim > 2:
-        return None, ()
-    truth = torch.cat(parts).cpu().numpy()
-    if truth.ndim == 1:
-        return truth, (tuple(task.names) if np.issubdtype(truth.dtype, np.integer) else ())
-    return (truth[:, 0], ()) if truth.shape[1] == 1 else (None, ())
+def _truth(opened: OpenedRun, batch: Batch) -> npt.NDArray[Any] | None:
+    """The true class or the one true number of each image of a batch; None where truth is neither."""
+    truth = opened.prepared.task.truth(batch)
+    if not isinstance(truth, torch.Tensor) or truth.ndim > 2 or truth[:1].numel() > 1:
+        return None
+    return truth.reshape(len(truth)).cpu().numpy()
+
+
+def _thumbnail(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The pixels (H, W, C) of a stored image in 8 bits; of a volume its middle slice."""
+    pixels = shown_bands(in_depth(stored, 8))
+    return pixels[len(pixels) // 2] if pixels.ndim == 4 else pixels
 
 
 def embed_run(

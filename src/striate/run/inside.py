@@ -42,17 +42,19 @@ class FeatureMaps:
         return self.maps[row]
 
     def figure(self, row: str) -> "Figure":
-        """Return a matplotlib figure of a row's maps, a tile a channel, blue below 0 and red above."""
+        """Return a matplotlib figure of a row's maps, a tile a channel, blue below 0 and red above; of volumes the
+        middle slice."""
         from striate.inside.figures import tiles
 
         maps = choose("row", row, self.maps)
+        maps = maps[:, maps.shape[1] // 2] if maps.ndim == 4 else maps
         images = list(maps) if maps.ndim == 3 else [maps[None]]
         return tiles(images, [str(number) for number in range(len(images))], f"maps of {row}")
 
 
 @dataclass(frozen=True, eq=False)
 class AdversarialImage:
-    """An image before and after an attack (H, W, C) in 0..1, and the answers to both."""
+    """An image before and after an attack (H, W, C) in 0..1, or a volume (D, H, W, C), and the answers to both."""
 
     attack: "Attack"
     before: Floats
@@ -69,10 +71,11 @@ class AdversarialImage:
         """Return a matplotlib figure: the image, what was changed (made as large as it can be), what came of it."""
         from striate.inside.figures import tiles
 
-        change = self.after - self.before
+        before, after = (one[len(one) // 2] if one.ndim == 4 else one for one in (self.before, self.after))
+        change = after - before
         largest = float(np.abs(change).max()) or 1.0
         titles = [_title(self.answer), f"change x {0.5 / largest:.0f}", _title(self.answer_after)]
-        return tiles([self.before, 0.5 + 0.5 * change / largest, self.after], titles, f"eps {self.attack.eps:.4f}", 3)
+        return tiles([before, 0.5 + 0.5 * change / largest, after], titles, f"eps {self.attack.eps:.4f}", 3)
 
 
 def _title(answer: "Answer") -> str:
