@@ -90,6 +90,23 @@ def test_in_python_maps_are_arrays_over_what_the_network_saw(finished, photo):
     assert over.dtype == np.uint8 and over[at].sum() > over.sum(2).mean()
 
 
+@pytest.fixture(scope="module")
+def of_series(tmp_path_factory, quick):
+    folder = tmp_path_factory.mktemp("series") / "run"
+    assert run(["train", "toy:order?n=40", *quick, "--out", str(folder)]) == 0
+    return st.Run(folder)
+
+
+def test_a_series_is_explained_step_by_step(of_series, tmp_path):
+    series = np.random.default_rng(0).normal(size=64)
+    found = of_series.explain(series)
+    assert {one.map.shape for one in found.maps} == {(1, 64)} and len(found.maps) == 5
+    assert found.prediction.names == of_series.predict([series])[0].names
+    page = found.write(tmp_path / "a.html").read_text()
+    sizes = {tuple(map(int, one)) for one in re.findall(r'width="(\d+)" height="(\d+)"', page)}
+    assert {(192, 48)} == sizes  # a band, not a line of one pixel
+
+
 PIXELS = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 3, 1))
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from striate.base.errors import DataError, combined
 from striate.data.given import images_of
+from striate.data.raster import Samples
 from striate.data.sources.series import read_file
 from striate.data.sources.series_images import SeriesImages, ranges_of
 
@@ -48,21 +50,30 @@ class SeriesPredictor(Predictor):
         found: list[Prediction] = []
         problems = [] if bad is None else bad
         for number, given in enumerate(images_of(pictures)):
+            is_file = isinstance(given, str | Path)
             try:
-                is_file = isinstance(given, str | Path)
-                values = read_file(Path(str(given)), needs_class=False).values if is_file else (_case(given, number),)
-                images = SeriesImages(values, ranges_of(values)).with_ranges(self.ranges)
+                levels = self._levels(given, number)
             except DataError as problem:
                 problem.where = problem.where or str(given if is_file else number)
                 problems.append(problem)
                 continue
-            levels = [images.read_samples(index, None, self.geometry.depth) for index in range(len(images))]
             answers = super().__call__(levels, None, doubtful, tiles)
-            names = [f"{Path(str(given)).stem}/{n + 1}" for n in range(len(images))] if is_file else [str(number)]
+            names = [f"{Path(str(given)).stem}/{n + 1}" for n in range(len(levels))] if is_file else [str(number)]
             found += [replace(one, id=name) for one, name in zip(answers, names, strict=True)]
         if problems and bad is None:
             raise combined(problems)
         return found
+
+    def fitted(self, picture: "Given") -> npt.NDArray[Any]:
+        """Return the stored levels (1, L, D) of a series: an array (L, D), or the first case of a file."""
+        return self.framed(self._levels(picture, 0)[0])
+
+    def _levels(self, given: Any, number: int) -> list[Samples]:
+        """The levels of each case of a file, or of an array."""
+        is_file = isinstance(given, str | Path)
+        values = read_file(Path(str(given)), needs_class=False).values if is_file else (_case(given, number),)
+        images = SeriesImages(values, ranges_of(values)).with_ranges(self.ranges)
+        return [images.read_samples(index, None, self.geometry.depth) for index in range(len(images))]
 
 
 def _case(given: Any, number: int) -> Any:

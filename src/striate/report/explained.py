@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE_PX = 192  # images are shown at least this large, whole pixels repeated
+BAND = 4  # series are shown as bands of a quarter of that
 MOST = 5  # classes
 NUM_AXES = 4  # image, channel, height, width
 SANITY_METHOD = "gradient"
@@ -86,7 +87,7 @@ class ExplainedImage:
         rows = -(-len(views) // columns)
         figure = Figure(figsize=(2.4 * columns, 2.95 * rows), layout="constrained")
         for axes, (title, text, pixels) in zip(figure.subplots(rows, columns, squeeze=False).flat, views, strict=False):
-            axes.imshow(pixels, interpolation="nearest")
+            axes.imshow(pixels, interpolation="nearest", aspect="auto" if len(pixels) == 1 else "equal")
             axes.set_title(_plain(title), fontsize=9, parse_math=False)
             axes.set_xlabel("\n".join(wrap(_plain(text), 38)), fontsize=7, parse_math=False)
         for axes in figure.axes:
@@ -232,9 +233,10 @@ def _sanity_text(sanity: Sanity) -> str:
 
 
 def _large(pixels: ImageU8) -> ImageU8:
-    """An image with each pixel repeated until it is large enough to look at."""
+    """An image with each pixel repeated until it is large enough to look at; a series as a band."""
     times = max(1, SIDE_PX // max(pixels.shape[:2]))
-    return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
+    down = SIDE_PX // BAND if len(pixels) == 1 else times
+    return np.ascontiguousarray(pixels.repeat(down, 0).repeat(times, 1))
 
 
 def _plain(text: str) -> str:
