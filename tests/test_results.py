@@ -182,7 +182,8 @@ def test_elsewhere_nothing_is_displayed(capsys):
 def test_an_interrupted_cell_gives_a_run_that_predicts_and_goes_on(data, tmp_path, notebook, monkeypatch):
     from striate.run.training import Training
 
-    record, options = Training.record, {"epochs": 4, "patience": 0, "recipe": "baseline"}
+    recipe = st.recipe("baseline").changed(["train.precision=float32"])
+    record, options = Training.record, {"epochs": 4, "patience": 0, "recipe": recipe}
 
     def stopping(self, row):
         record(self, row)

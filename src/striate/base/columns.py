@@ -1,6 +1,9 @@
 """Numbers in few digits, and text in columns."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Sequence
+
+MIN_CUT = 16  # characters of a text that is cut
 
 
 def count(number: int) -> str:
@@ -37,3 +40,40 @@ def aligned(lines: Sequence[Sequence[str]], left: set[int]) -> list[str]:
         ).rstrip()
         for line in lines
     ]
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal, or of `COLUMNS`; in a pipe there is none, and nothing must be left out."""
+    return shutil.get_terminal_size((10_000, 24)).columns
+
+
+def fitted(
+    lines: Sequence[Sequence[str]], left: Collection[int], width: int, drop: Sequence[int] = (), cut: int | None = None
+) -> list[str]:
+    """Return lines of cells in columns, as `aligned`, in at most `width` characters where that is possible.
+
+    Args:
+        drop: columns that may be left out, the first one first.
+        cut: the column, the last one, whose text may be cut, if more than a few characters of it can stay.
+
+    Example:
+        >>> print("\\n".join(fitted([("a", "1", "long text"), ("b", "22", "text")], {0, 2}, 6, drop=(2,))))
+        a   1
+        b  22
+    """
+    columns = list(range(len(lines[0])))
+    for column in (None, *drop):
+        columns = [one for one in columns if one != column]
+        if cut in columns and column is None:
+            rest = aligned([line[:-1] for line in lines], set(left))
+            room = width - max(map(len, rest)) - 2
+            lines = [(*line[:-1], _cut(line[-1], room)) for line in lines] if room >= MIN_CUT else lines
+        places = {place for place, one in enumerate(columns) if one in left}
+        found = aligned([[line[one] for one in columns] for line in lines], places)
+        if max(map(len, found)) <= width:
+            break
+    return found
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3].rstrip() + "..."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.base.columns import terminal_width
 from striate.base.errors import SettingsError
 
 from . import help as h
@@ -146,7 +147,7 @@ def _network(
 
     blueprint, at = _load(model, given, option)
     found, issues = examine(blueprint, **at)
-    text = "\n".join([render(found, ascii_only=not _has_blocks()), *map(str, issues)])
+    text = "\n".join([render(found, ascii_only=not _has_blocks(), width=terminal_width()), *map(str, issues)])
     document = {**found.to_json(), "issues": [issue.to_json() for issue in issues]}
     if draw:
         _draw(draw, blueprint, at, overwrite)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from striate.base.columns import fitted, terminal_width
 from striate.base.errors import SettingsError
 from striate.base.progress import Progress
 from striate.base.text import plural, shown
@@ -216,17 +217,13 @@ def _ensemble(study: Path, variant: str | None, split: str) -> tuple[dict[str, A
 
     found = ensemble_study(StudyDir(study), variant=variant, split=split)
     metric, rows = found["metric"], found["rows"]
-    width = max(len("ensemble of"), *(len(row["name"]) for row in rows))
-    heading = f"{'ensemble of':<{width}}  runs  {'val':>8}  {split:>8}  {'95 % interval':>18}  {'one run':>8}  gain"
-    lines = [f"{found['combined']} of the runs; {metric}", heading]
+    cells = [("ensemble of", "runs", "val", split, "95 % interval", "one run", "gain")]
     for row in rows:
         interval = row["scores"]["intervals"].get(metric)
-        cells = (_number(row["val"]), _number(row["scores"][metric]), _span(interval), _number(row["single"]))
+        scores = (_number(row["val"]), _number(row["scores"][metric]), _span(interval), _number(row["single"]))
         gain = f"{row['gain']:+.4f} ({_span(row['gain_interval'])})"
-        lines.append(
-            f"{row['name']:<{width}}  {row['num_runs']:>4}  {cells[0]:>8}  {cells[1]:>8}  {cells[2]:>18}  "
-            f"{cells[3]:>8}  {gain}"
-        )
+        cells.append((row["name"], str(row["num_runs"]), *scores, gain))
+    lines = [f"{found['combined']} of the runs; {metric}", *fitted(cells, {0}, terminal_width(), drop=(2, 5, 4))]
     lines.append(f"best on validation: {found['best']}; gain: better than the mean of its single runs is positive")
     return {"study": str(study), **found}, "\n".join(lines)
 

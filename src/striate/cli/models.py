@@ -71,7 +71,7 @@ NOTE = (
 
 
 def _list(found: list["Facts"]) -> str:
-    from striate.base.columns import aligned, count
+    from striate.base.columns import count, fitted, terminal_width
 
     lines = [
         (
@@ -82,7 +82,8 @@ def _list(found: list["Facts"]) -> str:
         )
         for fact in found
     ]
-    return "\n".join([*aligned([HEADINGS, *lines], {0, 9}), NOTE])
+    rows = fitted([HEADINGS, *lines], {0, 9}, terminal_width(), drop=(9, 5, 2, 6, 8), cut=9)
+    return "\n".join([*rows, NOTE])
 
 
 def _scores(fact: "Facts") -> tuple[str, str]:

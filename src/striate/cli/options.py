@@ -1,6 +1,8 @@
 """Options that several commands share, and how a command gives its result."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -99,7 +101,24 @@ def give(document: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(to_json({"schema": JSON_SCHEMA, **document}, indent=1) + "\n")
     else:
-        sys.stdout.write("\n".join(shown(line, 4000) for line in text.split("\n")) + "\n")
+        lines = [shown(line, 4000) for line in text.split("\n")]
+        if sys.stdout.isatty():
+            lines = [part for line in lines for part in _wrapped(line, shutil.get_terminal_size().columns)]
+        sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """A sentence in lines of a terminal's width; a command, a path and a row of a table stay as they are.
+
+    Example:
+        >>> _wrapped("  a sentence that is long", 16), _wrapped("a table   1.5", 8)
+        (['  a sentence', '  that is long'], ['a table   1.5'])
+    """
+    inside = line.strip()
+    if len(line) <= width or "  " in inside or "striate " in inside or " " not in inside:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(line, width, initial_indent="", subsequent_indent=indent, break_long_words=False)
 
 
 def counts(text: str | None) -> dict[str, int] | None:

@@ -1,6 +1,5 @@
 """striate runs, striate compare."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from striate.base.columns import aligned, size
+from striate.base.columns import aligned, fitted, size, terminal_width
 from striate.base.text import plural, shown
 
 from . import help as h
@@ -111,13 +110,8 @@ def _age(created: str) -> str:
 
 def _fitted(rows: Sequence[dict[str, str]]) -> list[str]:
     """The table with as many columns as the terminal has room for."""
-    columns, width = list(HEADER), shutil.get_terminal_size((100, 24)).columns
-    for left_out in (None, *FIRST_LEFT_OUT):
-        columns = [name for name in columns if name != left_out]
-        lines = aligned([columns, *([row[name] for name in columns] for row in rows)], left={0})
-        if max(map(len, lines)) <= width:
-            break
-    return lines
+    drop = [HEADER.index(name) for name in FIRST_LEFT_OUT]
+    return fitted([HEADER, *([row[name] for name in HEADER] for row in rows)], {0}, terminal_width(), drop)
 
 
 def _document(found: "Comparison") -> dict[str, Any]:

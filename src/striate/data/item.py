@@ -72,6 +72,7 @@ def item_of(dataset: Dataset, which: int | str) -> Item:
     image = dataset.images.read(index)
     split = next((name for name, members in dataset.splits.items() if (members == index).any()), "")
     targets = {name: target.text(index) for name, target in dataset.targets.items()}
+    targets = {name: said for name, said in targets.items() if said}
     first: Any = next(iter(dataset.targets.values()), None)
     colour = coloured(shown_bands(image), 3)
     return Item(

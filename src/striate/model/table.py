@@ -5,7 +5,7 @@ from html import escape
 from itertools import zip_longest
 from typing import Any
 
-from striate.base.columns import aligned, count, size
+from striate.base.columns import aligned, count, fitted, size
 
 from .walk import Layer, Walk
 
@@ -16,10 +16,11 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 SIDE_BY_SIDE = ("output", "A", "parameters", "MACs", "B", "parameters", "MACs", "B/A")
 
 
-def render(walk: Walk, *, ascii_only: bool = False) -> str:
+def render(walk: Walk, *, ascii_only: bool = False, width: int = 10_000) -> str:
     """Return the rows of a walk as an aligned table with bars for the shares of the total, and totals.
 
     Args:
+        width: of a line at most: bars, the jump, the memory and the block are left out where it is small.
         ascii_only: bars of `#` instead of block characters, for terminals that lack them.
 
     Example:
@@ -32,7 +33,8 @@ def render(walk: Walk, *, ascii_only: bool = False) -> str:
         1  outputs  linear   10           1,930  ######  1,920  ######    40 B    8x8     8
         total 1,930 parameters (0.0 MB), 1,920 MACs, 1 weighted layer deep, 0.0 MB of activations
     """
-    return "\n".join([_title(walk), *aligned([HEADINGS, *_lines(walk, ascii_only)], LEFT), _totals(walk)])
+    rows = fitted([HEADINGS, *_lines(walk, ascii_only)], LEFT, width, drop=(5, 7, 10, 8, 2))
+    return "\n".join([_title(walk), *rows, _totals(walk)])
 
 
 def compare(first: Walk, second: Walk) -> str:

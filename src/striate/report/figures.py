@@ -303,6 +303,7 @@ def _dress(axes: "Axes", metric: Metric, values: Sequence[float]) -> None:
     if ends is not None:
         axes.set_ylim(*ends)
     axes.set_xlabel("epoch")
+    axes.locator_params(axis="x", integer=True)
     axes.set_title(metric.name, fontsize=11, parse_math=False)
     axes.grid(alpha=0.3)
     axes.tick_params(colors=MUTED)
