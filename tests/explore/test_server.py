@@ -4,14 +4,20 @@ import contextlib
 import http.client
 import io
 import json
+import signal
 import socket
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from explore_site import serving, small_workspace
 from PIL import Image
 
+from striate.web import guard
 from striate.web.guard import MAX_BODY_BYTES
 from striate.web.wire import unpack
 
@@ -97,6 +103,51 @@ def test_chunks_over_the_cap_are_refused(site):
         assert b" 413 " in connection.recv(200)
     connection.close()
     assert ask(site, "/api/models")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        ("Content-Length: 1000", b"abc", 408),
+        ("Transfer-Encoding: chunked", b"3\r\nabc\r\n", 408),
+        ("Transfer-Encoding: chunked", b"zz\r\nabc\r\n", 400),
+        ("Content-Length: abc", b"", 400),
+    ],
+)
+def test_bodies_that_are_slow_or_no_bodies_are_answered(site, monkeypatch, head, body, status):
+    monkeypatch.setattr(guard, "BODY_TIME_S", 0.2)
+    connection = socket.create_connection(("127.0.0.1", site.port), timeout=20)
+    start = f"POST /api/images?name=a.png HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nOrigin: {site.url.rstrip('/')}\r\n"
+    connection.sendall(f"{start}{head}\r\n\r\n".encode() + body)
+    assert f" {status} ".encode() in connection.recv(200)
+    connection.close()
+    assert ask(site, "/api/models")[0].status == 200
+
+
+@contextlib.contextmanager
+def kept_from_hanging(server):
+    try:
+        yield
+    finally:
+        server.kill()
+
+
+@pytest.mark.slow  # a process of its own; row J7 of tools/faults.py has it, too
+def test_sigterm_lets_the_request_at_work_end():
+    words = [sys.executable, "-m", "striate", "explore", "--playground", "--no-browser"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server, kept_from_hanging(server):
+        port = urlsplit(server.stderr.readline().split("  ")[0]).port
+        body, host = png(), f"127.0.0.1:{port}"
+        head = f"POST /api/images?name=a.png HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:30])
+            time.sleep(0.2)
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            connection.sendall(body[30:])
+            assert b" 201 " in connection.recv(200)
+        assert server.wait(20) == 143
+        assert "Traceback" not in server.stderr.read()
 
 
 @pytest.mark.parametrize(

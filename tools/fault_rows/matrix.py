@@ -36,6 +36,7 @@ GROUPS = (
     "terminal",
     "reports",
     "exports",
+    "page",
 )
 PRELOADED = (
     *("torch", "torch._dynamo", "cv2", "PIL.Image", "rich.progress", "safetensors.torch"),
