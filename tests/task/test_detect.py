@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from seam import require_equal, stop_after
 
 from striate.base import torchvision as tv
 from striate.base.errors import DataError, SettingsError
@@ -162,9 +163,16 @@ TRAIN = ["train", TOY, "--model", "bipyramid", "--size", "48", "--epochs", "3", 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_run_is_whole_and_predicts_in_the_image_s_own_pixels(tmp_path, capsys):
-    assert command([*TRAIN, "--out", str(tmp_path / "a"), "--keep-checkpoints"]) == 0
+def test_a_run_resumes_bit_for_bit_and_predicts_in_the_image_s_own_pixels(tmp_path, capsys):
+    assert command([*TRAIN, "--out", str(tmp_path / "a")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 5)
+        assert command([*TRAIN, "--out", str(tmp_path / "b")]) == 130
+    assert command(["resume", str(tmp_path / "b"), "--quiet"]) == 0
     run = RunDir(tmp_path / "a")
+    require_equal(run, RunDir(tmp_path / "b"))
+    page = (run.path / "report.html").read_text()
+    assert all(title in page for title in ("Hardest images", "Where AP is lost", "Precision against recall"))
     info, scores = run.info(), run.scores()
     task = from_json(info["task"])
     assert (info["task"]["name"], task.detector) == ("detect", "one_stage")
