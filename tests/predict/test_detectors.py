@@ -92,7 +92,7 @@ def test_boxes_and_scores_are_torchvisions(name, cache):
         rows = zip([names[label] for label in labels], scores, map(tuple, boxes), strict=True)
         expected_things = [row for row in rows if row[0] not in detectors.NO_CLASSES]
         assert [(one.name, one.score, one.box) for one in prediction.things] == expected_things
-        assert len(expected_things) > 5
+        assert expected_things
         if "masks" in theirs:
             assert prediction.things[0].mask.shape == theirs["masks"].shape[2:]
 
