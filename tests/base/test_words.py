@@ -9,8 +9,9 @@ import pytest
 
 import striate
 from striate.base.noun import NOUNS, noun_of
+from striate.report.read import input_text
 
-VERB = re.compile(r"^[^.;:(,{]*?\b(are|have|were|do|lie|show|come|need|hold)\b")
+VERB = re.compile(r"^ (?:(?:of|in|on) [\w ]+? )??(are|have|were|do|lie|show|come|need|hold)\b")
 SOURCES = sorted(Path(striate.__file__).parent.rglob("*.py"))
 
 
@@ -53,3 +54,16 @@ def test_in_a_page_only_what_is_read_changes():
     page = '<a href="#image" title="image x">An image</a><code>train images --x</code><style>image {}</style> images'
     kept = '<a href="#image" title="image x">A series</a><code>train images --x</code><style>image {}</style> series'
     assert NOUNS["series"].put_into_html(page) == kept
+
+
+@pytest.mark.parametrize(
+    ("form", "sides", "said"),
+    [
+        ("series", [1, 150], "150 samples"),
+        ("volume", [48, 64, 48], "48 × 64 × 48 voxels"),
+        ("image", [9, 7], "9 × 7 px"),
+        ("series", [], ""),
+    ],
+)
+def test_a_size_has_the_unit_of_its_samples(form, sides, said):
+    assert input_text({"dataset": {"form": form}, "input": {"size_hw": sides}}) == said

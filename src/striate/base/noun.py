@@ -12,10 +12,12 @@ _TAG = re.compile(r"(<(script|style|code|pre)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Noun:
-    """The name of one sample and of many."""
+    """The name of one sample and of many, and the unit of their sides; `is_long`: all but the last side is 1."""
 
     one: str
     many: str
+    unit: str = "px"
+    is_long: bool = False
 
     def count(self, num: int) -> str:
         """Return a count of samples.
@@ -53,7 +55,11 @@ class Noun:
         return article + (noun.capitalize() if found[2] == "I" else noun)
 
 
-NOUNS = {"image": Noun("image", "images"), "series": Noun("series", "series"), "volume": Noun("volume", "volumes")}
+NOUNS = {
+    "image": Noun("image", "images"),
+    "series": Noun("series", "series", "samples", is_long=True),
+    "volume": Noun("volume", "volumes", "voxels"),
+}
 IMAGE = NOUNS["image"]
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from striate.base.errors import DamagedError, UserError
+from striate.base.noun import noun_of
 from striate.base.numbers import number
 from striate.base.rundir import RunDir, StudyDir
 from striate.evaluate.predictions import Predictions, read
@@ -224,10 +225,11 @@ def at(document: Any, path: str, default: Any = None) -> Any:
 
 
 def input_text(info: Mapping[str, Any]) -> str:
-    """Return the size of a network's input, height x width: `64 × 64`; "" where a run does not say."""
-    side = at(info, "input.size_px")
+    """Return the size of a network's input: `64 × 64 px`, `150 samples`; "" where a run does not say."""
+    side, noun = at(info, "input.size_px"), noun_of(at(info, "dataset.form"))
     sides = [side, side] if side is not None else at(info, "input.size_hw", [])
-    return " × ".join(map(str, sides))
+    sides = sides[1:] if noun.is_long else sides
+    return f"{' × '.join(map(str, sides))} {noun.unit}" if sides else ""
 
 
 def _tried(read: Callable[[], T], name: str, otherwise: U, problems: list[str]) -> T | U:

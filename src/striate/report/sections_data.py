@@ -145,7 +145,13 @@ def _input(info: Mapping[str, Any]) -> str:
     size, fit, channels = input_text(info), at(info, "input.fit"), at(info, "input.channels")
     if not size:
         return ""
+    form, box = at(info, "dataset.form"), at(info, "input.box")
+    if form == "series":
+        return f"The network sees {size} of {plural(channels, 'dimension')}; those of other lengths are resampled."
+    if form == "volume":
+        large = f"; of {' × '.join(map(str, box))} in random patches in training, in overlapping tiles after it"
+        return f"The network sees {size}, {plural(channels, 'channel')}{large if box else ', padded'}."
     colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
     shape = "a square" if at(info, "input.size_px") is not None else "this aspect"
     how = {"crop": f"cropped to {shape}", "letterbox": f"padded to {shape}", "squash": f"squashed to {shape}"}
-    return f"The network sees {size} px, {colour}, {how.get(str(fit), str(fit))}."
+    return f"The network sees {size}, {colour}, {how.get(str(fit), str(fit))}."

@@ -279,7 +279,7 @@ def _size_and_time(info: dict[str, Any]) -> list[tuple[str, str, str]]:
     parameters, epochs, time_s, speed = (number(at(info, path)) for path in paths)
     return [
         ("parameters", count(parameters), f"{significant(parameters * 4 / 1e6)} MB as float32" if parameters else ""),
-        ("multiply-adds an image", counted(at(info, "model.macs")), f"at {size} px" if size else ""),
+        ("multiply-adds an image", counted(at(info, "model.macs")), f"at {size}" if size else ""),
         (
             "training time",
             NA if time_s is None else duration(time_s),
