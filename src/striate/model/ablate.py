@@ -178,7 +178,7 @@ def _without_norm(blueprint: Blueprint) -> Blueprint:
 
 
 def _without_aux(blueprint: Blueprint) -> Blueprint:
-    return _only(blueprint, blueprint.names[-1:])
+    return _only(blueprint, (*blueprint.ends, blueprint.names[-1]))
 
 
 def _without_se(blueprint: Blueprint) -> Blueprint:
