@@ -143,6 +143,8 @@ def _preview(dataset: "Dataset", findings: "Findings", recipe: Any) -> bytes:
         suited(recipe, dataset, depth_of(dataset, recipe), list(dataset.targets)[:1]),
         geometry,
         others=[dataset.images.read(i) for i in others],
+        target=next(iter(dataset.targets.values()), None),
+        indices=[index, *others],
     )
     content = io.BytesIO()
     Image.fromarray(grid).save(content, "PNG", pnginfo=own_mark())

@@ -197,7 +197,8 @@ def keep_augmented(run: RunDir, prepared: Prepared) -> None:
     first = [int(index) for index in prepared.dataset.splits["train"] if int(index) not in lost][:8]
     image, *others = [np.asarray(in_depth(prepared.store.image(index), 8), np.uint8) for index in first]
     geometry = replace(prepared.geometry, depth=8)
-    grid = preview(image, pipeline, geometry, NUM_AUGMENTED, run.info()["seed"], others)
+    target, size_hw = prepared.dataset.target(prepared.task.target), prepared.store.size_hw
+    grid = preview(image, pipeline, geometry, NUM_AUGMENTED, run.info()["seed"], others, target, first, size_hw)
     write_bytes(run.pictures / AUGMENTED, _jpeg(grid, GRID_PX))
 
 

@@ -216,6 +216,11 @@ class Boxes(Target):
         half = np.tile(np.array(place.geometry.store_hw[::-1]) / 2, 2)
         return Objects(stored / half - 1, starts_of(lengths))
 
+    def seen(self, indices: Indices, plan: "Plan", place: "Place") -> "Boxes":
+        """Return the boxes that are seen, in output pixels."""
+        found = self.batch(indices, plan, place)
+        return Boxes.of([rows.numpy() for rows in found], [rows.numpy() for rows in found.of("labels")], self.names)
+
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield boxes without area, outside, of no class or there twice; images without any are a note."""
         yield from wrong_boxes(self, ids, sizes_hw)

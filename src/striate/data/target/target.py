@@ -82,6 +82,10 @@ class Target:
         """
         return None
 
+    def seen(self, indices: Indices, plan: "Plan", place: "Place") -> "Target | None":
+        """Return what `batch` makes of these images as a target of what a network sees, to draw it; None by default."""
+        return None
+
     def widened(self, batch: "Any") -> "Any":
         """Return what a task receives of what `batch` made, now on its device: what takes more bytes is made there."""
         return batch
