@@ -11,7 +11,7 @@ import striate
 from striate.base.noun import NOUNS, noun_of
 from striate.report.read import input_text
 
-VERB = re.compile(r"^ (?:(?:of|in|on) [\w ]+? )??(are|have|were|do|lie|show|come|need|hold)\b")
+VERB = re.compile(r"^ (?:(?:of|in|on) \w+ (?:\w+ )?)?(are|have|were|do|lie|show|come|need|hold)\b")
 SOURCES = sorted(Path(striate.__file__).parent.rglob("*.py"))
 
 
