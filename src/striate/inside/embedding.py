@@ -25,6 +25,7 @@ from .tap import Probe, borrowed
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 PERPLEXITY, UMAP_NEIGHBOURS = 30, 15  # the libraries' own defaults, less where there are few images
+UMAP_LEAST = 4  # images: of 3 it finds no spectral start, umap-learn 0.5.12
 CHUNK = 1024  # rows whose distances to all others are held at once
 
 
@@ -142,6 +143,8 @@ def _umap(values: Floats, seed: int) -> Layout:
         umap = import_module("umap")  # an extra, which type checkers need not have
     except ImportError:
         raise _missing("umap", "umap-learn", "pip install umap-learn") from None
+    if len(values) < UMAP_LEAST:
+        raise DataError(f"UMAP lays out no {len(values)} images", where="umap", fix="give 4 or more, or take pca")
     near = min(UMAP_NEIGHBOURS, len(values) - 1)
     found = umap.UMAP(n_neighbors=near, random_state=seed % (1 << 32), n_jobs=1).fit_transform(values)
     return Layout("umap", np.asarray(found, np.float64), settings=(("neighbours", near), ("seed", seed)))
