@@ -84,19 +84,21 @@ async def pass_of(request: Request) -> Pass:
     entry = space.shelf.find(image)
 
     def made(cancel: Cancel) -> Pass:
-        kept: Pass = space.passes.ensure((model, image), lambda: run(space.predictor(model), entry))
+        kept: Pass = space.passes.ensure(
+            (model, image), lambda: run(space.predictor(model), entry, space.stored(model, entry))
+        )
         return kept
 
     return await here.work.run(request, made)
 
 
-def run(predictor: Predictor, entry: Entry) -> Pass:
-    """Return the pass of an image.
+def run(predictor: Predictor, entry: Entry, stored: npt.NDArray[Any]) -> Pass:
+    """Return the pass of an image, of which `stored` is what the network takes.
 
     Raises:
         DataError: the image cannot be read, or the network is too large to keep all it makes of it.
     """
-    inputs = predictor.inputs([predictor.fitted(entry.path)])
+    inputs = predictor.inputs([stored])
     found = trace(predictor.network, inputs)
     count = sum(one.output.numel() for one in found.operations)
     if count > MAX_CELLS:

@@ -50,7 +50,7 @@ class Question:
             DataError: the image cannot be read, or the network sees other things than images.
         """
         predictor = self.workspace.predictor(self.model)
-        inputs = predictor.inputs([predictor.fitted(self.entry.path)])
+        inputs = predictor.inputs([self.workspace.stored(self.model, self.entry)])
         if inputs.ndim != NUM_AXES:
             what = "this network sees no images of height and width"
             raise DataError(what, where=self.entry.title, fix="choose a network of images")

@@ -5,7 +5,7 @@ import io
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -89,10 +89,16 @@ class Shelf:
         """Return the images of a run: those it keeps small, from the dataset itself where that is still there."""
         try:
             index = read_json(run.checked("pictures/index.json"), "thumbnail index", dict)
-            root = run.info()["dataset"].get("path")
+            data = run.info()["dataset"]
         except UserError:
             return []
+        root, has_copies = (
+            data.get("path"),
+            data.get("form", "image") == "image",
+        )  # of others the dataset itself is read
         found = [entry for key, name in index.items() if (entry := _of_run(run, str(key), name, root))]
+        if not has_copies:
+            found = [replace(entry, is_copy=False) for entry in found]
         with self._lock:
             self._entries.update((entry.id, entry) for entry in found)
         return found

@@ -10,19 +10,20 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.errors import ResourceError
+from striate.base.errors import DataError, ModelError, ResourceError
 from striate.base.folder import kind_of
 from striate.base.lock import locked
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
 from striate.web.guard import NotKnown
 
-from .shelf import Shelf, id_of
+from .shelf import Entry, Shelf, id_of
 
 T = TypeVar("T")
 MAX_MODELS = 3
 MAX_PASSES = 6
 TRASH = ".trash"
+PLANE = 2  # axes of an image
 
 
 class TrainingImages(Protocol):
@@ -168,6 +169,33 @@ class Workspace:
         """Return the predictor of a network; it is loaded where it is not kept: call it in the worker's thread."""
         subject = self.subject(id_)
         return self.predictors.ensure(id_, subject.load)
+
+    def training_images(self, id_: str) -> TrainingImages:
+        """Return the dataset of a run, opened where it is not kept: call it in the worker's thread.
+
+        Raises:
+            ModelError: the network was not trained here, or its dataset cannot be opened.
+        """
+        subject = self.subject(id_)
+        if subject.run is None or subject.open_images is None:
+            raise ModelError("this network has no dataset here", where=subject.title, fix="look at a run")
+        run, opener = subject.run, subject.open_images
+        found: TrainingImages = self.tables.ensure(("images", id_), lambda: opener(run))
+        return found
+
+    def stored(self, id_: str, entry: Entry) -> npt.NDArray[Any]:
+        """Return an image as a network takes it; of one that takes no images, the run's own sample of that name.
+
+        Raises:
+            DataError: it cannot be read, or the network takes series or volumes and this is an image.
+        """
+        predictor = self.predictor(id_)
+        if predictor.reads_images and len(predictor.geometry.size_hw) == PLANE:
+            return predictor.fitted(entry.path)
+        if not entry.image_id:
+            fix = "choose one of the run's own above"
+            raise DataError("this network takes series or volumes, no images", where=entry.title, fix=fix)
+        return self.training_images(id_).stored(entry.image_id)
 
     def throw_away(self, id_: str) -> Path:
         """Move a run's folder into the folder .trash beside it, and return where it is now.

@@ -13,7 +13,7 @@ from striate.base.rundir import RunDir
 from striate.web.wire import document, packed
 
 from ..desk import Cancel, Report, desk, whole, word
-from ..workspace import TrainingImages, Workspace
+from ..workspace import Workspace
 
 MAX_IMAGES = 48  # of a page
 MAX_VARIANTS = 12
@@ -28,7 +28,7 @@ async def described(request: Request) -> Response:
     def answer(cancel: Cancel) -> dict[str, Any]:
         found = _recorded(_run(here.workspace, model))
         try:
-            images = _images(here.workspace, model)
+            images = here.workspace.training_images(model)
         except UserError as problem:
             return found | {"problem": {"what": problem.what, "fix": problem.fix}}
         known = {"operations": images.operations(), "epochs": images.num_epochs, "seed": images.seed}
@@ -58,7 +58,7 @@ async def images(request: Request) -> Response:
     first = whole(request, "first", 0, low=0, high=1 << 30)
 
     def answer(cancel: Cancel) -> Response:
-        found = _images(here.workspace, model)
+        found = here.workspace.training_images(model)
         rows, shown = found.page(split, first, MAX_IMAGES), []
         for row in rows:
             cancel.check()
@@ -77,7 +77,7 @@ async def variants(request: Request) -> Response:
     off = _places(word(request, "off", ""))
 
     def answer(cancel: Cancel) -> Response:
-        found = _images(here.workspace, model)
+        found = here.workspace.training_images(model)
         epochs, shown = [], []
         for number in range(epoch, epoch + count):
             cancel.check()
@@ -98,7 +98,7 @@ async def leaks(request: Request) -> Response:
 
     def found(cancel: Cancel, report: Report) -> dict[str, Any]:
         report({"progress": 0.0})
-        return {"pairs": _images(here.workspace, model).leaks()[:MAX_IMAGES]}
+        return {"pairs": here.workspace.training_images(model).leaks()[:MAX_IMAGES]}
 
     return here.work.stream(request, found)
 
@@ -108,15 +108,6 @@ def _run(space: Workspace, model: str) -> RunDir:
     if run is None:
         raise ModelError("a fresh network has no dataset", where=model, fix="look at a run that was trained")
     return run
-
-
-def _images(space: Workspace, model: str) -> TrainingImages:
-    """The dataset, opened where it is not kept; in the worker's thread."""
-    run, opener = _run(space, model), space.subject(model).open_images
-    if opener is None:
-        raise ModelError("the dataset cannot be opened here", where=model, fix="open the run with striate explore")
-    found: TrainingImages = space.tables.ensure(("images", model), lambda: opener(run))
-    return found
 
 
 def _places(text: str) -> set[int]:

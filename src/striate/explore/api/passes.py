@@ -65,7 +65,7 @@ def _plain(value: Any) -> Any:
 async def seen(request: Request) -> Response:
     """What the network sees of the image, as levels (C, H, W)."""
     found = await pass_of(request)
-    return packed({"title": found.entry.title}, {"levels": found.levels})
+    return packed({"title": found.entry.title}, {"levels": found.levels.reshape(map_shape((1, *found.levels.shape)))})
 
 
 SORTS: dict[str, Callable[[Maps], npt.NDArray[Any]]] = {

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from striate.base.errors import DataError
 from striate.predict import Predictor
 from striate.predict.prediction import Prediction
 from striate.predict.upload import checked
@@ -16,6 +17,7 @@ from striate.web.wire import packed
 
 from ..desk import Cancel, desk, word
 from ..shelf import MAX_PIXELS, Entry
+from ..workspace import PLANE
 
 MAX_SIDE = 512  # of an answer that is drawn
 
@@ -28,6 +30,9 @@ async def predict(request: Request) -> Response:
 
     def answer(cancel: Cancel) -> Response:
         predictor = here.workspace.predictor(model)
+        if not predictor.reads_images or len(predictor.geometry.size_hw) != PLANE:
+            fix = "striate predict takes their files; Flow shows the run's own here"
+            raise DataError("this network takes series or volumes, no images", where=entry.title, fix=fix)
         start = time.perf_counter()
         found = predictor([entry.path], doubtful=[])[0]
         time_s = time.perf_counter() - start

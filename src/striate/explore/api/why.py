@@ -32,12 +32,16 @@ def _answer(question: Question) -> Response:
     predictor, inputs = question.subject()
     with borrowed(predictor.network) as probe, torch.no_grad():
         outputs = probe(probe.ready(inputs))
-    (prediction,) = predictor([question.entry.path], doubtful=[])
+    most = ranked(predictor, outputs)
+    if predictor.reads_images:
+        said = predictor([question.entry.path], doubtful=[])[0].line(1)
+    else:
+        said = f"{most[0]['name']} {most[0]['probability']:.1%}" if most else ""
     head = {
         "choices": list(predictor.task.choices),
         "usual": predictor.task.objective(outputs).names[0],
-        "answer": prediction.line(1),
-        "ranked": ranked(predictor, outputs),
+        "answer": said,
+        "ranked": most,
     }
     return packed(head, {"levels": levels_of(predictor, inputs)})
 
