@@ -23,7 +23,7 @@ from striate.predict import Predictor
 from .card import card
 from .contract import Agreement, Answers, first_difference, require_equal
 from .graph import Answering, require_one_size
-from .onnx_file import Session, require_packages, write_onnx
+from .onnx_file import Session, reason_of, require_packages, write_onnx
 from .quantise import EightBits, Quantised, judged, quantise
 
 SAMPLES = 4
@@ -152,7 +152,11 @@ def _in_eight_bits(order: Order, folder: Path, wanted: EightBits) -> Quantised:
 def _torch(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, str, Agreement]:
     module, images = Answering.of(order.predictor, is_normalising=order.is_normalising), order.images()
     path = folder / "model.pt2"
-    program = torch.export.export(module, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    try:
+        program = torch.export.export(module, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    except Exception as problem:  # the exporter's errors have no common class
+        what = f"the network cannot be written as a program ({reason_of(problem)})"
+        raise ModelError(what, where=order.run, fix="use `striate predict` or `striate serve` for it") from problem
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that are views of one storage; what was written is checked
         torch.export.save(program, str(path), extra_files={"config.json": to_json(config)})
@@ -201,6 +205,7 @@ def config_of(run: RunDir, predictor: Predictor, *, is_normalising: bool = False
         "mean": list(predictor.mean),
         "std": list(predictor.std),
         "temperature": predictor.temperature,
+        "settings": predictor.task.to_json(),
         "embeds_preprocessing": is_normalising,
     }
 

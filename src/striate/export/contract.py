@@ -67,8 +67,11 @@ def compare(wanted: Answers, given: Answers) -> Agreement:
             same = (mine == other).reshape(len(mine), -1)
             equal = min(equal, float(same[is_clear].mean()) if is_clear.any() else 1.0)
             continue
-        size = max(1.0, float(np.abs(mine).max(initial=0)))
-        gap = np.abs(mine.astype(np.float64) - other) / size
+        is_there = ~np.isnan(mine)  # of ragged answers the rest is nan
+        if not np.array_equal(is_there, ~np.isnan(other)):
+            return Agreement(len(mine), float("inf"), 0.0)
+        size = max(1.0, float(np.abs(mine[is_there]).max(initial=0)))
+        gap = np.abs(mine[is_there].astype(np.float64) - other[is_there]) / size
         difference = max(difference, float(np.where(np.isfinite(gap), gap, np.inf).max(initial=0)))
     return Agreement(len(wanted[0]), difference, equal)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from striate.base.errors import ModelError
 from striate.predict import Predictor
 from striate.task import Task
+from striate.task.detect.head import Detector
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
@@ -70,8 +71,11 @@ def require_one_size(predictor: Predictor) -> None:
     """Refuse what has no answer of one fixed layout.
 
     Raises:
-        ModelError: the run makes images of any size in tiles.
+        ModelError: the run makes images of any size in tiles, or answers with any number of boxes.
     """
+    if isinstance(predictor.task.head, Detector):
+        what = "a detector's answers are of any length, and leaving out those that overlap is no fixed graph"
+        raise ModelError(what, where="export", fix="use striate predict or striate serve")
     if predictor.makes_images:
         what = f"a network of the task {predictor.task.name} answers to images of any size, in tiles"
         raise ModelError(what, where="export", fix="use `striate predict` for it")

@@ -16,12 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from striate.base.errors import UserError
+
 from .engines import ENGINES, Call, prepared
 from .graph import VALUES
 from .onnx_file import require_packages, write_onnx
 
 ROUNDS, ROUND_S, LEAST_CALLS = 5, 0.2, 3
 BASE = "eager"
+FROM_FILE = {"onnxruntime", "openvino"}  # engines that need an ONNX file
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,18 @@ def measure(
     threads = torch.get_num_threads()
     found: list[Latency] = []
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        if {"onnxruntime", "openvino"} & set(engines):
-            require_packages()
-            write_onnx(module, torch.randn(2, *shape), path, [VALUES, *_others(module, shape)], {})
+        path, why = Path(folder) / "model.onnx", ""
+        try:
+            if FROM_FILE & set(engines):
+                require_packages()
+                write_onnx(module, torch.randn(2, *shape), path, [VALUES, *_others(module, shape)], {})
+        except UserError as problem:
+            why = problem.what
+        able = [name for name in engines if not why or name not in FROM_FILE]
         for batch in batches:
             images = torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0))
-            found += _of_batch(module, images, path, engines, also, threads, rounds)
+            found += _of_batch(module, images, path, able, also, threads, rounds)
+            found += [Latency(name, batch, why=why) for name in engines if name not in able]
     return found
 
 

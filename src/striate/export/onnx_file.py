@@ -61,11 +61,20 @@ def write_onnx(
                 verbose=False,
             )
         except Exception as problem:  # the exporter's errors have no common class
-            reason = shown(str(problem).strip().split("\n")[0], 200)
-            raise ModelError(f"cannot be written as ONNX ({reason})", fix="use --to torch") from problem
+            raise ModelError(
+                f"cannot be written as ONNX ({reason_of(problem)})",
+                fix="use `striate predict` or `striate serve` for it",
+            ) from problem
         assert program is not None
         program.model.metadata_props.update(metadata)
         program.save(str(path), external_data=False)
+
+
+def reason_of(problem: BaseException) -> str:
+    """Return what the exporter stumbled on: the first line of the error that began it."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
+    return shown(str(problem).strip().split("\n")[0], 120) or type(problem).__name__
 
 
 class Session:

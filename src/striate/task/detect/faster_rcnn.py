@@ -111,6 +111,11 @@ class FasterRcnn(Anchored):
         shift = F.smooth_l1_loss(deltas, encode(of_one, of_other, DELTA_WEIGHTS), reduction="none").sum(2)
         return Part((losses * weight).sum(1), weight.sum(1)), Part((shift * is_thing).sum(1), num)
 
+    def reach(self, outputs: Any, truth: Truth) -> Tensor:
+        """Return whether an anchor is no background for each true box (N, T): its best one stands for it."""
+        ious = pair_iou(truth.boxes[:, :, None], self.anchors(outputs[2])[None, None])
+        return (ious.amax(2) >= self.low) & truth.is_there
+
     def boxes(self, outputs: Any) -> Tensor:
         """Return the proposals as they are mended (N, R, 4)."""
         return decode(outputs[1].float().transpose(1, 2), outputs[3][:, :4].transpose(1, 2), DELTA_WEIGHTS)
