@@ -39,7 +39,7 @@ def export(
     \b
     Examples:
       striate export runs/001-bipyramid-regularized
-      striate export runs/001-bipyramid-regularized --embed-preprocessing --out birds-onnx
+      striate export runs/001-bipyramid-regularized --embed-preprocessing
       striate export runs/001-bipyramid-regularized --int8
       striate export runs/001-bipyramid-regularized --to torch
     """

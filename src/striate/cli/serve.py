@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import sys
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def serve(
     ] = None,
     engine: Annotated[str, typer.Option(help="onnxruntime where it is installed, or torch.")] = "onnxruntime",
     threads: o.Threads = None,
+    as_json: o.Json = False,
     debug: o.Debug = False,
 ) -> None:
     """Answer to images over HTTP: POST /predict (a file, or JSON with base64), GET /health, GET /info, and a page.
@@ -46,7 +48,7 @@ def serve(
     \b
     Examples:
       striate serve runs/001-bipyramid-regularized
-      striate serve runs/001-bipyramid-regularized --host 0.0.0.0 --allow-host lab.example
+      striate serve runs/001-bipyramid-regularized --host 0.0.0.0
       curl --data-binary @robin.jpg http://127.0.0.1:8765/predict
     """
     if missing := [name for name in ("starlette", "uvicorn") if find_spec(name) is None]:
@@ -70,5 +72,10 @@ def serve(
     with bound(port, host) as listener:
         number = listener.getsockname()[1]
         names = [*LOCAL, *(allow_host or []), *([] if is_local else [host, socket.gethostname()])]
-        say(f"{address_of(listener, f'#token={token}' if token else '')}  (Ctrl-C stops it)")
+        address = address_of(listener, f"#token={token}" if token else "")
+        if as_json:
+            o.give({"command": "serve", "address": address, "token": token, "engine": answerer.engine}, "", as_json)
+            sys.stdout.flush()
+        else:
+            say(f"{address}  (Ctrl-C stops it)")
         answer(create_app(answerer, [f"{name}:{number}" for name in names], token), listener)

@@ -40,7 +40,7 @@ def time(
     \b
     Examples:
       striate time runs/001-bipyramid-regularized
-      striate time runs/001-bipyramid-regularized --batch 1 --threads 1 --engine eager --engine onnxruntime
+      striate time runs/001-bipyramid-regularized --batch 1 --threads 1
     """
     o.use_threads(threads)
     import torch

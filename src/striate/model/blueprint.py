@@ -161,7 +161,7 @@ class Blueprint:
             >>> Blueprint("tiny", (Row("linear", 8),), size=32, channels=1).native
             {'size': 32, 'channels': 1, 'outputs': 10}
         """
-        if self.rows[-1].block == "places":
+        if any(row.block == "places" for row in self.rows):
             return {"size": self.size, "channels": self.channels, "outputs": 20}
         outputs = 21 if self.rows[-1].block in MAP_ENDS else 10 if min(self.native_hw) <= SMALL_PX else 1000
         return {"size": self.size, "channels": self.channels, "outputs": outputs}
