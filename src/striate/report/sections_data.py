@@ -149,10 +149,10 @@ def _input(info: Mapping[str, Any]) -> str:
     if form == "series":
         return f"The network sees {size} of {plural(channels, 'dimension')}; those of other lengths are resampled."
     if form == "volume":
-        how = ", padded"
+        fitted = ", padded"
         if box:
-            how = f"; of {' × '.join(map(str, box))} in random patches in training, in overlapping tiles after it"
-        return f"The network sees {size}, {plural(channels, 'channel')}{how}."
+            fitted = f"; of {' × '.join(map(str, box))} in random patches in training, in overlapping tiles after it"
+        return f"The network sees {size}, {plural(channels, 'channel')}{fitted}."
     colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
     shape = "a square" if at(info, "input.size_px") is not None else "this aspect"
     how = {"crop": f"cropped to {shape}", "letterbox": f"padded to {shape}", "squash": f"squashed to {shape}"}
