@@ -10,7 +10,10 @@ from torch import nn
 from striate.model import zoo
 from striate.model.build import assemble, build
 from striate.model.network import Network
+from striate.nn.blocks.attention import Transformer
 from striate.nn.blocks.neocognitron import SimpleCells
+from striate.nn.blocks.queries import Queries
+from striate.nn.blocks.regions import Proposals
 from striate.nn.blocks.residual import DropPath
 
 LAYERS = nn.Conv2d | nn.Linear | SimpleCells
@@ -96,7 +99,13 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "subsampling": (lambda _: "max", lambda old, new: "MaxPool2d" in kinds(new) - kinds(old)),
     "stem": (lambda stem: stem + 2, lambda old, new: inner_width(new, "stem") == inner_width(old, "stem") + 2),
     "patch": (lambda patch: patch // 2, lambda old, new: new.shapes["patches"][1] == 2 * old.shapes["patches"][1]),
-    "heads": (lambda heads: heads // 2, lambda old, new: new.rows["encoder"][0].heads < old.rows["encoder"][0].heads),
+    "heads": (lambda heads: heads // 2, lambda old, new: of(new, Transformer)[0].heads < of(old, Transformer)[0].heads),
+    "queries": (
+        lambda num: num + 3,
+        lambda old, new: len(of(new, Queries)[0].asked) == len(of(old, Queries)[0].asked) + 3,
+    ),
+    "regions": (lambda num: num // 2, lambda old, new: of(new, Proposals)[0].num == of(old, Proposals)[0].num // 2),
+    "units": (lambda units: units * 2, lambda old, new: new.shapes["units1"][0] == 2 * old.shapes["units1"][0]),
     "expand": (lambda expand: expand * 2, wider),
     "latent": (lambda latent: 2 * latent, lambda old, new: new.shapes["latent"] == (2 * old.shapes["latent"][0],)),
     "kernel": (lambda kernel: kernel + 2, lambda old, new: kernels(new)[0][1] == kernels(old)[0][1] + 2),
@@ -201,7 +210,7 @@ STRIDES = {
     **{key: [1, 2, 4, 8, 16] for key in ("unet", "encoder_decoder", "segnet", "segnet_nearest", "deeplabv3plus")},
     **{key: [1, 2, 4, 8, 16, 32] for key in ("fcn32s", "fcn16s", "fcn8s", "fpn", "linknet")},
     **{f"{name}_resnet{layers}": [2, 4, 8] for name in ("fcn", "deeplabv3") for layers in (50, 101)},
-    **{key: [2, 4, 8, 16] for key in ("lraspp_mobilenet_v3_large", "yolo_v1")},
+    **{key: [2, 4, 8, 16] for key in ("lraspp_mobilenet_v3_large", "yolo_v1", "detr")},
     "vit_cifar": [4],
     **{f"residual_unet{way}": [1, 2, 4, 8] for way in ("", "_transposed", "_resize")},
     **{f"autoencoder{size}": [2, 4, 8] for size in ("", "_32", "_512")},

@@ -8,7 +8,7 @@ import torch
 
 from striate.api import Run
 from striate.base.device import pick
-from striate.base.errors import DataError, ModelError
+from striate.base.errors import ModelError
 from striate.predict import Predictor
 from striate.run.execute import train
 from striate.run.inside import initial_network
@@ -86,11 +86,12 @@ def test_what_a_class_wants_to_see_raises_its_output(run, image):
     assert found.figure().axes
 
 
-def test_numbers_have_nothing_to_flip(tiny, recipe, tmp_path, quiet, image):
+def test_numbers_are_moved_and_never_flip(tiny, recipe, tmp_path, quiet, image):
     short = recipe.changed(["train.epochs=1"])
     run = Run(train(replace(tiny), "bipyramid", short, target="place", out=tmp_path / "run", progress=quiet))
-    with pytest.raises(DataError, match="no classes or tags"):
-        run.adversarial(image)
+    found = run.adversarial(image, 0.1)
+    assert found.answer_after.values[0] < found.answer.values[0]
+    assert not found.is_flipped
 
 
 def test_tags_are_attacked_too(tiny, recipe, tmp_path, quiet, image):

@@ -18,6 +18,7 @@ from striate.run.recipe import named
 from striate.run.training import Training
 
 KINDS = {kind.model_fields["kind"].default: kind for kind in get_args(get_args(Op)[0])}
+KINDS.pop("mosaic")  # which is for boxes
 
 
 def relabelled(dataset, split, to):

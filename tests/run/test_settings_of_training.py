@@ -169,7 +169,7 @@ def test_an_operation_by_its_name_alone_is_a_list_of_one():
     [
         ("strongg", "unknown augmentation 'strongg' -- fix: did you mean 'strong'"),
         ("flipp", "did you mean 'flip'"),
-        ("xyz", "choose one of none, light, medium, strong, flip"),
+        ("xyz", "choose one of none, light, medium, strong, objects, flip"),
         ("['flip','cutmx']", "unknown operation 'cutmx' -- fix: did you mean 'cutmix'"),
         ("[3]", "augment.0"),
         ("3", "valid tuple"),

@@ -155,4 +155,5 @@ def test_what_waits_is_answered_in_one_pass_and_errors_reach_all_it_was_made_of(
         assert await batcher("h") == "H"  # and goes on
         batcher.close()
 
-    asyncio.run(scenario())
+    with ThreadPoolExecutor(1) as pool:  # other tests' browsers leave a loop in this thread
+        pool.submit(lambda: asyncio.run(scenario())).result()

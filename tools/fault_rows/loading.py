@@ -41,12 +41,12 @@ def failing_thread(bench: Bench) -> str:
     data = write_split(bench.folder / "data", SPLITS, 12)
     bad = data / "train" / "cat" / "07.png"
     act, name = _fail_on(bad.read_bytes()), "train/cat/07.png"
-    bench.refuses(3, "train", data, *THREE, "--out", "run", names=[name, "planted"], before=act)
+    bench.refuses(3, "train", data, *THREE, "--out", "run", names=[name, "RuntimeError"], before=act)
     outcome = bench.works("check", data, "--out", "sheet", before=act)
     expect(name in outcome.out + outcome.err, "check does not name the file")
     bench.works("train", data, *THREE, "--out", "run", "--on-bad", "skip", before=act)
     outcome = _in_child(bench, lambda: act() or _store_of(data))
-    expect(name in outcome and "planted" in outcome, f"the store does not name the file: {outcome}")
+    expect(name in outcome and "RuntimeError" in outcome, f"the store does not name the file: {outcome}")
     return "found by check, train and the store; threads ended"
 
 

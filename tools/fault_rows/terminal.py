@@ -158,7 +158,8 @@ def _json_commands(bench: Bench, data: Path) -> Commands:
 def pure_json(bench: Bench) -> str:
     commands = _json_commands(bench, write_tree(bench.folder / "data"))
     _some_weights(bench.folder / "lenet5.safetensors")
-    expect(set(commands) == _all_commands(), f"not tried: {_all_commands() ^ set(commands)}")
+    wanted = _all_commands() - {"serve"}  # which answers until it is stopped
+    expect(set(commands) == wanted, f"not tried: {wanted ^ set(commands)}")
     for name, (words, before) in commands.items():
         free = [word for word in ("run", "study") if (bench.folder / word).exists()]
         outcome = bench.works(*words, "--json", before=before, may_change=free)

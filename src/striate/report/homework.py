@@ -44,9 +44,9 @@ def write_notebook(folder: StudyDir, path: Path, *, overwrite: bool = False) -> 
 def document(found: Sequence[Cell]) -> dict[str, Any]:
     """Return cells as a notebook of format 4.5."""
     rows = []
-    for number, (kind, source) in enumerate(found):
-        row: dict[str, Any] = {"cell_type": kind, "id": f"cell-{number:02}", "metadata": {}}
-        row |= {"execution_count": None, "outputs": []} if kind == "code" else {}
+    for number, (form, source) in enumerate(found):
+        row: dict[str, Any] = {"cell_type": form, "id": f"cell-{number:02}", "metadata": {}}
+        row |= {"execution_count": None, "outputs": []} if form == "code" else {}
         rows.append(row | {"source": source.splitlines(keepends=True)})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}

@@ -251,7 +251,7 @@ def detr(
     depth: int = 3,
     queries: int = 40,
     heads: int = 8,
-    norm: str = "batch",
+    norm: str = "layer",
     activation: str = "relu",
     dropout: float = 0.0,
 ) -> Blueprint:
@@ -264,14 +264,14 @@ def detr(
         depth: layers of each kind.
         queries: the most objects an image may have.
         heads: attentions side by side.
-        norm, activation: of the body alone.
+        norm, activation: of the attention among places, and of the last layers.
     """
     body = as_body(encoder)
     level = body.levels[-2:][0]  # a finer map than the paper's last one: images here are small
     last = [row.name for row in body.rows].index(level.name)
     body = replace(body, rows=body.rows[: last + 1])
     plain = {"kernel": 1, "norm": "none", "bias": True}
-    layer = {"heads": heads, "dropout": dropout, "norm": "layer", "activation": "gelu"}
+    layer = {"heads": heads, "dropout": dropout, "norm": norm, "activation": activation}
     asked = {"num": queries, "depth": depth, "heads": heads, "dropout": dropout}
     rows = [
         Row("conv", width, inputs=(level.name,), options={**plain, "activation": "none"}, name="projected"),
@@ -281,7 +281,7 @@ def detr(
         Row("queries", width, inputs=("memory",), options=asked, name="queries"),
         Row("conv", 0, inputs=("queries",), options={**plain, "activation": "none"}, name="classes"),
         *(
-            Row("conv", width, inputs=(before,), options={**plain, "activation": "relu"}, name=after)
+            Row("conv", width, inputs=(before,), options={**plain, "activation": activation}, name=after)
             for before, after in (("queries", "sides1"), ("sides1", "sides2"))
         ),
         Row("conv", SIDES, inputs=("sides2",), options={**plain, "activation": "none"}, name="boxes"),

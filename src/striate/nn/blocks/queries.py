@@ -116,7 +116,7 @@ class Queries(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         values = x.flatten(2).transpose(1, 2)
         where = sine_positions(x.shape[2], x.shape[3], x.shape[1], x.device).to(x)
-        keys, asked = values + where.flatten(1).T, self.asked.to(x)[None].expand(len(x), -1, -1)
+        keys, asked = values + where.flatten(1).T, self.asked.to(x).repeat(len(x), 1, 1)
         y, found = torch.zeros_like(asked), []
         for layer in self.layers:
             y = layer(y, asked, keys, values)
