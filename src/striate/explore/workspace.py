@@ -213,7 +213,7 @@ class Workspace:
         return place
 
     def bring_back(self, id_: str) -> None:
-        """Move a run that was thrown away in this session to where it was.
+        """Move a run that was thrown away since the server began to where it was.
 
         Raises:
             NotKnown: no such run was thrown away.
