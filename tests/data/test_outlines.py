@@ -10,9 +10,10 @@ from masked import SIZE_HW, numbered, put_photos
 from matplotlib.path import Path as Polygon
 
 from striate.base.errors import DataError
+from striate.base.runs import covered_by, run_lengths
 from striate.data import open_dataset
 from striate.data.sample import IGNORE
-from striate.data.sources.outlines import area_of, covered_by, fill, run_lengths
+from striate.data.target.extent import area_of, fill
 
 HEIGHT, WIDTH = SIZE_HW
 

@@ -50,3 +50,13 @@ def turned_boxes(xyxy: Pixels, value: int, size_hw: tuple[int, int]) -> Pixels:
     if value in {3, 4, 6, 7}:
         top, bottom = height - bottom, height - top
     return np.stack([top, left, bottom, right] if value > 4 else [left, top, right, bottom], axis=1)
+
+
+def turned_points(xy: Pixels, value: int, size_hw: tuple[int, int]) -> Pixels:
+    """Return points (P, 2) of an image that lies by an EXIF orientation, as upright ones; see `turned_boxes`.
+
+    Example:
+        >>> turned_points(np.array([[1.0, 2]]), 6, (10, 20)).tolist()
+        [[8.0, 1.0]]
+    """
+    return turned_boxes(np.concatenate([xy, xy], 1), value, size_hw)[:, :2]

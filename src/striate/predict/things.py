@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from striate.data.geometry import WayBack
 from striate.data.sample import ImageU8
-from striate.data.target.palette import COVER, colour_of, line_px
+from striate.data.target.palette import colour_of, cover, line_px
 from striate.task.answer import Thing
 
 MIN_POINT = 0.0  # torchvision's score of a key point, a logit, from which it is drawn
@@ -38,8 +36,7 @@ def drawn(image_u8: ImageU8, things: Sequence[Thing], names: Sequence[str]) -> I
     for thing in reversed(things):
         colour = colour_of(names.index(thing.name))
         if thing.mask is not None:
-            mixed = image[thing.mask] * (1 - COVER) + np.array(colour) * COVER
-            image[thing.mask] = np.rint(mixed).astype(np.uint8)
+            cover(image, thing.mask, colour)
         left, top, right, bottom = (round(side) for side in thing.box)
         cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, width)
         for x, y, *score in thing.points:

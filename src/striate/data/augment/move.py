@@ -45,6 +45,13 @@ def move_points(points: Numbers, plan: Plan, rows: Rows | None = None) -> Number
     return (moved if matrix.shape[-2] == 2 else moved[..., :2] / moved[..., 2:]).astype(np.float32)
 
 
+def move_back(points: npt.NDArray[np.float64], plan: Plan, rows: Rows) -> npt.NDArray[np.float64]:
+    """Return where (T, P, 2) xy points of the output lie in the stored squares, those of item i by row `rows[i]`."""
+    matrix, places = plan.warp[rows], points.astype(np.float64) - 0.5
+    moved = places @ matrix[:, :, :2].transpose(0, 2, 1) + matrix[:, None, :, 2]
+    return np.asarray((moved if matrix.shape[1] == 2 else moved[..., :2] / moved[..., 2:]) + 0.5)
+
+
 def clip_boxes(boxes_xyxy: Numbers, plan: Plan) -> Numbers:
     """Return the part of each (..., 4) box that lies in the output."""
     return np.clip(boxes_xyxy, 0, np.tile(np.array(plan.out_hw[::-1], np.float32), 2))

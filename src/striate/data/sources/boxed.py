@@ -16,6 +16,7 @@ from ..check.finding import listed
 from ..decode import Probe, header
 from ..sample import SPLITS, Dataset, Reading, Usual
 from ..target import Boxes, Label, Target
+from ..target.extent import Extent
 from ..upright import turned_boxes
 from .images import FileImages
 from .mask_pairs import split_of
@@ -32,7 +33,7 @@ SideXYXY = tuple[float, float, float, float]
 class Thing:
     """One thing: its class, its box in pixels from the outer corner, whether it is hard to make out, or a crowd.
 
-    `number` says which of its source it is: an annotation's id, a line.
+    `number` says which of its source it is: an annotation's id, a line. `extent` is what it covers, if that is known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Thing:
     is_difficult: bool = False
     is_crowd: bool = False
     number: int = 0
+    extent: Extent | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,14 @@ def targets_of(images: Sequence[Boxed], where: object, origin: str = "") -> dict
         crowd=[[thing.is_crowd for thing in some] for some in things],
         difficult=[[thing.is_difficult for thing in some] for some in things],
     )
-    boxes = replace(boxes, origin=origin, numbers=np.array([one.number for some in things for one in some], np.int64))
+    each = [one for some in things for one in some]
+    extents = tuple(one.extent for one in each if one.extent is not None)
+    boxes = replace(
+        boxes,
+        origin=origin,
+        numbers=np.array([one.number for one in each], np.int64),
+        extents=extents if len(extents) == len(each) else (),
+    )
     has_label = boxes.is_single and len(names) > 1
     return {"box": boxes} | ({"label": Label(np.array(labels, np.int64)[:, 0], names)} if has_label else {})
 
@@ -209,7 +218,10 @@ def _turned(image: Boxed, probe: Probe) -> Boxed:
     boxes = turned_boxes(
         np.array([thing.xyxy for thing in image.things]).reshape(-1, 4), probe.orientation, (height, width)
     )
-    things = tuple(replace(one, xyxy=tuple(box)) for one, box in zip(image.things, boxes.tolist(), strict=True))
+    things = tuple(
+        replace(one, xyxy=tuple(box), extent=one.extent and one.extent.turned(probe.orientation))
+        for one, box in zip(image.things, boxes.tolist(), strict=True)
+    )
     return replace(image, things=things, size_hw=None)
 
 

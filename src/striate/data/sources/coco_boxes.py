@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from striate.base.errors import DataError
-from striate.base.text import listed, plural
+from striate.base.runs import run_lengths
+from striate.base.text import listed, plural, shown
 
 from ..sample import Reading
+from ..target.extent import Extent
 from .boxed import Boxed, Collection, Thing, twice
 from .coco import Document, Listed, documents, listed_images
 from .walk import Walk
@@ -27,7 +32,11 @@ def read(walk: Walk, like: str) -> Collection:
 
 
 def _has_place(row: Mapping[str, Any]) -> bool:
-    return "bbox" in row or bool(row.get("segmentation"))
+    return "bbox" in row or _is_outlined(row)
+
+
+def _is_outlined(row: Mapping[str, Any]) -> bool:
+    return bool(row.get("segmentation"))
 
 
 def _hull(polygons: Any) -> Any:
@@ -56,9 +65,33 @@ def boxed(image: Listed) -> Boxed:
         left, top, width, height = map(float, box)
         number = row["id"] if isinstance(row.get("id"), int) else 0
         box = (left, top, left + width, top + height)
-        things.append(Thing(name, box, is_crowd=bool(row.get("iscrowd")), number=number))
+        extent = extent_of(row, image.size_hw, image.path) if _is_outlined(row) and min(image.size_hw) > 0 else None
+        things.append(Thing(name, box, is_crowd=bool(row.get("iscrowd")), number=number, extent=extent))
     size_hw = image.size_hw if min(image.size_hw) > 0 else None
     return Boxed(image.name, image.split, tuple(things), size_hw)
+
+
+def extent_of(row: Mapping[str, Any], size_hw: tuple[int, int], path: Path) -> Extent:
+    """Return what an annotation's `segmentation` covers.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    shape = row.get("segmentation")
+    try:
+        if isinstance(shape, Mapping):
+            runs = shape["counts"]
+            runs = run_lengths(runs) if isinstance(runs, str) else [int(run) for run in runs]
+            if min(runs, default=0) < 0 or sum(runs) != size_hw[0] * size_hw[1]:
+                raise ValueError(f"run lengths of {sum(runs):,} pixels for {size_hw[0]:,} x {size_hw[1]:,}")
+            return Extent(size_hw, runs=tuple(runs))
+        polygons = tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in shape or ())
+        if not all(np.isfinite(polygon).all() for polygon in polygons):
+            raise ValueError("a coordinate that is no number")
+    except (ValueError, TypeError, KeyError) as problem:
+        what = f"the segmentation of annotation {row.get('id')} cannot be read ({shown(problem, 60)})"
+        raise DataError(what, where=path, fix="mend or remove the annotation") from problem
+    return Extent(size_hw, polygons)
 
 
 def doubts(lists: dict[str, Document]) -> tuple[Reading, ...]:

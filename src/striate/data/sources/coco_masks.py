@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from striate.base.errors import DataError
-from striate.base.text import listed, plural, shown
+from striate.base.text import listed, plural
 
 from ..channels import sampled_channels
 from ..sample import IGNORE, SPLITS, Dataset, Reading
 from ..target import Mask
+from ..target.extent import area_of
 from .boxed import targets_of, upright_boxes
 from .coco import category_names, documents, listed_images
-from .coco_boxes import ORIGIN, boxed, doubts
+from .coco_boxes import ORIGIN, boxed, doubts, extent_of
 from .images import FileImages
 from .names import folder_name, names_classes
-from .outlines import Outline, OutlineMasks, area_of, run_lengths
+from .outlines import Outline, OutlineMasks
 from .walk import Walk
 
 BACKGROUND = "background"
@@ -139,19 +140,6 @@ def numbered(names: Sequence[str], ignore: str | None, where: Path) -> dict[str,
 
 def _outline(row: Mapping[str, Any], label: int, size_hw: tuple[int, int], path: Path) -> Outline | None:
     """The outline of an annotation, None where it covers nothing."""
-    shape = row.get("segmentation")
-    try:
-        if isinstance(shape, Mapping):
-            runs = shape["counts"]
-            runs = run_lengths(runs) if isinstance(runs, str) else [int(run) for run in runs]
-            if min(runs, default=0) < 0 or sum(runs) != size_hw[0] * size_hw[1]:
-                raise ValueError(f"run lengths of {sum(runs):,} pixels for {size_hw[0]:,} x {size_hw[1]:,}")
-            return Outline(label, float(sum(runs[1::2])), runs=tuple(runs)) if sum(runs[1::2]) else None
-        polygons = tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in shape or ())
-        if not all(np.isfinite(polygon).all() for polygon in polygons):
-            raise ValueError("a coordinate that is no number")
-    except (ValueError, TypeError, KeyError) as problem:
-        what = f"the segmentation of annotation {row.get('id')} cannot be read ({shown(problem, 60)})"
-        raise DataError(what, where=path, fix="mend or remove the annotation") from problem
-    area = sum(map(area_of, polygons))
-    return Outline(label, area, polygons) if area > 0 else None
+    extent = extent_of(row, size_hw, path)
+    area = float(sum(extent.runs[1::2])) if extent.runs else sum(map(area_of, extent.polygons))
+    return Outline(label, area, extent.polygons, extent.runs) if area > 0 else None

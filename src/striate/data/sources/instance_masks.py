@@ -7,6 +7,7 @@ its pixels. Masks of classes are no such masks: there nothing says where one obj
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..sample import Dataset, Reading
+from ..target.extent import Extent
 from .boxed import Boxed, Collection, SideXYXY, Thing, dataset_of
 from .mask_coding import read_stored
 from .mask_names import find_class_list
@@ -50,27 +52,24 @@ def read(walk: Walk, where: str) -> Dataset | None:
             walk.leave_out(reason, *names)
     masks = [one.mask for one in paired.pairs]
     with ThreadPoolExecutor(num_cpus()) as pool:
-        found = list(pool.map(lambda name: _hulls(walk.root / name), masks))
-    is_white = _kind(walk.root, masks, [list(boxes) for boxes, _ in found])
+        found = list(pool.map(lambda name: _things(walk.root / name), masks))
+    is_white = _kind(walk.root, masks, [[thing.number for thing in things] for things, _ in found])
     name = "pedestrian" if masks and OBJECTS.search(masks[0]) else "object"
     images = [
-        Boxed(one.image, split_of(one.image), _things(boxes, name), size_hw)
-        for one, (boxes, size_hw) in zip(paired.pairs, found, strict=True)
+        Boxed(one.image, split_of(one.image), tuple(replace(thing, name=name) for thing in things), size_hw)
+        for one, (things, size_hw) in zip(paired.pairs, found, strict=True)
     ]
     how = "all white pixels of a mask are one object" if is_white else "each number above 0 of a mask is an object"
     reading = Reading(f"boxes around what masks show: {how}, called {name!r}", is_doubtful=is_white)
     return dataset_of(walk, where, Collection(images, "masks", "object {}", (reading,)))
 
 
-def _things(boxes: dict[int, SideXYXY], name: str) -> tuple[Thing, ...]:
-    return tuple(Thing(name, box, number=number) for number, box in sorted(boxes.items()))
-
-
-def _hulls(path: Path) -> tuple[dict[int, SideXYXY], tuple[int, int]]:
-    """The hull of each number above 0 in a mask, and the mask's size."""
+def _things(path: Path) -> tuple[list[Thing], tuple[int, int]]:
+    """The object of each number above 0 in a mask, still without a name, and the mask's size."""
     stored = read_stored(path, False)
     size_hw = (int(stored.shape[0]), int(stored.shape[1]))
-    return hulls_of(stored), size_hw
+    hulls = sorted(hulls_of(stored).items())
+    return [Thing("", box, number=number, extent=Extent.of(stored == number)) for number, box in hulls], size_hw
 
 
 def hulls_of(numbers: npt.NDArray[np.integer]) -> dict[int, SideXYXY]:

@@ -11,12 +11,13 @@ from striate.base.errors import DataError
 from striate.base.text import shown
 
 from ..sample import IGNORE, Dataset
+from ..target.extent import Points, area_of
 from .boxes import is_labelme
 from .coco_masks import BACKGROUND, Collected, numbered, outline_dataset
 from .mask_names import IGNORED
 from .mask_pairs import split_of
 from .names import class_list, classes_of, natural_key
-from .outlines import Outline, Points, area_of
+from .outlines import Outline
 from .walk import Reason, Walk
 
 BACKGROUNDS = {"_background_", BACKGROUND}

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..sample import IGNORE, ImageU8
+from striate.base.runs import covered_by
 
-Points = npt.NDArray[np.float64]
+from ..sample import IGNORE, ImageU8
+from ..target.extent import Points, fill
 
 
 @dataclass(frozen=True)
@@ -99,77 +100,3 @@ class OutlineMasks:
         """Return some of the masks, in the order of `indices`."""
         sizes_hw = tuple(self.sizes_hw[index] for index in indices)
         return replace(self, sizes_hw=sizes_hw, outlines=tuple(self.outlines[index] for index in indices))
-
-
-def fill(mask: npt.NDArray[np.uint8], polygon_xy: Points, value: int) -> None:
-    """Write a value into the pixels whose centres lie inside a polygon (P, 2) by the even-odd rule.
-
-    Example:
-        >>> mask = np.zeros((3, 4), np.uint8)
-        >>> fill(mask, np.array([[1.0, 0], [4, 0], [4, 2], [1, 2]]), 7)
-        >>> mask.tolist()
-        [[0, 7, 7, 7], [0, 7, 7, 7], [0, 0, 0, 0]]
-    """
-    height, width = mask.shape
-    x0, y0 = polygon_xy.T
-    x1, y1 = np.roll(polygon_xy, -1, axis=0).T
-    top, bottom = (int(np.clip(np.ceil(y - 0.5), 0, height)) for y in (y0.min(), y0.max()))
-    centre = np.arange(top, bottom)[:, None] + 0.5
-    row, edge = np.nonzero((y0 <= centre) != (y1 <= centre))
-    if not len(row):
-        return
-    share = (centre[row, 0] - y0[edge]) / (y1[edge] - y0[edge])
-    column = np.ceil(x0[edge] + share * (x1[edge] - x0[edge]) - 0.5).clip(0, width).astype(np.intp)
-    turns = np.zeros((bottom - top, width + 1), np.int32)
-    np.add.at(turns, (row, column), 1)
-    mask[top:bottom][(np.cumsum(turns, axis=1)[:, :width] & 1).astype(bool)] = value
-
-
-def area_of(polygon_xy: Points) -> float:
-    """Return the area of a polygon (P, 2) that does not cross itself.
-
-    Example:
-        >>> area_of(np.array([[0.0, 0], [4, 0], [4, 2]]))
-        4.0
-    """
-    x, y = polygon_xy.T
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
-
-
-def covered_by(runs: Sequence[int], size_hw: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Return the pixels (H, W) that run lengths cover: of 0 and 1 in turn, down the columns.
-
-    Example:
-        >>> covered_by((1, 2, 3), (2, 3)).astype(int).tolist()
-        [[0, 1, 0], [1, 0, 0]]
-    """
-    is_covered = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return is_covered.reshape(size_hw[1], size_hw[0]).T
-
-
-def run_lengths(text: str) -> list[int]:
-    """Return the run lengths that COCO writes as a text: five bits a character, differences from the third on.
-
-    Raises:
-        ValueError: it ends inside a number, or has characters that none is written with.
-
-    Example:
-        >>> run_lengths("123")
-        [1, 2, 3]
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"character {character!r}")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        value -= (1 << shift) if bits & 16 else 0
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("it ends inside a number")
-    return runs

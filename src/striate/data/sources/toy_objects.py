@@ -2,19 +2,22 @@
 
 Everything is a function of the options in the name; image i does not depend on how many are drawn. A shape's diameter
 is 0.18 to 0.42 of the image's side. Of 24 places that are drawn for it, it takes the one where its box overlaps the
-others least, so that few are half hidden; a box is that of the whole shape.
+others least, so that few are half hidden; a box is that of the whole shape, a mask has what is seen of it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DataError
+from striate.base.runs import Bits
 from striate.base.seeds import rng_for
 
 from ..sample import Dataset, Usual
 from ..target import Boxes
+from ..target.extent import Extent
 from .boxed import usual_view
 from .images import ArrayImages
 from .toy_drawing import MAX_CLUTTER, NUM_SHAPE_PARAMS, SHAPES, Floats, boxes_of, draw_params, ground, labels_of, paint
@@ -63,21 +66,23 @@ def make(name: str, options: Mapping[str, float], counts: tuple[int, int]) -> Da
     num = rng_for(seed, "objects", "count").random(n)
     num = np.minimum(counts[0] + np.floor(num * (counts[1] - counts[0] + 1)), counts[1]).astype(int)
     shapes = rng_for(seed, "objects").random((n, MAX_OBJECTS, NUM_SHAPE_PARAMS + 3 * NUM_PLACES), dtype=np.float32)
-    boxes = np.zeros((n, counts[1], 4), np.float32)
+    boxes, extents = np.zeros((n, counts[1], 4), np.float32), list[Extent]()
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
         pixels = ground(params[part], size, int(options["clutter"]))
-        _fill(pixels, shapes[part], num[part], boxes[part])
+        masks = _fill(pixels, shapes[part], num[part], boxes[part])
+        extents += [Extent.of(mask) for row, count in zip(masks, num[part], strict=True) for mask in row[:count]]
         pixels += options["noise"] * noise.standard_normal(pixels.shape, dtype=np.float32)
         images[part] = np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8)
     labels = labels_of(shapes.reshape(n * MAX_OBJECTS, -1)).reshape(n, MAX_OBJECTS)
     own = [(row[:count], classes[:count]) for row, classes, count in zip(boxes, labels, num, strict=True)]
+    target = Boxes.of([row for row, _ in own], [classes for _, classes in own], tuple(SHAPES))
     return Dataset(
         name="shapes",
         where=name,
         images=ArrayImages(images),
         ids=tuple(f"{index:06d}" for index in range(n)),
-        targets={"box": Boxes.of([row for row, _ in own], [classes for _, classes in own], tuple(SHAPES))},
+        targets={"box": replace(target, extents=tuple(extents))},
         splits={},
         channels=3,
         notes=("drawn, not photographed: a test bench, not a benchmark",),
@@ -85,16 +90,22 @@ def make(name: str, options: Mapping[str, float], counts: tuple[int, int]) -> Da
     )
 
 
-def _fill(images: Floats, shapes: Floats, num: npt.NDArray[np.int_], boxes: Floats) -> None:
-    """Draw the shapes of some images (n, S, S, 3), and write their boxes (n, most, 4), pixels."""
+def _fill(images: Floats, shapes: Floats, num: npt.NDArray[np.int_], boxes: Floats) -> Bits:
+    """Draw the shapes of some images (n, S, S, 3), write their boxes (n, most, 4), pixels, and return what is seen of
+    them (n, most, S, S).
+    """
+    masks = np.zeros((*boxes.shape[:2], *images.shape[1:3]), bool)
     circles = np.zeros((len(images), 0, 3), np.float32)
     for at in range(boxes.shape[1]):
         places = shapes[:, at, NUM_SHAPE_PARAMS:].reshape(len(images), NUM_PLACES, 3)
         circles = np.concatenate([circles, _best(places, circles)[:, None]], axis=1)
         rows = np.flatnonzero(num > at)
         some = images[rows]
-        boxes[rows, at] = boxes_of(paint(some, shapes[rows, at, :NUM_SHAPE_PARAMS], circles[rows, at]))
+        painted = paint(some, shapes[rows, at, :NUM_SHAPE_PARAMS], circles[rows, at])
+        boxes[rows, at], masks[rows, at] = boxes_of(painted), painted
+        masks[rows, :at] &= ~painted[:, None]
         images[rows] = some
+    return masks
 
 
 def _best(places: Floats, circles: Floats) -> Floats:

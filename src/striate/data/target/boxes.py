@@ -14,8 +14,9 @@ from ..sample import ImageU8
 from ..split import assign, assign_tags
 from . import box_counts
 from .box_findings import small_boxes, wrong_boxes
+from .extent import GRID, Extent, Points, cells, sampled
 from .known import refuse_strange
-from .palette import colour_of, line_px
+from .palette import colour_of, cover, line_px
 from .ragged import Ragged
 from .rows import Starts, refuse_uneven, rows_of, starts_of
 from .target import TILE, Indices, Target
@@ -35,9 +36,10 @@ class Boxes(Target):
     """Any number of boxes an image: the rows of image i are `starts[i]` to `starts[i + 1]`.
 
     A batch is a `Ragged` of (B_i, 4) float32 xyxy in output pixels from the outer corner, clipped to the output, with
-    the fields "labels" (int64), "crowd", "difficult" (bool) and "row" (int64, the row of this target). Left out of it
-    is a box of which too little is seen (less than a tenth; `data.min_seen`) or with a side under one pixel: there is
-    nothing of it to learn from. Scores take the boxes from here, so what a crop cuts away counts there.
+    the fields "labels" (int64), "crowd", "difficult" (bool) and "row" (int64, the row of this target), and where the
+    `extents` are known "masks" (uint8, GRID x GRID cells of the box: whether the middle is covered). Left out is a box
+    of which too little is seen (less than a tenth; `data.min_seen`) or with a side under one pixel: there is nothing of
+    it to learn from. Scores take the boxes from here, so what a crop cuts away counts there.
 
     Args:
         xyxy: (T, 4) float32, pixels of the original from its outer corner.
@@ -50,6 +52,7 @@ class Boxes(Target):
         origin: what a box is called in its source, with {} for its number: `annotation {}`; "" where it has no name.
         numbers: (T,) of the boxes there; empty without.
         is_partial: of an image without boxes nothing is known, rather than that nothing is there.
+        extents: (T,) what each object covers; empty where that is not known of all.
     """
 
     xyxy: npt.NDArray[np.float32]
@@ -62,6 +65,7 @@ class Boxes(Target):
     is_partial: bool = False
     origin: str = ""
     numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    extents: tuple[Extent, ...] = ()
     kind: ClassVar[str] = "box"
     noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
     tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
@@ -131,7 +135,10 @@ class Boxes(Target):
         rows, lengths = rows_of(self.starts, indices)
         columns = ("xyxy", "labels", "crowd", "difficult", *(("numbers",) if len(self.numbers) else ()))
         parts = {name: getattr(self, name)[rows] for name in columns}
-        return replace(self, starts=starts_of(lengths), **parts)
+        return replace(self, starts=starts_of(lengths), extents=self._extents(rows), **parts)
+
+    def _extents(self, rows: Indices) -> tuple[Extent, ...]:
+        return tuple(self.extents[row] for row in rows.tolist()) if self.extents else ()
 
     def content(self, indices: Indices) -> Iterator[bytes]:
         """Yield the boxes, and where they are not one an image of its own class, how many there are and their rest."""
@@ -141,26 +148,32 @@ class Boxes(Target):
             yield lengths.tobytes()
             for column in (self.labels, self.crowd, self.difficult):
                 yield column[rows].tobytes()
+        yield from (extent.to_bytes() for extent in self._extents(rows))
 
     def batch(self, indices: Indices, plan: "Plan", place: "Place") -> Ragged:
         """Return the boxes that are seen, in output pixels; see the class."""
         import torch
 
         from ..augment.mosaic import tile_boxes
-        from ..augment.move import clip_boxes, move_hulls
+        from ..augment.move import clip_boxes, move_back, move_hulls
 
         rows, lengths = rows_of(self.starts, indices)
-        row = np.repeat(np.arange(len(indices)), lengths)
-        whole = move_hulls(_stored(self.xyxy[rows], place.matrices(indices)[row]), plan, row)
+        source = row = np.repeat(np.arange(len(indices)), lengths)
+        moved = whole = move_hulls(_stored(self.xyxy[rows], place.matrices(indices)[row]), plan, row)
         seen = clip_boxes(whole, plan)
         if plan.mosaic is not None:
-            whole, seen, row, shown_rows = tile_boxes(whole, seen, row, plan.mosaic)
-            rows = rows[shown_rows]
+            whole, seen, row, again = tile_boxes(whole, seen, row, plan.mosaic)
+            rows, source, moved = rows[again], source[again], moved[again]
         is_kept = (_sides(seen) >= MIN_SIDE_PX).all(1)
         is_kept &= _sides(seen).prod(1) >= place.min_seen * _sides(whole).prod(1)
         columns = {"labels": self.labels, "crowd": self.crowd, "difficult": self.difficult}
         fields = {name: torch.from_numpy(column[rows[is_kept]]) for name, column in columns.items()}
         fields["row"] = torch.from_numpy(rows[is_kept].astype(np.int64))
+        if self.extents:
+            points = _between(cells(seen[is_kept]), whole[is_kept], moved[is_kept])
+            points = _own(move_back(points, plan, source[is_kept]), place.matrices(indices)[source[is_kept]])
+            masks = sampled(self._extents(rows[is_kept]), points)
+            fields["masks"] = torch.from_numpy(masks.reshape(-1, GRID, GRID))
         counts = np.bincount(row[is_kept], minlength=len(indices))
         return Ragged(torch.from_numpy(np.ascontiguousarray(seen[is_kept])), tuple(counts.tolist()), fields)
 
@@ -257,6 +270,8 @@ class Boxes(Target):
 
         drawn, width = image_u8.copy(), line_px(image_u8)
         for row in range(int(self.starts[index]), int(self.starts[index + 1])):
+            if self.extents:
+                cover(drawn, self.extents[row].mask(), colour_of(int(self.labels[row])))
             left, top, right, bottom = np.rint(self.xyxy[row]).astype(int).tolist()
             colour = colour_of(int(self.labels[row]))
             cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour, width)
@@ -274,6 +289,17 @@ def _stored(xyxy: npt.NDArray[np.float32], matrices: npt.NDArray[np.float64]) ->
     corners = xyxy.reshape(-1, 2, 2).astype(np.float64)
     moved = corners @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     return moved.reshape(-1, 4).astype(np.float32)
+
+
+def _own(points: Points, matrices: npt.NDArray[np.float64]) -> Points:
+    """Points (T, P, 2) of the store in the pixels of their images, see `_stored`."""
+    return np.asarray((points - matrices[:, None, :, 2]) / matrices[:, [0, 1], [0, 1]][:, None])
+
+
+def _between(points: Points, seen: npt.NDArray[np.float32], moved: npt.NDArray[np.float32]) -> Points:
+    """Points (T, P, 2) that lie to boxes `seen` (T, 4) as they come to lie to boxes `moved`."""
+    share = (points - seen[:, None, :2]) / _sides(seen)[:, None]
+    return np.asarray(moved[:, None, :2] + share * _sides(moved)[:, None])
 
 
 def _sides(xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

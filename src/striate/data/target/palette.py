@@ -53,6 +53,16 @@ def covered(image_u8: ImageU8, mask: npt.NDArray[Any], names: Sequence[str]) -> 
     return np.where(is_clear[..., None], image_u8, np.rint(mixed).astype(np.uint8))
 
 
+def cover(image_u8: ImageU8, mask: npt.NDArray[np.bool_], colour: tuple[int, int, int]) -> None:
+    """Cover the pixels of an image (H, W, 3) under its mask, of any size, half with a colour; in place."""
+    import cv2
+
+    if mask.shape != image_u8.shape[:2]:
+        mask = cv2.resize(mask.view(np.uint8), image_u8.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT).view(bool)
+    mixed = image_u8[mask] * (1 - COVER) + np.array(colour) * COVER
+    image_u8[mask] = np.rint(mixed).astype(np.uint8)
+
+
 @cache
 def _colours() -> ImageU8:
     return np.array([colour_of(label) for label in range(256)], np.uint8)
