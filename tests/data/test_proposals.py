@@ -20,12 +20,12 @@ def scene(size_hw=(120, 160)) -> tuple[np.ndarray, np.ndarray]:
     return image, true
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_plain_things_are_found_the_same_each_time(scale):
+@pytest.mark.parametrize("longest_px", [160, 80])
+def test_plain_things_are_found_the_same_each_time(longest_px):
     image, true = scene()
-    found = selective_search(image, Search(scale=scale))
+    found = selective_search(image, Search(longest_px))
     assert (overlaps(true, found).max(1) > 0.9).all()
-    np.testing.assert_array_equal(found, selective_search(image, Search(scale=scale)))
+    np.testing.assert_array_equal(found, selective_search(image, Search(longest_px)))
     assert (found >= 0).all() and (found <= [160, 120, 160, 120]).all()
     areas = (found[:, 2:] - found[:, :2]).prod(1)
     assert (np.diff(areas) <= 0).all() and len(np.unique(found, axis=0)) == len(found)
@@ -34,8 +34,8 @@ def test_plain_things_are_found_the_same_each_time(scale):
 def test_at_most_so_many_stay_of_all_sizes():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)
-    every = selective_search(image, Search(scale=1.0))
-    few = selective_search(image, Search(scale=1.0, most=10))
+    every = selective_search(image, Search())
+    few = selective_search(image, Search(most=10))
     assert len(every) > 20 and len(few) == 10
     np.testing.assert_array_equal(few[[0, -1]], every[[0, -1]])
 
@@ -50,10 +50,10 @@ def test_recall_counts_the_true_boxes_that_some_proposal_reaches():
 def test_a_set_is_searched_once(monkeypatch, tmp_path):
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path))
     data = open_dataset("toy:shapes?n=10&size=64&noise=0&objects=1..2")
-    found = proposals_of(data, Search(scale=1.0, min_side_px=4))
+    found = proposals_of(data, Search(min_side_px=4))
     assert len(found) == len(data) and recall(found, data.target("box"), np.arange(10))[0] > 0.4  # clutter, tiny shapes
     monkeypatch.setattr(proposals, "selective_search", lambda *_: pytest.fail("searched again"))
-    again = proposals_of(data, Search(scale=1.0, min_side_px=4))
+    again = proposals_of(data, Search(min_side_px=4))
     np.testing.assert_array_equal(again.xyxy, found.xyxy)
     with pytest.raises(pytest.fail.Exception):
-        proposals_of(data, Search(scale=0.5))
+        proposals_of(data, Search(longest_px=40))

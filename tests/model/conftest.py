@@ -60,6 +60,7 @@ TINY = {
     "tcn": ({"width": 4, "depth": 2}, (16, 33)),
     "transformer_1d": ({"width": 4, "depth": 2}, (16, 24)),
     **dict.fromkeys(DETECTORS, ({"width": 8, "encoder": {"name": "mobilenet_v2", "width": 0.1}}, (33, 64))),
+    "rcnn": ({"encoder": {"name": "mobilenet_v2", "width": 0.1}}, (33, 64)),
     **{f"autoencoder{size}": ({"width": 4, "depth": 2, "latent": 8}, (33, 64)) for size in ("", "_32", "_512")},
 }
 

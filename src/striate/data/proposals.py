@@ -33,7 +33,7 @@ from .target import Boxes
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 1  # part of every key: raise it when the proposals of the same image change
+VERSION = 2  # part of every key: raise it when the proposals of the same image change
 NAME = "proposals"  # of the target
 MAX_BYTES = 1 << 24  # of a file, that its digest is made from
 Floats = npt.NDArray[np.float32]
@@ -44,12 +44,12 @@ class Search:
     """How proposals are looked for.
 
     Args:
-        scale: of the image that is searched.
+        longest_px: side to which larger images are reduced before they are searched.
         most: proposals an image; of more, every so many by size stay.
-        min_side_px: of a box, in pixels of the image.
+        min_side_px: of a box, in pixels of what is searched.
     """
 
-    scale: float = 0.5
+    longest_px: int = 320
     most: int = 1000
     min_side_px: float = 8.0
 
@@ -70,16 +70,16 @@ def selective_search(image_u8: ImageU8, search: Search = Search()) -> Floats:
 
     rgb = coloured(image_u8, 3)
     height, width = rgb.shape[:2]
-    sides = max(1, round(width * search.scale)), max(1, round(height * search.scale))
-    small = cv2.resize(rgb, sides, interpolation=cv2.INTER_AREA)
+    scale = min(1.0, search.longest_px / max(height, width))
+    sides = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(rgb, sides, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
     segmentation = _segmentation()
     segmentation.setBaseImage(np.ascontiguousarray(small[:, :, ::-1]))
     segmentation.switchToSelectiveSearchFast()
     x, y, across, down = np.unique(segmentation.process(), axis=0).T  # in an order of its own: theirs is random
+    is_kept = np.minimum(across, down) >= search.min_side_px
     back = np.array([width / sides[0], height / sides[1]] * 2)
-    boxes = np.column_stack([x, y, x + across, y + down]) * back
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    boxes = boxes[(sizes >= search.min_side_px).all(1)]
+    boxes = (np.column_stack([x, y, x + across, y + down]) * back)[is_kept]
     order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(1), kind="stable")
     some = np.linspace(0, len(order) - 1, min(len(order), search.most)).round().astype(int)
     return np.asarray(boxes[order[some]], np.float32)
@@ -96,8 +96,8 @@ def _segmentation() -> Any:
 
 
 def proposals_of(dataset: Dataset, search: Search = Search(), progress: Progress | None = None) -> Boxes:
-    """Return the proposals of all images of a dataset as boxes of one class, from the cache or by searching."""
-    indices, progress = np.arange(len(dataset)), progress or Progress()
+    """Return the proposals of all images of the splits as boxes of one class, from the cache or by searching."""
+    indices, progress = np.unique(np.concatenate([*dataset.splits.values()])), progress or Progress()
     path = cached(NAME, f"{_key(dataset, indices, search)}.safetensors")
     if path.is_file():
         touch(path)
@@ -110,7 +110,7 @@ def proposals_of(dataset: Dataset, search: Search = Search(), progress: Progress
 
 
 def _key(dataset: Dataset, indices: Indices, search: Search) -> str:
-    digest = hashlib.sha256(to_json([VERSION, repr(search)]).encode())
+    digest = hashlib.sha256(to_json([VERSION, repr(search), len(dataset), indices.tolist()]).encode())
     for index in indices:
         digest.update(dataset.images.digest(int(index), MAX_BYTES).encode())
     return digest.hexdigest()[:32]
@@ -119,13 +119,14 @@ def _key(dataset: Dataset, indices: Indices, search: Search) -> str:
 def _search_all(dataset: Dataset, indices: Indices, search: Search, progress: Progress) -> "Mapping[str, Tensor]":
     import torch
 
-    found = []
+    found, counts = [], np.zeros(len(dataset), np.int64)
     with ThreadPoolExecutor(num_cpus()) as pool, progress.bar("proposals", len(indices)) as bar:
         work = lambda index: selective_search(dataset.images.read(int(index)), search)  # noqa: E731
         for boxes in in_order(pool, work, indices, 4 * num_cpus()):
             found.append(boxes)
             bar.advance()
-    starts = np.cumsum([0, *map(len, found)])
+    counts[indices] = [len(boxes) for boxes in found]
+    starts = np.cumsum([0, *counts])
     xyxy = np.concatenate([*found, np.zeros((0, 4), np.float32)])
     return {"xyxy": torch.from_numpy(xyxy), "starts": torch.from_numpy(starts)}
 

@@ -313,5 +313,5 @@ def _prepared(dataset: Dataset, info: RunInfo, device: str, progress: Progress) 
     recipe, task, mean, std = Recipe.parse(info["recipe"]), from_json(info["task"]), data["mean"], data["std"]
     store = open_store(dataset, geometry.times(task.scale), progress=progress)
     size, num = info["batch_size"], info["num_epochs"]
-    place = devices.pick(device)
-    return Prepared(dataset, recipe, task, geometry, store, mean, std, batch_size=size, num_epochs=num, device=place)
+    place, inputs = devices.pick(device), task.inputs(dataset, geometry.size_hw, progress)
+    return Prepared(dataset, recipe, task, geometry, store, mean, std, size, num, place, inputs=inputs)

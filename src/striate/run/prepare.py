@@ -3,9 +3,9 @@
 import hashlib
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from striate.data.open import absolute_path
 from striate.data.planes import open_plane
 from striate.data.sample import Dataset
 from striate.data.store import Indices, Store, open_store, statistics
+from striate.data.target import Target
 from striate.model.ablate import split_name
 from striate.task import Task, fit_task
 
@@ -59,6 +60,7 @@ class Prepared:
     num_epochs: int
     device: torch.device
     start: Start | None = None
+    inputs: Mapping[str, Target] = field(default_factory=dict)  # see `Task.inputs`
     lost: dict[int, str] = field(default_factory=dict)  # images that became unreadable since, see `Loader`
 
     @property
@@ -95,9 +97,9 @@ class Prepared:
         is_balanced = is_training and self.recipe.data.balance == "sampling"
         return Loader(
             self.store,
-            self.dataset,
+            replace(self.dataset, targets={**self.dataset.targets, **self.inputs}),
             chosen,
-            targets=self.task.targets,
+            targets=[*self.task.targets, *self.inputs],
             pipeline=pipeline or (self.pipeline if is_training else None),
             mean=self.mean,
             std=self.std,
@@ -169,7 +171,8 @@ def prepare(
     num_epochs = recipe.train.epochs or automatic_epochs(len(train))
     _say_odd_batches(len(train), batch_size, progress)
     fitted = fitted.with_levels(mean, std)
-    return Prepared(dataset, recipe, fitted, seen, store, mean, std, batch_size, num_epochs, device, start)
+    inputs = fitted.inputs(dataset, seen.size_hw, progress)
+    return Prepared(dataset, recipe, fitted, seen, store, mean, std, batch_size, num_epochs, device, start, inputs)
 
 
 def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | None = None, network: str = "") -> Task:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.plugin import Plugin
+from striate.base.progress import Progress
 from striate.base.settings import Settings
 from striate.data.geometry import WayBack
 from striate.data.originals import Originals
-from striate.data.sample import Batch, See
+from striate.data.sample import Batch, Dataset, See
 from striate.data.target import Target
 from striate.data.target.palette import backgrounds
 from striate.metric import Answers, Metric
@@ -150,6 +151,10 @@ class Defaults:
     def with_levels(self, mean: Sequence[float], std: Sequence[float]) -> Self:
         """Return the task as it is."""
         return self
+
+    def inputs(self, dataset: Dataset, size_hw: tuple[int, ...], progress: Progress) -> dict[str, Target]:
+        """Return nothing: the network gets images alone."""
+        return {}
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Outputs:
         """Return the network's outputs for the images."""

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from striate.base.progress import Progress
 from striate.data.geometry import WayBack
 from striate.data.originals import Originals
-from striate.data.sample import Batch, See
+from striate.data.sample import Batch, Dataset, See
+from striate.data.target import Target
 from striate.metric import Answers, Metric
 
 from .answer import Answer
@@ -136,6 +138,13 @@ class Task(Protocol):
 
     def with_levels(self, mean: "Sequence[float]", std: "Sequence[float]") -> "Task":
         """Return the task for images that are normalised by these means and deviations of each channel, in 0..1."""
+
+    def inputs(self, dataset: Dataset, size_hw: tuple[int, ...], progress: Progress) -> dict[str, Target]:
+        """Return what the network gets of each image of a dataset beside it, by name; nothing of it is predicted.
+
+        Args:
+            size_hw: of the network's view.
+        """
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Outputs:
         """Return the network's outputs for a batch: of its images and, where a task has more for it, of that.

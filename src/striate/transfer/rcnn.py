@@ -26,6 +26,7 @@ from striate.evaluate.run import quick_scores
 from striate.nn.boxes import encode, iou
 from striate.task import Task
 from striate.task.detect import Detect
+from striate.task.detect.proposed import regions_of
 from striate.task.detect.rcnn import REGIONS_AT_ONCE, Rcnn
 
 from .training import ProbeTraining
@@ -163,15 +164,16 @@ class RegionTraining(ProbeTraining):
         with self.progress.bar("regions of train", len(loader), "batches") as bar:
             for batch in loader.batches(0):
                 rows: Ragged = batch.targets[task.target]
-                for image, true, labels in zip(batch.images, rows, rows.of("labels"), strict=True):
-                    found.append(self._of_image(task.reading, image, true.float(), labels))
+                given = regions_of(batch, task.settings.proposals)
+                for image, boxes, true, labels in zip(batch.images, given, rows, rows.of("labels"), strict=True):
+                    found.append(self._of_image(task.reading, image, boxes, true.float(), labels))
                     if interrupt is not None and interrupt.signal_number is not None:
                         raise Interrupted("stopped; nothing is kept", signal_number=interrupt.signal_number)
                 bar.advance()
         return found
 
-    def _of_image(self, reading: Rcnn, image: Tensor, true: Tensor, labels: Tensor) -> Regions:
-        boxes = torch.cat([true, reading.regions(image).to(true)])
+    def _of_image(self, reading: Rcnn, image: Tensor, given: Tensor, true: Tensor, labels: Tensor) -> Regions:
+        boxes = torch.cat([true, given])
         crops = reading.warped(image[None], boxes, torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device))
         features = torch.cat([self.body.features(some) for some in crops.split(REGIONS_AT_ONCE)])
         return Regions(boxes.cpu(), features.cpu(), true.cpu(), labels.cpu())

@@ -4,17 +4,28 @@ A detector's outputs are a list, one row of `ends` each: what is told of the cla
 where the places are. How they are trained and read is the task's, see `striate.task.detect`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from math import log
-from typing import Any
 
 from striate.model.blueprint import IMAGE, Blueprint, Row
-from striate.model.level import Level
 
-from .encoder import Body, Encoder, body_of, rows_before_head
+from .detector_rows import (
+    ENCODER,
+    ENDS,
+    NUM_LEVELS,
+    SIDES,
+    SIZE,
+    as_body,
+    ended,
+    head,
+    pyramid,
+    second_look,
+    until_last_but_one,
+)
+from .encoder import Body, Encoder
 from .entry import Entry
+from .rcnn import PAPER_FAST, PAPER_RCNN, fast_rcnn, rcnn
 
 PAPER_PYRAMID = "Lin et al., Feature Pyramid Networks for Object Detection, arXiv:1612.03144"
 PAPER_ALIGNED = "Feng et al., TOOD: Task-aligned One-stage Object Detection, arXiv:2108.07755"
@@ -25,41 +36,7 @@ PAPER_YOLO = "Redmon et al., You Only Look Once: Unified, Real-Time Object Detec
 PAPER_DETR = "Carion et al., End-to-End Object Detection with Transformers, arXiv:2005.12872"
 PAPER_FASTER = "Ren et al., Faster R-CNN: Towards Real-Time Object Detection, arXiv:1506.01497"
 RETINA_ANCHORS, SSD_ANCHORS, YOLO_BOXES, PROPOSAL_ANCHORS = 9, 6, 2, 3  # at each place
-ENCODER = "mobilenet_v2"
-LEVELS = (Level("stage3", 8, 32), Level("stage5", 16, 96), Level("last", 32, 1280))  # of that, known without torch
-NUM_LEVELS = 3  # of the encoder's maps, the coarsest ones
 RARE = -log(99.0)  # the logit of a class that is at one place in a hundred
-SIDES = 4
-SIZE = 320  # pixels a side that detectors are drawn and counted for
-ENDS = ("classes", "boxes", "places")
-Options = dict[str, Any]
-
-
-def pyramid(levels: Sequence[Level], width: int, given: Options, extra: int = 0) -> tuple[list[Row], list[str]]:
-    """Return the rows of a feature pyramid of one width, and the names of its maps, fine to coarse.
-
-    Args:
-        given: options of every convolution.
-        extra: coarser maps behind the last one, each of half its size.
-    """
-    rows: list[Row] = []
-    names: list[str] = []
-    point = {**given, "kernel": 1, "activation": "none"}
-    for level in reversed(levels):
-        at, source = f"at{level.stride}", f"lateral_at{level.stride}"
-        rows.append(Row("conv", width, inputs=(level.name,), options=point, name=source))
-        if names:
-            rows.append(Row("resize", inputs=(names[0], source), options={"mode": "nearest"}, name=f"larger_{at}"))
-            rows.append(Row("add", inputs=(source, f"larger_{at}"), name=f"merged_{at}"))
-            source = f"merged_{at}"
-        rows.append(Row("conv", width, inputs=(source,), options=given, name=f"pyramid_{at}"))
-        names.insert(0, f"pyramid_{at}")
-    stride = levels[-1].stride
-    for _ in range(extra):
-        stride *= 2
-        rows.append(Row("conv", width, stride=2, inputs=(names[-1],), options=given, name=f"pyramid_at{stride}"))
-        names.append(f"pyramid_at{stride}")
-    return rows, names
 
 
 def one_stage(
@@ -87,18 +64,6 @@ def one_stage(
     rows.append(head("classes", 0, names, given, depth=depth, dropout=dropout, start=RARE))
     rows.append(head("boxes", SIDES, names, given, depth=depth, dropout=dropout, start=log(2)))
     return ended(body, name, rows, names, PAPER_ALIGNED)
-
-
-def head(name: str, width: int, names: Sequence[str], given: Options, **options: Any) -> Row:
-    """Return the row of a head on maps of these names; width 0 is that of the outputs."""
-    return Row("dense_head", width, inputs=tuple(names), options={**given, **options}, name=name)
-
-
-def ended(body: Body, name: str, rows: Sequence[Row], names: Sequence[str], paper: str) -> Blueprint:
-    """Return the detector of a body and rows that end in heads "classes" and "boxes" on the maps of these names."""
-    places = Row("places", inputs=(*names, IMAGE), name="places")
-    assert body.whole is not None, "detectors begin with a network of the zoo"
-    return body.blueprint(name, [*rows, places], body.whole.defaults, paper=paper, size=SIZE, ends=ENDS)
 
 
 def retinanet(
@@ -190,10 +155,8 @@ def yolo_v1(
     Args: as for `one_stage`.
     """
     body, given = as_body(encoder), {"norm": norm, "activation": activation}
-    level = body.levels[-2:][0]
-    last = [row.name for row in body.rows].index(level.name)
-    body = replace(body, rows=body.rows[: last + 1])
-    rows = [Row("conv", width, inputs=(level.name,), options=given, name="cells")]
+    body, names = until_last_but_one(body)
+    rows = [Row("conv", width, inputs=tuple(names), options=given, name="cells")]
     rows.append(head("classes", 0, ["cells"], given, depth=depth, dropout=dropout))
     rows.append(head("boxes", SIDES + 1, ["cells"], given, depth=depth, dropout=dropout, per_place=YOLO_BOXES))
     return ended(body, name, rows, ["cells"], PAPER_YOLO)
@@ -229,14 +192,7 @@ def faster_rcnn(
     rows.append(Row("places", inputs=(*names, IMAGE), name="places"))
     first = ("objectness", "shifts", "places")
     rows.append(Row("proposals", inputs=first, options={"num": regions}, name="proposals"))
-    rows.append(Row("regions", inputs=(*names, "proposals", IMAGE), name="regions"))
-    layer = {"kernel": 1, "norm": "none", "activation": activation}
-    rows.append(Row("conv", units, inputs=("regions",), options=layer, name="units1"))
-    rows.append(Row("conv", units, inputs=("units1",), options=layer, name="units2"))
-    rows.append(Row("dropout", inputs=("units2",), options={"rate": dropout}, name="dropped"))
-    last = {"kernel": 1, "norm": "none", "activation": "none", "bias": True}
-    rows.append(Row("conv", 0, inputs=("dropped",), options=last, name="classes"))
-    rows.append(Row("conv", SIDES, inputs=("dropped",), options=last, name="boxes"))
+    rows += second_look(names, "proposals", units=units, activation=activation, dropout=dropout)
     assert body.whole is not None, "detectors begin with a network of the zoo"
     ends = (*ENDS, "proposals", *first[:2])
     return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_FASTER, size=SIZE, ends=ends)
@@ -266,15 +222,12 @@ def detr(
         heads: attentions side by side.
         norm, activation: of the attention among places, and of the last layers.
     """
-    body = as_body(encoder)
-    level = body.levels[-2:][0]  # a finer map than the paper's last one: images here are small
-    last = [row.name for row in body.rows].index(level.name)
-    body = replace(body, rows=body.rows[: last + 1])
+    body, names = until_last_but_one(as_body(encoder))
     plain = {"kernel": 1, "norm": "none", "bias": True}
     layer = {"heads": heads, "dropout": dropout, "norm": norm, "activation": activation}
     asked = {"num": queries, "depth": depth, "heads": heads, "dropout": dropout}
     rows = [
-        Row("conv", width, inputs=(level.name,), options={**plain, "activation": "none"}, name="projected"),
+        Row("conv", width, inputs=tuple(names), options={**plain, "activation": "none"}, name="projected"),
         Row("sine_tokens", inputs=("projected",), name="tokens"),
         *(Row("transformer", width, options=layer, name=f"layer{number}") for number in range(1, depth + 1)),
         Row("grid", inputs=(f"layer{depth}" if depth else "tokens", "projected"), name="memory"),
@@ -295,6 +248,8 @@ MAKERS: dict[str, Callable[..., Blueprint]] = {
     "fcos": fcos,
     "ssd": ssd,
     "yolo_v1": yolo_v1,
+    "rcnn": rcnn,
+    "fast_rcnn": fast_rcnn,
     "faster_rcnn": faster_rcnn,
     "detr": detr,
 }
@@ -313,13 +268,6 @@ def on_blueprint(kind: str, blueprint: Blueprint) -> Blueprint:
     return MAKERS[kind](blueprint.name, encoder=body)
 
 
-def as_body(encoder: Encoder | Body) -> Body:
-    """Return the body that a detector begins with."""
-    if encoder == ENCODER:
-        return replace(rows_before_head(ENCODER, {}), levels=LEVELS)
-    return encoder if isinstance(encoder, Body) else body_of(encoder)
-
-
 def _entry(name: str, paper: str, year: int, text: str) -> Entry:
     return Entry(partial(MAKERS[name], name), paper, year, f"{text}; for boxes")
 
@@ -329,6 +277,8 @@ ENTRIES = {
     "retinanet": _entry("retinanet", PAPER_FOCAL, 2017, "pyramid, anchors, focal loss"),
     "fcos": _entry("fcos", PAPER_FCOS, 2019, "pyramid, no anchors, nearness to the middle"),
     "ssd": _entry("ssd", PAPER_SSD, 2015, "anchors on the encoder's own maps"),
+    "rcnn": _entry("rcnn", PAPER_RCNN, 2014, "the network sees one proposed region after the other"),
+    "fast_rcnn": _entry("fast_rcnn", PAPER_FAST, 2015, "one map; proposed regions are read from it"),
     "faster_rcnn": _entry("faster_rcnn", PAPER_FASTER, 2015, "a first look proposes, a second one classifies"),
     "detr": _entry("detr", PAPER_DETR, 2020, "attention; queries that each answer for one object"),
     "yolo_v1": _entry("yolo_v1", PAPER_YOLO, 2015, "one grid, two boxes a cell"),

@@ -7,9 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
+<<<<<<< HEAD
 from ..boxes import DELTA_WEIGHTS, class_nms, decode, pair_iou, roi_align
+=======
+from ..boxes import class_nms, decode, roi_align, roi_pool
+>>>>>>> a8c5eb7 (Fast R-CNN, and R-CNN by name: proposals are searched once, cached, and moved with their images)
 from ..boxes.anchors import at_places, of_anchors
 from .norm import make_activation
 
@@ -150,24 +155,67 @@ def unlike(rows: Tensor, label: Tensor, num: int, max_iou: float) -> Tensor:
     return out.transpose(1, 2)
 
 
+class GivenBoxes(nn.Module):
+    """Boxes of an image that come from outside: (N, 5, R), x0, y0, x1, y1 in pixels, and 1 where there is one.
+
+    Inside `with_boxes(boxes)` these; else `num` rows, of which the first is the whole image and the others are empty.
+
+    Reference: Girshick, "Fast R-CNN", ICCV 2015, arXiv:1504.08083: they come from selective search.
+    """
+
+    def __init__(self, c_in: int, *, num: int = 300) -> None:
+        super().__init__()
+        self.num = num
+        self._boxes: Tensor | None = None
+
+    @contextmanager
+    def with_boxes(self, boxes: Tensor, is_there: Tensor) -> Iterator[None]:
+        """Give these boxes (N, R, 4), where they are there (N, R)."""
+        scores = is_there.to(boxes.dtype)[:, :, None]
+        self._boxes = torch.cat([boxes * scores, scores], 2).transpose(1, 2)
+        try:
+            yield
+        finally:
+            self._boxes = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        if self._boxes is not None:
+            return self._boxes
+        out = image.new_zeros(len(image), 5, self.num, dtype=torch.float32)
+        out[:, 2, 0], out[:, 3, 0], out[:, 4, 0] = image.shape[3], image.shape[2], 1.0
+        return out
+
+
+READERS = {"align": roi_align, "max": roi_pool}
+
+
 class Regions(nn.Module):
     """What L maps hold inside R boxes of each image: (N, C bins bins, R), a column of numbers for each box.
 
-    A box is looked at on one level, where its sides are about 14 strides (RoI align).
+    Of several maps a box is looked at on one, where its sides are about 14 strides.
 
     Args:
         c_ins: of the maps (N, C, h, w), fine to coarse, of boxes (N, 5, R) as of `Proposals`, and of the image.
         bins: rows and columns that a box is divided into.
+        pool: "align" reads a map between its places (RoI align), "max" takes the largest number of whole ones (RoI
+            pooling).
 
     Raises:
-        SettingsError: the maps differ in their channels.
+        SettingsError: the maps differ in their channels, or the way to pool is unknown.
 
-    Reference: He et al., Mask R-CNN, arXiv:1703.06870; levels: Lin et al., arXiv:1612.03144, equation 1.
+    Reference: He et al., Mask R-CNN, arXiv:1703.06870; levels: Lin et al., arXiv:1612.03144, equation 1; pooling:
+    Girshick, "Fast R-CNN", arXiv:1504.08083, section 2.1.
     """
 
-    def __init__(self, c_ins: tuple[int, ...], *, bins: int = 7) -> None:
+    def __init__(self, c_ins: tuple[int, ...], *, bins: int = 7, pool: str = "align") -> None:
         super().__init__()
+<<<<<<< HEAD
         same_width(c_ins)
+=======
+        self._read = choose("pooling", pool, READERS)
+        if len(c_ins) < 3 or len(set(c_ins[:-2])) > 1:
+            raise SettingsError(f"takes maps of one width, boxes and the image; got widths {c_ins}", fix="mend inputs")
+>>>>>>> a8c5eb7 (Fast R-CNN, and R-CNN by name: proposals are searched once, cached, and moved with their images)
         self.bins = bins
 
     def forward(self, *xs: Tensor) -> Tensor:
@@ -176,8 +224,21 @@ class Regions(nn.Module):
         width = maps[0].shape[1] * self.bins**2
         if image.is_meta:
             return maps[0].new_empty(num, width, count)
+<<<<<<< HEAD
         rows = torch.arange(num, device=boxes.device).repeat_interleave(count)
         out = looked_at(maps, boxes[:, :4].transpose(1, 2).flatten(0, 1), rows, image.shape[3], self.bins)
+=======
+        flat, strides = boxes[:, :4].transpose(1, 2).flatten(0, 1), [image.shape[3] / one.shape[3] for one in maps]
+        sides = (flat[:, 2:] - flat[:, :2]).clamp(min=1).prod(1).sqrt()
+        level = (sides / (CANONICAL * strides[0])).log2().floor().clamp(0, len(maps) - 1).long()
+        rows = torch.arange(num, device=flat.device).repeat_interleave(count)
+        out = maps[0].new_zeros(num * count, width)
+        for index, (one, stride) in enumerate(zip(maps, strides, strict=True)):
+            at = (level == index).nonzero()[:, 0]
+            if len(at):
+                part = self._read(one, flat[at].to(one), rows[at], (self.bins, self.bins), scale=1 / stride)
+                out = out.index_copy(0, at, part.flatten(1).to(out))
+>>>>>>> a8c5eb7 (Fast R-CNN, and R-CNN by name: proposals are searched once, cached, and moved with their images)
         return out.view(num, count, width).transpose(1, 2)
 
 

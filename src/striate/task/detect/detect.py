@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from striate.base.choose import choose
 from striate.base.errors import DataError
+from striate.base.progress import Progress
 from striate.base.settings import Settings
 from striate.data.originals import Originals
-from striate.data.sample import Batch
+from striate.data.proposals import NAME, Search, proposals_of
+from striate.data.sample import Batch, Dataset
 from striate.data.target import Boxes, Target
 from striate.metric import Answers, Metric
 from striate.metric.box_ap import box_metrics
@@ -132,6 +134,12 @@ class Detect(Defaults):
         """The first chooses the best epoch."""
         num = len(self.names)
         return (*box_metrics(num), count_error(num, self.threshold), LOSS)
+
+    def inputs(self, dataset: Dataset, size_hw: tuple[int, ...], progress: Progress) -> dict[str, Target]:
+        """Return the proposals of a detector that is given its regions."""
+        if not self.reading.is_given_regions:
+            return {}
+        return {NAME: proposals_of(dataset, Search(max(size_hw), self.settings.proposals), progress)}
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for a batch."""

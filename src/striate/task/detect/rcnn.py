@@ -7,27 +7,25 @@ Reference: Girshick et al., "Rich feature hierarchies for accurate object detect
 2014. N images, P regions an image at most, K classes.
 """
 
-import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from striate.data.proposals import Search, selective_search
 from striate.data.sample import Batch
+from striate.model import zoo
 from striate.model.blueprint import Blueprint
 from striate.nn.boxes import clip, decode, encode, iou, roi_align
 
+from .proposed import regions_of
 from .reading import MAX_CANDIDATES, Candidates, DetectOptions, Part, Truth
 
 SIDES = 4
 CONTEXT = 16 / 227  # of a warped region's side, around its box at each border
 REGIONS_AT_ONCE = 64
 RIGHT_IOU = 0.5  # from it a region is learnt as a thing, below it as background (the paper's fine-tuning)
-DIRECT = Search(scale=1.0)  # the network's view is about half an image's size already
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,13 @@ class Rcnn:
     """See the module. Outputs are [margins (N, K, P), differences (N, 4 K, P), regions (N, 6, P)].
 
     A region is x0, y0, x1, y1 and the view's width and height, in pixels; where an image has fewer than P, it is empty.
-    A score is 1 / (1 + exp(-margin)). `proposals` keeps those of images that were seen.
+    A score is 1 / (1 + exp(-margin)).
     """
 
     options: DetectOptions
-    proposals: dict[bytes, Tensor] = field(default_factory=dict, compare=False, repr=False)
-    name: ClassVar[str] = "rcnn"
+    name: ClassVar[str] = zoo.RCNN
     suppresses: ClassVar[bool] = True
+    is_given_regions: ClassVar[bool] = True
 
     def outputs(self, num_classes: int) -> int:
         """A margin a class, and four differences."""
@@ -63,28 +61,15 @@ class Rcnn:
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> list[Tensor]:
         """Return the network's outputs for all regions of the images."""
-        images = batch.images
-        boxes = [self.regions(image) for image in images]
+        images, boxes = batch.images, regions_of(batch, self.options.proposals)
         index = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(one) for one in boxes]))
-        crops = self.warped(images, torch.cat(boxes).to(images.device), index.to(images.device))
+        crops = self.warped(images, torch.cat(boxes), index.to(images.device))
         found = torch.cat([network(some, **options) for some in crops.split(REGIONS_AT_ONCE)]).float()
         size = found.new_tensor([images.shape[3], images.shape[2]]).expand(len(found), 2)
         rows = torch.cat([found, torch.cat(boxes).to(found), size], 1)
         padded = nn.utils.rnn.pad_sequence(list(rows.split([len(one) for one in boxes])), batch_first=True)
         num = found.shape[1] // (1 + SIDES)
         return list(padded.transpose(1, 2).split([num, SIDES * num, 6], 1))
-
-    def regions(self, image: Tensor) -> Tensor:
-        """Return the proposals (P, 4) of an image (C, H, W) of any levels; the whole image where there is none."""
-        pixels = image.detach().float().permute(1, 2, 0).cpu().numpy()
-        low, high = float(pixels.min()), float(pixels.max())
-        levels = np.rint((pixels - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
-        key = hashlib.blake2b(levels.tobytes(), digest_size=16).digest()
-        if key not in self.proposals:
-            found = selective_search(levels, Search(DIRECT.scale, self.options.proposals))
-            whole = np.array([[0, 0, *pixels.shape[1::-1]]], np.float32)
-            self.proposals[key] = torch.from_numpy(found if len(found) else whole)
-        return self.proposals[key]
 
     def warped(self, images: Tensor, xyxy: Tensor, index: Tensor) -> Tensor:
         """Return the regions (P, C, S, S) with some context, the mean beyond the image's border."""

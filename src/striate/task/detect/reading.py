@@ -27,8 +27,8 @@ class DetectOptions(Settings):
 
     `detector` is the reading of the network's outputs; "" is that of the network's own name, else one_stage.
     `class_weight` and `box_weight` are those of the losses in their sum. Of two answers of one class that overlap by
-    more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image. R-CNN looks
-    at `proposals` regions of an image, each of `region_px` pixels a side.
+    more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image. R-CNN and Fast R-CNN look
+    at `proposals` regions of an image, the first at each of `region_px` pixels a side.
     """
 
     detector: str = ""
@@ -83,6 +83,7 @@ class Reading(Protocol):
 
     name: ClassVar[str]
     suppresses: ClassVar[bool]  # whether candidates may be several of one thing
+    is_given_regions: ClassVar[bool]  # whether its regions come from selective search
 
     def outputs(self, num_classes: int) -> int:
         """Return the width of the network's rows that have none."""
@@ -121,6 +122,7 @@ class Dense:
     options: DetectOptions
     name: ClassVar[str] = ""
     suppresses: ClassVar[bool] = True
+    is_given_regions: ClassVar[bool] = False
 
     def outputs(self, num_classes: int) -> int:
         """A number a class."""

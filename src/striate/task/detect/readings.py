@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from .anchored import RetinaNet, Ssd
 from .detr import Detr
+from .fast_rcnn import FastRcnn
 from .faster_rcnn import FasterRcnn
 from .fcos import Fcos
 from .one_stage import OneStage
@@ -18,6 +19,7 @@ READINGS: dict[str, Callable[[DetectOptions], Reading]] = {
     Fcos.name: Fcos,
     Ssd.name: Ssd,
     YoloV1.name: YoloV1,
+    FastRcnn.name: FastRcnn,
     FasterRcnn.name: FasterRcnn,
     Detr.name: Detr,
     Rcnn.name: Rcnn,
