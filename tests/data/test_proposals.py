@@ -55,5 +55,9 @@ def test_a_set_is_searched_once(monkeypatch, tmp_path):
     monkeypatch.setattr(proposals, "selective_search", lambda *_: pytest.fail("searched again"))
     again = proposals_of(data, Search(min_side_px=4))
     np.testing.assert_array_equal(again.xyxy, found.xyxy)
+    few = proposals_of(data, Search(min_side_px=4, most=5))  # of the same
+    assert np.diff(few.starts).tolist() == [min(5, num) for num in np.diff(found.starts)]
+    first = found.take(np.array([3])).xyxy
+    np.testing.assert_array_equal(few.take(np.array([3])).xyxy[[0, -1]], first[[0, -1]])
     with pytest.raises(pytest.fail.Exception):
         proposals_of(data, Search(longest_px=40))

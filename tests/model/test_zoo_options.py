@@ -13,7 +13,7 @@ from striate.model.network import Network
 from striate.nn.blocks.attention import Transformer
 from striate.nn.blocks.neocognitron import SimpleCells
 from striate.nn.blocks.queries import Queries
-from striate.nn.blocks.regions import Proposals
+from striate.nn.blocks.regions import GivenBoxes, Proposals, Regions
 from striate.nn.blocks.residual import DropPath
 
 LAYERS = nn.Conv2d | nn.Linear | SimpleCells
@@ -104,7 +104,15 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
         lambda num: num + 3,
         lambda old, new: len(of(new, Queries)[0].asked) == len(of(old, Queries)[0].asked) + 3,
     ),
-    "regions": (lambda num: num // 2, lambda old, new: of(new, Proposals)[0].num == of(old, Proposals)[0].num // 2),
+    "regions": (
+        lambda num: num // 2,
+        lambda old, new: of(new, Proposals | GivenBoxes)[0].num == of(old, Proposals | GivenBoxes)[0].num // 2,
+    ),
+    "levels": (
+        lambda _: 1,
+        lambda old, new: any(name.startswith("pyramid") for name in old.rows.keys() - new.rows.keys()),
+    ),
+    "pool": (lambda _: "max", lambda old, new: of(new, Regions)[0].pool == "max" != of(old, Regions)[0].pool),
     "units": (lambda units: units * 2, lambda old, new: new.shapes["units1"][0] == 2 * old.shapes["units1"][0]),
     "expand": (lambda expand: expand * 2, wider),
     "latent": (lambda latent: 2 * latent, lambda old, new: new.shapes["latent"] == (2 * old.shapes["latent"][0],)),
@@ -163,6 +171,8 @@ def test_width_depth_norm_activation_and_dropout_are_options_wherever_a_network_
     cells = {"neocognitron"}  # whose normalisation and activation are what the cells are
     for name in zoo.names():
         known = zoo.options(name)
+        if name == zoo.RCNN:
+            continue  # is another network as it is
         assert {"width", "dropout"} <= known.keys(), name
         assert name in {*cells, "rnn", "lstm", "gru"} or {"norm", "activation"} <= known.keys(), name
         plan = zoo.blueprint(name)

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from striate.base import torchvision as tv
+from striate.data.proposals import NAME
 from striate.data.sample import Batch
 from striate.data.target import Ragged
 from striate.nn.blocks.queries import sine_positions
-from striate.nn.blocks.regions import MAX_IOU, SQUARES, Proposals, Regions
+from striate.nn.blocks.regions import MAX_IOU, SQUARES, GivenBoxes, Proposals, Regions
 from striate.nn.boxes import DELTA_WEIGHTS, encode, giou, iou, provide
 from striate.task.detect.detr import COST_CLASS, COST_GIOU, COST_SIDES, Detr, matched
+from striate.task.detect.fast_rcnn import FastRcnn
 from striate.task.detect.faster_rcnn import FasterRcnn
 from striate.task.detect.reading import DetectOptions, Truth
 
@@ -114,6 +116,45 @@ def test_true_boxes_are_among_the_proposals_while_training_alone():
     assert given[0, :, 6:].T.tolist() == [[*box, 1.0] for box in boxes.tolist()]
     assert reading.forward(network.eval(), batch).shape == (1, 5, 6)
     assert network.train()(batch.images).shape == (1, 5, 6)  # and nothing is left behind
+
+
+class Given(torch.nn.Module):
+    """A network that says which boxes it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.boxes = GivenBoxes(3, num=4)
+
+    def forward(self, images):
+        return self.boxes(images)
+
+
+def test_regions_come_with_the_batch_and_true_boxes_are_among_them_while_training_alone():
+    reading, network, columns = (
+        FastRcnn(DetectOptions()),
+        Given(),
+        {"labels": torch.tensor([0]), "crowd": torch.tensor([False])},
+    )
+    given, true = torch.tensor([[3.0, 4, 20, 30], [40, 40, 60, 50], [1, 2, 3, 4]]), torch.tensor([[5.0, 5, 9, 9]])
+    targets = {"box": Ragged(true, (0, 1), columns), NAME: Ragged(given, (3, 0), {})}
+    batch = Batch(torch.zeros(2, 3, 48, 64), targets, np.arange(2))
+    whole = [0.0, 0, 64, 48, 1]
+    found = reading.forward(network.eval(), batch)
+    assert found[0].T.tolist() == [[*box, 1.0] for box in given.tolist()]
+    assert found[1].T.tolist() == [whole, [0.0] * 5, [0.0] * 5]  # none was proposed
+    found = reading.forward(network.train(), batch)
+    assert found[1].T.tolist() == [whole, [*true[0].tolist(), 1.0], [0.0] * 5]
+    assert network(batch.images)[0].T.tolist() == [whole, *[[0.0] * 5] * 3]  # and nothing is left behind
+
+
+def test_pooling_takes_the_largest_number_of_whole_places():
+    maps = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[16.0, 0, 40, 24, 1]]).T[None]  # places 2 to 5 across, 0 to 3 down: both ends are inside
+    found = Regions((2, 5, 3), bins=2, pool="max")(maps, boxes, torch.zeros(1, 3, 64, 64)).view(2, 2, 2)
+    wanted = torch.stack(
+        [torch.stack([maps[0, :, y : y + 2, x : x + 2].amax((1, 2)) for x in (2, 4)], 1) for y in (0, 2)], 1
+    )
+    assert torch.equal(found, wanted)
 
 
 def test_the_second_look_is_right_where_it_says_so():

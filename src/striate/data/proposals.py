@@ -11,7 +11,7 @@ have it ("fast": one grouping by two colour spaces). N images, P proposals, T bo
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,8 +33,9 @@ from .target import Boxes
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 2  # part of every key: raise it when the proposals of the same image change
+VERSION = 3  # part of every key: raise it when the proposals of the same image change
 NAME = "proposals"  # of the target
+MOST = 5000  # of an image that are kept
 MAX_BYTES = 1 << 24  # of a file, that its digest is made from
 Floats = npt.NDArray[np.float32]
 
@@ -81,8 +82,12 @@ def selective_search(image_u8: ImageU8, search: Search = Search()) -> Floats:
     back = np.array([width / sides[0], height / sides[1]] * 2)
     boxes = (np.column_stack([x, y, x + across, y + down]) * back)[is_kept]
     order = np.argsort(-(boxes[:, 2:] - boxes[:, :2]).prod(1), kind="stable")
-    some = np.linspace(0, len(order) - 1, min(len(order), search.most)).round().astype(int)
-    return np.asarray(boxes[order[some]], np.float32)
+    return np.asarray(boxes[order[_some(len(order), search.most)]], np.float32)
+
+
+def _some(num: int, most: int) -> Indices:
+    """At most so many of `num` places, evenly."""
+    return np.linspace(0, num - 1, min(num, most)).round().astype(np.intp)
 
 
 def _segmentation() -> Any:
@@ -98,15 +103,20 @@ def _segmentation() -> Any:
 def proposals_of(dataset: Dataset, search: Search = Search(), progress: Progress | None = None) -> Boxes:
     """Return the proposals of all images of the splits as boxes of one class, from the cache or by searching."""
     indices, progress = np.unique(np.concatenate([*dataset.splits.values()])), progress or Progress()
-    path = cached(NAME, f"{_key(dataset, indices, search)}.safetensors")
+    whole = replace(search, most=MOST)  # so that another number need not be searched for again
+    path = cached(NAME, f"{_key(dataset, indices, whole)}.safetensors")
     if path.is_file():
         touch(path)
     else:
-        write_tensors(path, _search_all(dataset, indices, search, progress))
+        write_tensors(path, _search_all(dataset, indices, whole, progress))
         make_room(0)
     found = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
-    nothing = np.zeros(len(found["xyxy"]), np.int64)
-    return Boxes(found["xyxy"], found["starts"], nothing, nothing.astype(bool), nothing.astype(bool), (NAME,))
+    counts = np.diff(found["starts"])
+    rows = [start + _some(num, search.most) for start, num in zip(found["starts"][:-1], counts, strict=True) if num]
+    xyxy = found["xyxy"][np.concatenate([*rows, np.zeros(0, np.intp)])]
+    starts = np.concatenate([[0], np.minimum(counts, search.most).cumsum()])
+    nothing = np.zeros(len(xyxy), np.int64)
+    return Boxes(xyxy, starts, nothing, nothing.astype(bool), nothing.astype(bool), (NAME,))
 
 
 def _key(dataset: Dataset, indices: Indices, search: Search) -> str:

@@ -207,11 +207,22 @@ def _whole(name: str, wanted: dict[str, Any], size: int, progress: Progress | No
     if name.endswith(".toml"):
         return Blueprint.from_toml(name)
     known = options(name)
+    wanted = _with_encoder(wanted, known)
     left_out = [option for option in wanted if option not in known]
     if left_out and progress is not None:
         progress.line(f"{name} has no option {', '.join(left_out)}: left out")
     wanted = {"size": size, **wanted}
     return blueprint(name, **{option: value for option, value in wanted.items() if option in known})
+
+
+def _with_encoder(wanted: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """The options with those that a network has none for among its encoder's, such as the padding its weights need."""
+    encoder = wanted.get("encoder") or known.get("encoder")
+    if not isinstance(encoder, str):
+        return wanted
+    own = {key: value for key, value in wanted.items() if key not in known and key in options(encoder)}
+    rest = {key: value for key, value in wanted.items() if key not in own}
+    return {**rest, "encoder": {"name": encoder, **own}} if own else rest
 
 
 def network_of(run: RunDir, prepared: Prepared, module: nn.Module | None = None) -> nn.Module:

@@ -43,7 +43,9 @@ class DataSettings(Settings):
 class ModelSettings(Settings):
     """Options handed to the blueprint; None leaves the blueprint's own value.
 
-    `encoder` is the network of the zoo that a U-Net and its like begin with.
+    `encoder` is the network of the zoo that a U-Net and its like begin with; what they have no option for is the
+    encoder's, where that has one. Fast R-CNN looks at `levels` maps of it (1: one for all), and `pool` is how: "align"
+    between places, "max" the largest numbers.
 
     `dropout` is before the last layer, `spatial_dropout` of whole maps (bipyramid), `drop_path` the chance of leaving
     out the last residual branch, smaller for earlier ones.
@@ -57,6 +59,8 @@ class ModelSettings(Settings):
     width: int | float | None = Field(None, gt=0, le=65536)
     depth: int | None = Field(None, ge=1, le=1000)
     head: str | None = None
+    levels: int | None = Field(None, ge=1, le=8)
+    pool: Literal["align", "max"] | None = None
     encoder: str | None = None
 
     def options(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The linear models of R-CNN: a linear SVM a class says what a region holds, a ridge regression a class moves its box.
 
-An SVM learns from true boxes against regions that hardly overlap one, the hardest of them taken in a second round.
+An SVM learns from true boxes and regions that are almost one (the paper: true boxes alone) against regions that hardly
+overlap one, the hardest of them taken in a second round.
 Together they are the last linear layer of a network that sees regions, see `striate.task.detect.rcnn`.
 
 Reference: Girshick et al., "Rich feature hierarchies for accurate object detection and semantic segmentation", CVPR
@@ -31,7 +32,8 @@ from striate.task.detect.rcnn import REGIONS_AT_ONCE, Rcnn
 
 from .training import ProbeTraining
 
-FREE_IOU, NEAR_IOU = 0.3, 0.6  # below it a region is background for a class; from it its box is learnt from
+FREE_IOU, RIGHT_IOU = 0.3, 0.6  # below it a region is background for a class; from it one of the class
+NEAR_IOU = 0.5  # from it the true box's difference is learnt; the paper has 0.6
 SVM_C, RIDGE, HARD = 1e-3, 1000.0, -1.0  # as in the paper: C, strength, margin from which a negative is hard
 NORM = 20.0  # of features on average, for which that C is meant
 FIRST = 20_000  # negatives of the first round
@@ -78,9 +80,11 @@ def _overlap(regions: Regions, num_classes: int) -> Tensor:
 
 
 def _examples(regions: Sequence[Regions], overlap: Sequence[Tensor], label: int, scale: float) -> tuple[Tensor, Tensor]:
-    """The true boxes of a class, and the regions that are background for it."""
-    right = [one.features[: len(one.true_labels)][one.true_labels == label] for one in regions]
-    wrong = [one.features[ious[:, label] < FREE_IOU] for one, ious in zip(regions, overlap, strict=True)]
+    """The regions that hold something of a class, true boxes among them, and those that are background for it."""
+    right, wrong = [], []
+    for one, ious in zip(regions, overlap, strict=True):
+        right.append(one.features[ious[:, label] >= RIGHT_IOU])
+        wrong.append(one.features[ious[:, label] < FREE_IOU])
     return torch.cat(right) / scale, torch.cat(wrong) / scale
 
 

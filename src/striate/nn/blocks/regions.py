@@ -10,11 +10,7 @@ from torch.nn import functional as F
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 
-<<<<<<< HEAD
-from ..boxes import DELTA_WEIGHTS, class_nms, decode, pair_iou, roi_align
-=======
-from ..boxes import class_nms, decode, roi_align, roi_pool
->>>>>>> a8c5eb7 (Fast R-CNN, and R-CNN by name: proposals are searched once, cached, and moved with their images)
+from ..boxes import DELTA_WEIGHTS, class_nms, decode, pair_iou, roi_align, roi_pool
 from ..boxes.anchors import at_places, of_anchors
 from .norm import make_activation
 
@@ -209,36 +205,20 @@ class Regions(nn.Module):
 
     def __init__(self, c_ins: tuple[int, ...], *, bins: int = 7, pool: str = "align") -> None:
         super().__init__()
-<<<<<<< HEAD
         same_width(c_ins)
-=======
-        self._read = choose("pooling", pool, READERS)
-        if len(c_ins) < 3 or len(set(c_ins[:-2])) > 1:
-            raise SettingsError(f"takes maps of one width, boxes and the image; got widths {c_ins}", fix="mend inputs")
->>>>>>> a8c5eb7 (Fast R-CNN, and R-CNN by name: proposals are searched once, cached, and moved with their images)
+        choose("pooling", pool, READERS)
+        self.pool = pool
         self.bins = bins
 
     def forward(self, *xs: Tensor) -> Tensor:
         *maps, boxes, image = xs
         num, _, count = boxes.shape
         width = maps[0].shape[1] * self.bins**2
-        if image.is_meta:
-            return maps[0].new_empty(num, width, count)
-<<<<<<< HEAD
+        if image.is_meta:  # shapes alone are asked for, and what depends on what
+            return maps[0].new_empty(num, width, count) + sum(one.mean() for one in maps)
         rows = torch.arange(num, device=boxes.device).repeat_interleave(count)
-        out = looked_at(maps, boxes[:, :4].transpose(1, 2).flatten(0, 1), rows, image.shape[3], self.bins)
-=======
-        flat, strides = boxes[:, :4].transpose(1, 2).flatten(0, 1), [image.shape[3] / one.shape[3] for one in maps]
-        sides = (flat[:, 2:] - flat[:, :2]).clamp(min=1).prod(1).sqrt()
-        level = (sides / (CANONICAL * strides[0])).log2().floor().clamp(0, len(maps) - 1).long()
-        rows = torch.arange(num, device=flat.device).repeat_interleave(count)
-        out = maps[0].new_zeros(num * count, width)
-        for index, (one, stride) in enumerate(zip(maps, strides, strict=True)):
-            at = (level == index).nonzero()[:, 0]
-            if len(at):
-                part = self._read(one, flat[at].to(one), rows[at], (self.bins, self.bins), scale=1 / stride)
-                out = out.index_copy(0, at, part.flatten(1).to(out))
->>>>>>> a8c5eb7 (Fast R-CNN, and R-CNN by name: proposals are searched once, cached, and moved with their images)
+        flat = boxes[:, :4].transpose(1, 2).flatten(0, 1)
+        out = looked_at(maps, flat, rows, image.shape[3], self.bins, self.pool)
         return out.view(num, count, width).transpose(1, 2)
 
 
@@ -298,7 +278,9 @@ def same_width(c_ins: tuple[int, ...]) -> int:
     return c_ins[0]
 
 
-def looked_at(maps: Sequence[Tensor], xyxy: Tensor, image: Tensor, width_px: int, bins: int) -> Tensor:
+def looked_at(
+    maps: Sequence[Tensor], xyxy: Tensor, image: Tensor, width_px: int, bins: int, pool: str = "align"
+) -> Tensor:
     """Return what maps hold inside boxes: (B, C, bins, bins), each taken from the map where it is about 14 strides.
 
     Args:
@@ -306,6 +288,7 @@ def looked_at(maps: Sequence[Tensor], xyxy: Tensor, image: Tensor, width_px: int
         xyxy: (B, 4) in pixels of the images.
         image: (B,) which of the N a box belongs to.
         width_px: of the images.
+        pool: of `READERS`.
     """
     strides = [width_px / one.shape[3] for one in maps]
     sides = (xyxy[:, 2:] - xyxy[:, :2]).clamp(min=1).prod(1).sqrt()
@@ -314,6 +297,6 @@ def looked_at(maps: Sequence[Tensor], xyxy: Tensor, image: Tensor, width_px: int
     for index, (one, stride) in enumerate(zip(maps, strides, strict=True)):
         at = (level == index).nonzero()[:, 0]
         if len(at):
-            part = roi_align(one, xyxy[at].to(one), image[at], (bins, bins), scale=1 / stride)
+            part = READERS[pool](one, xyxy[at].to(one), image[at], (bins, bins), scale=1 / stride)
             out = out.index_copy(0, at, part.to(out))
     return out
