@@ -28,8 +28,8 @@ TRAINED = {"train", "study", "rate", "search"}
 CHEAP = [line for line in LINES if line.startswith("striate analyze")]
 QUICK = {  # what is added to a line, so that it is done in seconds
     "train": "--epochs 1 --threads 1 --quiet",
-    "study": "--epochs 1 --seeds 1 --threads 1 --quiet",
-    "rate": "--steps 8 --threads 1 --quiet",
+    "study": "--epochs 1 --threads 1 --quiet",
+    "rate": "--steps 10 --threads 1 --quiet",
     "search": "--candidates 2 --epochs 1 --seeds 1 --threads 1 --quiet --set train.epochs=1",
     "models --time": "--size 32 --threads 1",
     "evaluate --adversarial": "--images 4 --steps 2",
@@ -39,6 +39,9 @@ QUICK = {  # what is added to a line, so that it is done in seconds
 SMALL = {  # data and weights that are not there, or large
     "--weights imagenet": "--weights mobilenet_v2.safetensors --set transfer.preset=torchvision",
     "--size 224": "--size 32",
+    "--seeds 3": "--seeds 2",
+    "mobilenet_v2 --out runs/ladder": "mobilenet_v2 --seeds 1 --out runs/ladder",
+    "grid.toml": "grid.toml --quiet --threads 1",
     "--limit train=400,val=100,test=100": "--limit train=20,val=8,test=8",
     "--limit train=2000,val=1000,test=1000": "--limit train=20,val=8,test=8",
     "toy:shapes?objects=1..6": "toy:shapes?objects=1..3&n=24&size=64",
@@ -89,7 +92,7 @@ def quick(line: str) -> list[str]:
     _, name, *words = shlex.split(line)
     for start, more in QUICK.items():
         command, _, mark = start.partition(" ")
-        if name == command and (not mark or any(word.startswith(mark) for word in words)):
+        if name == command and "grid.toml" not in words and (not mark or any(word.startswith(mark) for word in words)):
             words += shlex.split(more)
     return [name, *words]
 
@@ -103,7 +106,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(shapes[index].image).save(folder / f"{index}.png")
     Image.fromarray(shapes[0].image).resize((96, 80)).save(tmp_path / "photo.jpg")
-    (tmp_path / "grid.toml").write_text('data = "photos"\n[base]\nmodel = "mlp"\n[grid]\n"train.lr" = [0.003, 0.01]\n')
+    (tmp_path / "grid.toml").write_text(
+        'data = "photos"\nset = ["train.epochs=1"]\n[base]\nmodel = "mlp"\n[grid]\n"train.lr" = [0.003, 0.01]\n'
+    )
     base = st.zoo.build("mobilenet_v2", classes=1000, seed=0)
     save_file(base.state_dict(), tmp_path / "mobilenet_v2.safetensors")
     monkeypatch.chdir(tmp_path)

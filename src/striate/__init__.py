@@ -10,7 +10,7 @@
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _WHERE = {  # public name -> (module, name in it); loaded on first use, so that `import striate` is quick
     "open": ("striate.data", "open_dataset"),
