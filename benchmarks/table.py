@@ -9,6 +9,7 @@ have its own machine, date and command. `readme` is what a row is called in READ
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,9 @@ def readme_table(is_speed: bool) -> str:
 def readme(text: str) -> str:
     """Return README.md with its two tables as the files have them."""
     for name in ("accuracy", "speed"):
-        begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        text = before + begin + readme_table(name == "speed") + end + after
+        new = f"<!-- {name} -->\n\n{readme_table(name == 'speed')}\n\n<!-- /{name} -->"
+        text, count = re.subn(f"<!-- {name} -->.*?<!-- /{name} -->", lambda _, new=new: new, text, flags=re.DOTALL)
+        assert count == 1, f"README.md has no place for the table {name}"
     return text
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,13 +115,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def serves(words: list[str]) -> None:
-    """The page of `striate explore` comes up, and Ctrl-C ends it."""
+    """The page of `striate explore` comes up, and ends when it is asked to."""
     command = [sys.executable, "-m", "striate", *words, "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
         said = ""
         while "http://127.0.0.1" not in said and (line := child.stdout.readline()):
             said += line
-        child.send_signal(signal.SIGINT)
+        child.terminate()
         child.wait(30)
     assert "http://127.0.0.1" in said, said
 
