@@ -161,7 +161,8 @@ def python() -> str:
 
     lines = ["# Python", "", "`import striate as st`. Each name is loaded when it is first used.", ""]
     for name, (module, attribute) in st._WHERE.items():
-        lines += [f"## st.{name} {{ #st-{name} }}", "", f"::: {module}{'.' + attribute if attribute else ''}", ""]
-        if not attribute:
-            lines += ["    options:", "      members: [names, blueprint, build]", ""]
+        lines += [f"::: {module}{'.' + attribute if attribute else ''}", "    options:"]
+        lines += [f"      heading: st.{name}", f"      toc_label: st.{name}"]
+        lines += ["      inherited_members: true"] if name in ("Run", "Study") else []
+        lines += [""] if attribute else ["      members: [names, blueprint, build]", ""]
     return "\n".join(lines)
