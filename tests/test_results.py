@@ -159,7 +159,7 @@ def test_progress_in_a_notebook_is_one_place_that_changes(notebook, capsys, monk
     monkeypatch.setattr("striate.base.notebook.EVERY_S", 0)
     progress = Progress()
     for epoch in (1, 2):
-        with progress.bar(f"epoch {epoch}/2", 4, "batches") as bar:
+        with progress.bar(f"epoch {epoch}/2", 4, "batch", "batches") as bar:
             for _ in range(4):
                 bar.advance(text="loss <1>")
         progress.line(f"epoch {epoch} done")

@@ -21,6 +21,7 @@ from striate.base.errors import (
 )
 from striate.base.folder import kind_of, named_folder, new_folder
 from striate.base.lock import locked
+from striate.base.noun import NOUNS
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.seeds import rng_for, seed_for
@@ -39,6 +40,27 @@ class Inner(Settings):
 class Outer(Settings):
     inner: Inner = Inner()
     count: int = 3
+
+
+@pytest.mark.parametrize(
+    ("total", "units", "noun", "wanted"),
+    [
+        (1, (), "image", "1 image"),
+        (2, (), "image", "2 images"),
+        (1, (), "series", "1 series"),
+        (1, (), "volume", "1 volume"),
+        (1, ("batch", "batches"), "volume", "1 batch"),
+        (2000, ("batch", "batches"), "image", "2,000 batches"),
+    ],
+)
+def test_the_line_after_long_work_counts_one_and_many(total, units, noun, wanted, capsys, monkeypatch):
+    times = iter((0.0, 3.0))
+    monkeypatch.setattr("striate.base.progress.time.monotonic", lambda: next(times))
+    progress = Progress("lines")
+    progress.noun = NOUNS[noun]
+    with progress.bar("work", total, *units):
+        pass
+    assert capsys.readouterr().err == f"work: {wanted} in {duration(3)}\n"
 
 
 def test_quiet_leaves_out_progress_and_keeps_warnings(capsys):

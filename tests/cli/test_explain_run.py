@@ -11,10 +11,14 @@ from torch import nn
 from toy_networks import plain
 
 import striate as st
+import striate.predict.reading
 from striate.cli.app import run
 from striate.data.geometry import Geometry
+from striate.data.volume_geometry import VolumeGeometry
 from striate.predict import Predictor
+from striate.predict.volumes import VolumePredictor
 from striate.report.explained import explain_image
+from striate.task.classify import Classify
 from striate.task.localise import Localise
 from striate.task.regress import Regress
 from striate.task.segment import Segment
@@ -34,6 +38,7 @@ def test_it_writes_a_page_an_image(finished, photo, capsys):
     (row,) = json.loads(capsys.readouterr().out)["images"]
     page = photo.with_name("<b>cat-explained.html").read_text()
     assert page.count("<img") == 1 + 5 + 4  # the image, the methods, the stages of randomisation
+    assert page.count('<figure class="chart">') == 1 and row["receptive_fields"][0]["theoretical_px"] == 3
     assert not re.search(r"https?://", page.replace("http://www.w3.org", "")) and "<b>cat" not in page
     methods = {one["method"]: one for one in row["explanations"]}
     assert set(methods) == {"gradient", "smoothgrad", "integrated", "gradcam", "occlusion"}
@@ -107,6 +112,65 @@ def test_a_series_is_explained_step_by_step(of_series, tmp_path):
     assert (192, 48) in sizes and (192, 3) not in sizes  # a band, not a line of one pixel
 
 
+def test_a_file_of_series_is_explained_by_its_first_and_called_a_series(of_series, tmp_path, capsys):
+    lines = [",".join(map(str, np.random.default_rng(case).normal(size=64).round(3))) for case in range(3)]
+    (tmp_path / "set.ts").write_text("@univariate true\n@classLabel false\n@data\n" + "\n".join(lines) + "\n")
+    words = ["--method", "occlusion", "--out", str(tmp_path / "a.html"), "--json", "--quiet"]
+    assert run(["explain", str(of_series.path), str(tmp_path / "set.ts"), *words]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["images"]
+    assert row["id"] == "set/1" and row["explanations"][0]["settings"]["patch"] == 64 // 5
+    page = (tmp_path / "a.html").read_text()
+    assert "Which steps it depends on" in page and "How much of the series each row sees" in page
+    assert "64 steps" in page and not re.search("pixel|image", _text_of(page))
+
+
+def _text_of(page: str) -> str:
+    return re.sub(r"(?s)<(script|style|svg).*?</\1>|<[^>]*>", " ", page)
+
+
+class Means(nn.Module):
+    """The mean over a volume of each of three maps, all of what follows from a stride of 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps = nn.Sequential(nn.Conv3d(1, 4, 3, stride=2, padding=1), nn.ReLU())
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.maps(x).flatten(2).mean(2))
+
+
+@pytest.mark.parametrize("depth", [6, 12])  # padded to what the network sees, and cut to it
+def test_a_volume_is_explained_by_two_of_its_own_slices(depth, tmp_path):
+    network, volume = Means().eval(), np.zeros((depth, 8, 8), np.uint8)
+    at = depth // 2 - 2
+    volume[at, 3:6, 4:7] = 255  # one bright slice
+    predictor = VolumePredictor(
+        network, Classify("label", ("a", "b", "c")), VolumeGeometry((8, 8, 8), channels=1), (0.0,), (1.0,)
+    )
+    found = explain_image(predictor, volume)
+    assert {one.map.shape for one in found.maps} == {(8, 8, 8)} and len(found.maps) == 5 and not found.fields
+    x = torch.zeros(1, 1, 8, 8, 8)
+    inner = volume[2:10] if depth == 12 else np.pad(volume, ((1, 1), (0, 0), (0, 0)), constant_values=128)
+    x[0, 0] = torch.from_numpy(inner).float() / 255
+    x.requires_grad_()
+    best = int(network(x).argmax())
+    network(x)[0, best].backward()
+    assert np.allclose(found["gradient"].map, x.grad[0, 0].abs().numpy(), atol=1e-6)
+    rows = {one["method"]: one["slices"] for one in found.to_json()["explanations"]}
+    assert rows["integrated"] == {"middle": depth // 2, "heaviest": at}
+    titles = dict(found.shown(found["integrated"]))
+    assert list(titles)[1] == f"slice {at + 1} of {depth}: the most weight"
+    seen_at = at - 2 if depth == 12 else at + 1
+    assert np.array_equal(titles[list(titles)[1]], found.overlays()["integrated"][seen_at, ::-1])
+    page = found.write(tmp_path / "a.html").read_text()
+    assert "Which voxels" in page and not re.search("pixel|image", _text_of(page))
+    assert ("only its middle, 8 x 8 x 8," in page) == (depth == 12)
+    num = sum(axes.get_visible() for axes in found.figure().axes)
+    assert num == 1 + sum(len(found.shown(one)) for one in found.maps) + len(found.sanity.layers)
+
+
 PIXELS = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 3, 1))
 
 
@@ -138,3 +202,12 @@ def test_a_page_below_a_file_is_said_not_to_be_written(finished, photo, capsys):
     assert run([*arguments, f"{photo}/page.html"]) == 5
     assert "cannot write" in capsys.readouterr().err
     assert run([*arguments, "new/folder/page.html"]) == 0
+
+
+def test_an_image_is_decoded_once(finished, photo, monkeypatch):
+    count, decode = [], striate.predict.reading.decode_samples
+    monkeypatch.setattr(striate.predict.reading, "decode_samples", lambda *a, **k: count.append(a) or decode(*a, **k))
+    st.Run(finished).explain(photo, methods=["gradient"])
+    predictor = Predictor(PIXELS, Segment("mask", ("a", "b", "c")), Geometry((16, 16)), (0.5,) * 3, (0.25,) * 3)
+    assert explain_image(predictor, photo, methods=["gradient"]).drawn.shape == (20, 24, 3)
+    assert len(count) == 2

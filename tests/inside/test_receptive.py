@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from striate.base.errors import SettingsError
-from striate.inside.receptive import receptive_field
+from striate.inside.receptive import along_depth, receptive_field
 from striate.model.build import build
 from striate.model.zoo import blueprint
 
@@ -98,3 +98,28 @@ def test_a_unit_that_is_not_there_is_refused(row, unit, channel):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 25, 3))
     with pytest.raises(SettingsError):
         receptive_field(network, torch.randn(1, 1, 7, 7), row, unit, channel)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (2, 1, 40)])
+def test_the_fields_along_depth_are_those_of_each_row(shape):
+    network = build(blueprint("mobilenet_v2", width=0.25), channels=shape[0], outputs=5, size_hw=shape[1:], seed=0)
+    images = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
+    fields = along_depth(network, images)
+    assert [one.row for one in fields] == [
+        name for name in network.blueprint.names if np.prod(network.shapes[name][1:]) > 1
+    ]
+    for one in fields[::3]:
+        alone = receptive_field(network, images, one.row)
+        assert np.allclose(one.influence, alone.influence, atol=1e-6)
+        assert (one.box, one.unit) == (alone.box, alone.unit) and 0 < one.share <= 1
+    assert fields[0].theoretical_px == 3 and fields[0].effective_px <= 3
+    counts = (fields[1].influence > 0.0455).sum()
+    assert fields[1].effective_px == pytest.approx(counts if shape[1] == 1 else counts**0.5)
+
+
+def test_many_rows_are_drawn_from_the_first_to_the_last():
+    network = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(60)))
+    fields = along_depth(network, torch.randn(1, 1, 16, 16))
+    assert len(fields) == 24 and (fields[0].row, fields[-1].row) == ("0", "59")
+    assert fields[-1].theoretical_px == 121
+    assert along_depth(nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), torch.randn(1, 1, 16, 16)) == []

@@ -34,9 +34,9 @@ class Place:
         self._write()
 
     @contextmanager
-    def bar(self, title: str, total: int, unit: str) -> Iterator["_Bar"]:
-        """Show a bar while the block runs."""
-        bar = _Bar(self, shown(title, 40), total, unit)
+    def bar(self, title: str, total: int, count: str) -> Iterator["_Bar"]:
+        """Show a bar while the block runs; `count` is the total with its unit."""
+        bar = _Bar(self, shown(title, 40), total, count)
         try:
             yield bar
         finally:
@@ -62,8 +62,8 @@ class Place:
 
 
 class _Bar:
-    def __init__(self, place: Place, title: str, total: int, unit: str) -> None:
-        self._place, self._title, self._total, self._unit = place, title, max(total, 1), unit
+    def __init__(self, place: Place, title: str, total: int, count: str) -> None:
+        self._place, self._title, self._total, self._count = place, title, max(total, 1), count
         self._done, self._start_s = 0, time.monotonic()
         self.is_shown = False
 
@@ -76,8 +76,7 @@ class _Bar:
         self.is_shown = True
         share = min(1.0, self._done / self._total)
         left = f"{duration(passed_s / share * (1 - share))} left" if share else ""
-        count_text = f"{self._done:,} of {self._total:,} {self._unit}"
-        state = ", ".join(filter(None, [count_text, left, shown(text)]))
+        state = ", ".join(filter(None, [f"{self._done:,} of {self._count}", left, shown(text)]))
         full = "\N{FULL BLOCK}" * round(WIDTH * share)
         self._place.show(f"{self._title} |{full:<{WIDTH}}| {state}")
 

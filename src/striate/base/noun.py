@@ -12,10 +12,12 @@ _TAG = re.compile(r"(<(script|style|code|pre)\b.*?</\2>|<[^>]*>)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Noun:
-    """The name of one sample and of many, and the unit of their sides; `is_long`: all but the last side is 1."""
+    """The name of one sample and of many, of a place in it, and the unit of their sides; `is_long`: all but the last
+    side is 1."""
 
     one: str
     many: str
+    place: str = "pixel"
     unit: str = "px"
     is_long: bool = False
 
@@ -57,8 +59,8 @@ class Noun:
 
 NOUNS = {
     "image": Noun("image", "images"),
-    "series": Noun("series", "series", "samples", is_long=True),
-    "volume": Noun("volume", "volumes", "voxels"),
+    "series": Noun("series", "series", "step", "samples", is_long=True),
+    "volume": Noun("volume", "volumes", "voxel", "voxels"),
 }
 IMAGE = NOUNS["image"]
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from .noun import IMAGE
-from .text import duration, shown
+from .text import duration, plural, shown
 
 if TYPE_CHECKING:
     from .notebook import Place
@@ -39,14 +39,18 @@ class Progress:
         self.noun = IMAGE
 
     @contextmanager
-    def bar(self, title: str, total: int, unit: str = "images", *, has_end: bool = True) -> Iterator[Bar]:
+    def bar(
+        self, title: str, total: int, unit: str = "image", units: str | None = None, *, has_end: bool = True
+    ) -> Iterator[Bar]:
         """Show work on `total` units; elsewhere than on a terminal one line says when it took more than a second.
 
         Args:
+            unit, units: one of them, and many where that is not `unit` with an s.
             has_end: whether that line is wanted; not where another one follows.
         """
+        count = self.noun.put(plural(total, unit, units))
         if self.mode in {"bar", "notebook"}:
-            shown_bar = _rich_bar(title, total) if self.mode == "bar" else self._place.bar(title, total, unit)
+            shown_bar = _rich_bar(title, total) if self.mode == "bar" else self._place.bar(title, total, count)
             with shown_bar as bar:
                 yield bar
             return
@@ -54,7 +58,7 @@ class Progress:
         yield _Silent()
         took_s = time.monotonic() - start
         if self.mode == "lines" and has_end and took_s > 1:
-            self.line(f"{title}: {total:,} {unit} in {duration(took_s)}")
+            self.line(f"{title}: {count} in {duration(took_s)}")
 
     def line(self, text: str) -> None:
         """Write one line of state (an epoch, a finished run), unless quiet."""

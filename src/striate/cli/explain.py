@@ -44,7 +44,8 @@ def explain(
     debug: o.Debug = False,
 ) -> None:
     """Show which pixels a network's answer to an image hangs on: gradient, SmoothGrad, integrated gradients, Grad-CAM
-    and occlusion, each with its layer or settings, and what it does not show. One self-contained page an image.
+    and occlusion, each with its layer or settings, and what it does not show; and how much of the image each row sees.
+    One self-contained page an image. Of a volume, two slices; a series, the first of its file, is a band of its steps.
 
     With filters instead of a run: what the classic filters see in a photo, each with the numbers of its kernel.
 
@@ -102,6 +103,7 @@ def _explain(
     from striate.report.explained import explain_image
 
     predictor, made = Predictor.load(run), []
+    progress.noun = predictor.noun
     with progress.bar("explaining", len(images)) as bar:
         for image in images:
             made.append(explain_image(predictor, image, methods=methods, target=target, has_sanity=has_sanity))
@@ -113,7 +115,7 @@ def _line(one: "ExplainedImage") -> str:
     first = one.maps[0]
     layer = next((f"; Grad-CAM at {made.layer}" for made in one.maps if made.layer), "")
     check = f"; random weights: correlation {round(one.sanity.correlations[-1], 2) + 0.0:.2f}" if one.sanity else ""
-    return f"{one.id}  {one.prediction.line(3)}; explained: {first.text}{layer}{check}"
+    return f"{one.id}  {one.prediction.line(3)}; explained: {one.worded(first.text)}{layer}{check}"
 
 
 def _show_filters(image: Path, out: Path | None, as_json: bool) -> None:

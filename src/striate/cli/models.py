@@ -126,7 +126,7 @@ def _time(names: list[str], size_hw: SizeHW | None, progress: "Progress") -> tup
     from striate.model.zoo import blueprint
 
     found, lines, can_bf16 = [], [], has_bf16(torch.device("cpu"))
-    with progress.bar("timing", 4 * len(names), "steps") as bar:
+    with progress.bar("timing", 4 * len(names), "step") as bar:
         for name in names:
             plan = blueprint(name)
             at_hw = size_hw or plan.native_hw

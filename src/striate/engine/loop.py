@@ -86,7 +86,7 @@ def fit(
         update.train_mode()
         try:
             title, num_batches = f"epoch {position.epoch + 1}/{num_epochs}", len(loader) - first_batch
-            with progress.bar(title, num_batches, "batches", has_end=False) as bar:
+            with progress.bar(title, num_batches, "batch", "batches", has_end=False) as bar:
                 for batch in loader.batches(position.epoch, first_batch):
                     position.advance(update(batch, position.step), update.task.add)
                     bar.advance()

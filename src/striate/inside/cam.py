@@ -8,6 +8,7 @@ maps (Vinogradova et al., arXiv:2002.11434) that is not the classes' own.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ from striate.task.views import leaves
 from .explanation import Explanation, Report, explanations
 from .tap import Probe, Use
 
+LINEAR = {2: "bilinear", 3: "trilinear"}
 AT_ONCE = 8  # candidates whose gradients are looked at together
 LAST_DIM = (nn.Linear, nn.LayerNorm)  # four dimensions of these are N H W C
 
@@ -32,12 +34,12 @@ class Place:
     Args:
         name: of the module.
         index: which use of it.
-        grid: height and width.
+        grid: height and width; of volumes depth, height and width.
     """
 
     name: str
     index: int
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
 
     def map_of(self, tensors: Sequence[Tensor]) -> Tensor:
         """Return the map (N, C, h, w) from what the module returned at each use; tokens are laid out on their grid."""
@@ -46,9 +48,8 @@ class Place:
     @property
     def text(self) -> str:
         """Its name, and which use of several it is."""
-        height, width = self.grid
         use = f", use {self.index + 1}" if self.index else ""
-        return f"{self.name}{use} ({height} x {width})"
+        return f"{self.name}{use} ({' x '.join(map(str, self.grid))})"
 
 
 def grad_cam(
@@ -81,8 +82,8 @@ def grad_cam(
         fix = f"use {layer_of(probe, images, objective).name}, or leave it out"
         raise SettingsError(f"the score does not hang on {place.name}", where="layer", fix=fix)
     maps, rises = place.map_of(found[place.name]).detach(), as_map(gradient, place.grid)
-    coarse = (rises.mean((2, 3), keepdim=True) * maps).sum(1).clamp(min=0)
-    large = F.interpolate(coarse[:, None], images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    coarse = (rises.flatten(2).mean(2).view(*rises.shape[:2], *[1] * len(place.grid)) * maps).sum(1).clamp(min=0)
+    large = F.interpolate(coarse[:, None], images.shape[2:], mode=LINEAR[len(place.grid)], align_corners=False)[:, 0]
     return explanations("gradcam", objective, scores.detach(), large, is_signed=False, coarse=coarse, layer=place.text)
 
 
@@ -94,7 +95,7 @@ def layer_of(probe: Probe, images: Tensor, objective: Objective, name: str | Non
     """
     image = probe.ready(images[:1])
     outputs, uses = probe.uses(image)
-    places = list(maps_among(uses))
+    places = list(maps_among(uses, image.ndim - 2))
     if name is not None:
         probe.module(name)
         own = [place for place in places if place.name == name.removeprefix("rows.")]
@@ -106,9 +107,9 @@ def layer_of(probe: Probe, images: Tensor, objective: Objective, name: str | Non
             )
             raise SettingsError(f"{name} gives no map with height and width", where="layer", fix=fix)
         return own[-1]
-    is_dense = any(one.ndim == 4 and one.shape[2:].numel() > 1 for one in leaves(outputs))
+    is_dense = any(one.ndim == image.ndim and one.shape[2:].numel() > 1 for one in leaves(outputs))
     if is_dense:
-        places.sort(key=lambda place: -place.grid[0] * place.grid[1])  # stable: the last of the coarsest comes last
+        places.sort(key=lambda place: -prod(place.grid))  # stable: the last of the coarsest comes last
     last: Place | None = None
     for end in range(len(places), 0, -AT_ONCE):
         for place in reversed(_counting(probe, image, objective, places[max(0, end - AT_ONCE) : end], is_dense)):
@@ -120,32 +121,36 @@ def layer_of(probe: Probe, images: Tensor, objective: Objective, name: str | Non
     return last
 
 
-def maps_among(uses: Sequence[Use]) -> Iterator[Place]:
-    """Return the uses whose output is a map with more than one place, not made from a single place, in order."""
-    grid = (0, 0)
+def maps_among(uses: Sequence[Use], axes: int = 2) -> Iterator[Place]:
+    """Return the uses whose output is a map with more than one place, not made from a single place, in order.
+
+    Args:
+        axes: of a map: height and width, of volumes three.
+    """
+    grid: tuple[int, ...] = (0,)
     for use in uses:
         shape = use.shape
-        if len(shape) == 4 and type(use.module) not in LAST_DIM:
-            grid = shape[2], shape[3]
-            is_from_one = len(use.taken) == 4 and use.taken[2:] == (1, 1)
-            if grid != (1, 1) and not is_from_one:
+        if len(shape) == axes + 2 and type(use.module) not in LAST_DIM:
+            grid = shape[2:]
+            is_from_one = len(use.taken) == axes + 2 and prod(use.taken[2:]) == 1
+            if prod(grid) > 1 and not is_from_one:
                 yield Place(use.name, use.index, grid)
-        elif len(shape) == 3 and grid[0] * grid[1] > 1 and _token_dim(shape, grid):
+        elif len(shape) == 3 and prod(grid) > 1 and _token_dim(shape, grid):
             yield Place(use.name, use.index, grid)
 
 
-def as_map(tensor: Tensor, grid: tuple[int, int]) -> Tensor:
+def as_map(tensor: Tensor, grid: tuple[int, ...]) -> Tensor:
     """Return a map (N, C, h, w) as it is; tokens (N, T, C) or (N, C, T) as the map they were cut from."""
-    if tensor.ndim == 4:
+    if tensor.ndim > 3:
         return tensor
-    num = grid[0] * grid[1]
+    num = prod(grid)
     tokens = tensor if _token_dim(tuple(tensor.shape), grid) == 2 else tensor.transpose(1, 2)
     return tokens[:, :, -num:].reshape(*tokens.shape[:2], *grid)
 
 
-def _token_dim(shape: tuple[int, ...], grid: tuple[int, int]) -> int:
+def _token_dim(shape: tuple[int, ...], grid: tuple[int, ...]) -> int:
     """Which dimension counts the tokens of a grid, one class token at most among them; 0 where none does."""
-    num = grid[0] * grid[1]
+    num = prod(grid)
     return next((dim for dim in (2, 1) if shape[dim] in {num, num + 1}), 0)
 
 
@@ -164,7 +169,8 @@ def _counting(
     return [
         places[number]
         for number, gradient in zip(reached, gradients, strict=True)
-        if gradient is not None and as_map(gradient, places[number].grid).any(dim=(0, 2, 3)).sum() >= least
+        if gradient is not None
+        and as_map(gradient, places[number].grid).transpose(0, 1).flatten(1).any(1).sum() >= least
     ]
 
 

@@ -18,6 +18,7 @@ Array = npt.NDArray[np.float32]
 Report = Callable[[int, int], None]  # steps done, steps in all; what it raises ends the work
 Method = Callable[..., "list[Explanation]"]  # of a probe, N images and their objective, an explanation of each
 BATCH = 16  # images that go through the network at once
+BATCH_PIXELS = BATCH * 224 * 224  # and no more pixels than these: their maps are kept for the gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Explanation:
 
     Args:
         method: its name in `METHODS`.
-        map: (H, W) over what the network saw.
+        map: (H, W) over what the network saw; of volumes (D, H, W), and so with what follows.
         is_signed: whether numbers below 0 are for what lowers the score; else the map is 0 or above.
         subject: the class, tag or field that is explained.
         text: what the score is: "logit of cat".
@@ -120,6 +121,16 @@ def gradient_of(
     if found is None:
         raise no_gradient(probe)
     return found, scores.detach()
+
+
+def batch_of(images: Tensor) -> int:
+    """Return how many of these images (N, C, ...) go through the network at once.
+
+    Example:
+        >>> batch_of(torch.empty(1, 3, 224, 224)), batch_of(torch.empty(1, 1, 64, 64, 64))
+        (16, 3)
+    """
+    return max(1, min(BATCH, BATCH_PIXELS // images.shape[2:].numel()))
 
 
 def no_gradient(probe: Probe) -> ModelError:

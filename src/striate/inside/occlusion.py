@@ -1,6 +1,7 @@
 """How much a score falls when a part of the image is covered (Zeiler and Fergus, arXiv:1311.2901, section 4.2)."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from striate.base.errors import SettingsError
 from striate.task import Objective
 
-from .explanation import BATCH, Explanation, Report, explanations, scores_of
+from .explanation import Explanation, Report, batch_of, explanations, scores_of
 from .tap import Probe
 
 SHARE = 5  # patches of a fifth of the image's shorter side, by default
@@ -17,16 +18,19 @@ SHARE = 5  # patches of a fifth of the image's shorter side, by default
 
 @dataclass(frozen=True)
 class Cover:
-    """One place of the patch: rows `top` to `bottom`, columns `left` to `right`, ends left out."""
+    """One place of the patch: along each axis from `start` to `stop`, the ends left out."""
 
-    top: int
-    bottom: int
-    left: int
-    right: int
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+
+    @property
+    def window(self) -> tuple[slice, ...]:
+        """The pixels that it covers."""
+        return tuple(slice(*ends) for ends in zip(self.start, self.stop, strict=True))
 
 
-def covers(size_hw: tuple[int, int], patch: int, stride: int) -> tuple[list[Cover], tuple[int, int]]:
-    """Return the places of a patch that slides over an image, and how many there are below and beside each other.
+def covers(size_hw: tuple[int, ...], patch: int, stride: int) -> tuple[list[Cover], tuple[int, ...]]:
+    """Return the places of a patch that slides over an image or a volume, and how many there are along each axis.
 
     The last ones are cut off by the border where the patch does not fit.
 
@@ -36,15 +40,17 @@ def covers(size_hw: tuple[int, int], patch: int, stride: int) -> tuple[list[Cove
     Example:
         >>> places, grid = covers((5, 4), 2, 2)
         >>> grid, places[-1]
-        ((3, 2), Cover(top=4, bottom=5, left=2, right=4))
+        ((3, 2), Cover(start=(4, 2), stop=(5, 4)))
     """
     if patch < 1 or not 1 <= stride <= patch:
         fix = "give 1 <= stride <= patch"
         raise SettingsError(f"a patch of {patch} px with stride {stride}", where="occlusion", fix=fix)
-    tops, lefts = (range(0, max(1, side - patch + stride), stride) for side in size_hw)
-    height, width = size_hw
-    places = [Cover(top, min(top + patch, height), left, min(left + patch, width)) for top in tops for left in lefts]
-    return places, (len(tops), len(lefts))
+    starts = [range(0, max(1, side - patch + stride), stride) for side in size_hw]
+    places = [
+        Cover(start, tuple(min(at + patch, side) for at, side in zip(start, size_hw, strict=True)))
+        for start in product(*starts)
+    ]
+    return places, tuple(map(len, starts))
 
 
 def occlusion(
@@ -62,46 +68,46 @@ def occlusion(
     `coarse` has the fall at each place.
 
     Args:
-        patch: side of the patch in pixels; by default a fifth of the image's shorter side.
-        stride: pixels between places; by default half the patch.
+        patch: side of the patch in pixels; by default a fifth of the image's shorter side, of a series of its length.
+        stride: pixels between places; by default half the patch, in volumes the patch, which has 8 times fewer places.
         fill: what the patch shows, normalised as the images are: 0 is the mean of the training images.
 
     Raises:
         SettingsError: patch and stride do not fit, see `covers`.
     """
     images = probe.ready(images)
-    size_hw = (images.shape[2], images.shape[3])
-    patch = patch or max(1, min(size_hw) // SHARE)
-    stride = stride or max(1, patch // 2)
+    size_hw = tuple(images.shape[2:])
+    patch = patch or max(1, min((side for side in size_hw if side > 1), default=1) // SHARE)
+    stride = stride or (patch if len(size_hw) == 3 else max(1, patch // 2))
     places, grid = covers(size_hw, patch, stride)
     scores = scores_of(probe, images, objective)
     falls = torch.zeros(len(images), len(places), dtype=scores.dtype, device=scores.device)
     pairs = [(row, place) for row in range(len(images)) for place in range(len(places))]
-    for start in range(0, len(pairs), BATCH):
-        some = pairs[start : start + BATCH]
+    step = batch_of(images)
+    for start in range(0, len(pairs), step):
+        some = pairs[start : start + step]
         rows, at = torch.tensor(some, device=images.device).T
         covered = torch.stack([cover(images[row], places[place], fill) for row, place in some])
         falls[rows, at] = scores[rows] - scores_of(probe, covered, objective, rows)
         if report:
-            report(min(start + BATCH, len(pairs)), len(pairs))
+            report(min(start + step, len(pairs)), len(pairs))
     settings: dict[str, Any] = {"patch": patch, "stride": stride, "fill": fill if isinstance(fill, int | float) else ""}
     maps, coarse = _mean_over(falls, places, size_hw), falls.unflatten(1, grid)
     return explanations("occlusion", objective, scores, maps, is_signed=True, settings=settings, coarse=coarse)
 
 
 def cover(image: Tensor, place: Cover, fill: Tensor | float = 0.0) -> Tensor:
-    """Return a copy of an image (C, H, W) with a patch on it."""
+    """Return a copy of an image (C, ...) with a patch on it."""
     covered = image.clone()
-    covered[:, place.top : place.bottom, place.left : place.right] = torch.as_tensor(fill).to(image)
+    covered[:, *place.window] = torch.as_tensor(fill).to(image)
     return covered
 
 
-def _mean_over(falls: Tensor, places: list[Cover], size_hw: tuple[int, int]) -> Tensor:
-    """The mean (N, H, W) of the falls (N, P) of the places that cover each pixel."""
+def _mean_over(falls: Tensor, places: list[Cover], size_hw: tuple[int, ...]) -> Tensor:
+    """The mean (N, ...) of the falls (N, P) of the places that cover each pixel."""
     total = falls.new_zeros(len(falls), *size_hw)
     count = falls.new_zeros(size_hw)
     for index, place in enumerate(places):
-        window = slice(place.top, place.bottom), slice(place.left, place.right)
-        total[:, window[0], window[1]] += falls[:, index, None, None]
-        count[window] += 1
+        total[:, *place.window] += falls[:, index].view(-1, *[1] * len(size_hw))
+        count[place.window] += 1
     return total / count.clamp(min=1)

@@ -13,18 +13,18 @@ COLOURS, DIVERGING = "inferno", "RdBu_r"  # of maps without and with signs
 
 
 def overlay(image: ImageU8, explanation: Explanation) -> ImageU8:
-    """Return an image (H, W, 3) with a map of its size over it.
+    """Return an image (H, W, 3) with a map of its size over it; a volume (D, H, W, 3) likewise.
 
     Maps without signs go from black over red to yellow. With signs, red speaks for what is explained, blue against it,
     and what is near 0 shows the image. The strongest percent of the pixels has the full colour.
 
     Args:
-        image: (H, W, C) uint8, C = 1 or 3, as the network saw it.
+        image: (..., C) uint8, C = 1 or 3, as the network saw it.
     """
     import matplotlib
 
     share = shares(explanation.map, explanation.is_signed)
-    grey = (image.astype(np.float64) @ GREY if image.shape[2] == 3 else image[..., 0])[..., None] / 255
+    grey = (image.astype(np.float64) @ GREY if image.shape[-1] == 3 else image[..., 0])[..., None] / 255
     if explanation.is_signed:
         colours = matplotlib.colormaps[DIVERGING]((share + 1) / 2)[..., :3]
         opacity = np.abs(share)[..., None] ** 0.75

@@ -7,6 +7,7 @@ shaped like a Gaussian, since the middle reaches the unit on many more ways than
 Reference: Luo et al., Understanding the Effective Receptive Field in Deep CNNs, arXiv:1701.04128.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import SettingsError
+from striate.model.field import View
 from striate.model.walk import views
 
-from .tap import borrowed
+from .statistics import row_names
+from .tap import Probe, borrowed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 Box = tuple[int, int, int, int]
 COUNTS = 1 - 0.9545  # of the largest value: a pixel above it belongs to the field, as in the paper
 BATCH = 16
+MOST_ROWS = 24  # along depth
 NUM_AXES = 4  # N, C, H, W
 
 
@@ -53,8 +57,15 @@ class ReceptiveField:
 
     @property
     def effective_px(self) -> float:
-        """Side of a square of as many pixels as count for more than 4.55 % of what the largest does."""
-        return float(np.sqrt((self.influence > COUNTS).sum()))
+        """Side of a square of as many pixels as count for more than 4.55 % of what the largest does; of a series, which
+        has height 1, their number."""
+        return self._side(self._num)
+
+    @property
+    def theoretical_px(self) -> float:
+        """The same of the pixels in the box, those beyond the border too."""
+        left, top, right, bottom = self.box
+        return self._side((right - left) * (1 if len(self.influence) == 1 else bottom - top))
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -72,7 +83,7 @@ class ReceptiveField:
         left, top, right, bottom = self.box
         height, width = self.influence.shape
         area = (min(right, width) - max(left, 0)) * (min(bottom, height) - max(top, 0))
-        return self.effective_px**2 / area if area > 0 else 0.0
+        return self._num / area if area > 0 else 0.0
 
     def figure(self) -> "Figure":
         """Return a matplotlib figure: the box on the image, and how much each pixel in it counts."""
@@ -89,12 +100,20 @@ class ReceptiveField:
             "row": self.row,
             "unit": list(self.unit),
             "box": list(self.box),
+            "theoretical_px": self.theoretical_px,
             "effective_px": self.effective_px,
             "centre": list(self.centre),
             "sigma_hw": list(self.sigma_hw),
             "share": self.share,
             "num_images": self.num_images,
         }
+
+    @property
+    def _num(self) -> int:
+        return int((self.influence > COUNTS).sum())
+
+    def _side(self, num: int) -> float:
+        return float(num if len(self.influence) == 1 else np.sqrt(num))
 
     def _moment(self, axis: int) -> tuple[float, float]:
         weights = self.influence.sum(1 - axis)
@@ -118,33 +137,78 @@ def receptive_field(
     Raises:
         SettingsError: no row has that name, it gives no map, or there is no such unit.
     """
-    if images.ndim != NUM_AXES:
-        what = f"receptive fields are drawn over images; the network reads {images.ndim - 2} axes"
-        raise SettingsError(what, where=row, fix="see the column field of striate analyze")
+    _refuse_others(images, row)
     with borrowed(network) as probe:
         ready = probe.ready(images)
-        with torch.no_grad():
-            shape = tuple(probe.maps(ready[:1], [row])[1][row][-1].shape[1:])
-        unit = _unit(shape, row, unit, channel)
-        total = torch.zeros(ready.shape[2:], dtype=torch.float64)
-        for part in ready.split(BATCH):
-            leaf = part.clone().requires_grad_()
-            at = probe.maps(leaf, [row])[1][row][-1][:, :, unit[0], unit[1]]
-            answer = at.sum() if channel is None else at[:, channel].sum()
-            (slope,) = torch.autograd.grad(answer, leaf, allow_unused=True)
-            if slope is not None:
-                total += slope.abs().sum((0, 1)).double().cpu()
-    largest = float(total.max())
-    influence = (total / largest).numpy() if largest else total.numpy()
-    return ReceptiveField(row, unit, box_of(network, row, unit, images), influence, len(images))
-
-
-def box_of(network: nn.Module, row: str, unit: tuple[int, int], images: Tensor) -> Box:
-    """Return the box of pixels that can reach a unit of a row's map: left, top, right, bottom."""
-    size_hw = (int(images.shape[2]), int(images.shape[3]))
-    seen = views(network, size_hw=size_hw, channels=int(images.shape[1])).get(row)
+        unit = _unit(_shapes(probe, ready, [row])[row], row, unit, channel)
+        influence = _influences(probe, ready, {row: unit}, channel)[row]
+    seen = _views(network, images).get(row)
     if seen is None:
         raise SettingsError("nothing of the image reaches it", where=row, fix="choose a row on the image's way")
+    return ReceptiveField(row, unit, box_of(seen, unit), influence, len(images))
+
+
+def along_depth(network: nn.Module, images: Tensor) -> list[ReceptiveField]:
+    """Return what the middle unit of each row's map sees of images (N, C, H, W), from the first row to the last.
+
+    Rows without a map of more than one place are left out; of more than 24, so many from the first to the last.
+
+    Raises:
+        SettingsError: the network reads no images.
+    """
+    _refuse_others(images, type(network).__name__)
+    seen = _views(network, images)
+    with borrowed(network) as probe:
+        ready = probe.ready(images)
+        shapes = _shapes(probe, ready, [name for name in row_names(network) if name in seen])
+        rows = [name for name, shape in shapes.items() if len(shape) == 3 and shape[1] * shape[2] > 1]
+        rows = [rows[at] for at in np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(int))[: len(rows)]]
+        units = {name: _unit(shapes[name], name, None, None) for name in rows}
+        influences = _influences(probe, ready, units)
+    return [
+        ReceptiveField(name, unit, box_of(seen[name], unit), influences[name], len(images))
+        for name, unit in units.items()
+    ]
+
+
+def _refuse_others(images: Tensor, where: str) -> None:
+    if images.ndim != NUM_AXES:
+        what = f"receptive fields are drawn over images; the network reads {images.ndim - 2} axes"
+        raise SettingsError(what, where=where, fix="see the column field of striate analyze")
+
+
+def _shapes(probe: Probe, ready: Tensor, rows: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The shape of what each row gives for one image, where it gives a tensor."""
+    with torch.no_grad():
+        maps = probe.maps(ready[:1], rows)[1]
+    return {name: tuple(maps[name][-1].shape[1:]) for name in rows if name in maps}
+
+
+def _influences(
+    probe: Probe, ready: Tensor, units: Mapping[str, tuple[int, int]], channel: int | None = None
+) -> dict[str, Floats]:
+    """How much each pixel (H, W) counts for a unit of each row, the largest 1."""
+    totals = {row: torch.zeros(ready.shape[2:], dtype=torch.float64) for row in units}
+    for part in ready.split(BATCH):
+        leaf = part.clone().requires_grad_()
+        maps = probe.maps(leaf, units)[1]
+        for row, (top, left) in units.items():
+            at = maps[row][-1][:, :, top, left]
+            if not at.requires_grad:
+                continue
+            answer = at.sum() if channel is None else at[:, channel].sum()
+            (slope,) = torch.autograd.grad(answer, leaf, allow_unused=True, retain_graph=True)
+            if slope is not None:
+                totals[row] += slope.abs().sum((0, 1)).double().cpu()
+    return {row: (total / (float(total.max()) or 1.0)).numpy() for row, total in totals.items()}
+
+
+def _views(network: nn.Module, images: Tensor) -> dict[str, View]:
+    return views(network, size_hw=tuple(images.shape[2:]), channels=int(images.shape[1]))
+
+
+def box_of(seen: View, unit: tuple[int, int]) -> Box:
+    """Return the box of pixels that can reach a unit of a map that sees so: left, top, right, bottom."""
     (top, bottom), (left, right) = (
         (int(axis.low[min(at, axis.length - 1)]), int(axis.high[min(at, axis.length - 1)]) + 1)
         for axis, at in zip(seen.axes, unit, strict=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from striate.base.errors import SettingsError
 from striate.task import Objective
 
-from .explanation import BATCH, Explanation, Report, explanations, gradient_of, scores_of
+from .explanation import Explanation, Report, batch_of, explanations, gradient_of, scores_of
 from .tap import Probe
 
 SAMPLES, NOISE = 25, 0.15
@@ -28,7 +28,9 @@ STEPS, MAX_STEPS = 32, 512
 def gradient(probe: Probe, images: Tensor, objective: Objective, *, report: Report | None = None) -> list[Explanation]:
     """Return the gradient of each image's score."""
     images = probe.ready(images)
-    parts = [gradient_of(probe, images[rows], objective, rows) for rows in torch.arange(len(images)).split(BATCH)]
+    parts = [
+        gradient_of(probe, images[rows], objective, rows) for rows in torch.arange(len(images)).split(batch_of(images))
+    ]
     values, scores = (torch.cat(some) for some in zip(*parts, strict=True))
     return explanations(
         "gradient", objective, scores, values.abs().amax(1), is_signed=False, settings={}, values=values
@@ -59,15 +61,16 @@ def smoothgrad(
         raise SettingsError(f"{num} copies with noise {noise:g}", where="smoothgrad", fix="give num >= 1, noise >= 0")
     images = probe.ready(images)
     draws = torch.randn(num, *images.shape[1:], generator=torch.Generator().manual_seed(seed)).to(images)
-    span = (images.flatten(1).amax(1) - images.flatten(1).amin(1)).view(-1, 1, 1, 1)
+    span = images.flatten(1).amax(1) - images.flatten(1).amin(1)
     total = torch.zeros_like(images)
     pairs = torch.cartesian_prod(torch.arange(len(images)), torch.arange(num))
-    for start in range(0, len(pairs), BATCH):
-        rows, copies = pairs[start : start + BATCH].T.to(images.device)
-        noisy = images[rows] + noise * span[rows] * draws[copies]
+    step = batch_of(images)
+    for start in range(0, len(pairs), step):
+        rows, copies = pairs[start : start + step].T.to(images.device)
+        noisy = images[rows] + noise * _each(span[rows], images) * draws[copies]
         total.index_add_(0, rows, gradient_of(probe, noisy, objective, rows)[0])
         if report:
-            report(min(start + BATCH, len(pairs)), len(pairs))
+            report(min(start + step, len(pairs)), len(pairs))
     values = total / num
     settings = {"num": num, "noise": noise, "seed": seed}
     scores = scores_of(probe, images, objective)
@@ -105,13 +108,14 @@ def integrated(
     places, weights = (torch.from_numpy(one).to(images) for one in _quadrature(steps))
     total = torch.zeros_like(images)
     pairs = torch.cartesian_prod(torch.arange(len(images)), torch.arange(steps))
-    for start in range(0, len(pairs), BATCH):
-        rows, ticks = pairs[start : start + BATCH].T.to(images.device)
-        between = start_at + places[ticks].view(-1, 1, 1, 1) * (images[rows] - start_at)
+    step = batch_of(images)
+    for start in range(0, len(pairs), step):
+        rows, ticks = pairs[start : start + step].T.to(images.device)
+        between = start_at + _each(places[ticks], images) * (images[rows] - start_at)
         found = gradient_of(probe, between, objective, rows)[0]
-        total.index_add_(0, rows, found * weights[ticks].view(-1, 1, 1, 1))
+        total.index_add_(0, rows, found * _each(weights[ticks], images))
         if report:
-            report(min(start + BATCH, len(pairs)), len(pairs))
+            report(min(start + step, len(pairs)), len(pairs))
     values = total * (images - start_at)
     scores, from_score = (scores_of(probe, one, objective) for one in (images, start_at.expand_as(images)))
     gaps = _gaps(values.flatten(1).double().sum(1), (scores - from_score).double())
@@ -128,6 +132,11 @@ def _quadrature(steps: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
     """Places in 0..1 and weights that add up to 1."""
     places, weights = np.polynomial.legendre.leggauss(steps)
     return (places + 1) / 2, weights / 2
+
+
+def _each(values: Tensor, images: Tensor) -> Tensor:
+    """Numbers (M,), one for each image (C, ...)."""
+    return values.view(-1, *[1] * (images.ndim - 1))
 
 
 def _gaps(found: Tensor, wanted: Tensor) -> list[float]:

@@ -13,7 +13,9 @@ from PIL.PngImagePlugin import PngInfo
 from striate.base.cells import cell
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes, write_text
+from striate.base.slices import centre_of, three_planes
 from striate.base.text import shown
+from striate.data.bands import in_depth, shown_bands
 from striate.data.decode import decode, decode_bytes
 from striate.data.geometry import coloured
 from striate.data.given import pixels_of, png_of
@@ -43,6 +45,13 @@ def rgb_of(image: "Given", levels: Levels = FULL) -> ImageU8:
     if isinstance(image, Image.Image):
         return decode_bytes(png_of(image, "image"), name="image", channels=3)
     return coloured(pixels_of(image, "image"), 3)
+
+
+def planes_covered(volume: npt.NDArray[Any], labels: npt.NDArray[Any], names: Sequence[str]) -> ImageU8:
+    """Return three planes of a volume (D, H, W, C) through the middle of what is labelled, half covered with labels."""
+    at = centre_of(labels)
+    planes = three_planes(shown_bands(in_depth(volume, 8)), at)
+    return covered(planes, three_planes(labels, at), names)
 
 
 def overlay(image_u8: ImageU8, classes: npt.NDArray[Any], names: Sequence[str], name: str = "image") -> ImageU8:

@@ -12,7 +12,7 @@ from striate.data.sample import IGNORE, ImageU8
 from striate.task.answer import Thing
 
 from .card import prediction_card, prediction_text
-from .overlay import boxed, overlay, rgb_of
+from .overlay import boxed, overlay, planes_covered, rgb_of
 from .things import document_of, drawn
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Prediction:
     def overlay(self, image: "Given") -> ImageU8:
         """Return the image (H, W, 3) with the predicted box, or half covered with the colours of its map's classes.
 
-        A background stays clear.
+        A background stays clear. Of a volume, an array (D, H, W, C), they are three planes through what was found.
 
         Raises:
             DataError: there is no map of classes and no box, or the image is of another size than the map.
@@ -69,6 +69,8 @@ class Prediction:
         if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
             fix = "predict with a run of --task segment, detect or localise"
             raise DataError("no map of classes and no box was predicted", where=self.id, fix=fix)
+        if self.map.ndim == 3:
+            return planes_covered(np.asarray(image), self.map, self.names)
         return overlay(rgb_of(image), self.map, self.names, self.id)
 
     @property

@@ -18,6 +18,7 @@ from striate.base.device import place
 from striate.base.documents import read_json, understood
 from striate.base.errors import DataError, ModelError, SettingsError, combined
 from striate.base.files import sha256
+from striate.base.noun import IMAGE
 from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
 from striate.base.size import SizeHW
@@ -66,6 +67,7 @@ class Predictor:
 
     batch = 64  # images that are read and answered together
     reads_images = True  # and not series, which no tile of a sheet shows
+    noun = IMAGE
 
     def __init__(
         self,
@@ -151,15 +153,12 @@ class Predictor:
                 if pixels is None or problem is not None:
                     problems += [problem] if problem else []
                     continue
-                name = str(picture) if isinstance(picture, str | Path) else str(number)
-                if self.makes_images:
-                    given[number] = self._restored(pixels, name)
-                elif scale and self._is_larger(pixels, scale):
-                    given[number] = (self._things_of_tiles if self.task.finds_things else self._tiled)(
-                        pixels, scale, name
-                    )
-                else:
+                name = id_of(picture, number)
+                alone = self._alone(pixels, scale, name)
+                if alone is None:
                     whole.append((number, self.framed(pixels), name, pixels.shape[:-1]))
+                else:
+                    given[number] = alone
             if whole:
                 numbers, stored, names, sizes_hw = zip(*whole, strict=True)
                 given |= dict(zip(numbers, self._read(self.outputs(stored), names, sizes_hw), strict=True))
@@ -167,6 +166,27 @@ class Predictor:
         if problems and bad is None:
             raise combined(problems)
         return found
+
+    def answer(self, picture: "Given") -> tuple[npt.NDArray[Any], Prediction]:
+        """Return the decoded pixels (H, W, C) of an image and the prediction for it: its file is read once.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        pixels = self._heard(picture)
+        return pixels, self._of_pixels(pixels, id_of(picture))
+
+    def _of_pixels(self, pixels: Samples, name: str) -> Prediction:
+        alone = self._alone(pixels, self._tile_scale(None), name)
+        return alone or self._read(self.outputs([self.framed(pixels)]), [name], [pixels.shape[:-1]])[0]
+
+    def _alone(self, pixels: Samples, scale: float | None, name: str) -> Prediction | None:
+        """The prediction for an image that does not go through the network as a whole beside others, else None."""
+        if self.makes_images:
+            return self._restored(pixels, name)
+        if scale and self._is_larger(pixels, scale):
+            return (self._things_of_tiles if self.task.finds_things else self._tiled)(pixels, scale, name)
+        return None
 
     def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the stored rectangle (H, W, C) of an image: decoded, upright, fitted."""
@@ -215,8 +235,8 @@ class Predictor:
         return self._normalised(stored, self.geometry)
 
     def seen(self, inputs: Tensor) -> npt.NDArray[np.uint8]:
-        """Return what the network gets (N, C, H, W) as levels (N, H, W, C) again."""
-        planes = inputs.detach().cpu().permute(0, 2, 3, 1).numpy()
+        """Return what the network gets (N, C, ...) as levels (N, ..., C) again."""
+        planes = inputs.detach().cpu().movedim(1, -1).numpy()
         levels = (planes - self.normal.offset) / self.normal.scale
         return np.asarray(np.rint(levels).clip(0, 255), np.uint8)
 
@@ -310,6 +330,11 @@ class Predictor:
         view = np.array([self.geometry.size_hw[::-1] * 2])
         box = self.geometry.way_back(height, width).boxes(np.array(seen) * view)[0]
         return tuple(np.clip(box, 0, [width, height] * 2).tolist())
+
+
+def id_of(picture: "Given", number: int = 0) -> str:
+    """Return the id of an image: its path, or its number where it is no file."""
+    return str(picture) if isinstance(picture, str | Path) else str(number)
 
 
 def plain_view(count: int, geometry: Geometry) -> Any:

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.base.errors import DataError, combined
+from striate.base.noun import NOUNS
 from striate.data.given import images_of
 from striate.data.raster import Samples
 from striate.data.sources.series import read_file
 from striate.data.sources.series_images import SeriesImages, ranges_of
 
 from .prediction import Prediction
-from .predictor import Predictor
+from .predictor import Predictor, id_of
 
 if TYPE_CHECKING:
     from striate.data.given import Given
@@ -31,6 +32,7 @@ class SeriesPredictor(Predictor):
     """
 
     reads_images = False
+    noun = NOUNS["series"]
 
     def __init__(self, *given: Any, ranges: str) -> None:
         super().__init__(*given)
@@ -58,11 +60,17 @@ class SeriesPredictor(Predictor):
                 problems.append(problem)
                 continue
             answers = super().__call__(levels, None, doubtful, tiles)
-            names = [f"{Path(str(given)).stem}/{n + 1}" for n in range(len(levels))] if is_file else [str(number)]
+            names = [_case_id(given, n) for n in range(len(levels))] if is_file else [str(number)]
             found += [replace(one, id=name) for one, name in zip(answers, names, strict=True)]
         if problems and bad is None:
             raise combined(problems)
         return found
+
+    def answer(self, picture: "Given") -> tuple[npt.NDArray[Any], Prediction]:
+        """Return the levels (1, L, D) of a series, an array or the first case of a file, and the prediction for it."""
+        levels = self._levels(picture, 0)[0]
+        name = _case_id(picture, 0) if isinstance(picture, str | Path) else id_of(picture)
+        return levels, self._of_pixels(levels, name)
 
     def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the stored levels (1, L, D) of a series: an array (L, D), or the first case of a file."""
@@ -74,6 +82,10 @@ class SeriesPredictor(Predictor):
         values = read_file(Path(str(given)), needs_class=False).values if is_file else (_case(given, number),)
         images = SeriesImages(values, ranges_of(values)).with_ranges(self.ranges)
         return [images.read_samples(index, None, self.geometry.depth) for index in range(len(images))]
+
+
+def _case_id(given: Any, index: int) -> str:
+    return f"{Path(str(given)).stem}/{index + 1}"
 
 
 def _case(given: Any, number: int) -> Any:

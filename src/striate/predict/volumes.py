@@ -15,21 +15,20 @@ from torch import Tensor, nn
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes, write_text
-from striate.base.slices import centre_of, three_planes
+from striate.base.noun import NOUNS
 from striate.data.augment.device import apply_torch
-from striate.data.bands import in_depth, shown_bands
+from striate.data.bands import in_depth
 from striate.data.geometry import Geometry
 from striate.data.raster import Samples
 from striate.data.sample import IGNORE
 from striate.data.sources.volume_files import NIFTI, nifti_of, stem_of, suffix_of, values_of
 from striate.data.sources.volume_images import levels_of
-from striate.data.target.palette import covered
 from striate.data.volume_geometry import VolumeGeometry
 from striate.nn.tiles import tiled
 from striate.task import Task
 from striate.task.outputs import outputs_of
 
-from .overlay import LEGEND, OVERLAY, Names, legend
+from .overlay import LEGEND, OVERLAY, Names, legend, planes_covered
 from .predictor import Predictor, plain_view
 
 if TYPE_CHECKING:
@@ -44,10 +43,11 @@ LABELS = "-labels"
 class VolumePredictor(Predictor):
     """A trained network of volumes: paths of NIfTI, `.npy` or `.npz` files or folders of frames, or arrays (D, H, W).
 
-    A volume larger than the network's view is answered in overlapping tiles, blended.
+    Of a volume larger than the network's view, labels are given in overlapping tiles, blended; else its middle counts.
     """
 
     batch = 2
+    noun = NOUNS["volume"]
 
     def __init__(self, network: nn.Module, task: Task, geometry: VolumeGeometry, *given: Any) -> None:
         super().__init__(network, task, replace(geometry, box=None), *given)
@@ -80,7 +80,8 @@ class VolumePredictor(Predictor):
         return 1.0
 
     def _is_larger(self, pixels: Samples, scale: float) -> bool:
-        return any(side > seen for side, seen in zip(pixels.shape[:3], self.geometry.size_hw, strict=True))
+        sides = zip(pixels.shape[:3], self.geometry.size_hw, strict=True)
+        return self.predicts_maps and any(side > seen for side, seen in sides)
 
     def _tiled(self, pixels: Samples, scale: float, name: str) -> "Prediction":
         size = pixels.shape[:3]
@@ -115,8 +116,7 @@ class VolumeDrawer:
         """
         assert prediction.map is not None
         labels, name, content = prediction.map, self._file_names(stem_of(path)), io.BytesIO()
-        volume, at = shown_bands(in_depth(levels_of(values_of(path)), 8)), centre_of(labels)
-        drawn = covered(three_planes(volume, at), three_planes(labels, at), self.names)
+        drawn = planes_covered(levels_of(values_of(path)), labels, self.names)
         Image.fromarray(drawn[..., 0] if drawn.shape[2] == 1 else drawn).save(content, "PNG")
         files = {"overlay": self.folder / f"{name}{OVERLAY}"}
         write_bytes(files["overlay"], content.getvalue())

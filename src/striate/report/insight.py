@@ -13,6 +13,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from striate.base.errors import DamagedError, SettingsError, UserError
+from striate.base.noun import IMAGE, noun_of
 from striate.base.numbers import number
 
 from .answers import Given, illustrated, mean_loss, with_thumbnails_first
@@ -80,6 +81,9 @@ def _shown(subject: Subject) -> Sequence[Sequence[Given]]:
 
 
 def _is_usable(run: Run) -> bool:
+    """Whether there are weights, of a network that is not too large, and thumbnails that it can read: of images."""
+    if noun_of(at(run.info, "dataset.form")) is not IMAGE:
+        return False
     return run.folder.weights.is_file() and (number(at(run.info, "model.macs")) or 0) <= MAX_MACS
 
 
@@ -128,7 +132,9 @@ def _explained(
     if pixels is None:
         raise ValueError("a thumbnail that cannot be read")
     target = target if target in predictor.task.choices else None
-    return explain_image(predictor, pixels, methods=METHODS, target=target, has_sanity=False, is_strict=False)
+    return explain_image(
+        predictor, pixels, methods=METHODS, target=target, has_sanity=False, has_fields=False, is_strict=False
+    )
 
 
 def _place(given: Sequence[Given], store: ThumbnailStore) -> tuple[Any, str, str]:
@@ -145,7 +151,7 @@ def _mistakes(predictor: "Predictor", shown: Sequence[Sequence[Given]], subject:
             break
         answers, row = illustrated(given, subject.thumbnails)
         found = _explained(predictor, given, subject.thumbnails, subject.sections.answer(answers, row))
-        views = {"": found.seen, **{found[name].layer or name: over for name, over in found.overlays().items()}}
+        views = {"": found.flat, **{found[name].layer or name: over for name, over in found.overlays().items()}}
         images = {title: subject.thumbnails.add_image(_large(view)) for title, view in views.items()}
         caption = subject.sections.caption(answers, row)
         rows.append({"id": answers.table.ids[row], "caption": caption, "views": images, "text": found.maps[0].text})

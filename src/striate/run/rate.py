@@ -46,7 +46,7 @@ def find_rate(
     images = next(iter(loader.batches(0))).images
     precision = choose_precision(network, images, recipe.train.precision)["name"]
     cuda = [prepared.device] if prepared.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), progress.bar("rates", num_steps, "steps") as bar:
+    with torch.random.fork_rng(devices=cuda), progress.bar("rates", num_steps, "step") as bar:
         torch.manual_seed(seed_for(seed, "dropout"))
         stage = stages(recipe.train, prepared.num_epochs)[0]
         update = make_update(prepared, network, precision, stage, steps_per_epoch=num_steps)

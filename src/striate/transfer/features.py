@@ -173,7 +173,7 @@ def _alike(truths: list[Tensor]) -> list[Tensor]:
 def _run(body: Body, loader: Loader, view: int, progress: Progress, name: str) -> dict[str, Tensor]:
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     fused = replace(body, network=fuse_batch_norms(body.network))
-    with progress.bar(name, len(loader), "batches") as bar:
+    with progress.bar(name, len(loader), "batch", "batches") as bar:
         for batch in loader.batches(view):
             (truth,) = batch.targets.values()
             features = fused.features(batch.images).to("cpu", torch.float16)

@@ -165,7 +165,7 @@ class RegionTraining(ProbeTraining):
     def _regions(self, task: Detect, interrupt: Interrupt | None) -> list[Regions]:
         loader, found = self.train_data.loader("train", pipeline=Pipeline()), []
         assert isinstance(task.reading, Rcnn)
-        with self.progress.bar("regions of train", len(loader), "batches") as bar:
+        with self.progress.bar("regions of train", len(loader), "batch", "batches") as bar:
             for batch in loader.batches(0):
                 rows: Ragged = batch.targets[task.target]
                 given = regions_of(batch, task.settings.proposals)

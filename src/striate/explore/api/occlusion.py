@@ -69,7 +69,7 @@ async def covered(request: Request) -> Response:
             objective = objective_of(probe, predictor.task, inputs, question.which)
             before, after = (float(scores_of(probe, probe.ready(one), objective)[0]) for one in (inputs, image))
             answers = ranked(predictor, probe(probe.ready(image)))
-        box = [place.top, place.left, place.bottom, place.right]
+        box = [*place.start, *place.stop]
         head = {"score": after, "fall": before - after, "ranked": answers, "box": box}
         return packed(head, {"levels": levels_of(predictor, image)})
 
