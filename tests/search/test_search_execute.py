@@ -18,7 +18,7 @@ from striate.run.trial import try_out
 from striate.search import execute, trainer
 from striate.search.execute import SearchDir, resume_search
 from striate.search.space import Frame, blueprint
-from striate.studies import execute as studies
+from striate.studies import one as studies
 
 SHAPE = {"size_hw": (12, 12), "channels": 1, "outputs": 3}
 

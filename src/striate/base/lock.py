@@ -77,3 +77,15 @@ def _try_lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_free(path: Path) -> bool:
+    """Return whether no process holds the lock of a folder, which need not be there."""
+    try:
+        descriptor = os.open(path / NAME, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return True
+    try:
+        return _try_lock(descriptor)
+    finally:
+        os.close(descriptor)

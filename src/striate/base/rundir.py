@@ -1,7 +1,7 @@
 """The run folder: the border between what trains and what looks at results. See docs/run-folder.md for the format."""
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -141,12 +141,14 @@ class Folder(Protocol):
 
 
 @contextmanager
-def resumable(folder: Folder, kept: Callable[[str], str], verb: str = "resume") -> Iterator[None]:
+def resumable(
+    folder: Folder, kept: Callable[[str], str], verb: str = "resume", words: Sequence[str] = ()
+) -> Iterator[None]:
     """Note in a locked folder that a signal ended what is done in this block, and say how to go on.
 
     Args:
         kept: says what the signal left, from what the training loop said of it; that is empty outside the loop.
-        verb: the command that goes on with the folder.
+        verb: the command that goes on with the folder; `words` are options that it is typed with.
 
     Raises:
         Interrupted: a signal came.
@@ -160,7 +162,7 @@ def resumable(folder: Folder, kept: Callable[[str], str], verb: str = "resume") 
             raise stop from None
         folder.save_info({**info, "status": "interrupted"})
         what, number = kept(getattr(stop, "what", "")), getattr(stop, "exit_code", 130) - 128
-        command = shlex.join(["striate", verb, str(folder.path), *plugin.typed()])
+        command = shlex.join(["striate", verb, str(folder.path), *words, *plugin.typed()])
         raise Interrupted(what, where=folder.path, fix=command, signal_number=number) from None
 
 

@@ -4,7 +4,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -257,9 +257,6 @@ class Training(Tuning):
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images, at most.")] = None
 
 
-GROUPS = (Opening, Tuning, Training)
-
-
 def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command with parameters such as `opening: Opening` the fields of these classes as its options.
 
@@ -267,7 +264,9 @@ def takes_groups(command: Callable[..., None]) -> Callable[..., None]:
     stands; the command itself gets one object.
     """
     own = signature(command)
-    groups = {name: type(one.default) for name, one in own.parameters.items() if type(one.default) in GROUPS}
+    groups: dict[str, type[Any]] = {
+        name: type(one.default) for name, one in own.parameters.items() if is_dataclass(one.default)
+    }
     parameters: list[Parameter] = []
     for parameter in own.parameters.values():
         group = groups.get(parameter.name)

@@ -10,6 +10,7 @@ from striate.base.progress import say
 
 from . import help as h
 from . import options as o
+from .place import OnCluster
 from .train import give_study
 
 BESIDE_A_FILE = {
@@ -21,6 +22,9 @@ BESIDE_A_FILE = {
     "on_bad",
     "keep_checkpoints",
     "parallel",
+    "on",
+    "cpus_per_run",
+    "gpus_per_run",
     "prune",
     "drop_hopeless",
     "device",
@@ -72,6 +76,7 @@ def study(
         str,
         typer.Option(metavar="N|auto", help="Runs at once, each a process with one thread; auto: 2 where faster."),
     ] = "1",
+    place: OnCluster = OnCluster(),
     prune: Annotated[
         bool, typer.Option("--prune", help="After two seeds, give up variants clearly worse on validation.")
     ] = False,
@@ -99,6 +104,7 @@ def study(
       striate study birds/ --learning-curve
       striate study pets/ --task segment --epochs 30
       striate study variants.toml --seeds 5
+      striate study variants.toml --on ray://head:10001 --cpus-per-run 2
     """
     if weights and not ladder:
         raise SettingsError("weights are for the steps of transfer", where="--weights", fix="add --ladder")
@@ -113,6 +119,7 @@ def study(
         **({"name": name} if name else {}),
         "device": device,
         "parallel": parallel,
+        "on": place.cluster(),
         "prune": prune or drop_hopeless,
         "on_bad": on_bad,
         "dry_run": dry_run,

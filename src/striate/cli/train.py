@@ -10,6 +10,7 @@ from striate.base.errors import SettingsError
 
 from . import help as h
 from . import options as o
+from .place import OnCluster
 
 if TYPE_CHECKING:
     from striate.base.rundir import RunDir, StudyDir
@@ -93,6 +94,7 @@ def train(
     give_run(run, "train", as_json)
 
 
+@o.takes_groups
 def resume(
     folder: Annotated[Path, typer.Argument(metavar="RUN|STUDY|SEARCH", help="A run, study or search folder.")],
     data: Annotated[str | None, typer.Option(metavar="DATA", help="Where the data are now, if moved.")] = None,
@@ -103,6 +105,7 @@ def resume(
         int | None, typer.Option(help="Train a run longer: how many epochs it is to have in all.", min=1, max=10**6)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the new run, with --fork.")] = None,
+    place: OnCluster = OnCluster(),
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -131,6 +134,10 @@ def resume(
     kind = kind_of(folder)
     if longer and kind != "run":
         raise SettingsError(f"a {kind} keeps its number of epochs", where="--epochs", fix="leave --epochs out")
+    if cluster := place.cluster():
+        if kind == "run":
+            raise SettingsError("a run goes on here; a study's runs go to a cluster", where="--on", fix="leave it out")
+        options["on"] = cluster
     if kind == "search":
         from striate.search.execute import resume_search
 

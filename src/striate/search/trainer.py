@@ -14,7 +14,7 @@ from striate.model.walk import Walk, walk
 from striate.run.network import Model, build_network
 from striate.run.prepare import Prepared, prepare
 from striate.run.trial import try_out
-from striate.studies.execute import limit_training
+from striate.studies.one import limit_training
 
 from .evolve import Candidate, Rules, propose
 from .plan import Plan

@@ -1,14 +1,11 @@
 """Carry out a study: do what is missing, nothing twice; open the test split once, after everything is trained."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from striate.base import device as devices
 from striate.base.errors import ModelError, SettingsError, UserError
@@ -16,51 +13,25 @@ from striate.base.files import write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
 from striate.base.progress import Progress
-from striate.base.run_info import PrecisionInfo, StudyInfo
-from striate.base.rundir import RunDir, StudyDir, resumable
-from striate.base.seeds import rng_for
+from striate.base.run_info import StudyInfo
+from striate.base.rundir import StudyDir, resumable
 from striate.base.sums import break_seal
-from striate.data import open_dataset
-from striate.data.open import absolute_path, options_again, where_again
+from striate.data.open import absolute_path
 from striate.data.sample import Dataset
-from striate.run.execute import resume, train
-from striate.run.finish import open_test
 from striate.run.network import build_network, is_file, require
-from striate.run.prepare import Prepared, describe_dataset, is_same_data, outline, prepare, restore_splits, split_ids
+from striate.run.prepare import Prepared, describe_dataset, is_same_data, split_ids
 from striate.run.start import require_start
 from striate.verdict.verdict import decide
 
 from .budget import Seconds, expectation, expected_s
-from .parallel import Job, Pool, at_once
+from .cluster.connect import Cluster
+from .cluster.runner import OnCluster
+from .jobs import Job, Jobs, jobs_of
+from .one import Conditions, InTurn, is_finished, reopened, variant_of
+from .parallel import Pool, at_once
 from .plan import Variant, check_names
 from .prune import clearly_worse
-
-
-@dataclass
-class Conditions:
-    """What all runs of a study share: the dataset of each fold, and one prepared data side a variant and fold."""
-
-    datasets: Mapping[int, Dataset]
-    target: str | None
-    device: str
-    progress: Progress
-    prepared: dict[tuple[str, int], Prepared] = field(default_factory=dict)
-
-    def prepare(self, variant: Variant, fold: int) -> Prepared:
-        """Return the data side of a variant's runs, made on first use."""
-        key = (variant.name, fold)
-        if key not in self.prepared:
-            dataset = limit_training(self.datasets[fold], variant.num_train, self.target)
-            found = prepare(
-                dataset,
-                variant.recipe,
-                target=self.target,
-                device=devices.pick(self.device),
-                progress=self.progress,
-                model=variant.model,
-            )
-            self.prepared[key] = found
-        return self.prepared[key]
+from .worker import Worker
 
 
 def study(
@@ -79,6 +50,7 @@ def study(
     prune: bool = False,
     keep_checkpoints: bool = False,
     plan: dict[str, Any] | None = None,
+    on: str | Cluster | None = None,
     progress: Progress | None = None,
 ) -> StudyDir:
     """Train every variant with every seed on the same split, decide, and return the study folder.
@@ -93,6 +65,8 @@ def study(
             side of the best one's; never the baseline, nor a point of a learning curve (`num_train`).
         keep_checkpoints: keep the resumable states of finished runs, not their best weights only.
         plan: the grid or random plan that the variants come from, for study.json.
+        on: the Ray cluster that trains the runs, or its address: "ray://HOST:10001", or "local:4" for one with 4 CPUs
+            on this machine; instead of `parallel`.
 
     Raises:
         SettingsError: the folder holds another study.
@@ -108,31 +82,59 @@ def study(
     baseline = baseline or ("baseline" if "baseline" in names else names[0])
     if prune and len(datasets) > 1:
         raise SettingsError("folds have different images", where="--prune", fix="leave --folds out")
-    conditions = Conditions(dict(enumerate(datasets)), target, device, progress)
+    if on and parallel != 1:
+        raise SettingsError("a cluster knows how many runs it has room for", where="--parallel", fix="leave it out")
+    cluster = Cluster.of(on)
+    conditions = Conditions(dict(enumerate(datasets)), target, "auto" if cluster else device, progress)
     for variant in variants:
         if is_file(variant.model):  # networks of the zoo fit every task
             build_network(variant.model, conditions.prepare(variant, 0), 0)
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": prune, "dropped": {}}
     info["keep_checkpoints"] = keep_checkpoints
-    folder = _folder(info, out, root, name, progress)
-    found = StudyDir(folder)
-    with locked(folder):
-        break_seal(folder)
-        write_json(folder / "split.json", [split_ids(dataset) for dataset in datasets])
-        found.save_info({**info, "status": "running"})
-        with resumable(found, lambda said: said or "stopped; finished runs are saved"):
-            num = _announce(conditions, variants, jobs_of(found, names, info["seeds"], len(datasets)), parallel)
-            with Pool(folder, num, device=device, progress=progress) as pool:
-                jobs, dropped = _train_all(found, conditions, variants, info, pool)
-                _open_tests(conditions, variants, jobs, pool)
-            info["dropped"] = dropped
-            verdict = decide(found, dropped)
-            verdict["sentences"] += [row["text"] for row in dropped.values()]
-            write_json(folder / "verdict.json", verdict)
-            found.save_info({**info, "status": "finished"})
-            found.seal()
+    with cluster or nullcontext():  # before a folder is begun
+        found = StudyDir(_folder(info, out, root, name, progress))
+        with locked(found.path), resumable(found, _kept, words=cluster.words if cluster else ()):
+            break_seal(found.path)
+            write_json(found.path / "split.json", [split_ids(dataset) for dataset in datasets])
+            found.save_info({**info, "status": "running"})
+            num = _announce(
+                conditions, variants, jobs_of(found, names, info["seeds"], len(datasets)), parallel, cluster
+            )
+            with _runner(found, conditions, variants, num, device, cluster) as runner:
+                _carry_out(found, conditions, variants, info, runner)
     return found
+
+
+def _runner(
+    found: StudyDir,
+    conditions: Conditions,
+    variants: Sequence[Variant],
+    num: int,
+    device: str,
+    cluster: Cluster | None,
+) -> InTurn | Pool | OnCluster:
+    """What carries out the runs: a cluster, processes of this machine where there are to be several, else this one."""
+    if cluster:
+        return OnCluster(cluster, found, Worker, device=device, progress=conditions.progress)
+    if num > 1:
+        return Pool(found.path, num, device=device, progress=conditions.progress)
+    return InTurn(found, conditions, variants)
+
+
+def _carry_out(found: StudyDir, conditions: Conditions, variants: list[Variant], info: StudyInfo, runner: Jobs) -> None:
+    jobs, dropped = _train_all(found, conditions, variants, info, runner)
+    _open_tests(jobs, runner)
+    info["dropped"] = dropped
+    verdict = decide(found, dropped)
+    verdict["sentences"] += [row["text"] for row in dropped.values()]
+    write_json(found.path / "verdict.json", verdict)
+    found.save_info({**info, "status": "finished"})
+    found.seal()
+
+
+def _kept(said: str) -> str:
+    return said or "stopped; finished runs are saved"
 
 
 def _require_named(variant: Variant) -> None:
@@ -143,7 +145,12 @@ def _require_named(variant: Variant) -> None:
 
 
 def resume_study(
-    path: Path, *, where: str | None = None, device: str = "auto", progress: Progress | None = None
+    path: Path,
+    *,
+    where: str | None = None,
+    device: str = "auto",
+    on: str | Cluster | None = None,
+    progress: Progress | None = None,
 ) -> StudyDir:
     """Go on with a study from its folder alone: the data are opened again from where they were, or are now.
 
@@ -166,35 +173,17 @@ def resume_study(
         name=info["name"],
         device=device,
         command=info["command"],
-        parallel=info.get("parallel", 1),
+        parallel=1 if on else info.get("parallel", 1),
         prune=info.get("drop_hopeless", False),
         keep_checkpoints=info.get("keep_checkpoints", False),
         plan=info.get("plan"),
+        on=on,
         progress=progress,
     )
 
 
-def reopened(study: StudyDir, fold: int, where: str | None = None) -> Dataset:
-    """Return the dataset of a study's fold (0 without folds) with the study's split, from `where` or where it was.
-
-    Raises:
-        ModelError: the data came from Python, or are not what they were.
-    """
-    info = study.info()
-    if not info["dataset"]["where"]:
-        raise ModelError(
-            "the study's data came from Python, not from a path",
-            where=study.path,
-            fix="call study() again with out=...",
-        )
-    options = options_again(info["dataset"], where)
-    plan = {**options, "fold": fold} if info["folds"] else options
-    dataset = restore_splits(open_dataset(where or where_again(info["dataset"]), **plan), study.splits(fold))
-    return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
-
-
 def _train_all(
-    found: StudyDir, conditions: Conditions, variants: list[Variant], info: StudyInfo, pool: Pool
+    found: StudyDir, conditions: Conditions, variants: list[Variant], info: StudyInfo, runner: Jobs
 ) -> tuple[list[Job], dict[str, Any]]:
     """Train what is missing; return the runs, and the variants that were given up."""
     seeds, folds, names = info["seeds"], len(conditions.datasets), [variant.name for variant in variants]
@@ -202,7 +191,7 @@ def _train_all(
     for part in [[seed] for seed in seeds] if is_dropping else [seeds]:
         left = [name for name in names if name not in dropped]
         jobs = jobs_of(found, left, part, folds)
-        _train_part(found, conditions, variants, jobs, pool)
+        runner.carry_out([job for job in jobs if not is_finished(job.run)])
         done += jobs
         if is_dropping and part[-1] != seeds[-1]:
             kept = {info["baseline"], *(variant.name for variant in variants if variant.num_train)}
@@ -213,32 +202,37 @@ def _train_all(
     return done, dropped
 
 
-def jobs_of(found: StudyDir, names: Sequence[str], seeds: Sequence[int], folds: int) -> list[Job]:
-    return [
-        Job(name, seed, fold, found.run(name, seed, fold if folds > 1 else None))
-        for seed in seeds
-        for fold in range(folds)
-        for name in names
-    ]
-
-
-def _announce(conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], wanted: int | str) -> int:
+def _announce(
+    conditions: Conditions,
+    variants: list[Variant],
+    jobs: Sequence[Job],
+    wanted: int | str,
+    cluster: Cluster | None,
+) -> int:
     """Prepare every variant's data, say what the study will take, and return how many runs are trained at once."""
-    times_s, runs, num = expected_of(conditions, variants, jobs, wanted)
+    times_s, runs, num = expected_of(conditions, variants, jobs, wanted, cluster)
     if runs:
         conditions.progress.line(expectation(runs, times_s, num))
     return num
 
 
 def expected_of(
-    conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], wanted: int | str
+    conditions: Conditions,
+    variants: list[Variant],
+    jobs: Sequence[Job],
+    wanted: int | str,
+    cluster: Cluster | None = None,
 ) -> tuple[list[Seconds], list[tuple[str, Prepared]], int]:
     """Return the seconds of each missing run, its network and data side, and how many are trained at once."""
-    missing = [job for job in jobs if not _is_finished(job.run)]
-    planned = [(job, _called(job.variant, variants)) for job in missing]
+    missing = [job for job in jobs if not is_finished(job.run)]
+    planned = [(job, variant_of(job.variant, variants)) for job in missing]
     runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
     times_s = expected_s(runs)
     sizes, has_place = [max(one.geometry.size_hw) for _, one in runs], bool(conditions.datasets[0].where)
+    if cluster and not has_place:
+        raise SettingsError("the data came from Python, not from a path", where="--on", fix="leave it out")
+    if cluster:
+        return times_s, runs, cluster.num_slots()
     num = at_once(wanted, devices.pick(conditions.device).type, sizes, [one.free for one in times_s])
     if num > 1 and not has_place:
         if wanted != "auto":
@@ -247,81 +241,10 @@ def expected_of(
     return times_s, runs, num
 
 
-def _train_part(
-    found: StudyDir, conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], pool: Pool
-) -> None:
-    if pool.num > 1:
-        pool.carry_out([job for job in jobs if not _is_finished(job.run)])
-        return
-    for number, job in enumerate(jobs, 1):
-        fold = f", fold {job.fold}" if len(conditions.datasets) > 1 else ""
-        conditions.progress.line(f"run {number}/{len(jobs)}: {job.variant}, seed {job.seed}{fold}")
-        train_one(found, job.run, conditions, _called(job.variant, variants), job.seed, job.fold)
-
-
-def _open_tests(conditions: Conditions, variants: list[Variant], jobs: Sequence[Job], pool: Pool) -> None:
+def _open_tests(jobs: Sequence[Job], runner: Jobs) -> None:
     """Score the test split with every run for which that was not done before."""
     missing = [job for job in jobs if "test" not in job.run.scores() or not job.run.is_sealed]
-    if pool.num > 1:
-        pool.carry_out([replace(job, task="test") for job in missing])
-        return
-    with _threads_of(jobs[0].run):
-        for job in missing:
-            open_test(job.run, conditions.prepare(_called(job.variant, variants), job.fold))
-
-
-def train_one(study: StudyDir, run: RunDir, conditions: Conditions, variant: Variant, seed: int, fold: int) -> None:
-    """Train one run of a study or go on with it; a finished one is left as it is."""
-    prepared = conditions.prepare(variant, fold)
-    if _is_finished(run):
-        return
-    if (run.path / "run.json").exists():
-        resume(run.path, dataset=prepared.dataset, device=conditions.device, progress=conditions.progress)
-        return
-    train(
-        prepared.dataset,
-        variant.model,
-        variant.recipe,
-        recipe_name=variant.recipe_name,
-        seed=seed,
-        target=conditions.target,
-        out=run.path,
-        overwrite=True,
-        device=conditions.device,
-        prepared=prepared,
-        precision=_known_precision(study, variant.name),
-        is_test_open=False,
-        keep_checkpoints=study.info().get("keep_checkpoints", False),
-        progress=conditions.progress,
-    )
-
-
-def _is_finished(run: RunDir) -> bool:
-    return (run.path / "run.json").exists() and run.info()["status"] == "finished"
-
-
-def _known_precision(study: StudyDir, variant: str) -> PrecisionInfo | None:
-    """The precision that a run of the variant has chosen already: all of them compute in the same one."""
-    info = study.info()
-    for job in jobs_of(study, [variant], info["seeds"], info["folds"] or 1):
-        if job.is_begun:
-            return job.run.info()["precision"]
-    return None
-
-
-def _called(name: str, variants: Sequence[Variant]) -> Variant:
-    return next(variant for variant in variants if variant.name == name)
-
-
-@contextmanager
-def _threads_of(run: RunDir) -> Iterator[None]:
-    """Compute with no more threads than the runs did, so that scores do not depend on which process takes them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, run.info()["device"]["threads"]))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    runner.carry_out([replace(job, task="test") for job in missing])
 
 
 def _describe(
@@ -380,20 +303,3 @@ def _difference(before: StudyInfo, info: StudyInfo) -> str:
     if before["folds"] != info["folds"]:
         return "folds"
     return "" if is_same_data(before["dataset"], info["dataset"]) else "data"
-
-
-def limit_training(dataset: Dataset, num_train: int | None, target: str | None) -> Dataset:
-    """Return the dataset with at most `num_train` training images, the same ones for the same dataset."""
-    train = dataset.splits["train"]
-    if num_train is None or num_train >= len(train):
-        return dataset
-    order = rng_for(outline(dataset), "num_train").permutation(len(train))
-    found = dataset.target(target)
-    if found.is_exclusive:  # every class gets its share: take the k-th image of each class before the k+1-th
-        labels = found.strata()[train][order]
-        turn = np.empty(len(labels))
-        for label in np.unique(labels):
-            where = np.flatnonzero(labels == label)
-            turn[where] = (np.arange(len(where)) + 0.5) / len(where)
-        order = order[np.argsort(turn, kind="stable")]
-    return dataset.with_splits({**dataset.splits, "train": np.sort(train[order[:num_train]])})

@@ -9,7 +9,6 @@ process dies, so that no run is left behind.
 import json
 import os
 import queue
-import shlex
 import subprocess
 import sys
 import threading
@@ -20,33 +19,18 @@ from pathlib import Path
 from typing import Any, Self
 
 import striate
-from striate.base import errors, plugin
+from striate.base import plugin
 from striate.base.device import num_cpus
-from striate.base.errors import Interrupted, ResourceError, SettingsError, UserError
+from striate.base.errors import ResourceError, SettingsError
 from striate.base.progress import Progress
-from striate.base.rundir import RunDir
+
+from .jobs import Job, next_job, stopped, to_problem
 
 SMALL_PX = 64  # images up to this size train faster two runs at once
 LONG_S = 120.0  # a shorter study does not win back what starting the processes costs
 POLL_S = 0.05
 MAX_AT_ONCE = 128
 REPLY = b"\x1e"  # begins the line on stderr that answers a job; a line of progress has no control characters
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a study, and what is to be done with it: "train", or open its "test" split."""
-
-    variant: str
-    seed: int
-    fold: int
-    run: RunDir
-    task: str = "train"
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether the run's description is there; it holds the precision, which the variant's other runs take over."""
-        return (self.run.path / "run.json").exists()
 
 
 @dataclass
@@ -75,9 +59,9 @@ class Process:
     def give(self, job: Job) -> None:
         """Let it do a job; one that has died says so by the end of its stderr."""
         assert self.child.stdin is not None
-        self.job, words = job, {"task": job.task, "variant": job.variant, "seed": job.seed, "fold": job.fold}
+        self.job = job
         with suppress(OSError):
-            self.child.stdin.write(json.dumps(words).encode() + b"\n")
+            self.child.stdin.write(json.dumps(job.words).encode() + b"\n")
             self.child.stdin.flush()
 
     def ask_to_stop(self) -> None:
@@ -99,12 +83,7 @@ class Process:
             code = self.child.wait()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             return ResourceError(f"the process of the run {how}", where=where, fix="use --parallel 1")
-        if not answer:
-            return None
-        if answer["kind"] == "Interrupted":
-            return Interrupted(answer["what"], where=answer["where"], fix=answer["fix"])
-        kind: type[UserError] = getattr(errors, answer["kind"])
-        return kind(answer["what"], where=answer["where"], fix=answer["fix"], details=tuple(answer["details"]))
+        return to_problem(answer) if answer else None
 
 
 def at_once(wanted: int | str, device: str, sizes_px: Sequence[int], times_s: Sequence[float]) -> int:
@@ -161,7 +140,7 @@ class Pool:
         waiting, failure = list(jobs), None
         try:
             while self._active or (waiting and failure is None):
-                while failure is None and len(self._active) < self.num and (job := _next(waiting, self._active)):
+                while failure is None and len(self._active) < self.num and (job := next_job(waiting, self._active)):
                     waiting.remove(job)
                     if job.task == "train":
                         number = len(jobs) - len(waiting)
@@ -171,9 +150,7 @@ class Pool:
                 failure = failure or problem
         except KeyboardInterrupt as stop:
             self._stop()
-            number = int(getattr(stop, "exit_code", 130)) - 128
-            fix = shlex.join(["striate", "resume", str(self.study), *plugin.typed()])
-            raise Interrupted("stopped and saved", where=self.study, fix=fix, signal_number=number) from None
+            raise stopped(self.study, stop) from None
         if failure:
             raise failure
 
@@ -207,12 +184,6 @@ class Pool:
                 process.ask_to_stop()
             for process in self._processes:
                 process.child.wait()
-
-
-def _next(waiting: Sequence[Job], active: Sequence[Job]) -> Job | None:
-    """The first job that may begin: of runs of one variant the first must have chosen the precision of all."""
-    undecided = {job.variant for job in active if not job.is_begun}
-    return next((job for job in waiting if job.variant not in undecided), None)
 
 
 def _spawn(study: Path, device: str) -> "subprocess.Popen[bytes]":

@@ -12,7 +12,9 @@ from striate.run.start import require_start
 from striate.verdict.detectable import forecast
 
 from .budget import expectation
-from .execute import Conditions, expected_of, jobs_of
+from .execute import expected_of
+from .jobs import jobs_of
+from .one import Conditions
 from .plan import Variant, check_names
 
 

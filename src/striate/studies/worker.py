@@ -17,14 +17,15 @@ from typing import Any
 import torch
 
 from striate.base import plugin
-from striate.base.errors import Interrupted, Terminated, UserError
+from striate.base.errors import Terminated
 from striate.base.files import to_json
-from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.progress import Progress
+from striate.base.run_info import PrecisionInfo
 from striate.base.rundir import StudyDir
 from striate.run.finish import open_test
 
-from .execute import Conditions, reopened, train_one
+from .jobs import answer
+from .one import Conditions, reopened, train_one, variant_of
 from .parallel import REPLY
 from .plan import Variant
 
@@ -39,34 +40,16 @@ class Worker:
         self.info = self.study.info()
         self.conditions = Conditions(self.datasets, self.info["target"], device, Progress("lines"))
 
-    def work(self, task: str, variant: str, seed: int, fold: int) -> None:
+    def work(self, task: str, variant: str, seed: int, fold: int, precision: PrecisionInfo | None = None) -> None:
         """Train one run of the study, or go on with it; or open its test split."""
         if fold not in self.datasets:
             self.datasets[fold] = reopened(self.study, fold)
-        found = next(Variant.from_json(values) for values in self.info["variants"] if values["name"] == variant)
+        found = variant_of(variant, [Variant.from_json(values) for values in self.info["variants"]])
         run = self.study.run(variant, seed, fold if self.info["folds"] else None)
         if task == "test":
             open_test(run, self.conditions.prepare(found, fold))
         else:
-            train_one(self.study, run, self.conditions, found, seed, fold)
-
-
-def answer(worker: Worker, job: dict[str, Any]) -> dict[str, Any]:
-    """Do a job and return what went wrong; nothing is an empty answer."""
-    try:
-        worker.work(**job)
-        return {}
-    except Terminated:
-        problem: UserError = Interrupted("stopped before it began", where=worker.study.path)
-    except UserError as found:
-        problem = found
-    except Exception as found:
-        refusal = no_memory(found) if is_out_of_memory(found) else plugin.refusal(found)
-        if not refusal:
-            raise
-        problem = refusal
-    parts = {"what": problem.what, "where": problem.where, "fix": problem.fix, "details": problem.details}
-    return {"kind": type(problem).__name__, **parts}
+            train_one(self.study, run, self.conditions, found, seed, fold, precision)
 
 
 def listen(jobs: Jobs) -> None:

@@ -1,0 +1,1 @@
+"""Runs of a study as tasks of a Ray cluster."""
