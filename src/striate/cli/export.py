@@ -11,12 +11,14 @@ from . import options as o
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command(short_help="A run's network as ONNX or a torch program, checked", rich_help_panel=h.USE)(export)
+    app.command(short_help="A run's network for other programs, checked", rich_help_panel=h.USE)(export)
 
 
 def export(
     run: o.RunPath,
-    to: Annotated[str, typer.Option(help="onnx, or torch (a torch.export program).")] = "onnx",
+    to: Annotated[
+        str, typer.Option(help="onnx, torch (a torch.export program), torchvision or timm (weights they load).")
+    ] = "onnx",
     embed_preprocessing: Annotated[
         bool, typer.Option("--embed-preprocessing", help="The graph takes levels 0..255 and normalises them itself.")
     ] = False,
@@ -42,6 +44,7 @@ def export(
       striate export runs/001-bipyramid-regularized --embed-preprocessing
       striate export runs/001-bipyramid-regularized --int8
       striate export runs/001-bipyramid-regularized --to torch
+      striate export runs/002-resnet18-finetune --to torchvision
     """
     o.use_threads(threads)
     from striate.api import Run

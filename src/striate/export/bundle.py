@@ -1,7 +1,7 @@
 """A folder with an exported network: the file itself, how its images are prepared, a card, samples with answers."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -22,8 +22,10 @@ from striate.predict import Predictor
 
 from .card import card
 from .contract import Agreement, Answers, first_difference, require_equal
-from .graph import Answering, require_one_size
+from .graph import require_one_size
+from .library import LIBRARIES
 from .onnx_file import Session, reason_of, require_packages, write_onnx
+from .order import Order, Written, answers_of
 from .quantise import EightBits, Quantised, judged, quantise
 
 SAMPLES = 4
@@ -47,33 +49,6 @@ class Exported:
         return {**about, "checked": self.agreement.to_json(), **more}
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is to be written.
-
-    Args:
-        run: its folder.
-        stored: N images (H, W, C) as the run's store keeps them, on which it is checked; two at least.
-        is_normalising: whether the graph normalises images itself.
-    """
-
-    run: Path
-    predictor: Predictor
-    stored: Sequence[npt.NDArray[Any]]
-    is_normalising: bool = False
-
-    def images(self) -> Tensor:
-        """What the file gets of the images (N, C, H, W): normalised, or in levels."""
-        return self.fed(self.predictor.inputs(self.stored))
-
-    def fed(self, normal: Tensor) -> Tensor:
-        """What the file gets of normalised images."""
-        if not self.is_normalising:
-            return normal.contiguous()
-        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.predictor.mean, self.predictor.std))
-        return ((normal * std + mean) * 255).contiguous()
-
-
 def export(
     run: RunDir | Path | str,
     stored: Sequence[npt.NDArray[Any]],
@@ -89,7 +64,7 @@ def export(
 
     Args:
         stored: images as the run's store keeps them; the export is checked on all of them.
-        to: "onnx" or "torch" (a `torch.export` program).
+        to: "onnx", "torch" (a `torch.export` program), or "torchvision" or "timm" (weights that these libraries load).
         out: the folder to make; nothing is left of it where the export does not answer like the run.
         is_normalising: whether the graph takes levels 0..255 and normalises them itself.
         overwrite: whether a folder that is there is replaced.
@@ -102,39 +77,52 @@ def export(
         SettingsError: a package is missing, `out` is taken, or 8 bits are asked for of a program.
     """
     run = run if isinstance(run, RunDir) else RunDir(run)
-    choose("to", to, WRITERS)
+    writer = choose("to", to, WRITERS)
     if eight_bits and to != "onnx":
         raise SettingsError("8 bits are for ONNX files", where="--int8", fix="add --to onnx")
     if out.exists() and not overwrite:
         raise SettingsError("the folder is taken", where=out, fix="name another --out, or add --overwrite")
-    order = Order(run.path, Predictor.load(run, network), stored, is_normalising)
-    require_one_size(order.predictor)
-    config = config_of(run, order.predictor, is_normalising=order.is_normalising)
+    predictor = Predictor.load(run, network)
+    require_one_size(predictor)
+    config = config_of(run, predictor, is_normalising=is_normalising)
+    order = Order(run.path, predictor, stored, config, is_normalising)
     with whole_folder(out) as folder:
-        name, about, agreement = WRITERS[to](order, config, folder)
+        written = writer(order, folder)
+        config = {**config, **written.config}
+        write_json(folder / "config.json", config)  # which a library reads to load the rest
+        images = order.images()
+        wanted = answers_of(order.module(), images)
+        agreement = require_equal(wanted, written.answers(images), written.what, order.run, written.row)
         found = _in_eight_bits(order, folder, eight_bits) if eight_bits else None
-        write_json(folder / "config.json", config | ({"int8": found.to_json()} if found else {}))
+        if found:
+            write_json(folder / "config.json", config | {"int8": found.to_json()})
         _keep_samples(order, folder / "samples")
         more = {INT8: f"the same in 8 bits: {found.text}"} if found else {}
-        files = {name: about, **more, "config.json": "the preparation of images and the names of classes"}
+        files = {
+            written.name: written.about,
+            **more,
+            "config.json": "the preparation of images and the names of classes",
+        }
         if to == "onnx" and _is_plain(order.predictor):
             write_text(folder / SCRIPT, resources.files(__package__).joinpath("predict_onnx.txt").read_text("utf-8"))
             files[SCRIPT] = "prediction with numpy, Pillow and onnxruntime alone"
         files["samples/"] = "stored images with the run's answers"
-        write_text(folder / "README.md", card(config, _scores(run), files, f"Against the run on {agreement.text}."))
-    return Exported(out, out / name, agreement, found)
+        checked = f"Against the run on {agreement.text}."
+        write_text(folder / "README.md", card(config, _scores(run), files, checked, written.use))
+    return Exported(out, out / written.name, agreement, found)
 
 
-def _onnx(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, str, Agreement]:
+def _onnx(order: Order, folder: Path) -> Written:
     require_packages()
-    module, images = Answering.of(order.predictor, is_normalising=order.is_normalising), order.images()
-    names, wanted = module.names(images), _answers(module, images)
-    path, texts = folder / "model.onnx", {"striate": to_json(config)}
-    write_onnx(module, images[:2], path, names, texts)
-    agreement = require_equal(
-        wanted, Session(path)(images.numpy()), "the ONNX file", order.run, lambda: _row(order, _through_onnx)
-    )
-    return path.name, "the network in ONNX, any number of images at once", agreement
+    module, images = order.module(), order.images()
+    path = folder / "model.onnx"
+    write_onnx(module, images[:2], path, module.names(images), {"striate": to_json(order.config)})
+
+    def answers(pixels: Tensor) -> Answers:
+        return Session(path)(pixels.numpy())
+
+    about = "the network in ONNX, any number of images at once"
+    return Written(path.name, about, "the ONNX file", answers, lambda: _row(order, _through_onnx))
 
 
 def _in_eight_bits(order: Order, folder: Path, wanted: EightBits) -> Quantised:
@@ -149,8 +137,8 @@ def _in_eight_bits(order: Order, folder: Path, wanted: EightBits) -> Quantised:
     return found
 
 
-def _torch(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, str, Agreement]:
-    module, images = Answering.of(order.predictor, is_normalising=order.is_normalising), order.images()
+def _torch(order: Order, folder: Path) -> Written:
+    module, images = order.module(), order.images()
     path = folder / "model.pt2"
     try:
         program = torch.export.export(module, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
@@ -159,23 +147,20 @@ def _torch(order: Order, config: Mapping[str, Any], folder: Path) -> tuple[str, 
         raise ModelError(what, where=order.run, fix="use `striate predict` or `striate serve` for it") from problem
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that are views of one storage; what was written is checked
-        torch.export.save(program, str(path), extra_files={"config.json": to_json(config)})
-    loaded = torch.export.load(str(path)).module()
-    agreement = require_equal(
-        _answers(module, images), _answers(loaded, images), "the program", order.run, lambda: None
-    )
-    return path.name, "a torch.export program, any number of images at once: torch.export.load(...).module()", agreement
+        torch.export.save(program, str(path), extra_files={"config.json": to_json(order.config)})
+
+    def answers(pixels: Tensor) -> Answers:
+        return answers_of(torch.export.load(str(path)).module(), pixels)
+
+    about = "a torch.export program, any number of images at once: torch.export.load(...).module()"
+    return Written(path.name, about, "the program", answers)
 
 
-WRITERS: dict[str, Callable[[Order, Mapping[str, Any], Path], tuple[str, str, Agreement]]] = {
+WRITERS: dict[str, Callable[[Order, Path], Written]] = {
     "onnx": _onnx,
     "torch": _torch,
+    **LIBRARIES,
 }
-
-
-@torch.inference_mode()
-def _answers(module: Callable[..., Any], images: Tensor) -> Answers:
-    return [one.numpy() for one in module(images)]
 
 
 def _through_onnx(module: nn.Module, images: Tensor) -> Answers:
@@ -228,8 +213,8 @@ def _keep_samples(order: Order, folder: Path) -> None:
     """Keep a few stored images, and the run's answers to them as arrays."""
     folder.mkdir()
     some = replace(order, stored=order.stored[:SAMPLES])
-    module, images = Answering.of(order.predictor, is_normalising=order.is_normalising), some.images()
-    answers = dict(zip(module.names(images), _answers(module, images), strict=True))
+    module, images = order.module(), some.images()
+    answers = dict(zip(module.names(images), answers_of(module, images), strict=True))
     if _is_plain(order.predictor):
         for number, image in enumerate(some.stored):
             Image.fromarray(np.squeeze(image)).save(folder / f"{number}.png")
