@@ -13,9 +13,9 @@ from striate.base import torchvision as tv
 from striate.base.errors import ModelError, SettingsError
 from striate.base.tensors import read_tensors, write_tensors
 from striate.base.text import shown
+from striate.model.adapt import roles_of
 from striate.model.network import Network
 from striate.model.published import timm_name
-from striate.nn.blocks.attention import Tokens
 
 from .contract import Answers
 from .graph import Answering
@@ -171,7 +171,7 @@ def _missing(order: Order, library: str, name: str) -> ModelError:
 
 def _is_fixed(network: Network) -> bool:
     """Whether its weights are for images of one size."""
-    return any(isinstance(part, Tokens) for part in network.modules())
+    return bool(roles_of(network).positions)
 
 
 def _renamed(order: Order, network: Network, load: Callable[[], nn.Module], what: str) -> dict[str, Tensor]:
