@@ -24,7 +24,6 @@ from .order import Order, Written, answers_of
 COUNTERS = "num_batches_tracked"  # of batch normalisation; not a weight
 WEIGHTS = "model.safetensors"
 FIX = "use --to onnx"
-OWN_NAMES = {"mobilenet_v2": "mobilenetv2_100"}  # of timm, for networks that torchvision has too
 CROPS = {"crop": "center", "letterbox": "border", "squash": "squash"}  # timm's words for how an image is fitted
 NORMALISES = ("no normalisation goes into the network of a library", "leave --embed-preprocessing out")
 
@@ -99,7 +98,7 @@ def to_timm(order: Order, folder: Path) -> Written:
     except ImportError as problem:
         raise SettingsError("timm is missing", where="export", fix='pip install "striate[pretrained]"') from problem
     network = _network(order)
-    name = OWN_NAMES.get(network.blueprint.name) or timm_name(network.blueprint.name)
+    name = timm_name(network.blueprint.name)
     if not timm.is_model(name):
         raise _missing(order, "timm", network.blueprint.name)
     options: dict[str, Any] = {"num_classes": network.outputs}

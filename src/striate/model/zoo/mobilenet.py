@@ -168,7 +168,9 @@ SMALL = ", for images of 32x32"
 ENTRIES = {
     "mobilenetv1_100": Entry(partial(mobilenet_v1, "mobilenetv1_100", 224), PAPER_V1, 2017, SEPARABLE),
     "mobilenetv1_cifar": Entry(partial(mobilenet_v1, "mobilenetv1_cifar", 32), PAPER_V1, 2017, SEPARABLE + SMALL),
-    "mobilenet_v2": Entry(partial(mobilenet_v2, "mobilenet_v2", V2, 224), PAPER_V2, 2018, INVERTED),
+    "mobilenet_v2": Entry(
+        partial(mobilenet_v2, "mobilenet_v2", V2, 224), PAPER_V2, 2018, INVERTED, timm="mobilenetv2_100"
+    ),
     "mobilenet_v2_cifar": Entry(
         partial(mobilenet_v2, "mobilenet_v2_cifar", V2_SMALL, 32), PAPER_V2, 2018, INVERTED + SMALL
     ),
