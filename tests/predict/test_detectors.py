@@ -11,6 +11,7 @@ from PIL import Image
 from striate.base import torchvision as tv
 from striate.base.device import place
 from striate.base.errors import ModelError, SettingsError
+from striate.base.runs import run_text
 from striate.cli.app import run
 from striate.data.target.palette import colour_of
 from striate.nn.boxes import has_compiled, provide
@@ -175,4 +176,7 @@ def test_masks_and_key_points_are_drawn_and_written():
     np.testing.assert_array_equal(found[19, 15], image[0, 0])
     document = Prediction("a.jpg", ("dog", "cat"), things=(thing,)).to_json()["things"]
     points = [[10, 30, 2], [15, 19, -1]]
-    assert document == [{"name": "cat", "score": 0.9, "box": [4, 4, 36, 36], "mask_pixels": 100, "points": points}]
+    runs = {"size": [40, 40], "counts": run_text([820, *[10, 30] * 9, 10, 410])}
+    assert document == [
+        {"name": "cat", "score": 0.9, "box": [4, 4, 36, 36], "mask_pixels": 100, "mask": runs, "points": points}
+    ]

@@ -18,12 +18,14 @@ import numpy as np
 from scipy import sparse
 
 from .box_matches import FALSE, RANGES, TRUE, UNCOUNTED, Codes, Matches, Ranked, recorder
+from .mask_matches import mask_recorder
 from .metric import SHARE, Array, Floats, Metric
 from .ratios import contribution, mean_ratio
 
 RECALLS = np.linspace(0, 1, 101)
 CHUNK = 4_000_000  # numbers held at once
 ALL = slice(None)
+MASK = "mask_"  # begins the keys of masks' scores
 AREAS = tuple(RANGES)
 
 
@@ -154,13 +156,14 @@ def _recall_contribution(records: Array, num_classes: int, area: int) -> Floats:
 def _metric(
     key: str, name: str, num_classes: int, value: Callable[[Array, Array], Floats], closed: Callable[[Array], Floats]
 ) -> Metric:
+    is_mask = key.startswith(MASK)
     return Metric(
         key,
         name,
         form="percent",
         possible=SHARE,
-        record=recorder(num_classes),
-        record_name="box_matches",
+        record=(mask_recorder if is_mask else recorder)(num_classes),
+        record_name="mask_matches" if is_mask else "box_matches",
         value=value,
         closed=closed,
         stream="boxes",
@@ -198,4 +201,15 @@ def box_metrics(num_classes: int) -> tuple[Metric, ...]:
         _ap("ap75", "AP75", num_classes, three_quarters),
         *(_ap(f"ap_{area}", f"AP of {area} objects", num_classes, area=area) for area in AREAS[1:]),
         _ar("ar", "AR", num_classes),
+    )
+
+
+@cache
+def mask_metrics(num_classes: int) -> tuple[Metric, ...]:
+    """Return the scores of masks: AP, AP50, AP75; answers hold them as `mask_matches` says, and none where unknown."""
+    half, three_quarters = slice(0, 1), slice(5, 6)
+    return (
+        _ap(f"{MASK}ap", "mask AP", num_classes),
+        _ap(f"{MASK}ap50", "mask AP50", num_classes, half),
+        _ap(f"{MASK}ap75", "mask AP75", num_classes, three_quarters),
     )

@@ -52,18 +52,39 @@ def recorder(num_classes: int) -> Recorder:
     def record(answers: Answers) -> Array:
         truth, values = answers.truth.astype(np.float64), answers.values.astype(np.float64)
         steps = range(0, max(1, len(truth)), CHUNK_IMAGES)
-        parts = [_record(truth[i : i + CHUNK_IMAGES], values[i : i + CHUNK_IMAGES], num_classes) for i in steps]
-        return np.concatenate(parts)
+        parts = ((truth[i : i + CHUNK_IMAGES], values[i : i + CHUNK_IMAGES]) for i in steps)
+        return np.concatenate([rows_of(*part, of_boxes(*part), num_classes) for part in parts])
 
     return record
 
 
-def _record(truth: Floats, values: Floats, num_classes: int) -> Floats:
-    codes, order = matches(truth, values)
+@dataclass(frozen=True)
+class Measures:
+    """How detections and objects lie to each other.
+
+    Args:
+        ious: (N, M, T), with a crowd the share of the detection inside it.
+        areas: (N, M) pixels of the detections.
+        true_areas: (N, T) of the objects.
+    """
+
+    ious: Floats
+    areas: Floats
+    true_areas: Floats
+
+
+def of_boxes(truth: Floats, values: Floats) -> Measures:
+    """Return the measures of the boxes."""
+    return Measures(overlaps(truth, values), _areas(values[:, :, 2:6]), _areas(truth[:, :, 1:5]))
+
+
+def rows_of(truth: Floats, values: Floats, measures: Measures, num_classes: int) -> Floats:
+    """Return the records (N, S), see `recorder`."""
+    codes, order = matches(truth, values, measures)
     kept = np.take_along_axis(values[:, :, :2], order[:, :, None], 1)
     kept = np.where(np.isnan(kept), NONE, kept)
     packed = (codes * POWERS).sum(-1)  # (N, M, A)
-    is_counted = counted(truth)
+    is_counted = counted(truth, measures.true_areas)
     num_objects = np.zeros((len(truth), num_classes, len(RANGES)))
     image, row = np.nonzero(is_counted.any(2))
     np.add.at(num_objects, (image, truth[image, row, 0].astype(int)), is_counted[image, row])
@@ -122,10 +143,14 @@ class Ranked:
     codes: Codes
 
 
-def counted(truth: Floats) -> Bits:
-    """Return (N, T, A) whether an object counts in a range: it is there, no crowd, not difficult, of that area."""
+def counted(truth: Floats, areas: Floats | None = None) -> Bits:
+    """Return (N, T, A) whether an object counts in a range: it is there, no crowd, not difficult, of that area.
+
+    Args:
+        areas: (N, T) of the objects, by default those of their boxes.
+    """
     known = ~np.isnan(truth[:, :, 0]) & ~(np.nan_to_num(truth[:, :, 5:]) > 0).any(2)
-    return np.asarray(known[:, :, None] & _is_in_range(_areas(truth[:, :, 1:5])))
+    return np.asarray(known[:, :, None] & _is_in_range(_areas(truth[:, :, 1:5]) if areas is None else areas))
 
 
 def _areas(xyxy: Floats) -> Floats:
@@ -153,17 +178,19 @@ def by_score(values: Floats) -> npt.NDArray[np.intp]:
     return np.argsort(-values[:, :, 1], axis=1, kind="stable")
 
 
-def matches(truth: Floats, values: Floats) -> tuple[Codes, npt.NDArray[np.intp]]:
-    """Return what each detection is (N, M, A, L) by falling score, and that order (N, M) of the rows."""
-    order = by_score(values)
-    values, truth = (
-        np.take_along_axis(values, order[:, :, None], 1),
-        truth[:, ::-1],
-    )  # of equal overlaps COCO's last wins
-    ious = overlaps(truth, values) * (truth[:, None, :, 0] == values[:, :, None, 0])
+def matches(truth: Floats, values: Floats, measures: Measures | None = None) -> tuple[Codes, npt.NDArray[np.intp]]:
+    """Return what each detection is (N, M, A, L) by falling score, and that order (N, M) of the rows.
+
+    Args:
+        measures: by default those of the boxes.
+    """
+    measures, order = measures or of_boxes(truth, values), by_score(values)
+    ious = measures.ious * (truth[:, None, :, 0] == values[:, :, None, 0])
+    ious = np.take_along_axis(ious, order[:, :, None], 1)[:, :, ::-1]  # of equal overlaps COCO's last wins
     codes = np.zeros((*values.shape[:2], len(RANGES), len(LEVELS)), np.int8)
-    codes[~_is_in_range(_areas(values[:, :, 2:6]))] = UNCOUNTED
-    _fill(codes, ious, counted(truth).transpose(0, 2, 1), np.nan_to_num(truth[:, :, 5]) > 0)
+    codes[~_is_in_range(np.take_along_axis(measures.areas, order, 1))] = UNCOUNTED
+    is_counted = counted(truth, measures.true_areas)[:, ::-1].transpose(0, 2, 1)
+    _fill(codes, ious, is_counted, np.nan_to_num(truth[:, ::-1, 5]) > 0)
     return codes, order
 
 

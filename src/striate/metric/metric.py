@@ -45,7 +45,7 @@ class Answers:
     values: Array
     losses: npt.NDArray[np.floating]
     probabilities: npt.NDArray[np.floating] | None = None
-    records: Mapping[str, npt.NDArray[np.floating]] = field(default_factory=dict)
+    records: Mapping[str, Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.losses)

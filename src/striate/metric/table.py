@@ -5,7 +5,7 @@ from typing import Any
 
 from .accuracy import ACCURACY, EXACT_MATCH, top, within
 from .boundary import boundary_f1, boundary_iou, interior_iou
-from .box_ap import box_metrics
+from .box_ap import box_metrics, mask_metrics
 from .box_table import count_error
 from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
@@ -34,6 +34,7 @@ METRICS = {
         ECE,
         LOSS,
         *box_metrics(1),
+        *mask_metrics(1),
         count_error(1, 0.5),
         rmse(),
         mae(),

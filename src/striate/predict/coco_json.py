@@ -12,7 +12,8 @@ from striate.data.decode import header
 def write_coco(path: Path, documents: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
     """Write images, annotations with scores and categories, atomically; what reads COCO JSON reads it.
 
-    Boxes are x, y, width, height in pixels of the upright image from its outer corner. Images, annotations and
+    Where objects have masks, `segmentation` are their run lengths and `area` their pixels. Boxes are x, y, width,
+    height in pixels of the upright image from its outer corner. Images, annotations and
     categories are numbered from 1 on; `file_name` is the path as it was given.
 
     Args:
@@ -42,9 +43,10 @@ def write_coco(path: Path, documents: Sequence[Mapping[str, Any]], names: Sequen
 def _annotation(thing: Mapping[str, Any], number: int, image: int, label: int) -> dict[str, Any]:
     left, top, right, bottom = (round(side, 2) for side in thing["box"])
     bbox = [left, top, round(right - left, 2), round(bottom - top, 2)]
-    area = round(bbox[2] * bbox[3], 2)
+    area = thing.get("mask_pixels", round(bbox[2] * bbox[3], 2))
+    shape = {"segmentation": thing["mask"]} if "mask" in thing else {}
     return {"id": number, "image_id": image, "category_id": label, "bbox": bbox, "area": area, "iscrowd": 0,
-            "score": round(thing["score"], 5)}  # fmt: skip
+            "score": round(thing["score"], 5)} | shape  # fmt: skip
 
 
 def _size_hw(path: Path) -> tuple[int, int]:

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from striate.base.runs import Bits, run_text, runs_of
 from striate.data.geometry import WayBack
 from striate.data.sample import ImageU8
 from striate.data.target.palette import colour_of, cover, line_px
 from striate.task.answer import Thing
+from striate.task.detect.masks import own_mask
 
 MIN_POINT = 0.0  # torchvision's score of a key point, a logit, from which it is drawn
 TEXT_SHARE, MIN_SCALE, FONT_PX = 1 / 40, 0.35, 22  # of the shorter side; of the font, which is 22 px high at scale 1
 
 
 def document_of(thing: Thing) -> dict[str, Any]:
-    """Return the plain document of a thing: of a mask the number of its pixels.
+    """Return the plain document of a thing: of a mask the number of its pixels, and its runs as COCO writes them.
 
     Example:
         >>> document_of(Thing("cat", 0.9, (1.0, 2.0, 30.0, 40.0)))
@@ -23,6 +25,7 @@ def document_of(thing: Thing) -> dict[str, Any]:
     document: dict[str, Any] = {"name": thing.name, "score": thing.score, "box": list(thing.box)}
     if thing.mask is not None:
         document["mask_pixels"] = int(thing.mask.sum())
+        document["mask"] = {"size": list(thing.mask.shape), "counts": run_text(runs_of(thing.mask))}
     if thing.points:
         document["points"] = [list(point) for point in thing.points]
     return document
@@ -63,4 +66,11 @@ def own_things(things: tuple[Thing, ...] | None, way: WayBack) -> tuple[Thing, .
     if not things:
         return things
     boxes = way.boxes([thing.box for thing in things]).tolist()
-    return tuple(replace(thing, box=tuple(box)) for thing, box in zip(things, boxes, strict=True))
+    return tuple(
+        replace(thing, box=tuple(box), mask=_own_mask(thing, way), cells=None)
+        for thing, box in zip(things, boxes, strict=True)
+    )
+
+
+def _own_mask(thing: Thing, way: WayBack) -> Bits | None:
+    return thing.mask if thing.cells is None else own_mask(thing.cells, thing.box, way)

@@ -16,7 +16,7 @@ class Thing:
     """A thing in an image: its class, how sure the network is of it (0 to 1), and its box x0, y0, x1, y1.
 
     Where the network says more: `mask` (H, W) bool, which of the image's own pixels it covers, and `points`, x, y and
-    score of each key point.
+    score of each key point. A box in pixels of the network's view has the mask still as `cells` (C, C) in 0..1.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Thing:
     box: tuple[float, ...]
     mask: npt.NDArray[np.bool_] | None = None
     points: tuple[tuple[float, ...], ...] = ()
+    cells: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

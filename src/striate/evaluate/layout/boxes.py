@@ -1,5 +1,8 @@
 """Objects with a class and a box, any number an image: `true_count,count,loss,height,width,truth,prediction`.
 
+Where masks are predicted, `masks,true_masks` follow: of each object its run lengths as COCO writes them, with a blank
+between, in the order of the lists; "unknown" where the data do not say.
+
 Truth and prediction are lists in JSON: [[class, x0, y0, x1, y1, crowd, difficult], ...], and by falling score
 [[class, score, x0, y0, x1, y1], ...]; classes by their index, sides in pixels of the image. `count` is of the
 predicted ones whose score is not below the run's threshold.
@@ -16,13 +19,15 @@ import numpy.typing as npt
 from striate.base.cells import cell
 from striate.base.errors import DataError
 from striate.metric import Answers
+from striate.metric.mask_matches import MASKS, SIZE, TRUE_MASKS
 
 from .layout import Cells, digits
 from .sidecar import Sidecar
 
 COLUMNS = ("true_count", "count", "loss", "height", "width", "truth", "prediction")
 TRUE_WIDTH, WIDTH = 7, 6  # numbers of a true box, and of a predicted one
-SIZE = "size_hw"  # the record that holds height and width of the images
+MASK_COLUMNS = (MASKS, TRUE_MASKS)
+UNKNOWN = "unknown"  # has letters that no run length is written with
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,10 @@ class ManyBoxes:
 
     names: tuple[str, ...]
     threshold: float = 0.0
+    has_masks: bool = False
     unit: ClassVar[str] = ""
     kind: ClassVar[str] = "boxes"
-    text_columns: ClassVar[frozenset[str]] = frozenset(("truth", "prediction"))
+    text_columns: ClassVar[frozenset[str]] = frozenset(("truth", "prediction", *MASK_COLUMNS))
     keeps_records: ClassVar[bool] = False
     is_exclusive: ClassVar[bool] = False
     combination: ClassVar[str] = "nothing"
@@ -41,18 +47,19 @@ class ManyBoxes:
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> Self:
         """Return the layout of a task's document."""
-        return cls(tuple(task["names"]), float(task.get("threshold", 0.0)))
+        return cls(tuple(task["names"]), float(task.get("threshold", 0.0)), bool(task.get("has_masks")))
 
     @classmethod
     def of_columns(cls, columns: Sequence[str], task: Mapping[str, Any]) -> Self:
         """Return the layout of a file; the classes are the task's."""
-        if tuple(columns) != COLUMNS:
-            raise ValueError(f"its header is not split,id,{','.join(COLUMNS)}")
-        return cls.of(task)
+        layout = cls.of(task)
+        if list(columns) != layout.columns():
+            raise ValueError(f"its header is not split,id,{','.join(layout.columns())}")
+        return layout
 
     def columns(self, answers: Answers | None = None) -> list[str]:
         """Return the header after split and id."""
-        return list(COLUMNS)
+        return [*COLUMNS, *(MASK_COLUMNS if self.has_masks else ())]
 
     def kept(self, answers: Answers, sidecar: Sidecar | None) -> Answers:
         """Return the answers: a row holds them."""
@@ -60,21 +67,32 @@ class ManyBoxes:
 
     def rows(self, answers: Answers) -> Iterator[list[str]]:
         """Yield the cells of each image."""
-        unknown = np.zeros((len(answers), 2))
-        rows = zip(
-            answers.truth, answers.values, digits(answers.losses), answers.records.get(SIZE, unknown), strict=True
-        )
-        for truth, values, loss, size_hw in rows:
-            true, given = _there(truth), _there(values)
+        unknown, more = np.zeros((len(answers), 2)), self._mask_cells(answers)
+        sizes = answers.records.get(SIZE, unknown)
+        rows = zip(answers.truth, answers.values, digits(answers.losses), sizes, more, strict=True)
+        for truth, values, loss, size_hw, masks in rows:
+            true, given = _there(truth), _there(values)[:, :WIDTH]
             count = int((given[:, 1] >= self.threshold).sum())
             sides = [str(int(side)) for side in size_hw]
-            yield [str(len(true)), str(count), loss, *sides, cell(_text(true)), cell(_text(given))]
+            yield [str(len(true)), str(count), loss, *sides, cell(_text(true)), cell(_text(given)), *masks]
+
+    def _mask_cells(self, answers: Answers) -> list[list[str]]:
+        unknown = np.full(len(answers), None)
+        columns = [answers.records.get(name, unknown) for name in (MASK_COLUMNS if self.has_masks else ())]
+        return [
+            [cell(UNKNOWN if column[row] is None else column[row]) for column in columns] for row in range(len(answers))
+        ]
 
     def read(self, cells: Cells) -> Answers:
         """Return what was written as these cells."""
         truth = _table(cells.texts["truth"], TRUE_WIDTH)
         values = _table(cells.texts["prediction"], WIDTH)
-        return Answers(truth, values, cells.table[:, 2], None, {SIZE: cells.table[:, 3:5]})
+        masks = {
+            name: np.array([None if text == UNKNOWN else text for text in cells.texts[name]], object)
+            for name in MASK_COLUMNS
+            if name in cells.texts
+        }
+        return Answers(truth, values, cells.table[:, 2], None, {SIZE: cells.table[:, 3:5], **masks})
 
     def combined(self, answers: Sequence[Answers], std: Sequence[float] = ()) -> Answers:
         """Refuse: which boxes of several runs are of one thing is not said.

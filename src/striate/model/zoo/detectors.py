@@ -4,7 +4,7 @@ A detector's outputs are a list, one row of `ends` each: what is told of the cla
 where the places are. How they are trained and read is the task's, see `striate.task.detect`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import log
 
@@ -16,6 +16,7 @@ from .detector_rows import (
     NUM_LEVELS,
     SIDES,
     SIZE,
+    Options,
     as_body,
     ended,
     head,
@@ -34,8 +35,10 @@ PAPER_FCOS = "Tian et al., FCOS: Fully Convolutional One-Stage Object Detection,
 PAPER_SSD = "Liu et al., SSD: Single Shot MultiBox Detector, arXiv:1512.02325"
 PAPER_YOLO = "Redmon et al., You Only Look Once: Unified, Real-Time Object Detection, arXiv:1506.02640"
 PAPER_DETR = "Carion et al., End-to-End Object Detection with Transformers, arXiv:2005.12872"
+PAPER_MASK = "He et al., Mask R-CNN, arXiv:1703.06870"
 PAPER_FASTER = "Ren et al., Faster R-CNN: Towards Real-Time Object Detection, arXiv:1506.01497"
 RETINA_ANCHORS, SSD_ANCHORS, YOLO_BOXES, PROPOSAL_ANCHORS = 9, 6, 2, 3  # at each place
+LOOKS = (*ENDS, "proposals", "objectness", "shifts")
 RARE = -log(99.0)  # the logit of a class that is at one place in a hundred
 
 
@@ -186,16 +189,55 @@ def faster_rcnn(
     """
     body, given = as_body(encoder), {"norm": norm, "activation": activation}
     rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=1)
-    options = {"depth": depth, "per_place": PROPOSAL_ANCHORS}
-    rows.append(head("objectness", 1, names, given, start=RARE, **options))
-    rows.append(head("shifts", SIDES, names, given, **options))
-    rows.append(Row("places", inputs=(*names, IMAGE), name="places"))
-    first = ("objectness", "shifts", "places")
-    rows.append(Row("proposals", inputs=first, options={"num": regions}, name="proposals"))
+    rows += first_look(names, given, depth, regions)
     rows += second_look(names, "proposals", units=units, activation=activation, dropout=dropout)
     assert body.whole is not None, "detectors begin with a network of the zoo"
-    ends = (*ENDS, "proposals", *first[:2])
-    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_FASTER, size=SIZE, ends=ends)
+    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_FASTER, size=SIZE, ends=LOOKS)
+
+
+def first_look(names: Sequence[str], given: Options, depth: int, regions: int) -> list[Row]:
+    """Return the rows that propose boxes on maps of these names; see `faster_rcnn`."""
+    options = {"depth": depth, "per_place": PROPOSAL_ANCHORS}
+    return [
+        head("objectness", 1, names, given, start=RARE, **options),
+        head("shifts", SIDES, names, given, **options),
+        Row("places", inputs=(*names, IMAGE), name="places"),
+        Row("proposals", inputs=("objectness", "shifts", "places"), options={"num": regions}, name="proposals"),
+    ]
+
+
+def mask_rcnn(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 1,
+    regions: int = 100,
+    units: int = 256,
+    objects: int = 50,
+    mask_depth: int = 4,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return Faster R-CNN with a third look: what is found is looked at once more, and a mask is made in each box.
+
+    Args: as for `faster_rcnn`; and
+        objects: the most an image may have.
+        mask_depth: convolutions of the third look before the sides are doubled.
+    """
+    body, given = as_body(encoder), {"norm": norm, "activation": activation}
+    rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=1)
+    rows += first_look(names, given, depth, regions)
+    rows += second_look(names, "proposals", units=units, activation=activation, dropout=dropout)
+    found = ("classes", "boxes", "proposals", IMAGE)
+    rows.append(Row("detections", inputs=found, options={"num": objects}, name="detections"))
+    options = {"depth": mask_depth, "activation": activation}
+    rows.append(Row("mask_head", 0, inputs=(*names, "detections", IMAGE), options=options, name="masks"))
+    assert body.whole is not None, "detectors begin with a network of the zoo"
+    ends = (*LOOKS, "detections", "masks")
+    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_MASK, size=SIZE, ends=ends)
 
 
 def detr(
@@ -251,6 +293,7 @@ MAKERS: dict[str, Callable[..., Blueprint]] = {
     "rcnn": rcnn,
     "fast_rcnn": fast_rcnn,
     "faster_rcnn": faster_rcnn,
+    "mask_rcnn": mask_rcnn,
     "detr": detr,
 }
 
@@ -280,6 +323,7 @@ ENTRIES = {
     "rcnn": _entry("rcnn", PAPER_RCNN, 2014, "the network sees one proposed region after the other"),
     "fast_rcnn": _entry("fast_rcnn", PAPER_FAST, 2015, "one map; proposed regions are read from it"),
     "faster_rcnn": _entry("faster_rcnn", PAPER_FASTER, 2015, "a first look proposes, a second one classifies"),
+    "mask_rcnn": _entry("mask_rcnn", PAPER_MASK, 2017, "two looks, and a mask of each object"),
     "detr": _entry("detr", PAPER_DETR, 2020, "attention; queries that each answer for one object"),
     "yolo_v1": _entry("yolo_v1", PAPER_YOLO, 2015, "one grid, two boxes a cell"),
 }

@@ -11,6 +11,7 @@ from .losses import sigmoid_focal
 from .match import BELOW, BETWEEN, match, sample
 from .operators import has_compiled
 from .overlap import area, clip, giou, iou, pair_giou, pair_iou
+from .paste import paste
 from .provide import provide
 from .regions import roi_align, roi_pool
 from .suppress import class_nms, nms, soft_nms
@@ -33,6 +34,7 @@ __all__ = [
     "nms",
     "pair_giou",
     "pair_iou",
+    "paste",
     "provide",
     "roi_align",
     "roi_pool",

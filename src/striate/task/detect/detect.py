@@ -19,10 +19,11 @@ from striate.data.proposals import NAME, Search, proposals_of
 from striate.data.sample import Batch, Dataset
 from striate.data.target import Boxes, Target
 from striate.metric import Answers, Metric
-from striate.metric.box_ap import box_metrics
+from striate.metric.box_ap import box_metrics, mask_metrics
 from striate.metric.box_errors import Errors
 from striate.metric.box_table import best_threshold, count_error, per_class
 from striate.metric.loss import LOSS
+from striate.metric.mask_matches import MASKS, SIZE, TRUE_MASKS
 from striate.model import zoo
 
 from ..answer import Answer, Thing
@@ -32,13 +33,13 @@ from ..protocol import Decoded
 from ..series import Question, Step
 from .drawing import draw
 from .head import Detector
+from .masks import cells_of, texts, true_texts
 from .reading import DetectOptions, Reading, Truth, padded
 from .readings import READINGS, USUAL
 from .suppress import suppressed
 
 THRESHOLD = 0.3  # of scores, until it is chosen on validation
 WIDTH = 6  # label, score, x0, y0, x1, y1
-SIZE = "size_hw"  # the record that holds height and width of the images
 REACH = "reach"  # the record of how many objects there are, and how many the network can learn of
 TRUE_WIDTH = 7  # label, x0, y0, x1, y1, crowd, difficult
 
@@ -49,7 +50,8 @@ class Detect(Defaults):
 
     Truth is (N, T, 7): label, x0, y0, x1, y1, crowd, difficult; answers are (N, M, 6): label, score, x0, y0, x1, y1, by
     falling score, M the most an image may have. Rows that are not there are nan. Sides are in pixels: of the network's
-    view while training, of the images themselves in an evaluation.
+    view while training, of the images themselves in an evaluation. Of a detector that has masks, answers have the cells
+    of each box behind; an evaluation has the masks as texts in the records.
 
     `threshold` is the least score of what a user is shown; it is chosen on validation when training ends.
     """
@@ -101,7 +103,7 @@ class Detect(Defaults):
             network: its name; the reading of that name is taken where the options name none.
 
         Raises:
-            DataError: there is no box in the training images.
+            DataError: there is no box in the training images, or masks are to be learnt that are not known.
             SettingsError: there is no such reading; or see `Defaults.fit`.
         """
         ((name, target),) = targets.items()
@@ -110,6 +112,10 @@ class Detect(Defaults):
         options = options or DetectOptions()
         kind = options.detector or (network if network in READINGS else USUAL)
         choose("detector", kind, READINGS, where="task.detector")
+        if READINGS[kind](DetectOptions()).has_masks and not target.extents:  # type: ignore[attr-defined]
+            what = f"{kind} learns what objects cover, and that is not known of all"
+            fix = f"give masks that number objects or COCO outlines, or use --model {zoo.FASTER_RCNN}"
+            raise DataError(what, where=name, fix=fix)
         changed = options.model_dump(exclude_defaults=True, exclude={"detector"})
         task = super().fit(targets, train, **settings)
         return cls(name, task.names or (name,), kind, changed)
@@ -133,7 +139,8 @@ class Detect(Defaults):
     def metrics(self) -> Sequence[Metric]:  # type: ignore[override]
         """The first chooses the best epoch."""
         num = len(self.names)
-        return (*box_metrics(num), count_error(num, self.threshold), LOSS)
+        masks = mask_metrics(num) if self.reading.has_masks else ()
+        return (*box_metrics(num), *masks, count_error(num, self.threshold), LOSS)
 
     def inputs(self, dataset: Dataset, size_hw: tuple[int, ...], progress: Progress) -> dict[str, Target]:
         """Return the proposals of a detector that is given its regions."""
@@ -165,8 +172,10 @@ class Detect(Defaults):
         scores, order = scores[:, : settings.max_boxes], order[:, : settings.max_boxes]
         boxes = found.boxes.gather(1, order[:, :, None].expand(-1, -1, 4))
         columns = [found.labels.gather(1, order)[:, :, None].float(), scores[:, :, None], boxes]
+        if found.masks is not None:
+            columns.append(found.masks.gather(1, order[:, :, None].expand(-1, -1, found.masks.shape[2])))
         rows = torch.cat(columns, 2).masked_fill((scores <= 0)[:, :, None], torch.nan)
-        values = rows.new_full((len(rows), settings.max_boxes, WIDTH), torch.nan)
+        values = rows.new_full((len(rows), settings.max_boxes, rows.shape[2]), torch.nan)
         values[:, : rows.shape[1]] = rows
         return Decoded(values)
 
@@ -187,13 +196,14 @@ class Detect(Defaults):
     def placed(self, answers: Answers, originals: Originals, indices: npt.NDArray[np.intp]) -> Answers:
         """Return the answers in the images' own pixels; all true boxes are there, also those that are not seen."""
         assert isinstance(originals.target, Boxes)
-        values, ways = np.array(answers.values, np.float32), [originals.way(index) for index in indices.tolist()]
+        ways = [originals.way(index) for index in indices.tolist()]
+        records = {**answers.records, SIZE: np.array([way.image_hw for way in ways])}
+        if self.reading.has_masks:
+            records |= {MASKS: texts(answers.values, ways), TRUE_MASKS: true_texts(originals.target, indices, ways)}
+        values = np.array(answers.values[:, :, :WIDTH], np.float32)
         for row, way in zip(values, ways, strict=True):
             row[:, 2:] = way.boxes(row[:, 2:])
-        sizes = np.array([way.image_hw for way in ways])
-        return replace(
-            answers, truth=true_rows(originals.target, indices), values=values, records={**answers.records, SIZE: sizes}
-        )
+        return replace(answers, truth=true_rows(originals.target, indices), values=values, records=records)
 
     def settled(self, answers: Answers) -> Self:
         """Return the task with the threshold at which precision and recall of all boxes have the best F1."""
@@ -231,13 +241,17 @@ class Detect(Defaults):
     def answers(self, decoded: Decoded) -> list[Answer]:
         """Return the things of each image whose score is not below the threshold, in pixels of the network's view."""
         return [
-            Answer(self.names, things=tuple(self._thing(row) for row in rows.tolist() if row[1] >= self.threshold))
+            Answer(self.names, things=tuple(self._thing(row) for row in rows[rows[:, 1] >= self.threshold].numpy()))
             for rows in decoded.values.cpu()
         ]
 
-    def _thing(self, row: Sequence[float]) -> Thing:
-        label, score, *box = row
-        return Thing(self.names[int(label)], score, tuple(box))
+    def _thing(self, row: npt.NDArray[np.float32]) -> Thing:
+        label, score, *box = row[:WIDTH].tolist()
+        return Thing(self.names[int(label)], score, tuple(box), cells=cells_of(row[WIDTH:]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain description, with what a table of answers holds beside boxes."""
+        return super().to_json() | ({"has_masks": True} if self.reading.has_masks else {})
 
     def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
         """Return an image (H, W, 3) with the true boxes and, in the colours of their classes, the predicted ones."""

@@ -8,6 +8,7 @@ be drawn: the same in expectation, without chance.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from striate.data.sample import Batch
 from striate.data.target import Ragged
 from striate.model import zoo
-from striate.nn.blocks.regions import SQUARES, Proposals
+from striate.nn.blocks.regions import SQUARES, Taught
 from striate.nn.boxes import DELTA_WEIGHTS, decode, encode, pair_iou
 
 from .anchored import HUBER, Anchored
@@ -58,12 +59,14 @@ class FasterRcnn(Anchored):
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the outputs; while training, the true boxes are among the proposals."""
-        blocks = [one for one in network.modules() if isinstance(one, Proposals)]
+        blocks = [one for one in network.modules() if isinstance(one, Taught)]
         rows = [one for one in batch.targets.values() if isinstance(one, Ragged)]
         if not (network.training and blocks and rows):
             return network(batch.images, **options)
         truth = Truth.of(rows[0])
-        with blocks[0].with_true(truth.boxes, truth.is_there):
+        with ExitStack() as stack:
+            for block in blocks:
+                stack.enter_context(block.with_true(truth.boxes, truth.is_there))
             return network(batch.images, **options)
 
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:

@@ -40,6 +40,7 @@ class Rcnn:
     name: ClassVar[str] = zoo.RCNN
     suppresses: ClassVar[bool] = True
     is_given_regions: ClassVar[bool] = True
+    has_masks: ClassVar[bool] = False
 
     def outputs(self, num_classes: int) -> int:
         """A margin a class, and four differences."""

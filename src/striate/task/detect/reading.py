@@ -26,14 +26,15 @@ class DetectOptions(Settings):
     """How objects are learnt and answered.
 
     `detector` is the reading of the network's outputs; "" is that of the network's own name, else one_stage.
-    `class_weight` and `box_weight` are those of the losses in their sum. Of two answers of one class that overlap by
-    more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image. R-CNN and Fast R-CNN look
-    at `proposals` regions of an image, the first at each of `region_px` pixels a side.
+    `class_weight`, `box_weight` and `mask_weight` are those of the losses in their sum. Of two answers of one class
+    that overlap by more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image. R-CNN and Fast
+    R-CNN look at `proposals` regions of an image, the first at each of `region_px` pixels a side.
     """
 
     detector: str = ""
     class_weight: float = Field(1.0, ge=0, le=1000)
     box_weight: float = Field(2.0, ge=0, le=1000)
+    mask_weight: float = Field(1.0, ge=0, le=1000)
     nms: float = Field(0.6, ge=0, le=1)
     max_boxes: int = Field(100, ge=1, le=1000)
     proposals: int = Field(300, ge=1, le=5000)
@@ -44,13 +45,14 @@ class DetectOptions(Settings):
 class Truth:
     """The true boxes of N images, padded to T >= 1: `boxes` (N, T, 4) xyxy in pixels of the network's view, `labels`
     (N, T) int64, `is_there` (N, T) whether a row is a thing to find, `is_crowd` (N, T) whether it is many at once,
-    where nothing is learnt.
+    where nothing is learnt; `masks` (N, T, G, G) uint8, where the data know, is what is covered of the boxes' cells.
     """
 
     boxes: Tensor
     labels: Tensor
     is_there: Tensor
     is_crowd: Tensor
+    masks: Tensor | None = None
 
     @classmethod
     def of(cls, rows: Ragged) -> Self:
@@ -58,7 +60,8 @@ class Truth:
         boxes, is_row = padded(rows.values.float(), rows.lengths)
         labels, _ = padded(rows.fields["labels"], rows.lengths)
         is_crowd, _ = padded(rows.fields["crowd"], rows.lengths)
-        return cls(boxes, labels, is_row & ~is_crowd, is_row & is_crowd)
+        masks = padded(rows.fields["masks"], rows.lengths)[0] if "masks" in rows.fields else None
+        return cls(boxes, labels, is_row & ~is_crowd, is_row & is_crowd, masks)
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Boxes (N, Q, 4) xyxy in pixels of the view, scores (N, Q) in falling order, 0 where none is, labels (N, Q)."""
+    """Boxes (N, Q, 4) xyxy in pixels of the view, scores (N, Q) in falling order, 0 where none is, labels (N, Q).
+
+    `masks` (N, Q, C) are the probabilities that the cells of the box are covered, row by row, C a square number.
+    """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
+    masks: Tensor | None = None
 
 
 class Reading(Protocol):
@@ -84,6 +91,7 @@ class Reading(Protocol):
     name: ClassVar[str]
     suppresses: ClassVar[bool]  # whether candidates may be several of one thing
     is_given_regions: ClassVar[bool]  # whether its regions come from selective search
+    has_masks: ClassVar[bool]  # whether candidates say what they cover
 
     def outputs(self, num_classes: int) -> int:
         """Return the width of the network's rows that have none."""
@@ -123,6 +131,7 @@ class Dense:
     name: ClassVar[str] = ""
     suppresses: ClassVar[bool] = True
     is_given_regions: ClassVar[bool] = False
+    has_masks: ClassVar[bool] = False
 
     def outputs(self, num_classes: int) -> int:
         """A number a class."""

@@ -7,6 +7,7 @@ from .detr import Detr
 from .fast_rcnn import FastRcnn
 from .faster_rcnn import FasterRcnn
 from .fcos import Fcos
+from .mask_rcnn import MaskRcnn
 from .one_stage import OneStage
 from .rcnn import Rcnn
 from .reading import DetectOptions, Reading
@@ -21,6 +22,7 @@ READINGS: dict[str, Callable[[DetectOptions], Reading]] = {
     YoloV1.name: YoloV1,
     FastRcnn.name: FastRcnn,
     FasterRcnn.name: FasterRcnn,
+    MaskRcnn.name: MaskRcnn,
     Detr.name: Detr,
     Rcnn.name: Rcnn,
 }

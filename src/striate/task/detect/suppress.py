@@ -1,5 +1,7 @@
 """Of boxes of one class that overlap, the one with the highest score: greedy suppression of whole batches at once."""
 
+from dataclasses import replace
+
 import torch
 
 from striate.nn.boxes import pair_iou
@@ -29,4 +31,4 @@ def suppressed(candidates: Candidates, threshold: float) -> Candidates:
         if torch.equal(after, kept):
             break
         kept = after
-    return Candidates(boxes, scores.masked_fill(~kept, 0), labels)
+    return replace(candidates, scores=scores.masked_fill(~kept, 0))
