@@ -11,6 +11,7 @@ from striate.base.errors import SettingsError
 from striate.studies import budget
 from striate.studies.budget import Seconds, expectation
 from striate.studies.plan import task_series
+from striate.task.detect import Detect
 from striate.task.regress import Regress
 from striate.task.restore import Denoise
 from striate.task.segment import Segment
@@ -65,4 +66,8 @@ def test_weights_add_the_encoder_with_and_without_them():
         task_series(Segment, weights="net.npz")
     with pytest.raises(SettingsError, match="starts from no weights"):
         task_series(Denoise, weights="net.npz")
+    boxes = task_series(Detect, ["data.size=64"], weights="net.npz", base="resnet18")
+    assert [one.name for one in boxes] == ["rcnn", "fast_rcnn", "faster_rcnn", "one_stage"]
+    assert {(one.recipe.model.encoder, one.recipe.transfer.weights) for one in boxes} == {("resnet18", "net.npz")}
+    assert [one.name for one in task_series(Detect)] == ["fast_rcnn", "faster_rcnn", "one_stage"]
     assert task_series(Regress)  # no steps of its own: the classic exercise

@@ -9,10 +9,12 @@ import torch
 from seam import require_equal, stop_after
 
 from striate.base import torchvision as tv
-from striate.base.errors import DataError, SettingsError
+from striate.base.errors import DataError, Interrupted, SettingsError
+from striate.base.progress import Progress
 from striate.base.rundir import RunDir
 from striate.cli.app import run as command
 from striate.data.geometry import Geometry
+from striate.data.open import open_dataset
 from striate.data.originals import Originals
 from striate.data.proposals import NAME
 from striate.data.sample import Batch
@@ -23,10 +25,13 @@ from striate.metric import Answers, records_of
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build
 from striate.predict import Predictor
+from striate.run.execute import resume, train
+from striate.run.recipe import named
 from striate.task import fit_task, from_json
 from striate.task.detect import READINGS
 from striate.task.detect.proposed import regions_of
 from striate.task.detect.reading import Candidates, Truth
+from striate.task.detect.readings import USUAL
 from striate.task.detect.suppress import suppressed
 from striate.task.protocol import answers_of
 
@@ -179,6 +184,24 @@ def test_what_cannot_be_is_refused():
 
 TOY = "toy:shapes?objects=1..3&n=40&size=48&clutter=0&noise=0.02"
 TRAIN = ["train", TOY, "--model", "bipyramid", "--size", "48", "--epochs", "3", "--threads", "1", "--quiet"]
+
+
+MORE = [pytest.param(kind, marks=[] if kind == "fast_rcnn" else pytest.mark.slow) for kind in READINGS if kind != USUAL]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", MORE)
+def test_every_kind_resumes_bit_for_bit(kind, tmp_path):
+    data = open_dataset("toy:shapes?objects=1..3&n=16&size=32&noise=0", task="detect")
+    few = ["train.epochs=2", "train.batch_size=4", "data.size=32", "task.proposals=10", "model.encoder=bipyramid"]
+    recipe, quiet = named("detect").changed([*few, "train.precision=float32"]), Progress("quiet")
+    train(data, kind, recipe, out=tmp_path / "a", progress=quiet)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(Interrupted):
+            train(data, kind, recipe, out=tmp_path / "b", progress=quiet)
+    resume(tmp_path / "b", dataset=data, progress=quiet)
+    require_equal(RunDir(tmp_path / "a"), RunDir(tmp_path / "b"))
 
 
 @pytest.mark.filterwarnings("ignore")

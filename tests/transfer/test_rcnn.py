@@ -107,12 +107,15 @@ def test_a_run_of_regions_trains_scores_and_predicts(tmp_path, capsys):
     network = zoo.build("bipyramid", classes=5, channels=3, size=64, seed=0)
     (tmp_path / "body.safetensors").write_bytes(to_bytes(network))
     data, folder = "toy:shapes?n=24&size=64&noise=0&objects=1..2", tmp_path / "run"
-    words = ["train", data, "--task", "detect", "--model", "bipyramid", "--recipe", "features", "--size", "64"]
+    words = ["train", data, "--task", "detect", "--model", "rcnn", "--recipe", "features", "--size", "64"]
     words += ["--weights", str(tmp_path / "body.safetensors"), "--out", str(folder)]
-    for option in ("detector=rcnn", "proposals=25", "region_px=32", "nms=0.3"):
-        words += ["--set", f"task.{option}"]
+    for option in ("model.encoder=bipyramid", "task.proposals=25", "task.region_px=32", "task.nms=0.3"):
+        words += ["--set", option]
     assert run([*words, "--json"]) == 0
     scores = json.loads((folder / "scores.json").read_text())
+    times_ms = json.loads((folder / "run.json").read_text())["result"]["part_times_ms"]
+    assert list(times_ms) == ["proposals", "network", "suppression"] and min(times_ms.values()) > 0
+    assert "an image alone" in (folder / "report.html").read_text()
     assert 0 <= scores["test"]["ap50"] <= 1 and scores["train"]["ap50"] > 0.1
     image = np.full((80, 100, 3), 230, np.uint8)
     image[20:60, 30:70] = COLOURS[0]

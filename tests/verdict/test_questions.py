@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,6 +154,22 @@ def plain(**changes):
 
 
 TASK = Segment("mask", ("a", "b"))
+
+
+def test_what_an_image_takes_is_said_part_by_part():
+    found, times_ms = (
+        drawn(np.random.default_rng(0)),
+        iter([{"search": 300.0, "net": 12.0}, {"search": 0.5, "net": 20.0}]),
+    )
+    given = [
+        replace(one, trials=tuple(replace(run, part_times_ms=parts) for run in one.trials))
+        for one, parts in ((one, next(times_ms, {})) for one in found.entrants)
+    ]
+    assert not [one for one in verdict_of(found)["sentences"] if "An image alone" in one]
+    (said,) = (one for one in verdict_of(replace(found, entrants=tuple(given)))["sentences"] if "An image alone" in one)
+    first, second = (one.name for one in given[:2])
+    parts = f"{second} 20.5 ms (search 0.500, net 20.0); {first} 312 ms (search 300, net 12.0)"
+    assert said == f"An image alone takes: {parts}."
 
 
 def test_a_question_is_answered_by_steps_that_were_trained_alike():

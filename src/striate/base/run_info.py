@@ -94,6 +94,7 @@ class ResultInfo(TypedDict):
     skipped: NotRequired[int]
     skipped_steps: NotRequired[int]
     time_reach: NotRequired[float | None]
+    part_times_ms: NotRequired[dict[str, float]]
 
 
 class StartInfo(TypedDict):

@@ -106,7 +106,7 @@ def study(
       striate study variants.toml --seeds 5
       striate study variants.toml --on ray://head:10001 --cpus-per-run 2
     """
-    if weights and not ladder:
+    if weights and not ladder and not _starts_from_weights(task):
         raise SettingsError("weights are for the steps of transfer", where="--weights", fix="add --ladder")
     if drop_hopeless:
         say("note: --drop-hopeless is called --prune now")
@@ -149,6 +149,14 @@ def study(
         o.give({"command": "study", "plan": found}, "\n".join(found), as_json)
     else:
         give_study(found, "study", as_json)
+
+
+def _starts_from_weights(task: str | None) -> bool:
+    """Whether the steps that a study of a task always has start from weights."""
+    from striate.studies.plan import takes_weights
+    from striate.task import TASKS
+
+    return task in TASKS and takes_weights(TASKS[task], is_full=False)
 
 
 def _refuse_beside_a_file(context: typer.Context, file: str) -> None:

@@ -151,7 +151,7 @@ def _take_body(
         raise ModelError(f"{len(here)} tensors in the encoder, {len(there)} there", where=text, fix=FIX)
     state = network.state_dict()
     pairs = [(name, other) for name, other in zip(here, there, strict=True) if name in state]
-    fit = _fit(network, [name for name, _ in pairs], [other for _, other in pairs], given.tensors, text, False)
+    fit = _fit(network, [name for name, _ in pairs], [other for _, other in pairs], given.tensors, text, True)
     fit.write()
     fresh = tuple(name for name in _weights(state) if name not in fit.ready)
     unused = tuple(other for name, other in zip(here, there, strict=True) if name not in state)

@@ -290,7 +290,16 @@ def _size_and_time(info: dict[str, Any]) -> list[tuple[str, str, str]]:
             f"{count(speed)} images/s" if speed else NA,
             f"batches of {count(batch)}" if (batch := at(info, "batch_size")) else "",
         ),
+        *_an_image(info),
     ]
+
+
+def _an_image(info: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """What one image takes where that has parts."""
+    parts = {name: number(ms) for name, ms in (at(info, "result.part_times_ms") or {}).items()}
+    known = {name: ms for name, ms in parts.items() if ms is not None}
+    remark = ", ".join(f"{name} {significant(ms)} ms" for name, ms in known.items())
+    return [("an image alone", f"{significant(sum(known.values()))} ms", remark)] if known else []
 
 
 def _where_it_ran(info: dict[str, Any]) -> list[tuple[str, str, str]]:

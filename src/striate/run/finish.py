@@ -35,11 +35,13 @@ from striate.evaluate.scores import scores_of
 from striate.inside.through_time import pull_of
 from striate.model.state import load_state, state_of
 from striate.task import Task, from_json
+from striate.transfer import regions
 from striate.transfer.features import Features, cut, take
 from striate.transfer.rcnn import sees_regions
 from striate.transfer.training import ProbeTraining
 
 from .network import network_of
+from .part_times import part_times_ms
 from .prepare import Prepared
 from .training import Training
 
@@ -78,6 +80,7 @@ def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ende
         "skipped": training.num_lost,
         "skipped_steps": training.num_skipped,
         "time_reach": _time_reach(prepared, network),
+        "part_times_ms": part_times_ms(prepared, network, info["precision"]["name"]),
     }
     monitor = prepared.task.monitor
     if num := sum(row["val"].get(monitor) is None for row in history):
@@ -140,12 +143,14 @@ def _time_reach(prepared: Prepared, network: nn.Module) -> float | None:
 
 def _source(
     prepared: Prepared, network: nn.Module, split: str, precision: str
-) -> tuple[nn.Module, Task, Loader | Features]:
+) -> tuple[nn.Module, Task, Loader | Features | regions.RegionFeatures]:
     """What is evaluated on what: a network on images, or a head on the features it was solved on."""
-    if prepared.recipe.transfer.head != "only" or sees_regions(prepared.task):
+    if prepared.recipe.transfer.head != "only":
         return network, prepared.task, _plain_loader(prepared, split)
-    body = cut(network, precision)
-    return body.head, prepared.task, take(body, prepared, split, views=1, progress=Progress("quiet"))
+    body, quiet = cut(network, precision), Progress("quiet")
+    if sees_regions(prepared.task):
+        return body.head, prepared.task, regions.take(body, prepared, split, quiet)
+    return body.head, prepared.task, take(body, prepared, split, views=1, progress=quiet)
 
 
 def _plain_loader(prepared: Prepared, split: str) -> Loader:

@@ -159,19 +159,29 @@ def task_series(
     if model is not None:
         fix = "leave --model out, or compare variants of a study file: FILE.toml"
         raise SettingsError(f"a study of the task {task.name} has its own networks", where="--model", fix=fix)
-    if weights and not task.pretrained_steps:
+    if weights and not takes_weights(task):
         fix = "leave it out, or compare variants of a study file: FILE.toml"
         raise SettingsError(f"a study of the task {task.name} starts from no weights", where="--weights", fix=fix)
     steps = [*task.steps, *(task.more_steps if is_full else ()), *(task.pretrained_steps if weights else ())]
-    given = {"base": base, "weights": weights}
+    text = {"base": base, "weights": weights}
     variants = [
-        _step(one.name, one.model, one.recipe, one.text.format(**given),
-              [*(change.format(**given) for change in one.changes), *(changes or [])])
+        _step(one.name, one.model, one.recipe, one.text.format(**text),
+              [*one.starting_from(weights, base), *(changes or [])])
         for one in steps
+        if weights or one.weights != "must"
     ]  # fmt: skip
     if weights and any(one.recipe.data.size is None for one in variants):  # weights bring a size of their own
         raise SettingsError("with weights the steps would see images of two sizes", where="--size", fix="add it")
     return variants
+
+
+def takes_weights(task: Any, *, is_full: bool = True) -> bool:
+    """Return whether a study of a task of this class has steps that start from weights.
+
+    Args:
+        is_full: whether it has the steps for who asks for all.
+    """
+    return any(one.weights != "none" for one in task.steps) or bool(is_full and task.pretrained_steps)
 
 
 CURVE_SHARES = (0.25, 0.5)  # of the training images, beside all of them

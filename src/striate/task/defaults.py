@@ -160,6 +160,10 @@ class Defaults:
         """Return the network's outputs for the images."""
         return network(batch.images, **options)
 
+    def timed(self, network: nn.Module, batch: Batch) -> dict[str, float]:
+        """Return nothing: the network is all of it."""
+        return {}
+
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the mean over the batch of `losses`."""
         return {"loss": self.losses(outputs, batch).mean()}

@@ -153,6 +153,9 @@ class Task(Protocol):
             options: of the network's call. A batch that is predicted has no targets.
         """
 
+    def timed(self, network: nn.Module, batch: Batch) -> dict[str, float]:
+        """Return the milliseconds that the parts of an answer to a batch take, by name; empty where there is one."""
+
     def loss(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return the named parts of the training loss (scalars); the engine minimises their sum."""
 

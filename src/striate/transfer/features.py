@@ -147,7 +147,7 @@ def take(
         is_mixed = any(isinstance(op, Mixup | Cutmix) for op in pipeline.ops)
         batch_size = max(MIXED, prepared.batch_size) if is_mixed else None
         loader = prepared.loader(split, indices=indices, pipeline=pipeline, batch_size=batch_size)
-        path = cached("features", f"{_key(key, prepared, loader, view)}.safetensors")
+        path = cached("features", f"{key_of(key, prepared, loader, view)}.safetensors")
         if path.is_file():
             touch(path)
         else:
@@ -185,7 +185,8 @@ def _run(body: Body, loader: Loader, view: int, progress: Progress, name: str) -
     }
 
 
-def _key(body: str, prepared: Prepared, loader: Loader, view: int) -> str:
+def key_of(body: str, prepared: Prepared, loader: Loader, view: int) -> str:
+    """Return a digest of all that the features of a split depend on, that of the body among it."""
     geometry = prepared.geometry
     views = f"{view} {loader.pipeline!r}" if loader.pipeline.ops else ""
     if any(isinstance(op, Mixup | Cutmix) for op in loader.pipeline.ops):

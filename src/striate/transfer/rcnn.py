@@ -10,7 +10,7 @@ Reference: Girshick et al., "Rich feature hierarchies for accurate object detect
 
 import importlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,17 +19,16 @@ import torch
 from torch import Tensor
 
 from striate.base.errors import Interrupted, SettingsError
-from striate.data.augment import Pipeline
-from striate.data.target import Ragged
 from striate.engine.interrupt import Interrupt
 from striate.engine.precision import autocast
 from striate.evaluate.run import quick_scores
 from striate.nn.boxes import encode, iou
 from striate.task import Task
 from striate.task.detect import Detect
-from striate.task.detect.proposed import regions_of
-from striate.task.detect.rcnn import REGIONS_AT_ONCE, Rcnn
+from striate.task.detect.proposed import FEATURES
+from striate.task.detect.rcnn import Rcnn
 
+from .regions import RegionFeatures, take
 from .training import ProbeTraining
 
 FREE_IOU, RIGHT_IOU = 0.3, 0.6  # below it a region is background for a class; from it one of the class
@@ -37,7 +36,6 @@ NEAR_IOU = 0.5  # from it the true box's difference is learnt; the paper has 0.6
 SVM_C, RIDGE, HARD = 1e-3, 1000.0, -1.0  # as in the paper: C, strength, margin from which a negative is hard
 NORM = 20.0  # of features on average, for which that C is meant
 FIRST = 20_000  # negatives of the first round
-MAX_SCORED = 64  # images a split, for the line of history
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def _sklearn(name: str) -> Any:
 
 
 class RegionTraining(ProbeTraining):
-    """Takes the features of all regions of the training images once, and solves the last layer on them."""
+    """Takes the features of all regions once, and solves the last layer on those of training images."""
 
     def train(self, interrupt: Interrupt | None = None, state: object = None) -> str:
         """Solve the layer and return how it ended.
@@ -141,46 +139,35 @@ class RegionTraining(ProbeTraining):
         Raises:
             Interrupted: a signal came.
         """
-        start_s, task = time.perf_counter(), self.train_data.task
+        start_s, task, body = time.perf_counter(), self.train_data.task, self.body
         assert isinstance(task, Detect)
-        regions = self._regions(task, interrupt)
-        weight, bias = solved(regions, len(task.names))
-        (name,) = (name for name, parameter in self.body.head.state_dict().items() if parameter.ndim > 1)
-        self.best = self.body.whole_with({name: weight, name.replace("weight", "bias"): bias})
+        train = take(body, self.train_data, "train", self.progress)
+        val = take(body, self.prepared, "val", self.progress)
+        if interrupt is not None and interrupt.signal_number is not None:
+            raise Interrupted("stopped; features are kept", signal_number=interrupt.signal_number)
+        weight, bias = solved(list(_regions(train)), len(task.names))
+        (name,) = (name for name, parameter in body.head.state_dict().items() if parameter.ndim > 1)
+        state = {name: weight, name.replace("weight", "bias"): bias}
+        self.best = body.whole_with(state)
         self.network.load_state_dict(self.best)
-        train, val = (self._scores(split) for split in ("train", "val"))
+        head, plain = body.head_with(state), autocast(self.prepared.device, "float32")
+        scores = {split: quick_scores(head, task, part, plain) for split, part in (("train", train), ("val", val))}
         self.position.epoch, self.position.step = 1, 1
         self.position.time_s = time.perf_counter() - start_s
-        self.stop.is_better(val[task.monitor], val["loss"], 1)
-        row = {"weight_decay": RIDGE, "train": train, "val": val, "is_best": True}
-        self._record(f"SVMs and regressions of {sum(len(one.xyxy) for one in regions):,} regions", row, len(regions))
+        self.stop.is_better(scores["val"][task.monitor], scores["val"]["loss"], 1)
+        row = {"weight_decay": RIDGE, **scores, "is_best": True}
+        self._record(f"SVMs and regressions of {len(train.regions.values):,} regions", row, len(train.index))
         return "finished"
 
-    def _scores(self, split: str) -> dict[str, float]:
-        """The epoch's scores of a split; of train, of some images: regions take long."""
-        prepared = self.prepared
-        loader = prepared.loader(split, indices=prepared.dataset.splits[split][:MAX_SCORED], pipeline=Pipeline())
-        return quick_scores(self.network, prepared.task, loader, autocast(prepared.device, self.body.precision))
 
-    def _regions(self, task: Detect, interrupt: Interrupt | None) -> list[Regions]:
-        loader, found = self.train_data.loader("train", pipeline=Pipeline()), []
-        assert isinstance(task.reading, Rcnn)
-        with self.progress.bar("regions of train", len(loader), "batch", "batches") as bar:
-            for batch in loader.batches(0):
-                rows: Ragged = batch.targets[task.target]
-                given = regions_of(batch, task.settings.proposals)
-                for image, boxes, true, labels in zip(batch.images, given, rows, rows.of("labels"), strict=True):
-                    found.append(self._of_image(task.reading, image, boxes, true.float(), labels))
-                    if interrupt is not None and interrupt.signal_number is not None:
-                        raise Interrupted("stopped; nothing is kept", signal_number=interrupt.signal_number)
-                bar.advance()
-        return found
-
-    def _of_image(self, reading: Rcnn, image: Tensor, given: Tensor, true: Tensor, labels: Tensor) -> Regions:
-        boxes = torch.cat([true, given])
-        crops = reading.warped(image[None], boxes, torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device))
-        features = torch.cat([self.body.features(some) for some in crops.split(REGIONS_AT_ONCE)])
-        return Regions(boxes.cpu(), features.cpu(), true.cpu(), labels.cpu())
+def _regions(found: RegionFeatures) -> Iterator[Regions]:
+    """What is learnt of each image: its true boxes, crowds left out, then the regions."""
+    given, true = found.regions, found.truth
+    columns = given, given.of(FEATURES), true, true.of(FEATURES), true.of("labels"), true.of("crowd")
+    for boxes, features, things, of_things, labels, is_crowd in zip(*columns, strict=True):
+        things, of_things, labels = (column[~is_crowd] for column in (things, of_things, labels))
+        xyxy = torch.cat([things.float(), boxes.float()])
+        yield Regions(xyxy, torch.cat([of_things, features]).float(), things.float(), labels)
 
 
 def training_of(task: Task) -> type[ProbeTraining]:

@@ -5,7 +5,7 @@ R runs of a variant (seeds, or seeds x folds), N test images.
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class RunResult:
     is_overfit: bool | None = None
     can_turn: bool = True
     regions: tuple[Floats, ...] = ()
+    part_times_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 Values = Callable[[RunResult], Floats]
@@ -83,6 +84,12 @@ class VariantResult:
         """Return a field of every trial (R,), NaN where it is missing."""
         found = (getattr(trial, field) for trial in self.trials)
         return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
+
+    @property
+    def part_times_ms(self) -> dict[str, float]:
+        """What an image takes, part by part, means over the trials that say so."""
+        known = [trial.part_times_ms for trial in self.trials if trial.part_times_ms]
+        return {name: float(np.mean([one[name] for one in known])) for name in known[0]} if known else {}
 
     def mean(self, field: str) -> float | None:
         """Return the mean of a field over the trials, None without trials or where one has none."""
@@ -275,6 +282,7 @@ class _Reader:
             self._is_overfit(scores, val, gap),
             result["epochs"] >= MIN_EPOCHS and not _is_solved(run),
             regions,
+            result.get("part_times_ms", {}),
         )
 
     def _values(self, run: RunDir, key: Key) -> tuple[Floats, tuple[Floats, ...]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from striate.base.numbers import counted, is_known
+from striate.base.numbers import counted, is_known, significant
 from striate.base.text import duration, listed, plural
 from striate.diagnose.symptoms import poor_share
 
@@ -102,6 +102,19 @@ class _Tale:
                 text += f", as many as {other['name']}" if same else f", {other['name']} {counted(other['parameters'])}"
         yield f"{text}."
         yield from self._cheaper()
+        yield from self._part_times()
+
+    def _part_times(self) -> Iterator[str]:
+        """Say what an image takes with each variant, the fastest first, where that has parts."""
+        known = {row["name"]: parts for row in self.verdict["variants"] if (parts := row.get("part_times_ms"))}
+        if len(known) < 2:
+            return
+        each = [
+            f"{name} {significant(sum(parts.values()))} ms ("
+            f"{', '.join(f'{part} {significant(ms)}' for part, ms in parts.items())})"
+            for name, parts in sorted(known.items(), key=lambda row: sum(row[1].values()))
+        ]
+        yield f"An image alone takes: {'; '.join(each)}."
 
     def _cheaper(self) -> Iterator[str]:
         ties = [self.rows[name] for name in self.verdict["ties"] if is_known(self.rows[name]["time_s"]["mean"])]

@@ -147,6 +147,7 @@ def _variant(found: Comparison, entrant: VariantResult) -> dict[str, Any]:
         "overfit_epoch": typical_epoch([trial.overfit_epoch for trial in entrant.trials]),
         "best_epoch": median(trial.best_epoch for trial in entrant.trials) if entrant.trials else None,
         "time_s": {"mean": entrant.mean("time_s")},
+        "part_times_ms": entrant.part_times_ms,
         "parameters": entrant.parameters,
         "macs": entrant.macs,
     }

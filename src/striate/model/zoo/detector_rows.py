@@ -75,8 +75,8 @@ def second_look(
     names: Sequence[str], boxes: str, *, units: int, activation: str, dropout: float, pool: str = "align"
 ) -> list[Row]:
     """Return the rows that classify what maps of these names hold inside boxes, and mend the boxes."""
-    layer = {"kernel": 1, "norm": "none", "activation": activation}
-    last = {"kernel": 1, "norm": "none", "activation": "none", "bias": True}
+    plain = {"kernel": 1, "norm": "none", "padding": "same"}  # of rows of numbers, whatever the encoder's images have
+    layer, last = {**plain, "activation": activation}, {**plain, "activation": "none", "bias": True}
     way = {} if pool == "align" else {"pool": pool}
     return [
         Row("regions", inputs=(*names, boxes, IMAGE), options=way, name="regions"),

@@ -265,7 +265,7 @@ def detr(
         norm, activation: of the attention among places, and of the last layers.
     """
     body, names = until_last_but_one(as_body(encoder))
-    plain = {"kernel": 1, "norm": "none", "bias": True}
+    plain = {"kernel": 1, "norm": "none", "bias": True, "padding": "same"}
     layer = {"heads": heads, "dropout": dropout, "norm": norm, "activation": activation}
     asked = {"num": queries, "depth": depth, "heads": heads, "dropout": dropout}
     rows = [

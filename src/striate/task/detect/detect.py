@@ -37,10 +37,12 @@ from .masks import cells_of, texts, true_texts
 from .reading import DetectOptions, Reading, Truth, padded
 from .readings import READINGS, USUAL
 from .suppress import suppressed
+from .timing import timed
 
 THRESHOLD = 0.3  # of scores, until it is chosen on validation
 WIDTH = 6  # label, score, x0, y0, x1, y1
 REACH = "reach"  # the record of how many objects there are, and how many the network can learn of
+R_CNN = ("task.nms=0.3",)  # as in the paper
 TRUE_WIDTH = 7  # label, x0, y0, x1, y1, crowd, difficult
 
 
@@ -65,19 +67,30 @@ class Detect(Defaults):
     Options: ClassVar[type[Settings]] = DetectOptions
     is_placed: ClassVar[bool] = True
     steps: ClassVar[Sequence[Step]] = (
-        Step(zoo.YOLO_V1, zoo.YOLO_V1, "detect", "YOLO, the first: one grid, two boxes a cell"),
-        Step(zoo.SSD, zoo.SSD, "detect", "SSD: anchors on the encoder's own maps"),
-        Step(zoo.RETINANET, zoo.RETINANET, "detect", "RetinaNet: anchors on a pyramid, focal loss"),
-        Step(zoo.FCOS, zoo.FCOS, "detect", "FCOS: a pyramid without anchors"),
-        Step(zoo.FASTER_RCNN, zoo.FASTER_RCNN, "detect", "Faster R-CNN: a first look proposes, a second one decides"),
         Step(
-            zoo.ONE_STAGE, zoo.ONE_STAGE, "detect", "a pyramid without anchors, places chosen by how well they answer"
+            zoo.RCNN, zoo.RCNN, "features", "R-CNN: the network is run on each of the proposed regions", R_CNN, "must"
         ),
-    )
+        Step(zoo.FAST_RCNN, zoo.FAST_RCNN, "detect", "Fast R-CNN: proposed regions are read from one map", (), "may"),
+        Step(
+            zoo.FASTER_RCNN, zoo.FASTER_RCNN, "detect", "Faster R-CNN: what is proposed is learnt too, on the same map",
+            (), "may",
+        ),
+        Step(
+            zoo.ONE_STAGE, zoo.ONE_STAGE, "detect", "one stage: no proposals, one look at every place",
+            (), "may",
+        ),
+    )  # fmt: skip
     more_steps: ClassVar[Sequence[Step]] = (
-        Step(zoo.DETR, zoo.DETR, "detect", "DETR: queries that answer for an object each", ("train.lr=0.0005",)),
+        Step(zoo.YOLO_V1, zoo.YOLO_V1, "detect", "YOLO, the first: one grid, two boxes a cell", (), "may"),
+        Step(zoo.SSD, zoo.SSD, "detect", "SSD: anchors on the encoder's own maps", (), "may"),
+        Step(zoo.RETINANET, zoo.RETINANET, "detect", "RetinaNet: anchors on a pyramid, focal loss", (), "may"),
+        Step(zoo.FCOS, zoo.FCOS, "detect", "FCOS: a pyramid without anchors", (), "may"),
+        Step(zoo.DETR, zoo.DETR, "detect", "DETR: queries that answer for an object each", ("train.lr=0.0005",), "may"),
     )
     questions: ClassVar[Sequence[Question]] = (
+        Question("reading all regions from one map", zoo.FAST_RCNN, (zoo.RCNN,), is_same_recipe=False),
+        Question("learning what to propose", zoo.FASTER_RCNN, (zoo.FAST_RCNN,)),
+        Question("one look without proposals", zoo.ONE_STAGE, (zoo.FASTER_RCNN,)),
         Question("a second look", zoo.FASTER_RCNN, (zoo.RETINANET,)),
         Question("a pyramid", zoo.RETINANET, (zoo.SSD,)),
         Question("leaving anchors out", zoo.FCOS, (zoo.RETINANET,)),
@@ -151,6 +164,10 @@ class Detect(Defaults):
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for a batch."""
         return self.reading.forward(network, batch, **options)
+
+    def timed(self, network: nn.Module, batch: Batch) -> dict[str, float]:
+        """Return the milliseconds of the proposals, the network, and the suppression."""
+        return timed(self, network, batch)
 
     def loss(self, outputs: Any, batch: Batch) -> dict[str, Tensor]:
         """Return each part over the whole batch: the sum of all images over the sum of what they count."""

@@ -11,6 +11,8 @@ from striate.data.proposals import NAME, Search, selective_search
 from striate.data.sample import Batch
 from striate.data.target import Ragged
 
+FEATURES = "features"  # of regions, where a batch has them in place of pixels
+
 
 def regions_of(batch: Batch, most: int) -> list[Tensor]:
     """Return the regions (R, 4) of each image xyxy in its pixels; the whole image where there is none.

@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from striate.data.proposals import NAME
 from striate.data.sample import Batch
+from striate.data.target import Ragged
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
 from striate.nn.boxes import clip, decode, encode, iou, roi_align
 
-from .proposed import regions_of
+from .proposed import FEATURES, regions_of
 from .reading import MAX_CANDIDATES, Candidates, DetectOptions, Part, Truth
 
 SIDES = 4
@@ -61,11 +63,19 @@ class Rcnn:
         return replace(blueprint, rows=(*rows, replace(last, options={**last.options, "activation": "none"})))
 
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> list[Tensor]:
-        """Return the network's outputs for all regions of the images."""
+        """Return the network's outputs for all regions of the images; where these bring features, those of its head."""
         images, boxes = batch.images, regions_of(batch, self.options.proposals)
+        given = batch.targets.get(NAME)
+        if isinstance(given, Ragged) and FEATURES in given.fields:
+            return self._outputs(network(given.fields[FEATURES].float()), boxes, images)
         index = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(one) for one in boxes]))
         crops = self.warped(images, torch.cat(boxes), index.to(images.device))
         found = torch.cat([network(some, **options) for some in crops.split(REGIONS_AT_ONCE)]).float()
+        return self._outputs(found, boxes, images)
+
+    @staticmethod
+    def _outputs(found: Tensor, boxes: list[Tensor], images: Tensor) -> list[Tensor]:
+        """What was said (R, 5 K) of the regions of each image, and these."""
         size = found.new_tensor([images.shape[3], images.shape[2]]).expand(len(found), 2)
         rows = torch.cat([found, torch.cat(boxes).to(found), size], 1)
         padded = nn.utils.rnn.pad_sequence(list(rows.split([len(one) for one in boxes])), batch_first=True)
