@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,8 +55,7 @@ class Outer(Settings):
     ],
 )
 def test_the_line_after_long_work_counts_one_and_many(total, units, noun, wanted, capsys, monkeypatch):
-    times = iter((0.0, 3.0))
-    monkeypatch.setattr("striate.base.progress.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("striate.base.progress.time", SimpleNamespace(monotonic=iter((0.0, 3.0)).__next__))
     progress = Progress("lines")
     progress.noun = NOUNS[noun]
     with progress.bar("work", total, *units):
