@@ -1,5 +1,7 @@
 """The dataset view: the images that it shows of an epoch are the tensors that training got, bit for bit."""
 
+import dataclasses
+import itertools
 import json
 import shutil
 
@@ -18,6 +20,8 @@ from striate.run.training import training_data
 from striate.run.training_images import TrainingImages
 
 PIXELS = "one => [...one.getContext('2d').getImageData(0, 0, one.width, one.height).data]"
+HEIGHTS = """[...document.querySelectorAll("svg.lengths")].map(
+    one => [...one.querySelectorAll("rect")].map(bar => +bar.getAttribute("height")))"""
 MIXED = {"augment": ["flip", {"kind": "erase", "p": 1.0}, {"kind": "mixup", "alpha": 0.8}], "size": 4}
 
 
@@ -102,6 +106,10 @@ def test_the_page_shows_the_counts_and_the_pixels_of_training(large, run):
     page = large.open(f"#view=dataset&model={RUN}&sample={name}")
     counts = {split: len(ids) for split, ids in run.splits().items()}
     assert {split: int(page.inner_text(f"[data-count={split}]")) for split in counts} == counts
+    bins = [one["counts"] for one in TrainingImages(run).side_counts().values()]
+    heights = page.evaluate(HEIGHTS)
+    bins = [counts for counts in bins if len(counts) > 1]  # sides that are all alike have no histogram
+    assert [[round(bar / 48 * max(counts)) for bar in bars] for bars, counts in zip(heights, bins, strict=True)] == bins
     wanted = training_batches(run, (0,))[name, 0]
     mean, std = (torch.tensor(run.info()["input"][key]).reshape(3, 1, 1) for key in ("mean", "std"))
     levels = ((wanted * std + mean) * 255).round().clamp(0, 255).permute(1, 2, 0).numpy()
@@ -116,6 +124,19 @@ def test_the_page_shows_the_counts_and_the_pixels_of_training(large, run):
     assert run.splits()["train"][2] in page.inner_text(".augmented h2")
     page.click("[data-leaks]")
     page.wait_for_selector("[data-none]")
+
+
+def test_the_histograms_of_sizes_count_every_file(run):
+    images = TrainingImages(run)
+    sizes = images._prepared.store.rows.sizes_hw
+    sizes = np.concatenate([sizes, [[5, 300], [900, 7], [900, 8]]])
+    images._prepared.store.rows = dataclasses.replace(images._prepared.store.rows, sizes_hw=sizes)
+    found = images.side_counts()
+    assert list(found) == ["height", "width"]
+    for (edges, counts), sides in zip((one.values() for one in found.values()), sizes.T, strict=True):
+        bounds = list(itertools.pairwise(edges))
+        assert counts == [sum(low <= side < high for side in sides.tolist()) for low, high in bounds]
+        assert sum(counts) == len(sides) and len(counts) == 12
 
 
 def test_data_that_are_gone_are_said_to_be(large, run):

@@ -44,6 +44,9 @@ class TrainingImages(Protocol):
     def sizes(self) -> dict[str, list[int]]:
         """Return the smallest, median and largest size of a file, where that is known."""
 
+    def side_counts(self) -> dict[str, dict[str, list[int]]]:
+        """Return by side how many files have which length: {"edges", "counts"}, where that is known."""
+
     def operations(self) -> list[dict[str, Any]]:
         """Return the settings of each operation of the augmentation."""
 

@@ -27,6 +27,9 @@ from .prepare import Prepared
 from .recipe import Recipe
 from .training import training_data
 
+SIDES = ("depth", "height", "width")
+BINS = 12  # of a histogram
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -141,6 +144,21 @@ class TrainingImages:
         order = np.argsort(rows.sizes_hw.prod(1), kind="stable")
         places = {"smallest": 0, "median": len(order) // 2, "largest": -1}
         return {name: rows.sizes_hw[order[at]].tolist() for name, at in places.items()}
+
+    def side_counts(self) -> dict[str, dict[str, list[int]]]:
+        """Return how many files have which length of each side, in at most 12 bins: {"edges", "counts"} by side.
+
+        A bin holds the lengths from its edge up to below the next. Empty where sizes are not kept.
+        """
+        rows = self._prepared.store.rows
+        if rows is None or not len(rows.sizes_hw):
+            return {}
+        found = {}
+        for name, sides in zip(SIDES[-rows.sizes_hw.shape[1] :], rows.sizes_hw.T, strict=True):
+            low, high = int(sides.min()), int(sides.max()) + 1
+            edges = np.unique(np.linspace(low, high, min(BINS, high - low) + 1).round().astype(int))
+            found[name] = {"edges": edges.tolist(), "counts": np.histogram(sides, edges)[0].tolist()}
+        return found
 
     def leaks(self) -> list[dict[str, str]]:
         """Return each image of val and test that is a copy of one of another split, with that one. Reads every file."""

@@ -32,7 +32,11 @@ async def described(request: Request) -> Response:
         except UserError as problem:
             return found | {"problem": {"what": problem.what, "fix": problem.fix}}
         known = {"operations": images.operations(), "epochs": images.num_epochs, "seed": images.seed}
-        return found | known | {"splits": images.splits(), "sizes": images.sizes(), "problem": None}
+        return (
+            found
+            | known
+            | {"splits": images.splits(), "sizes": images.sizes(), "sides": images.side_counts(), "problem": None}
+        )
 
     return document(await here.work.run(request, answer))
 

@@ -1,7 +1,7 @@
 // V11: the dataset that a run was trained on: classes, findings, images, and what augmentation made of one in any epoch.
 
 import { paintImage } from "../colour.js";
-import { fill, h, num, table } from "../dom.js";
+import { fill, h, num, svg, table } from "../dom.js";
 import { json, packed, stream } from "../net.js";
 import { slider } from "../subject.js";
 import { clamp } from "./probe.js";
@@ -139,7 +139,7 @@ class Dataset {
     this.leaks = h("div", {}, found.problem ? null : h("button", { "data-leaks": "", onclick: () => void this.context.busy(this.look()) }, "Look for copies between splits"));
     fill(this.context.inspector, h("h2", {}, found.name),
       h("dl.facts", {}, this.splits.map((name) => [h("dt", {}, name), h("dd.mono", { "data-count": name }, found.splits[name].toLocaleString("en"))]), found.num_classes ? [h("dt", {}, "classes"), h("dd.mono", {}, found.num_classes)] : null),
-      sizes.length ? [h("h3", {}, "Sizes of files"), h("dl.facts", {}, sizes)] : null,
+      sizes.length ? [h("h3", {}, "Sizes of files"), h("dl.facts", {}, sizes), Object.entries(found.sides || {}).map(([side, bins]) => histogram(side, bins))] : null,
       h("h3", {}, "Found before training"), findings.length ? h("ul.findings", {}, findings) : h("p.note", {}, "Nothing."),
       h("h3", {}, "Copies"), this.leaks,
       found.notes.length ? [h("h3", {}, "Notes"), found.notes.map((/** @type {string} */ text) => h("p.note", {}, text))] : null);
@@ -180,6 +180,19 @@ class Dataset {
   leave() {
     this.asked.abort();
   }
+}
+
+/**
+ * How many files have which length of a side.
+ * @param {string} side
+ * @param {{ edges: number[], counts: number[] }} bins
+ */
+function histogram(side, { edges, counts }) {
+  if (counts.length < 2) return null;
+  const [width, most, last] = [240 / counts.length, Math.max(...counts), edges[edges.length - 1] - 1];
+  const bars = counts.map((count, at) => svg("rect", { x: at * width, y: 52 - (48 * count) / most, width: width - 1, height: (48 * count) / most, class: "bar", "data-side": side }, svg("title", {}, `${count} with a ${side} of ${edges[at]} to ${edges[at + 1] - 1}`)));
+  const words = [[0, `${side} ${edges[0]}`, "start"], [240, last, "end"]].map(([x, text, anchor]) => svg("text", { x, y: 66, "text-anchor": anchor }, text));
+  return svg("svg.lengths", { viewBox: "0 0 240 70", role: "img", "aria-label": `${side} of the files, ${edges[0]} to ${last}` }, bars, svg("line", { x1: 0, x2: 240, y1: 52.5, y2: 52.5 }), words);
 }
 
 /**
