@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from striate.base import rank
 from striate.base.errors import Interrupted, SettingsError
 from striate.base.folder import kind_of
 from striate.base.progress import Progress, in_notebook
@@ -124,8 +125,9 @@ def train_run(dataset: Dataset, model: "Model", recipe: "Recipe", *, on_bad: str
     require(model)
     dataset, skipped = without_bad(dataset, on_bad, options.get("progress"))
     run = carry_out(dataset, model, recipe, **_with_path(options))
-    write_skipped(run.path, skipped)
-    report_run(run)
+    if rank.rank() == 0:
+        write_skipped(run.path, skipped)
+        report_run(run)
     return run
 
 
@@ -149,7 +151,8 @@ def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
     from striate.run.execute import resume as resume_run
 
     run = resume_run(path, **options)
-    report_run(run)
+    if rank.rank() == 0:
+        report_run(run)
     return run
 
 

@@ -94,6 +94,10 @@ class ResourceError(UserError):
     exit_code = 5
 
 
+class LostError(ResourceError):
+    """Another process of the same run has gone (exit 5): it says why, if it could."""
+
+
 class DivergedError(UserError):
     """Training produced a loss that is not finite (exit 6)."""
 

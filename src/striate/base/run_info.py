@@ -131,6 +131,7 @@ class RunInfo(TypedDict):
     precision: PrecisionInfo
     plugins: NotRequired[list[dict[str, str]]]
     keep_checkpoints: NotRequired[bool]
+    processes: NotRequired[int]
     is_test_open: NotRequired[bool]
     start: NotRequired[StartInfo | None]
     result: NotRequired[ResultInfo | None]

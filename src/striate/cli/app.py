@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
-from striate.base import plugin
+from striate.base import plugin, rank
 from striate.base.errors import ResourceError, SettingsError, Terminated, UserError
 from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.plugin import load_all, take_options
@@ -124,10 +124,27 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = run(sys.argv[1:])
+        code = run(sys.argv[1:]) if rank.rank() == 0 else _follow(sys.argv[1:])
     except KeyboardInterrupt as stop:  # one more while the last line was written
         code = getattr(stop, "exit_code", 130)
+    if rank.size() > 1:
+        rank.remove_mark()
+        sys.stdout.flush()
+        os._exit(code)  # nothing is left to do, and torch takes a second to take leave of the other processes
     sys.exit(code)
+
+
+def _follow(arguments: list[str]) -> int:
+    """Run as another process of a run than the first one, which speaks for all while it is there."""
+    own, sys.stderr, sys.stdout = sys.stderr, io.StringIO(), io.StringIO()
+    code = run(arguments)
+    if code not in {0, 130, 143}:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # with which torchrun ends all when one has failed
+        if not rank.first_has_spoken():
+            *_, last = ["", *sys.stderr.getvalue().splitlines()]
+            sys.stderr = own
+            say(f"process {rank.rank()}: {last}")
+    return code
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -139,6 +156,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code: 0 ok, 1 our bug, 2 usage, 3 data, 4 model, 5 resource, ..."""
     is_debug = "--debug" in arguments
     try:
+        _refuse_several(arguments)
         _refuse_empty(arguments)
         arguments, files = take_options(arguments)
         load_all(files)
@@ -208,6 +226,17 @@ def _invoke(arguments: list[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("striate", arguments) as context:
         command.invoke(context)
+
+
+def _refuse_several(arguments: list[str]) -> None:
+    """Refuse to do in several processes what one does.
+
+    Raises:
+        SettingsError: `torchrun` has started another command than those that train one network.
+    """
+    if rank.size() > 1 and not {"train", "resume"} & set(arguments):
+        what = f"torchrun has started this {rank.size()} times; only train and resume share their work"
+        raise SettingsError(what, where="WORLD_SIZE", fix="leave torchrun out")
 
 
 def _refuse_empty(arguments: list[str]) -> None:

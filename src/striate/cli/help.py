@@ -18,7 +18,7 @@ GROUPS = {
         "model without pool weights base preset seed_model max_macs max_parameters recipe option outputs ladder layer"
     ),
     "Training": (
-        "lr batch_size optimiser patience epochs set_ seed seeds device threads parallel on cpus_per_run "
+        "lr batch_size optimiser patience epochs set_ seed seeds device threads processes parallel on cpus_per_run "
         "gpus_per_run prune budget candidates learning_curve low high steps"
     ),
     "Output": "name out overwrite keep_checkpoints dry_run as_json quiet debug help strict fix_list draw",

@@ -84,6 +84,10 @@ AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class fo
 OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or skip them.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; by default all.", min=1, max=256)]
+Processes = Annotated[
+    int | None,
+    typer.Option(help="Train in so many processes, which share each batch; each has its part of the threads.", min=1),
+]
 Json = Annotated[bool, typer.Option("--json", help="Give the result as one JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; warnings are still said.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -364,6 +368,12 @@ def use_threads(count: int | None) -> None:
     """Set the CPU threads of torch."""
     import torch
 
+    from striate.base import rank
+
+    if rank.size() > 1:  # which else sets them when it meets the others
+        from striate.base.processes import join
+
+        join()
     if count is not None:
         torch.set_num_threads(count)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from striate.base import rank
 from striate.base.errors import SettingsError
 
 from . import help as h
@@ -46,6 +47,7 @@ def train(
     keep_checkpoints: o.KeepCheckpoints = False,
     device: o.Device = "auto",
     threads: o.Threads = None,
+    processes: o.Processes = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -62,6 +64,7 @@ def train(
       striate train birds/ -m mobilenet_v2 --weights imagenet -r finetune
       striate train birds/ --size 128 --epochs 60 --lr 0.003 --name longer
       striate train birds/ --limit train=400,val=100,test=100
+      striate train birds/ --processes 2
     """
     from striate.run.recipe import usual
     from striate.task import usual_task
@@ -88,6 +91,7 @@ def train(
         device=device,
         on_bad=on_bad,
         keep_checkpoints=keep_checkpoints,
+        processes=processes or 1,
         command=o.command_line(),
         progress=o.progress_for(quiet),
     )
@@ -108,6 +112,7 @@ def resume(
     place: OnCluster = OnCluster(),
     device: o.Device = "auto",
     threads: o.Threads = None,
+    processes: o.Processes = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
@@ -119,6 +124,7 @@ def resume(
       striate resume runs/001-bipyramid-regularized
       striate resume runs/002-study-birds
       striate resume runs/001-bipyramid-regularized --epochs 60
+      striate resume runs/001-bipyramid-regularized --processes 2
       striate resume runs/001-bipyramid-regularized --fork
     """
     if out and not fork:
@@ -132,12 +138,16 @@ def resume(
     moved: dict[str, Any] = {"where": data} if data else {}
     longer: dict[str, Any] = {"epochs": epochs} if epochs else {}
     kind = kind_of(folder)
+    if processes and kind != "run":
+        what = f"runs of a {kind} have one process each"
+        raise SettingsError(what, where="--processes", fix="leave --processes out")
     if longer and kind != "run":
         raise SettingsError(f"a {kind} keeps its number of epochs", where="--epochs", fix="leave --epochs out")
     if cluster := place.cluster():
         if kind == "run":
             raise SettingsError("a run goes on here; a study's runs go to a cluster", where="--on", fix="leave it out")
         options["on"] = cluster
+    longer |= {"processes": processes} if processes else {}
     if kind == "search":
         from striate.search.execute import resume_search
 
@@ -157,7 +167,9 @@ def resume(
 
 
 def give_run(run: "RunDir", command: str, as_json: bool) -> None:
-    """Give a finished run as the result of a command."""
+    """Give a finished run as the result of a command; one of several processes does."""
+    if rank.rank():
+        return
     from striate.diagnose import narrate
     from striate.report.text import run_text
 

@@ -6,7 +6,7 @@ is mixed of (seed, epoch, batch). So neither threads nor a resume inside an epoc
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,8 @@ from striate.base.progress import say
 from striate.base.seeds import rng_for, seed_for
 
 from .augment.apply import Normal, Recycler, apply_cpu
-from .augment.mix import refuse_unmixable
+from .augment.mix import Mixing, refuse_unmixable
+from .augment.mosaic import Mosaic
 from .augment.pipeline import Pipeline
 from .augment.plan import Plan
 from .planes import open_plane
@@ -30,6 +31,8 @@ from .target.place import MIN_SEEN
 
 if TYPE_CHECKING:
     import torch
+
+    from striate.base.processes import Processes
 
 Sent = TypeVar("Sent", bound="torch.Tensor | Ragged")
 RELEASE_BYTES = 256 << 20  # mapped pages read before they are given back
@@ -65,6 +68,8 @@ class Loader:
         see: makes of a batch what a network gets of it, with a number an image to draw from, which depends on seed,
             epoch and the image's id only.
         min_seen: a box of which a smaller share is in the image is left out.
+        processes: that share each batch; this one gets its part of it. Where images are mixed it makes the whole batch
+            first, since partners may be another's.
 
     Raises:
         DataError: the split is empty.
@@ -77,6 +82,7 @@ class Loader:
         seed: int = 0, device: "torch.device | str" = "cpu", shuffle: bool = False, threads: int | None = None,
         weights: npt.NDArray[np.floating] | None = None, drop_last: bool = False, ahead: int = 1,
         lost: dict[int, str] | None = None, see: See | None = None, min_seen: float = MIN_SEEN,
+        processes: "Processes | None" = None,
     ) -> None:  # fmt: skip
         import torch
 
@@ -93,6 +99,7 @@ class Loader:
         self.device, self.threads = torch.device(device), threads or num_cpus()
         self.weights = None if weights is None else np.asarray(weights, np.float64)[stored]
         self.lost, self.see, self.min_seen = {} if lost is None else lost, see, min_seen
+        self.processes = processes
         self._is_mirrored = all(target.mirrors for target in self.targets.values())
         self._keys = np.array([seed_for(name) for name in dataset.ids], np.int64) if see else None
         self._levels = [torch.tensor(values, dtype=torch.float32, device=self.device) for values in (mean, std)]
@@ -117,8 +124,8 @@ class Loader:
             return rng_for(self.seed, "order", epoch).choice(self.indices, len(self.indices), p=chance)
         return rng_for(self.seed, "order", epoch).permutation(self.indices) if self.shuffle else self.indices
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from number `start` on; earlier ones are not even decoded.
+    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[Batch]:
+        """Yield each, or `every` so many, of the batches of an epoch from number `start` on; others are not decoded.
 
         Raises:
             DataError: more than 1 % of the images have become unreadable while they are decoded on the fly.
@@ -129,10 +136,11 @@ class Loader:
         draws = self.pipeline.draw(int(row_of.max()) + 1, self.seed, epoch)
 
         def prepare(bounds: tuple[int, int]) -> Batch | None:
-            part = slice(*bounds)
-            return self._seen(self._prepare(order[part], draws[row_of[part]]), epoch)
+            part = self._rows(*bounds)
+            batch = self._prepare(order[part], draws[row_of[part]])
+            return self._seen(self._own(batch, bounds[1] - bounds[0]), epoch)
 
-        bounds = self._bounds[start:]
+        bounds = self._bounds[start::every]
         made = in_order(self._conductor, prepare, bounds, self.ahead + 1) if self._gains_ahead else map(prepare, bounds)
         for batch in made:
             if batch is not None:
@@ -152,8 +160,33 @@ class Loader:
         """
         import torch
 
-        is_computing_everywhere = self.device.type == "cpu" and torch.get_num_threads() >= num_cpus()
+        is_computing_everywhere = self.device.type == "cpu" and torch.get_num_threads() >= self.threads
         return not is_computing_everywhere or self.store.images is None
+
+    @property
+    def _makes_whole(self) -> bool:
+        """Whether the images of a batch depend on each other."""
+        return any(isinstance(op, Mixing | Mosaic) for op in self.pipeline.ops)
+
+    def _rows(self, first: int, last: int) -> slice:
+        """Those of a batch's images that this process makes."""
+        if self.processes is None or self._makes_whole:
+            return slice(first, last)
+        rows, _ = self.processes.part(last - first)
+        return slice(first + rows.start, first + rows.stop)
+
+    def _own(self, whole: Batch | None, num: int) -> Batch | None:
+        """The part that is this process's of a batch of `num` images.
+
+        Raises:
+            DataError: none of its images can be read; the other processes wait for it.
+        """
+        if self.processes is None:
+            return whole
+        if whole is None:
+            raise DataError(f"none of {num} images can be read", where=self.dataset.where, fix="restore them")
+        rows, own = self.processes.part(len(whole) if self._makes_whole else num)
+        return whole.part(rows, own) if self._makes_whole else replace(whole, own=own)
 
     def _prepare(self, indices: Indices, draws: npt.NDArray[np.float32]) -> Batch | None:
         resident = self.store.on_device(self.device) if self.device.type == "cuda" else None
@@ -280,6 +313,18 @@ class Loader:
         pinned: Any = tensor.pin_memory() if self.device.type == "cuda" else tensor
         sent: Sent = pinned.to(self.device, non_blocking=True)
         return sent
+
+
+@dataclass(frozen=True)
+class Turns:
+    """The whole batches of a loader that one of several processes has, which take them in turns."""
+
+    loader: Loader
+    processes: "Processes"
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield this process's batches of an epoch, of those from number `start` on."""
+        return self.loader.batches(epoch, start + self.processes.rank, self.processes.size)
 
 
 def _bounds(num: int, batch_size: int, drop_last: bool) -> list[tuple[int, int]]:

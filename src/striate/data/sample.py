@@ -226,16 +226,28 @@ class Batch:
 
     `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; of signals (N, C, L), of volumes
     (N, C, D, H, W); `targets` what each target's `batch` makes of it, a tensor or a ragged batch, on the device;
-    `index` (N,) positions in the dataset, on the CPU; `tile_hw` what the network sees at once, where images are larger.
+    `index` (N,) positions in the dataset, on the CPU; `tile_hw` what the network sees at once, where images are larger;
+    `own` those of the images that count, where several processes share a batch and this one has others beside.
     """
 
     images: "torch.Tensor"
     targets: dict[str, Any]  # tensors or ragged batches: a task knows which it asked for
     index: npt.NDArray[np.intp]
     tile_hw: SizeHW | None = None
+    own: slice = field(default_factory=lambda: slice(None))
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def size_hw(self) -> SizeHW:
+        """The size of the images, which asks for no pixel of them."""
+        return tuple(self.images.shape[2:])
+
+    def part(self, rows: slice, own: slice = slice(None)) -> "Batch":
+        """Return some of the images, of which `own` count."""
+        targets = {name: target[rows] for name, target in self.targets.items()}
+        return Batch(self.images[rows], targets, self.index[rows], self.tile_hw, own)
 
 
 See = Callable[[Batch, npt.NDArray[np.int64]], Batch]  # makes of a batch what a network gets; with a key an image

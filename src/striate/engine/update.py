@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from .optim import Optimiser
 from .precision import autocast
 from .regularise import frozen_statistics, penalise, sam_perturbation, weight_noise
 from .skip import MAX_IN_A_ROW, Skips, gradient_norm
+from .together import Together
 
 CHECK_EVERY = 10  # steps between looks at loss and gradient on a GPU, where each look waits for the device
 
@@ -52,6 +54,7 @@ class Update:
         weight_noise: deviation of the noise on the weights, as a share of each tensor's root mean square.
         sam: radius of sharpness-aware minimisation; two passes a step, and dropout draws anew for the second.
         eval_modules: modules that stay in evaluation mode while training.
+        together: the other processes, where several train.
     """
 
     def __init__(
@@ -71,12 +74,13 @@ class Update:
         weight_noise: float = 0.0,
         sam: float = 0.0,
         eval_modules: list[nn.Module] | None = None,
+        together: Together | None = None,
     ) -> None:
         self.model, self.task, self.optimiser, self.rate_at = model, task, optimiser, rate_at
         self.clip, self.precision, self.average, self.name_of = clip, precision, average, name_of
         self.l1, self.l2, self.weight_noise, self.sam = l1, l2, weight_noise, sam
         self.aux_weight, self.heads = aux_weight, auxiliary_heads(model) if aux_weight else ()
-        self.eval_modules = eval_modules or []
+        self.eval_modules, self.together = eval_modules or [], together
         self.parameters = optimiser.parameters
         self.skips = Skips(self.parameters[0].device)
 
@@ -104,13 +108,20 @@ class Update:
         if self.average is not None:
             self.average.update(self.model, step)
         with torch.no_grad():
-            return self.task.tally(each(Tensor.detach, outputs), batch)
+            tally = self.task.tally(
+                each(Tensor.detach, outputs), batch if self.together is None else batch.part(batch.own)
+            )
+            return self.together.tally(tally, self.task) if self.together else tally
 
     def _gradients(self, batch: Batch, step: int) -> Outputs:
         """Fill the gradients, where noise and SAM want them taken; return the main outputs of the first pass."""
         with ExitStack() as moved:
+            if self.together:
+                self.together.draw_alike(step)
             if self.weight_noise:
                 moved.enter_context(weight_noise(self.optimiser.decaying, self.weight_noise))
+            if self.together:
+                self.together.draw_apart(step)
             outputs = self._backward(batch, step)
             if self.sam:
                 moved.enter_context(sam_perturbation(self.parameters, self.sam))
@@ -119,19 +130,33 @@ class Update:
         return outputs
 
     def _backward(self, batch: Batch, step: int | None = None) -> Outputs:
-        loss, outputs = self.loss(batch)
+        """Fill the gradients of the whole batch; return the main outputs for the images that are this process's."""
+        if self.together is None:
+            loss, outputs = self.loss(batch)
+        else:
+            found = self._forward(self.together.forward, batch)
+            loss, _ = self._loss(self.together.outputs(found, batch), self.together.batches(batch)[1])
+            outputs = each(lambda values: values[batch.own], self._main(found))
         if step is not None:
             self._check(loss, batch, step)
         self.optimiser.zero_grad()
-        loss.backward()
+        (loss if self.together is None else loss * self.together.processes.size).backward()  # they are averaged
         return outputs
 
     def loss(self, batch: Batch) -> tuple[Tensor, Outputs]:
         """Return the loss of a batch, auxiliary ones included, and the main outputs, in float32."""
+        return self._loss(self._forward(partial(self.task.forward, self.model), batch), batch)
+
+    def _forward(self, forward: Callable[..., Outputs], batch: Batch) -> Outputs:
         with autocast(batch.images.device, self.precision):
-            found = self.task.forward(self.model, batch, **({"auxiliary": True} if self.heads else {}))
-        found = each(Tensor.float, found)
-        outputs = list(found.values())[-1] if self.heads else found
+            found = forward(batch, **({"auxiliary": True} if self.heads else {}))
+        return each(Tensor.float, found)
+
+    def _main(self, found: Outputs) -> Outputs:
+        return list(found.values())[-1] if self.heads else found
+
+    def _loss(self, found: Outputs, batch: Batch) -> tuple[Tensor, Outputs]:
+        outputs = self._main(found)
         loss = self._sum(outputs, batch)
         for name in self.heads:
             loss = loss + self.aux_weight * self._sum(found[name], batch)

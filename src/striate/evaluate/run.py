@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from striate.base.processes import ALONE, Processes
 from striate.data.originals import Originals
 from striate.data.sample import Batch
 from striate.metric import Answers, records_of
@@ -92,16 +94,31 @@ def _answers(task: Task, outputs: object, batch: Batch, layout: Layout) -> Answe
 
 
 @torch.inference_mode()
-def quick_scores(model: nn.Module, task: Task, loader: Batches, autocast: object) -> dict[str, float]:
-    """Return the task's epoch scores over a loader, in the given autocast context; sums stay on the device."""
+def quick_scores(
+    model: nn.Module, task: Task, loader: Batches, autocast: object, processes: Processes = ALONE
+) -> dict[str, float]:
+    """Return the task's epoch scores over a loader, in the given autocast context; sums stay on the device.
+
+    Args:
+        processes: each has batches of its own in the loader, in turns; all get the scores of all.
+    """
     was_training = model.training
     model.eval()
+    tallies: list[torch.Tensor] = []
     parts: list[torch.Tensor] = []
     try:
         for batch in loader.batches(0):
             with autocast:  # type: ignore[attr-defined]
                 outputs = task.forward(in_tiles(model, batch), batch)
-            gather(parts, task.tally(each(torch.Tensor.float, outputs), batch), task.add)
+            tally = task.tally(each(torch.Tensor.float, outputs), batch)
+            if processes.size == 1:
+                gather(parts, tally, task.add)
+            else:
+                tallies.append(tally)
     finally:
         model.train(was_training)
+    if processes.size > 1:
+        for turn in zip_longest(*processes.gather(tallies)):  # so the sums are those of one process, to the bit
+            for tally in (one for one in turn if one is not None):
+                gather(parts, tally, task.add)
     return task.summarise(total(parts, task.add))

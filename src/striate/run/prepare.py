@@ -15,6 +15,7 @@ import torch
 from striate.base.device import num_cpus
 from striate.base.errors import DataError, ModelError, SettingsError
 from striate.base.memory import keep_blocks
+from striate.base.processes import ALONE, Processes
 from striate.base.progress import Progress
 from striate.base.run_info import DatasetInfo
 from striate.base.text import listed, plural
@@ -62,6 +63,7 @@ class Prepared:
     start: Start | None = None
     inputs: Mapping[str, Target] = field(default_factory=dict)  # see `Task.inputs`
     lost: dict[int, str] = field(default_factory=dict)  # images that became unreadable since, see `Loader`
+    processes: Processes = ALONE
 
     @property
     def pipeline(self) -> Pipeline:
@@ -111,6 +113,8 @@ class Prepared:
             lost=self.lost,
             see=self.task.see,
             min_seen=self.recipe.data.min_seen,
+            threads=self.processes.threads,
+            processes=self.processes if is_training and self.processes.size > 1 else None,
         )
 
 
@@ -124,6 +128,7 @@ def prepare(
     model: object = None,
     task: str | None = None,
     network: str = "",
+    processes: Processes = ALONE,
 ) -> Prepared:
     """Return what a run of `recipe` on `dataset` trains with; builds the store when it is not there.
 
@@ -133,6 +138,7 @@ def prepare(
         model: the network, which decides what published weights are and how they want their images.
         task: its name in the table of tasks; by default the one that the data were opened for, else the target's.
         network: its name, by which some tasks know how its outputs are read; by default that of `model`.
+        processes: that train it together.
 
     Raises:
         DataError: no training or validation images, an unusable file, a constant channel, an unknown target.
@@ -172,7 +178,8 @@ def prepare(
     _say_odd_batches(len(train), batch_size, progress)
     fitted = fitted.with_levels(mean, std)
     inputs = fitted.inputs(dataset, seen.size_hw, progress)
-    return Prepared(dataset, recipe, fitted, seen, store, mean, std, batch_size, num_epochs, device, start, inputs)
+    settings = (mean, std, batch_size, num_epochs, device, start, inputs)
+    return Prepared(dataset, recipe, fitted, seen, store, *settings, processes=processes)
 
 
 def task_for(dataset: Dataset, recipe: Recipe, target: str | None, name: str | None = None, network: str = "") -> Task:

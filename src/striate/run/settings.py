@@ -108,8 +108,9 @@ class TrainSettings(Settings):
     two passes a step (0.05 is usual).
 
     Parts: `aux_weight` of the loss of each auxiliary head (None: as the blueprint says; 0 leaves them out);
-    `freeze_norm` keeps every batch norm's statistics as they are. `stages` split the epochs; without them there is one,
-    in which everything trains.
+    `freeze_norm` keeps every batch norm's statistics as they are; `sync_norm`: of several processes that train together
+    all take the statistics of the whole batch, not each those of its part. `stages` split the epochs; without them
+    there is one, in which everything trains.
     `record_gradients` writes gradient, weights, activations and dead units of each row into the history.
     """
 
@@ -136,6 +137,7 @@ class TrainSettings(Settings):
     aux_weight: float | None = Field(None, ge=0)
     stages: tuple[StageSettings, ...] = ()
     freeze_norm: bool = False
+    sync_norm: bool = False
     patience: int | None = Field(None, ge=0)
     precision: Literal["auto", "float32", "bf16"] = "auto"
     record_gradients: bool = False

@@ -15,7 +15,7 @@ from striate.base.progress import Progress, line_width
 from striate.base.rundir import RunDir
 from striate.base.seeds import seed_for
 from striate.base.text import duration, plural
-from striate.data.loader import Loader
+from striate.data.loader import Loader, Turns
 from striate.engine import checkpoint
 from striate.engine.average import Average, EqualAverage
 from striate.engine.interrupt import Interrupt
@@ -26,6 +26,7 @@ from striate.engine.probe import Rows, look
 from striate.engine.regularise import freeze, modules_in_eval_mode, unfreeze
 from striate.engine.schedule import rate_at, then_constant
 from striate.engine.stop import Stop
+from striate.engine.together import Together
 from striate.engine.update import Update, aux_weight_of
 from striate.evaluate.run import quick_scores
 from striate.model.state import load_state, state_of
@@ -122,14 +123,15 @@ def epoch_line(row: dict[str, Any], num_epochs: int, monitor: str, images_per_s:
     return next((line for line in lines if len(line) <= width), lines[-1])
 
 
-def _machine(device: torch.device) -> dict[str, Any]:
+def _machine(prepared: Prepared) -> dict[str, Any]:
     """What the bits of a run depend on beside its settings."""
-    return {"threads": torch.get_num_threads(), "torch": torch.__version__, "device": device.type}
+    found = {"threads": torch.get_num_threads(), "torch": torch.__version__, "device": prepared.device.type}
+    return {**found, "processes": prepared.processes.size}
 
 
-def differences(state: checkpoint.State, device: torch.device) -> str:
+def differences(state: checkpoint.State, prepared: Prepared) -> str:
     """Return why going on from a checkpoint here has other bits than never having stopped; empty where it has not."""
-    before, now = state.document, _machine(device)
+    before, now = {"processes": 1, **state.document}, _machine(prepared)
     changed = [f"{name} was {before.get(name)}, is {value}" for name, value in now.items() if before.get(name) != value]
     what = f"resumed at step {before['step']}, but not bit-identical to an uninterrupted run"
     return f"{what}: {'; '.join(changed)}" if changed else ""
@@ -169,11 +171,14 @@ class Training:
     ) -> None:
         self.fixed = fixed
         self.run, self.prepared, self.network, self.seed = run, prepared, network, seed
-        self.precision, self.progress = precision, progress
+        self.precision, self.progress, self.processes = precision, progress, prepared.processes
+        self.processes.spread([*network.parameters(), *network.buffers()])
         settings, num_epochs = prepared.recipe.train, prepared.num_epochs
         self.train_data = training_data(prepared, seed)
         self.loader = self.train_data.loader("train", seed=seed, is_training=True)
-        self.val_loader = prepared.loader("val")
+        self.val_loader: Loader | Turns = prepared.loader("val")
+        if self.processes.size > 1:
+            self.val_loader = Turns(self.val_loader, self.processes)
         self.average = Average(network, settings.ema) if settings.ema else None
         self.stages = stages(settings, num_epochs)
         self.stage, self.update = 0, self._update(0)
@@ -252,6 +257,8 @@ class Training:
             steps_per_epoch=steps,
             average=self.average,
         )
+        if self.processes.size > 1:
+            update.together = Together(self.network, self.train_data.task, self.processes, self.seed)
         if settings.swa_lr:
             first = first_averaged(settings, self.prepared.num_epochs) * steps
             update.rate_at = then_constant(update.rate_at, first, settings.swa_lr)
@@ -260,21 +267,25 @@ class Training:
     def validate(self) -> dict[str, float]:
         """Return the scores of the validation split; the network of an epoch that counts for SWA joins its mean."""
         epoch = self.position.epoch
-        if self._probe_loader is not None:
+        if self._probe_loader is not None and self.processes.is_first:
             batch = next(iter(self._probe_loader.batches(0)))
             self._rows = look(self.network, self.update.loss, batch)
         if self.swa is not None and epoch >= self.swa.first_epoch:
             self.swa.update(self.network, lambda: self.loader.batches(epoch), self.precision)
-        return quick_scores(
-            self.model, self.prepared.task, self.val_loader, autocast(self.prepared.device, self.precision)
-        )
+            self.processes.average(one for one in self.swa.model.buffers() if one.is_floating_point())
+        for network in {self.network, self.model}:
+            self.processes.spread(network.buffers())  # of batch normalisation, where each has had its own images
+        precision = autocast(self.prepared.device, self.precision)
+        return quick_scores(self.model, self.prepared.task, self.val_loader, precision, self.processes)
 
     def keep_best(self) -> None:
         """Remember the weights as they are now."""
         self.best = {name: tensor.detach().clone() for name, tensor in state_of(self.model).items()}
 
     def record(self, row: dict[str, Any]) -> None:
-        """Append an epoch to the history and show it."""
+        """Append an epoch to the history and show it; one of several processes does."""
+        if not self.processes.is_first:
+            return
         speed = row.pop("batches_per_s") * self.loader.batch_size
         rows, num_skipped = {"rows": self._rows} if self._rows else {}, self.num_skipped
         self.run.add_epoch({**row, "images_per_s": round(speed, 1), "skipped_steps": num_skipped, **rows})
@@ -283,11 +294,13 @@ class Training:
         self.progress.line(line + skipped)
 
     def save(self, position: Position, must: bool) -> None:
-        """Write a checkpoint when it must be, or when the last one is old enough.
+        """Write a checkpoint when it must be, or when the last one is old enough; one of several processes does.
 
         Raises:
             DivergedError: a weight is not finite; the last finite checkpoint stays.
         """
+        if not self.processes.is_first:
+            return
         if not must and time.monotonic() - self._saved_s < SAVE_EVERY_S:
             return
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.network.parameters()):
@@ -327,7 +340,7 @@ class Training:
             "recipe": self.prepared.recipe.model_dump(mode="json"),
             "fixed": self.fixed,
             "history": self.run.history_digest(),
-            **_machine(self.prepared.device),
+            **_machine(self.prepared),
         }
         groups = {"weights": state_of(self.network), "best": self.best, "state": tensors}
         return checkpoint.State(document, {name: group for name, group in groups.items() if group})
@@ -353,7 +366,7 @@ class Training:
         parts = [tensors["sums"].to(device)] if "sums" in tensors else []
         self.position = Position(document["epoch"], document["batch"], document["step"], parts, document["time_s"])
         self.stop.restore(document["stop"])
-        found = self.run.keep_epochs(document["epoch"])
+        found = self.run.keep_epochs(document["epoch"]) if self.processes.is_first else document.get("history")
         if found != document.get("history", found):  # which older checkpoints do not have
             what = "history.jsonl is not what it was when the checkpoint was written"
             raise ModelError(what, where=self.run.path, fix=restore_or_fork(self.run.path))

@@ -25,7 +25,7 @@ from . import tally
 from .answer import Answer, class_answers, map_answers, number_answers
 from .head import Head, Map, Pyramid, Vector
 from .objective import Objective, Which, chosen, region, single
-from .protocol import Decoded, Outputs, answers_of, part_of
+from .protocol import Decoded, Outputs, answers_of
 from .series import Question, Step
 from .temperature import Temperature
 from .views import Merge, View, each, merged, undo
@@ -171,7 +171,7 @@ class Defaults:
     def losses(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return the loss of each image (N,): that of a batch of it alone. A loss over the batch makes this slow."""
         alone = (
-            (each(lambda values: values[index : index + 1], outputs), part_of(batch, index))  # noqa: B023
+            (each(lambda values: values[index : index + 1], outputs), batch.part(slice(index, index + 1)))  # noqa: B023
             for index in range(len(batch))
         )
         return torch.stack([torch.stack(list(self.loss(*one).values())).sum() for one in alone])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from striate.base.errors import DataError
 from striate.base.settings import Settings
+from striate.base.size import SizeHW
 from striate.base.text import plural, verb
 from striate.data.sample import Batch
 from striate.data.target import Boxes, Ragged, Target
@@ -99,7 +100,7 @@ class Localise(Defaults):
         boxes: Ragged = batch.targets[self.target]
         rows, num = boxes.rows, len(self.names)
         outputs = outputs[rows].float()
-        true, given = _shares(boxes.values, batch.images), _xyxy(outputs[:, num:])
+        true, given = _shares(boxes.values, batch.size_hw), _xyxy(outputs[:, num:])
         of_class = F.cross_entropy(outputs[:, :num], boxes.fields["labels"], reduction="none")
         of_box = (true - given).abs().mean(1) + 1 - pair_giou(true, given)
         return {"class": self.class_weight * of_class, "box": self.box_weight * of_box}, rows
@@ -120,7 +121,7 @@ class Localise(Defaults):
         if lost := boxes.lengths.count(0):
             what = f"{plural(lost, 'image')} whose object lies outside what the network sees"
             raise DataError(what, where=self.target, fix="let the network see whole images: --fit letterbox")
-        return torch.cat([boxes.fields["labels"][:, None].float(), _shares(boxes.values, batch.images)], 1)
+        return torch.cat([boxes.fields["labels"][:, None].float(), _shares(boxes.values, batch.size_hw)], 1)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -153,9 +154,9 @@ class Localise(Defaults):
         return drawn
 
 
-def _shares(xyxy: Tensor, images: Tensor) -> Tensor:
+def _shares(xyxy: Tensor, size_hw: SizeHW) -> Tensor:
     """Boxes in pixels of the network's input as shares of it."""
-    height, width = images.shape[2:]
+    height, width = size_hw
     return xyxy.float() / xyxy.new_tensor([width, height, width, height])
 
 

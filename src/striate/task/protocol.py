@@ -1,6 +1,5 @@
 """The protocol of a task: all that the engine, the study, the report and the page know of what is predicted."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -248,10 +247,3 @@ def answers_of(task: Task, outputs: Outputs, batch: Batch) -> Answers:
         None if probabilities is None else probabilities.cpu().numpy(),
         {name: numbers.cpu().numpy() for name, numbers in task.noted(outputs, batch).items()},
     )
-
-
-def part_of(batch: Batch, index: int) -> Batch:
-    """Return the batch of one image of a batch."""
-    one = slice(index, index + 1)
-    targets: Mapping[str, Any] = batch.targets
-    return Batch(batch.images[one], {name: target[one] for name, target in targets.items()}, batch.index[one])

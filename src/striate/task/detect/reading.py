@@ -57,11 +57,10 @@ class Truth:
     @classmethod
     def of(cls, rows: Ragged) -> Self:
         """Return the true boxes of a batch."""
-        boxes, is_row = padded(rows.values.float(), rows.lengths)
-        labels, _ = padded(rows.fields["labels"], rows.lengths)
-        is_crowd, _ = padded(rows.fields["crowd"], rows.lengths)
-        masks = padded(rows.fields["masks"], rows.lengths)[0] if "masks" in rows.fields else None
-        return cls(boxes, labels, is_row & ~is_crowd, is_row & is_crowd, masks)
+        boxes, is_row = padded(rows.values.float(), rows.lengths, rows.most)
+        fields = {name: padded(column, rows.lengths, rows.most)[0] for name, column in rows.fields.items()}
+        is_crowd = fields["crowd"]
+        return cls(boxes, fields["labels"], is_row & ~is_crowd, is_row & is_crowd, fields.get("masks"))
 
 
 @dataclass(frozen=True)
@@ -207,14 +206,17 @@ def inside(points: Tensor, boxes: Tensor) -> Tensor:
     return (torch.minimum(low, high) > 0).all(3)
 
 
-def padded(rows: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+def padded(rows: Tensor, lengths: Sequence[int], most: int = 0) -> tuple[Tensor, Tensor]:
     """Return rows (T, ...) of N images as (N, most, ...), zeros behind, and which are there (N, most); most is >= 1.
+
+    Args:
+        most: at least so many.
 
     Example:
         >>> padded(torch.tensor([1, 2, 3]), (2, 0, 1))[0].tolist()
         [[1, 2], [0, 0], [3, 0]]
     """
-    most = max(1, *lengths) if lengths else 1
+    most = max(1, most, *lengths)
     counts = torch.tensor(lengths, device=rows.device)
     is_there = torch.arange(most, device=rows.device) < counts[:, None]
     out = rows.new_zeros(len(lengths), most, *rows.shape[1:])

@@ -142,7 +142,7 @@ class Restore(Sums, Defaults):
         """Return the batch with spoiled images; the target is the images as they were, in 0..1."""
         clean = self._levels(batch.images).clamp(0, 1)
         given = rounded(self.degrade(clean, torch.from_numpy(keys).to(clean.device)))
-        return Batch(self._normal(given), {**batch.targets, self.target: clean}, batch.index)
+        return replace(batch, images=self._normal(given), targets={**batch.targets, self.target: clean})
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {the loss's name: scalar}."""
