@@ -1,8 +1,10 @@
 """The report of detection, and what the narrator says of objects that cannot be learnt."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from striate.diagnose.boxes import sides_px, unreached_boxes
+from striate.diagnose.boxes import dominating_part, sides_px, unreached_boxes
 from striate.diagnose.reading import Reading
 from striate.evaluate.layout import ManyBoxes
 from striate.evaluate.predictions import Predictions
@@ -39,6 +41,19 @@ def test_objects_of_a_few_pixels_are_named():
     assert np.allclose(sorted(sides_px(found)), [3.2, 6.4, 19.2])  # 200 x 100 px in 64 x 64
     assert "67% of the validation objects are smaller than 8 px" in unreached_boxes(found).evidence
     assert unreached_boxes(reading(boxes(10, 20, 60), ap=0.6)) is None  # they are found all the same
+
+
+def test_a_part_that_is_nearly_all_of_the_loss_is_named_with_a_lower_weight():
+    found = reading(boxes(50, 60))
+    even = replace(found, history=[{"train": {"loss": 3.0, "loss_class": 1.0, "loss_box": 2.0}}])
+    assert dominating_part(even) is None and dominating_part(found) is None
+    odd = replace(found, history=[{"train": {"loss_class": 97.0, "loss_box": 2.0, "loss_proposal": 1.0}}])
+    remark = dominating_part(odd)
+    assert "97% is the part class (97.0; box 2.00, proposal 1.00)" in remark.evidence
+    assert "task.class_weight=0.200" in remark.next
+    bare = replace(found, history=[{"train": {"loss_middle": 99.0, "loss_box": 1.0}}])
+    assert "task.class_weight=5.00, task.box_weight=10.0" in dominating_part(bare).next
+    assert dominating_part(replace(odd, scores={"val": {"ap": 0.5}})) is None  # it learns all the same
 
 
 def test_boxes_are_drawn_where_the_thumbnail_shows_them():

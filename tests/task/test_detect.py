@@ -213,6 +213,9 @@ def test_a_run_resumes_bit_for_bit_and_predicts_in_the_image_s_own_pixels(tmp_pa
     assert command(["resume", str(tmp_path / "b"), "--quiet"]) == 0
     run = RunDir(tmp_path / "a")
     require_equal(run, RunDir(tmp_path / "b"))
+    for split in ("train", "val"):
+        last = run.history()[-1][split]
+        assert last["loss_class"] + last["loss_box"] == pytest.approx(last["loss"], rel=1e-4)
     page = (run.path / "report.html").read_text()
     assert all(title in page for title in ("Hardest images", "Where AP is lost", "Precision against recall"))
     info, scores = run.info(), run.scores()

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.numbers import significant
 from striate.base.size import size_text
 from striate.base.text import shown
 
@@ -13,6 +14,12 @@ from .remark import Remark
 FEW_PX = 8.0  # the finest stride of a usual pyramid
 UNREACHED, SMALL = 0.05, 0.2  # shares of the objects
 POOR = 0.2  # AP of small objects
+DOMINATING = 0.95  # of the loss
+WEIGHT_OF = {
+    "class": "class_weight", "objectness": "class_weight", "box": "box_weight", "proposal": "box_weight"
+}  # fmt: skip
+USUAL_WEIGHTS = {"class_weight": 1.0, "box_weight": 2.0}
+LESS = 5.0
 LARGEST_PX = 1024  # of a side that is proposed
 
 
@@ -40,6 +47,34 @@ def small_boxes(found: Reading) -> Remark | None:
         return None
     evidence = f"{(sides < FEW_PX).mean():.0%} of the validation objects are smaller than {FEW_PX:g} px as the network"
     return _larger(found, "likely", f"{evidence} sees them (median {np.median(sides):.0f} px).")
+
+
+def dominating_part(found: Reading) -> Remark | None:
+    """One part of the loss is nearly all of it, and the objects are hardly found: the other parts are not learnt."""
+    last = at(found.history[-1], "train") if found.history else None
+    parts = {name[5:]: number(value) for name, value in (last or {}).items() if name.startswith("loss_")}
+    total = sum(parts.values())
+    if len(parts) < 2 or not total > 0 or not number(at(found.scores, "val.ap")) < POOR:
+        return None
+    name = max(parts, key=lambda key: parts[key])
+    share = parts[name] / total
+    if share < DOMINATING:
+        return None
+    rest = ", ".join(f"{key} {significant(value)}" for key, value in parts.items() if key != name)
+    evidence = f"Of the training loss {share:.0%} is the part {shown(name, 20)} ({significant(parts[name])}; {rest})."
+    changes = [f"task.{weight}={significant(value)}" for weight, value in _other_weights(found, name)]
+    return Remark(
+        "one_part_dominates", "possible", evidence, f"Weigh it less: {', '.join(changes)}.", again(found, *changes)
+    )
+
+
+def _other_weights(found: Reading, name: str) -> list[tuple[str, float]]:
+    """The weight of a part, lower; of one that has none, those of the others, higher."""
+    given = {weight: number(found.setting(f"task.{weight}")) for weight in USUAL_WEIGHTS}
+    now = {weight: value if value > 0 else USUAL_WEIGHTS[weight] for weight, value in given.items()}
+    if weight := WEIGHT_OF.get(name):
+        return [(weight, now[weight] / LESS)]
+    return [(weight, value * LESS) for weight, value in now.items()]
 
 
 def sides_px(found: Reading) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from striate.base.numbers import significant
 from striate.base.text import plural, shown
 from striate.model import zoo
 
-from .boxes import unreached_boxes
+from .boxes import dominating_part, unreached_boxes
 from .experiment import again, other, with_model
 from .reading import Reading, at, number
 from .remark import Remark
@@ -297,4 +297,5 @@ RULES: tuple[Callable[[Reading], Remark | None], ...] = (
     label_noise,
     missed_classes,
     unreached_boxes,
+    dominating_part,
 )

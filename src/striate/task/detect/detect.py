@@ -1,5 +1,6 @@
 """Any number of objects an image: their classes and boxes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ from ..series import Question, Step
 from .drawing import draw
 from .head import Detector
 from .masks import cells_of, texts, true_texts
-from .reading import DetectOptions, Reading, Truth, padded
+from .reading import PART_NAMES, DetectOptions, Reading, Truth, padded
 from .readings import READINGS, USUAL
 from .suppress import suppressed
 from .timing import timed
@@ -178,6 +179,25 @@ class Detect(Defaults):
         """Return the loss of each image (N,), as if it were a batch."""
         parts = self.reading.parts(outputs, Truth.of(batch.targets[self.target]))
         return torch.stack([part.sums / part.counts.clamp(min=1) for part in parts.values()]).sum(0)
+
+    @torch.no_grad()
+    def tally(self, outputs: Any, batch: Batch) -> Tensor:
+        """Return a row an image with the parts of its loss at the end, nan for those that its kind does not have."""
+        rows = super().tally(outputs, batch)
+        parts = self.reading.parts(outputs, Truth.of(batch.targets[self.target]))
+        assert parts.keys() <= set(PART_NAMES), "a part without a name in PART_NAMES"
+        nothing = rows.new_full((len(rows),), torch.nan)
+        given = {name: (part.sums / part.counts.clamp(min=1)).to(rows) for name, part in parts.items()}
+        return torch.cat([rows, torch.stack([given.get(name, nothing) for name in PART_NAMES], 1)], 1)
+
+    def summarise(self, rows: Tensor | None) -> dict[str, float]:
+        """Return the scores, and the mean of each part of the loss: "loss_class" and so on."""
+        known = super().summarise(rows)
+        if rows is None:
+            return known
+        means = rows[:, -len(PART_NAMES) :].mean(0).tolist()
+        parts = {f"loss_{name}": mean for name, mean in zip(PART_NAMES, means, strict=True) if not math.isnan(mean)}
+        return {**known, **parts}
 
     @torch.no_grad()
     def decode(self, outputs: Any) -> Decoded:

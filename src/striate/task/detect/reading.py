@@ -63,6 +63,9 @@ class Truth:
         return cls(boxes, fields["labels"], is_row & ~is_crowd, is_row & is_crowd, fields.get("masks"))
 
 
+PART_NAMES = ("class", "box", "middle", "sure", "objectness", "proposal", "mask", "points")  # of the kinds' losses
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the loss: of each image a sum (N,), and the number (N,) that it is divided by."""
