@@ -64,6 +64,15 @@ def test_boxes_are_drawn_where_the_thumbnail_shows_them():
     assert (rows.min(), rows.max()) == (48, 79)
 
 
+def test_masks_are_drawn_where_the_thumbnail_shows_them():
+    image, mask = np.zeros((128, 128, 3), np.uint8), np.zeros((100, 200), bool)
+    mask[25:75, 50:150] = True
+    drawn = draw_on_thumbnail(image, np.array([[0, 0, 0, 1, 1]]), INPUT, (100, 200), [mask])
+    rows, columns = np.nonzero(drawn[36:].any(2))
+    assert (columns.min(), columns.max()) == (32, 95)
+    assert (36 + rows.min(), 36 + rows.max()) == (48, 79)
+
+
 def test_curves_name_their_classes():
     svg = precision_recall({"<cell>": ([0, 0.5, 1], [1, 0.8, 0])}, "pr")
     assert "&lt;cell&gt;" in svg

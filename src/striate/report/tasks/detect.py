@@ -10,11 +10,14 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from striate.base.numbers import count, number, significant
+from striate.base.runs import Bits
 from striate.base.text import plural
 from striate.metric import by_key
+from striate.metric.box_ap import mask_metrics
 from striate.metric.box_errors import ERRORS, confusion
 from striate.metric.box_matches import recorder
 from striate.metric.box_table import curve, num_detected, num_objects
+from striate.metric.mask_matches import MASKS, TRUE_MASKS, masks_of
 from striate.predict.overlay import colours_of
 from striate.report.answers import Answers, Given, illustrated, mean_loss, with_thumbnails_first
 from striate.report.charts_boxes import MAX_LINES, precision_recall
@@ -47,7 +50,8 @@ class DetectSections(Sections):
 
     def figures(self, run: Run) -> Sequence[str]:
         """Return AP at one overlap, by the objects' size, the recall, the error of counts, and the loss."""
-        return ("ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", "count_error", "loss")
+        masks = [metric.key for metric in mask_metrics(1)] if at(run.info, "task.has_masks", False) else []
+        return ("ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", *masks, "count_error", "loss")
 
     def curves(self, monitor: str) -> Sequence[str]:
         """Return the loss, the score that chose the epoch, and AP at IoU 0.5."""
@@ -61,6 +65,9 @@ class DetectSections(Sections):
         """Return AP, AP50, and the threshold of scores."""
         ap, half = (by_key(key).text(scores.get(key)) for key in ("ap", "ap50"))
         said = [f"On {where} AP is {ap} (mean over overlaps, IoU, from 0.5 to 0.95), and {half} at IoU 0.5."]
+        if number(scores.get("mask_ap")) is not None:
+            mask_ap, mask_half = (by_key(key).text(scores.get(key)) for key in ("mask_ap", "mask_ap50"))
+            said.append(f"Of what the objects cover (masks), AP is {mask_ap}, and {mask_half} at IoU 0.5.")
         error = by_key("count_error").text(scores.get("count_error"))
         said.append(
             f"Boxes that score {_threshold(run)} or more are shown, which has the best F1 on validation images; "
@@ -127,7 +134,17 @@ def _drawn(answers: Answers, row: int, which: int, image_u8: npt.NDArray[np.uint
     size_hw = answers.table.records.get("size_hw")
     if size_hw is None:
         return image_u8
-    return draw_on_thumbnail(image_u8, label_and_box, answers.run.info["input"], size_hw[row])
+    masks = _masks(answers, row, which, size_hw[row])
+    return draw_on_thumbnail(image_u8, label_and_box, answers.run.info["input"], size_hw[row], masks)
+
+
+def _masks(answers: Answers, row: int, which: int, size_hw: npt.NDArray[Any]) -> list[Bits]:
+    """The masks of an image's true (0) or predicted objects (1) that are shown; none where they are not known."""
+    texts = answers.table.records.get((TRUE_MASKS, MASKS)[which])
+    if texts is None or texts[row] is None:
+        return []
+    num = len(_rows(answers, row)[which])  # by falling score: the first ones
+    return masks_of(" ".join(texts[row].split()[:num]), tuple(int(side) for side in size_hw))
 
 
 def _images(subject: Subject, num: int) -> Markup:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.geometry import Geometry
-from striate.data.target.palette import colour_of, line_px
+from striate.data.target.palette import colour_of, cover, line_px
 
 TRUE_COLOUR = (0, 200, 0)
 
@@ -37,17 +37,24 @@ def draw_on_thumbnail(
     rows: npt.NDArray[np.floating],
     document: Mapping[str, Any],
     size_hw: Sequence[float],
+    masks: Sequence[npt.NDArray[np.bool_]] = (),
 ) -> npt.NDArray[np.uint8]:
     """Return a run's thumbnail of an image (H, W, 3) with boxes (B, 5), class and sides in the image's own pixels.
 
     Args:
         document: of the run's input.
         size_hw: height and width of the image.
+        masks: of the boxes, (height, width) each; none where they have none.
     """
     geometry = Geometry.from_json(document)
     matrix = geometry.matrix(int(size_hw[0]), int(size_hw[1]))
     scale = image_u8.shape[1] / geometry.store_hw[1], image_u8.shape[0] / geometry.store_hw[0]
     drawn, width = image_u8[:, :, :3].copy(), max(1, line_px(image_u8) // 2)
+    own = matrix * np.array(scale)[:, None]
+    own[:, 2] += (own[[0, 1], [0, 1]] - 1) / 2  # of the middles of pixels
+    for mask, label in zip(masks, rows[:, 0].tolist(), strict=False):
+        moved = cv2.warpAffine(mask.view(np.uint8), own, image_u8.shape[1::-1], flags=cv2.INTER_NEAREST)
+        cover(drawn, moved.astype(bool), colour_of(int(label)))
     for label, *sides in rows.tolist():
         corners = np.array(sides).reshape(2, 2) * matrix[[0, 1], [0, 1]] + matrix[:, 2]
         rectangle(drawn, (corners * scale).ravel(), colour_of(int(label)), width)
