@@ -339,3 +339,17 @@ def test_too_few_epochs_cannot_show_that_loss_rises(folder, epochs, says):
     place = [head.text for head in table.all("th")[:10]].index("loss rises after") - 1
     rows = {row.all("th")[0].text.split()[0]: row.all("td")[place].text for row in table.all("tbody")[0].all("tr")}
     assert rows == {"mlp": "9", "baseline": "13", "augmented": says, "regularized": "never"}
+
+
+def test_all_variants_stand_in_one_chart(study):
+    path, page = study
+    plot = page.get("curves").all("svg", "plot")[0]
+    assert set(VARIANTS) <= {one.text for one in plot.all("text")}
+    says = plot.attributes["aria-label"]
+    for name in VARIANTS:
+        histories = [
+            one.read_text().splitlines() for one in sorted((path / "runs").glob(f"{name}-seed*/history.jsonl"))
+        ]
+        last = max(len(lines) for lines in histories)
+        values = [json.loads(lines[-1])["val"]["accuracy"] for lines in histories if len(lines) == last]
+        assert f"{name} {100 * sum(values) / len(values):.1f}%" in says

@@ -136,8 +136,8 @@ def curves(
     epoch_axis(axes, epochs)
     if decays:
         _decay_axis(axes, epochs, decays)
-    _name_axis(axes, "weight decay" if decays else "epoch")
-    _name_lines(axes, epochs, lines)
+    name_axis(axes, "weight decay" if decays else "epoch")
+    name_lines(axes, lines)
     if overfit is not None and epochs[0] <= overfit <= epochs[-1]:
         _mark_overfit(axes, overfit)
     if best is not None and best in epochs:
@@ -153,7 +153,7 @@ def beyond(epochs: Sequence[int], lines: Sequence[Line], metric: Metric) -> str:
     return say_above(found, metric)
 
 
-def _name_lines(axes: "Axes", epochs: Sequence[int], lines: Sequence[Line]) -> None:
+def name_lines(axes: "Axes", lines: Sequence[Line]) -> None:
     """Write each line's name at its end, so that no legend is needed; names keep a line's height apart."""
     low, high = axes.get_ylim()
     last = [next(value for value in reversed(line.values) if math.isfinite(value)) for line in lines]
@@ -168,7 +168,7 @@ def _name_lines(axes: "Axes", epochs: Sequence[int], lines: Sequence[Line]) -> N
         axes.text(1.015, height, line.name, color=line.colour, fontsize=TEXT, va="center", transform=axes.transAxes)
 
 
-def _name_axis(axes: "Axes", text: str) -> None:
+def name_axis(axes: "Axes", text: str) -> None:
     """Write what stands across at the axis's right end, beside its labels."""
     axes.annotate(
         text,

@@ -1,22 +1,24 @@
 """Charts of a study: every seed as a dot, differences from the baseline, curves as small multiples on equal axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from striate.base.text import shown
 from striate.metric import Metric
 
-from .charts import SMALL, TEXT, epoch_axis, new_axes, new_figure, rule_axis
-from .ranges import Above, above, mark_above, say_above
-from .svg import BAD, GOOD, INK, MUTED, PAPER, TRAIN, VAL, draw
+from .charts import SMALL, TEXT, Line, epoch_axis, name_axis, name_lines, new_axes, new_figure, rule_axis
+from .ranges import Above, above, limits, mark_above, say_above
+from .svg import BAD, GOOD, INK, MUTED, PAPER, TEST, TRAIN, VAL, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ROW_PX = 54
+COLOURS = (VAL, TRAIN, TEST, GOOD, BAD, MUTED, INK)  # of variants in one chart; then again, with dashes
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,38 @@ def multiple(
     known = sorted(epoch for epoch in seeds.best if epoch is not None)
     kept = f"Best {'epoch' if len(known) == 1 else 'epochs'} {', '.join(map(str, known))}." if known else ""
     return draw(figure, name, " ".join(filter(None, (says, beyond(seeds, metric, ends), kept))), titles=titles)
+
+
+def together(curves: Mapping[str, Sequence[Sequence[float]]], metric: Metric, best: str | None) -> Markup | None:
+    """Return the mean over seeds of every variant in one chart, names at the lines' ends; None with fewer than two.
+
+    Args:
+        curves: of each variant, a value an epoch for each seed.
+        best: the variant whose line is thick.
+    """
+    means = {name: band(seeds)[2] for name, seeds in curves.items()}
+    means = {name: mean for name, mean in means.items() if finite(mean)}
+    ends = limits([value for mean in means.values() for value in mean], metric)
+    if ends is None or len(means) < 2:
+        return None
+    figure = new_figure(276)
+    axes = new_axes(figure, (46, 42, 118, 12))
+    axes.set_ylim(*ends)
+    lines = []
+    for index, (name, mean) in enumerate(means.items()):
+        round_, colour = divmod(index, len(COLOURS))
+        lines.append(Line(f"@{index}", mean, COLOURS[colour]))
+        dashes = (0, (4, 2)) if round_ % 2 else "-"
+        epochs = range(1, len(mean) + 1)
+        axes.plot(epochs, mean, color=COLOURS[colour], linestyle=dashes, linewidth=2.6 if name == best else 1.5)
+        mark_above(axes, above(name, epochs, mean, ends[1]), COLOURS[colour], level=index)
+    rule_axis(axes, "y", metric.tick)
+    epoch_axis(axes, range(1, max(2, *map(len, means.values())) + 1))
+    name_axis(axes, "epoch")
+    name_lines(axes, lines)
+    texts = {f"@{index}": shown(name, 17) for index, name in enumerate(means)}
+    last = "; ".join(f"{name} {metric.text(finite(mean)[-1])}" for name, mean in means.items())
+    return draw(figure, "together", f"{metric.name} on validation over the epochs, at the end: {last}.", texts=texts)
 
 
 def _ring_best(axes: "Axes", seeds: Seeds, metric: Metric, top: float) -> dict[str, str]:

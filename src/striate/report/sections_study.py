@@ -255,7 +255,15 @@ def curves(study: Study) -> dict[str, Any]:
             notes = [note if is_linear_probe else "", charts.beyond(lines, one, ends)]
             panels.append((name, chart, " ".join(filter(None, notes))))
         groups.append((with_capital(one.name), panels))
-    return {"groups": groups, "reason": "" if groups else "No run of this study has recorded an epoch."}
+    trained = {name: runs for name, runs in study.runs.items() if not any(run.is_linear_probe for run in runs)}
+    key = study.metric.key
+    means = {name: [run.curve("val", key) for run in runs if run.history] for name, runs in trained.items()}
+    return {
+        "groups": groups,
+        "together": charts.together(means, study.metric, study.best),
+        "title": with_capital(study.metric.name),
+        "reason": "" if groups else "No run of this study has recorded an epoch.",
+    }
 
 
 def _curve_keys(study: Study) -> list[str]:
