@@ -26,6 +26,14 @@ ELSEWHERE = {  # file of the repository -> page of the site
 }
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put pages that mkdocs.yml does not name at the end of the guides."""
+    guides = next(part["Guides"] for part in config.nav or [] if "Guides" in part)
+    named = set(re.findall(r"[\w/-]+\.md", str(config.nav)))
+    guides += sorted({path.name for path in Path(config.docs_dir).glob("*.md")} - named)
+    return config
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that no file in docs/ holds."""
     pages = {
