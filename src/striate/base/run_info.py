@@ -104,6 +104,13 @@ class StartInfo(TypedDict):
     text: str
 
 
+class TrackInfo(TypedDict, total=False):
+    """Where a run is shown too: a folder of TensorBoard, an address of MLflow."""
+
+    tensorboard: str
+    mlflow: str
+
+
 class RunInfo(TypedDict):
     """run.json."""
 
@@ -132,6 +139,7 @@ class RunInfo(TypedDict):
     plugins: NotRequired[list[dict[str, str]]]
     keep_checkpoints: NotRequired[bool]
     processes: NotRequired[int]
+    track: NotRequired[TrackInfo]
     is_test_open: NotRequired[bool]
     start: NotRequired[StartInfo | None]
     result: NotRequired[ResultInfo | None]
@@ -168,6 +176,7 @@ class StudyInfo(TypedDict):
     drop_hopeless: NotRequired[bool]
     dropped: NotRequired[dict[str, Any] | None]
     keep_checkpoints: NotRequired[bool]
+    track: NotRequired[TrackInfo]
 
 
 class SearchPlanInfo(TypedDict):

@@ -21,7 +21,9 @@ GROUPS = {
         "lr batch_size optimiser patience epochs set_ seed seeds device threads processes parallel on cpus_per_run "
         "gpus_per_run prune budget candidates learning_curve low high steps"
     ),
-    "Output": "name out overwrite keep_checkpoints dry_run as_json quiet debug help strict fix_list draw",
+    "Output": (
+        "name out overwrite keep_checkpoints tensorboard mlflow dry_run as_json quiet debug help strict fix_list draw"
+    ),
 }
 PLAIN = {"int": "N", "float": "NUMBER", "str": "TEXT", "path": "PATH", "file": "FILE", "directory": "DIR"}
 

@@ -78,6 +78,8 @@ Out = Annotated[Path | None, typer.Option(help="Result folder; by default runs/N
 KeepCheckpoints = Annotated[
     bool, typer.Option("--keep-checkpoints", help="Keep a finished run's last states, not its best weights only.")
 ]
+Tensorboard = Annotated[str | None, typer.Option(metavar="DIR", help="A folder where TensorBoard shows it too.")]
+Mlflow = Annotated[str | None, typer.Option(metavar="URI", help="A tracking store where MLflow shows it too.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Move an existing result folder aside.")]
 Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]

@@ -21,6 +21,8 @@ BESIDE_A_FILE = {
     "allow_empty",
     "on_bad",
     "keep_checkpoints",
+    "tensorboard",
+    "mlflow",
     "parallel",
     "on",
     "cpus_per_run",
@@ -72,6 +74,8 @@ def study(
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
     keep_checkpoints: o.KeepCheckpoints = False,
+    tensorboard: o.Tensorboard = None,
+    mlflow: o.Mlflow = None,
     parallel: Annotated[
         str,
         typer.Option(metavar="N|auto", help="Runs at once, each a process with one thread; auto: 2 where faster."),
@@ -124,6 +128,8 @@ def study(
         "on_bad": on_bad,
         "dry_run": dry_run,
         "keep_checkpoints": keep_checkpoints,
+        "tensorboard": tensorboard,
+        "mlflow": mlflow,
         "command": o.command_line(),
         "progress": o.progress_for(quiet),
     }

@@ -45,6 +45,8 @@ def train(
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
     keep_checkpoints: o.KeepCheckpoints = False,
+    tensorboard: o.Tensorboard = None,
+    mlflow: o.Mlflow = None,
     device: o.Device = "auto",
     threads: o.Threads = None,
     processes: o.Processes = None,
@@ -92,6 +94,8 @@ def train(
         on_bad=on_bad,
         keep_checkpoints=keep_checkpoints,
         processes=processes or 1,
+        tensorboard=tensorboard,
+        mlflow=mlflow,
         command=o.command_line(),
         progress=o.progress_for(quiet),
     )

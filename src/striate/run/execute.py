@@ -59,6 +59,7 @@ from .prepare import (
     split_ids,
 )
 from .recipe import Recipe, named
+from .track import tracked, trackers_of
 from .training import Training, differences, make_update, training_data
 
 LARGE_BYTES = 1 << 30  # from here on the memory is said before it is taken
@@ -83,6 +84,8 @@ def train(
     is_test_open: bool = True,
     keep_checkpoints: bool = False,
     processes: int = 1,
+    tensorboard: Path | str | None = None,
+    mlflow: str | None = None,
     command: str = "",
     progress: Progress | None = None,
 ) -> RunDir:
@@ -103,13 +106,14 @@ def train(
         is_test_open: whether the test split is scored at the end; a study opens it later.
         keep_checkpoints: keep the resumable states when the run is finished, not the best weights only.
         processes: start so many on this machine and share each batch among them; see docs/cluster.md.
+        tensorboard, mlflow: a folder, and the address of a tracking store, that show the run too; see `run.track`.
         command: written into the run, so that it can be typed again.
 
     Raises:
         UserError: see its subclasses; a folder that was there is never changed.
         Interrupted: Ctrl-C or SIGTERM; the state is saved and `resume` goes on.
     """
-    group = join_as(processes)
+    group, track = join_as(processes), trackers_of(tensorboard, mlflow)
     progress = progress_of(group, progress)
     recipe_name = recipe_name or (recipe if isinstance(recipe, str) else "custom")
     recipe = named(recipe) if isinstance(recipe, str) else recipe
@@ -147,8 +151,7 @@ def train(
     )
     info = describe(prepared, network, model, recipe_name, seed, precision, command)
     info["name"] = name or info["name"]
-    info["keep_checkpoints"] = keep_checkpoints
-    info["processes"] = max(processes, group.size)
+    info |= {"keep_checkpoints": keep_checkpoints, "processes": max(processes, group.size), "track": track}
     for note in info["notes"]:
         progress.line(note)
     info["start"] = {"source": loaded.source, "text": loaded.summary} if loaded else None
@@ -158,7 +161,8 @@ def train(
         run.save_info({**info, "is_test_open": is_test_open})
         if processes == 1:
             group.same([str(folder), info])
-            return _carry_out(run, prepared, network, info, None, is_test_open, progress)
+            with tracked(run, track):
+                return _carry_out(run, prepared, network, info, None, is_test_open, progress)
     launch(folder, processes, device=device, progress=progress)
     return run
 
@@ -233,7 +237,8 @@ def resume(
         refuse_changes(info, state, dataset, path)
         prepared, network = _again(run, info, state, dataset, model, device, progress, group)
         group.same(info)
-        return _carry_out(run, prepared, network, info, state, info.get("is_test_open", True), progress)
+        with tracked(run, info.get("track", {})):
+            return _carry_out(run, prepared, network, info, state, info.get("is_test_open", True), progress)
 
 
 def _again(

@@ -43,6 +43,7 @@ from striate.transfer.training import ProbeTraining
 from .network import network_of
 from .part_times import part_times_ms
 from .prepare import Prepared
+from .track import tracked
 from .training import Training
 
 MAX_TRAIN = 2000  # un-augmented training images that are scored, for the generalisation gap
@@ -100,7 +101,7 @@ def finish(folder: Path, training: Training | ProbeTraining, info: RunInfo, ende
 
 def open_test(run: RunDir, prepared: Prepared) -> None:
     """Score a finished run's test split, unless that was done before."""
-    with locked(run.path), run.changing():
+    with locked(run.path), run.changing(), tracked(run, run.info().get("track", {})):
         if "test" not in run.scores() and len(prepared.dataset.splits.get("test", ())):
             prepared = replace(prepared, task=from_json(run.info()["task"]))
             score_splits(run, prepared, network_of(run, prepared), ("test",), run.info()["precision"]["name"])

@@ -21,6 +21,7 @@ from striate.data.sample import Dataset
 from striate.run.network import build_network, is_file, require
 from striate.run.prepare import Prepared, describe_dataset, is_same_data, split_ids
 from striate.run.start import require_start
+from striate.run.track import trackers_of
 from striate.verdict.verdict import decide
 
 from .budget import Seconds, expectation, expected_s
@@ -49,6 +50,8 @@ def study(
     parallel: int | str = 1,
     prune: bool = False,
     keep_checkpoints: bool = False,
+    tensorboard: Path | str | None = None,
+    mlflow: str | None = None,
     plan: dict[str, Any] | None = None,
     on: str | Cluster | None = None,
     progress: Progress | None = None,
@@ -64,6 +67,7 @@ def study(
         prune: after two seeds and more, give up variants whose validation interval lies wholly on the worse
             side of the best one's; never the baseline, nor a point of a learning curve (`num_train`).
         keep_checkpoints: keep the resumable states of finished runs, not their best weights only.
+        tensorboard, mlflow: a folder, and the address of a tracking store, that show its runs too; see `run.track`.
         plan: the grid or random plan that the variants come from, for study.json.
         on: the Ray cluster that trains the runs, or its address: "ray://HOST:10001", or "local:4" for one with 4 CPUs
             on this machine; instead of `parallel`.
@@ -72,7 +76,7 @@ def study(
         SettingsError: the folder holds another study.
         Interrupted: stopped; the same call goes on.
     """
-    progress, variants = progress or Progress(), list(variants)
+    progress, variants, track = progress or Progress(), list(variants), trackers_of(tensorboard, mlflow)
     check_names(variants)
     for variant in variants:
         _require_named(variant)
@@ -91,7 +95,7 @@ def study(
             build_network(variant.model, conditions.prepare(variant, 0), 0)
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": prune, "dropped": {}}
-    info["keep_checkpoints"] = keep_checkpoints
+    info |= {"keep_checkpoints": keep_checkpoints, "track": track}
     with cluster or nullcontext():  # before a folder is begun
         found = StudyDir(_folder(info, out, root, name, progress))
         with locked(found.path), resumable(found, _kept, words=cluster.words if cluster else ()):
@@ -176,6 +180,7 @@ def resume_study(
         parallel=1 if on else info.get("parallel", 1),
         prune=info.get("drop_hopeless", False),
         keep_checkpoints=info.get("keep_checkpoints", False),
+        **info.get("track", {}),
         plan=info.get("plan"),
         on=on,
         progress=progress,

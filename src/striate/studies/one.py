@@ -163,6 +163,7 @@ def train_one(
         precision=precision or known_precision(study, variant.name),
         is_test_open=False,
         keep_checkpoints=study.info().get("keep_checkpoints", False),
+        **study.info().get("track", {}),
         progress=conditions.progress,
     )
 
