@@ -45,13 +45,16 @@ def test_objects_of_a_few_pixels_are_named():
 
 def test_a_part_that_is_nearly_all_of_the_loss_is_named_with_a_lower_weight():
     found = reading(boxes(50, 60))
-    even = replace(found, history=[{"train": {"loss": 3.0, "loss_class": 1.0, "loss_box": 2.0}}])
+    even = replace(found, history=[{"train": {"loss": 3.0, "loss_class": 1.0, "loss_box": 2.0}}] * 2)
     assert dominating_part(even) is None and dominating_part(found) is None
-    odd = replace(found, history=[{"train": {"loss_class": 97.0, "loss_box": 2.0, "loss_proposal": 1.0}}])
+    last = {"train": {"loss_class": 97.0, "loss_box": 2.0, "loss_proposal": 1.0}}
+    odd = replace(found, history=[last, last])
+    learnt = {"train": {"loss_class": 200.0, "loss_box": 5.0, "loss_proposal": 2.0}}
+    assert dominating_part(replace(found, history=[learnt, last])) is None  # the others fell
     remark = dominating_part(odd)
     assert "97% is the part class (97.0; box 2.00, proposal 1.00)" in remark.evidence
     assert "task.class_weight=0.200" in remark.next
-    bare = replace(found, history=[{"train": {"loss_middle": 99.0, "loss_box": 1.0}}])
+    bare = replace(found, history=[{"train": {"loss_middle": 99.0, "loss_box": 1.0}}] * 2)
     assert "task.class_weight=5.00, task.box_weight=10.0" in dominating_part(bare).next
     assert dominating_part(replace(odd, scores={"val": {"ap": 0.5}})) is None  # it learns all the same
 

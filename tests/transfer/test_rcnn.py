@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.base.tensors import read_tensors
 from striate.cli.app import run
 from striate.data.sample import Batch
 from striate.data.target import Ragged
@@ -104,15 +105,24 @@ def test_outputs_of_uneven_images_are_padded_and_learn():
 
 def test_a_run_of_regions_trains_scores_and_predicts(tmp_path, capsys):
     """On a network whose weights are random: what linear models make of its features."""
-    network = zoo.build("bipyramid", classes=5, channels=3, size=64, seed=0)
+    network = zoo.build("bipyramid", classes=5, channels=3, size=64, seed=0, norm="batch")
     (tmp_path / "body.safetensors").write_bytes(to_bytes(network))
     data, folder = "toy:shapes?n=24&size=64&noise=0&objects=1..2", tmp_path / "run"
     words = ["train", data, "--task", "detect", "--model", "rcnn", "--recipe", "features", "--size", "64"]
     words += ["--weights", str(tmp_path / "body.safetensors"), "--out", str(folder)]
-    for option in ("model.encoder=bipyramid", "task.proposals=25", "task.region_px=32", "task.nms=0.3"):
+    for option in (
+        "model.encoder=bipyramid",
+        "model.norm=batch",
+        "task.proposals=25",
+        "task.region_px=32",
+        "task.nms=0.3",
+    ):
         words += ["--set", option]
     assert run([*words, "--json"]) == 0
     scores = json.loads((folder / "scores.json").read_text())
+    before, after = network.state_dict(), read_tensors(folder / "weights.safetensors")
+    statistics = [key for key in before if key.endswith(("running_mean", "running_var"))]
+    assert statistics and all(torch.equal(before[key], after[key]) for key in statistics)  # the body is not trained
     times_ms = json.loads((folder / "run.json").read_text())["result"]["part_times_ms"]
     assert list(times_ms) == ["proposals", "network", "suppression"] and min(times_ms.values()) > 0
     assert "an image alone" in (folder / "report.html").read_text()

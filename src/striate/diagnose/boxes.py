@@ -1,5 +1,8 @@
 """Why boxes are not found: objects that no place or anchor of the network can learn of, or that are a few pixels."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +18,8 @@ FEW_PX = 8.0  # the finest stride of a usual pyramid
 UNREACHED, SMALL = 0.05, 0.2  # shares of the objects
 POOR = 0.2  # AP of small objects
 DOMINATING = 0.95  # of the loss
+FALLEN = 0.5  # of the other parts in the first epoch
+PREFIX = "loss_"  # of a part in the history
 WEIGHT_OF = {
     "class": "class_weight", "objectness": "class_weight", "box": "box_weight", "proposal": "box_weight"
 }  # fmt: skip
@@ -50,22 +55,27 @@ def small_boxes(found: Reading) -> Remark | None:
 
 
 def dominating_part(found: Reading) -> Remark | None:
-    """One part of the loss is nearly all of it, and the objects are hardly found: the other parts are not learnt."""
-    last = at(found.history[-1], "train") if found.history else None
-    parts = {name[5:]: number(value) for name, value in (last or {}).items() if name.startswith("loss_")}
-    total = sum(parts.values())
-    if len(parts) < 2 or not total > 0 or not number(at(found.scores, "val.ap")) < POOR:
+    """One part of the loss is nearly all of it while the others do not fall, and the objects are hardly found."""
+    first, last = (_parts(found.history[epoch]) for epoch in (0, -1)) if len(found.history) > 1 else ({}, {})
+    if len(last) < 2 or first.keys() != last.keys() or not number(at(found.scores, "val.ap")) < POOR:
         return None
-    name = max(parts, key=lambda key: parts[key])
-    share = parts[name] / total
-    if share < DOMINATING:
+    name, total = max(last, key=lambda key: last[key]), sum(last.values())
+    before, after = (sum(parts.values()) - parts[name] for parts in (first, last))
+    share = last[name] / total if total > 0 else 0.0
+    if share < DOMINATING or after < FALLEN * before:
         return None
-    rest = ", ".join(f"{key} {significant(value)}" for key, value in parts.items() if key != name)
-    evidence = f"Of the training loss {share:.0%} is the part {shown(name, 20)} ({significant(parts[name])}; {rest})."
+    rest = ", ".join(f"{key} {significant(value)}" for key, value in last.items() if key != name)
+    evidence = f"Of the training loss {share:.0%} is the part {shown(name, 20)} ({significant(last[name])}; {rest})."
+    evidence += " What is left has not fallen by half since the first epoch."
     changes = [f"task.{weight}={significant(value)}" for weight, value in _other_weights(found, name)]
     return Remark(
         "one_part_dominates", "possible", evidence, f"Weigh it less: {', '.join(changes)}.", again(found, *changes)
     )
+
+
+def _parts(row: Mapping[str, Any]) -> dict[str, float]:
+    train = at(row, "train") or {}
+    return {key.removeprefix(PREFIX): number(value) for key, value in train.items() if key.startswith(PREFIX)}
 
 
 def _other_weights(found: Reading, name: str) -> list[tuple[str, float]]:
