@@ -98,7 +98,8 @@ def study(
 
     Without a study file: an MLP to beat, then the network alone, with augmentation, and with all regularization. Of
     masks (`--task segment`): strided convolutions, unpooling to positions, nearest-neighbour unpooling, and U-Net;
-    with `--ladder` also U-Net with regularization.
+    with `--ladder` also U-Net with regularization. Of boxes (`--task detect`): Fast R-CNN, Faster R-CNN and one look,
+    with `--weights` R-CNN too, with `--ladder` five more.
 
     \b
     Examples:
@@ -107,6 +108,7 @@ def study(
       striate study birds/ --ladder --weights imagenet --base mobilenet_v2
       striate study birds/ --learning-curve
       striate study pets/ --task segment --epochs 30
+      striate study cells/ --task detect --weights imagenet --size 320
       striate study variants.toml --seeds 5
       striate study variants.toml --on ray://head:10001 --cpus-per-run 2
     """
