@@ -136,7 +136,17 @@ def test_proposals_on_true_boxes_are_looked_at_while_training():
         found = block(torch.zeros(1, 3, 5), torch.zeros(1, 4, 5), proposals, torch.zeros(1, 3, 64, 64))[0].T
     assert found[:3, :4].tolist() == [boxes[0].tolist(), boxes[1].tolist(), boxes[4].tolist()]
     assert found[:3, 4].tolist() == pytest.approx([1, 30 / 32, 0.5])
-    assert (found[3:] == 0).all()
+    assert found[:3, 5].tolist() == [-1] * 3 and (found[3:] == 0).all()
+
+
+def test_while_training_true_boxes_are_no_answers():
+    reading, places = MaskRcnn(DetectOptions()), torch.tensor([8.0, 8, 16, 64, 64])[None, :, None]
+    proposals = torch.tensor([8.0, 8, 40, 40, 1])[None, :, None]
+    taught = torch.tensor([8.0, 8, 40, 40, 1, -1])[None, :, None]
+    logits = torch.tensor([0.0, 3.0, 1.0])[None, :, None]
+    given = reading.candidates([logits, torch.zeros(1, 4, 1), places, proposals, None, None, taught, None])
+    assert given.labels[0, 0] == 1 and given.scores[0, 0] == pytest.approx(logits.softmax(1)[0, 1].item())
+    assert given.masks is None
 
 
 def test_each_thing_has_the_mask_of_its_class():

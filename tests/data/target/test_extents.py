@@ -122,6 +122,50 @@ def test_outlines_of_coco_are_what_objects_cover(tmp_path):
     assert open_dataset(tmp_path, task="detect").target("box").extents == ()
 
 
+def test_shapes_of_labelme_are_objects(tmp_path):
+    rng = np.random.default_rng(0)
+    shapes = [
+        {"label": "kite", "shape_type": "polygon", "points": POLYGON.tolist()},
+        {"label": "cart", "shape_type": "rectangle", "points": [[40, 30], [20, 5]]},
+        {"label": "cart", "shape_type": "polygon", "points": [[1, 1], [5, 1], [5, 5], [1, 5]], "group_id": 7},
+        {"label": "cart", "shape_type": "polygon", "points": [[30, 31], [38, 31], [38, 38]], "group_id": 7},
+        {"label": "__ignore__", "shape_type": "rectangle", "points": [[0, 0], [2, 2]]},
+        {"label": "kite", "shape_type": "line", "points": [[0, 0], [2, 2]]},
+    ]
+    for index in range(6):
+        Image.fromarray(rng.integers(0, 255, (40, 50, 3), np.uint8)).save(tmp_path / f"{index}.png")
+        document = {"shapes": shapes, "imagePath": f"{index}.png", "imageHeight": 40, "imageWidth": 50}
+        (tmp_path / f"{index}.json").write_text(json.dumps(document))
+    target = open_dataset(tmp_path, task="detect").target("box")
+    assert target.names == ("cart", "kite") and target.labels[:3].tolist() == [1, 0, 0]
+    wanted = [[*POLYGON.min(0), *POLYGON.max(0)], [20, 5, 40, 30], [1, 1, 38, 38]]
+    np.testing.assert_allclose(target.xyxy[:3], wanted, rtol=1e-6)
+    assert target.place(2) == "shape 3 "
+    assert (target.extents[0].mask() == Extent((40, 50), (POLYGON,)).mask()).all()
+    assert target.extents[1].mask()[5:30, 20:40].all() and target.extents[1].mask().sum() == 500
+    assert target.extents[2].mask()[1:5, 1:5].all() and target.extents[2].mask().sum() > 16
+
+
+@pytest.mark.parametrize("is_nested", [True, False], ids=["a folder an image", "a folder of masks an image"])
+def test_a_mask_file_an_object(tmp_path, is_nested):
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        images = tmp_path / f"{index}/images" if is_nested else tmp_path / "images"
+        masks = tmp_path / f"{index}/masks" if is_nested else tmp_path / f"masks/{index}"
+        for folder in (images, masks):
+            folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8)).save(images / f"{index}.png")
+        for number in range(index % 3 + 1):
+            mask = np.zeros((30, 40), np.uint8)
+            mask[5 * number : 5 * number + 4, 3 : 9 + number] = 255
+            Image.fromarray(mask).save(masks / f"m{number}.png")
+    target = open_dataset(tmp_path, task="detect").target("box")
+    assert np.diff(target.starts).tolist() == [1, 2, 3, 1, 2, 3]
+    assert target.xyxy[1:3].tolist() == [[3, 0, 9, 4], [3, 5, 10, 9]]
+    assert (target.extents[2].mask() == (np.indices((30, 40))[0] // 5 == 1) * target.extents[2].mask()).all()
+    assert target.extents[2].mask().sum() == 28
+
+
 def test_drawn_shapes_cover_what_is_seen_of_them():
     data = open_dataset("toy:shapes?objects=3&n=12&noise=0&clutter=0")
     target = data.target("box")

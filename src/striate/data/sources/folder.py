@@ -12,7 +12,7 @@ from striate.base.text import plural, shown
 from ..channels import sampled_channels
 from ..sample import SPLITS, Dataset
 from ..target import Label
-from . import annotated, coco_masks, instance_masks, labelme_masks, mask_folders
+from . import annotated, coco_masks, instance_masks, labelme_boxes, labelme_masks, mask_folders, object_masks
 from .images import FileImages
 from .names import SPLIT_NAMES, class_list, folder_name, natural_key
 from .walk import Reason, Walk
@@ -63,7 +63,7 @@ def read(
         raise DataError("a folder of results, not of images", where=root, fix="name the folder of the images")
     walk = Walk(root)
     if is_boxed:
-        boxed = annotated.read(walk, where, only_read=True) or instance_masks.read(walk, where)
+        boxed = _boxed(walk, where)
         if boxed is not None:
             return boxed
     for source in (mask_folders, coco_masks, labelme_masks):
@@ -94,6 +94,12 @@ def read(
         notes=(*_layout(parts), said, *_missing(parts, classes), *(one.text for one in left_out)),
         left_out=left_out,
     )
+
+
+def _boxed(walk: Walk, where: str) -> Dataset | None:
+    """The dataset of the boxes of a folder, of whatever format."""
+    found = annotated.read(walk, where, only_read=True) or labelme_boxes.read(walk, where)
+    return found or object_masks.read(walk, where) or instance_masks.read(walk, where)
 
 
 def read_images(root: Path, where: str) -> Dataset:

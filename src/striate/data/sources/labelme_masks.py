@@ -1,6 +1,6 @@
 """LabelMe: a JSON file of polygons, rectangles and circles beside each image, as class masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -38,32 +38,55 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
 
     Reference: Russell et al., LabelMe: a database and web-based tool for image annotation (2008).
     """
+    documents = read_documents(walk)
+    if not documents:
+        return None
+    labels = {_label(path, shape) for path, one in documents.values() for shape in one["shapes"]}
+    first = next(iter(documents.values()))[0]
+    names = _classes(sorted(labels), ignore, first)
+    found = Collected()
+    for image, (path, document) in documents.items():
+        found.names.append(image)
+        found.sizes_hw.append(size_of(document, path))
+        found.outlines.append(_outlines(document, names, path, found.flat))
+        found.splits.append(split_of(image))
+    return outline_dataset(walk, where, found, names, None, "LabelMe JSON", first)
+
+
+def read_documents(walk: Walk) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+    """Return of each image that has one its LabelMe file and what it holds; none where folders are classes.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
     files = [name for name in walk.others() if name.lower().endswith(".json") and is_labelme(walk.root / name)]
     folders = {folder: names for folder, names in walk.tree().items() if names}
     images = sorted((name for names in folders.values() for name in names), key=natural_key)
     by_stem = {_stem(name): name for name in images}
     pairs = {by_stem[_stem(name)]: name for name in files if _stem(name) in by_stem}
     if not pairs or len(classes_of(folders)) > 1:
-        return None
+        return {}
     walk.use(*files)
     lost = [name for name in files if _stem(name) not in by_stem]
     for reason, some in ((NO_FILE, [name for name in images if name not in pairs]), (NO_IMAGE, lost)):
         if some:
             walk.leave_out(reason, *some)
     documents = {image: _document(walk.root / pairs[image]) for image in images if image in pairs}
-    labels = {_label(walk.root / pairs[image], shape) for image, one in documents.items() for shape in one["shapes"]}
-    first = walk.root / next(iter(pairs.values()))
-    names = _classes(sorted(labels), ignore, first)
-    found = Collected()
     for image, document in documents.items():
-        path = walk.root / pairs[image]
         if any(shape.get("shape_type", "polygon") not in AREAS for shape in document["shapes"]):
             walk.leave_out(NO_AREA, pairs[image])
-        found.names.append(image)
-        found.sizes_hw.append(_size(document, path))
-        found.outlines.append(_outlines(document, names, path, found.flat))
-        found.splits.append(split_of(image))
-    return outline_dataset(walk, where, found, names, None, "LabelMe JSON", first)
+    return {image: (walk.root / pairs[image], document) for image, document in documents.items()}
+
+
+def areas_of(document: Mapping[str, Any], path: Path) -> Iterator[tuple[int, str, Points, Mapping[str, Any]]]:
+    """Yield of each shape that has an area its number from 1 on, its label, its polygon (P, 2), and itself.
+
+    Raises:
+        DataError: a shape has no label or no points of its kind.
+    """
+    for number, shape in enumerate(document["shapes"], 1):
+        if shape.get("shape_type", "polygon") in AREAS:
+            yield number, _label(path, shape), _polygon(shape, number, path), shape
 
 
 def _stem(name: str) -> str:
@@ -89,12 +112,22 @@ def _label(path: Path, shape: Mapping[str, Any]) -> str:
 def _classes(labels: Sequence[str], ignore: str | None, where: Path) -> dict[str, int]:
     """Return the class of each label, background 0."""
     things = class_list((label for label in labels if label not in BACKGROUNDS), where)
-    quiet = [label for label in things if IGNORED.fullmatch(label.strip("_"))]
+    quiet = [label for label in things if is_ignored(label)]
     names = numbered([BACKGROUND, *things], ",".join([*(ignore or "").split(","), *quiet]), where)
     return names | {label: names[BACKGROUND] for label in labels if label in BACKGROUNDS}
 
 
-def _size(document: Mapping[str, Any], path: Path) -> tuple[int, int]:
+def is_ignored(label: str) -> bool:
+    """Return whether a label says that nobody knows, such as `__ignore__`."""
+    return IGNORED.fullmatch(label.strip("_")) is not None
+
+
+def size_of(document: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    """Return height and width of the image that shapes were drawn on.
+
+    Raises:
+        DataError: they are not there.
+    """
     height, width = document.get("imageHeight"), document.get("imageWidth")
     if not isinstance(height, int) or not isinstance(width, int) or min(height, width) < 1:
         raise DataError("no imageHeight and imageWidth", where=path, fix="save it with LabelMe again")
@@ -103,10 +136,7 @@ def _size(document: Mapping[str, Any], path: Path) -> tuple[int, int]:
 
 def _outlines(document: Mapping[str, Any], names: dict[str, int], path: Path, flat: list[str]) -> list[Outline]:
     found = []
-    for number, shape in enumerate(document["shapes"], 1):
-        if shape.get("shape_type", "polygon") not in AREAS:
-            continue
-        polygon, label = _polygon(shape, number, path), _label(path, shape)
+    for number, label, polygon, _ in areas_of(document, path):
         if area_of(polygon) > 0:
             found.append(Outline(names.get(label, IGNORE), area_of(polygon), (polygon,)))
         else:

@@ -88,7 +88,7 @@ class Detections(Taught):
     """What the second look finds: (N, 6, num), x0, y0, x1, y1 in pixels of the image, score, class; zeros behind.
 
     No gradient flows through it. Inside `with_true(boxes)` it gives instead the proposals that overlap a true box by
-    half or more, those that overlap most, with the overlap as score: of these the next look is to learn.
+    half or more, those that overlap most, with the overlap as score and the class -1: of these the next look learns.
 
     Args:
         c_ins: of the logits (N, K + 1, R), the last of the background, the deltas (N, 4, R), the proposals (N, 5, R) as
@@ -118,7 +118,8 @@ class Detections(Taught):
             overlap = overlap.masked_fill(~is_there | (overlap < MIN_OVERLAP), 0)
             top = overlap.topk(min(self.num, overlap.shape[1]), 1)
             some = boxes.gather(1, top.indices[:, :, None].expand(-1, -1, 4)) * (top.values > 0)[:, :, None]
-            rows = torch.cat([some, top.values[:, :, None], torch.zeros_like(top.values)[:, :, None]], 2)
+            label = -(top.values > 0).float()
+            rows = torch.cat([some, top.values[:, :, None], label[:, :, None]], 2)
             return F.pad(rows, (0, 0, 0, self.num - rows.shape[1])).transpose(1, 2)
         count, view = boxes.shape[1], boxes.new_tensor([image.shape[3], image.shape[2]] * 2)
         moved = torch.minimum(decode(deltas.float().transpose(1, 2), boxes, DELTA_WEIGHTS).clamp(min=0), view)

@@ -66,7 +66,9 @@ class MaskRcnn(FasterRcnn):
         return Part(sums, torch.bincount(image, minlength=len(boxes)).float())
 
     def candidates(self, outputs: Any) -> Candidates:
-        """Return the detections, each with the mask of its class."""
+        """Return the detections, each with the mask of its class; while training, what the second look says."""
+        if (outputs[6][:, 5] < 0).any():  # boxes to learn masks of, which are no answers
+            return super().candidates(outputs)
         found, label = outputs[6].float(), outputs[6][:, 5].long()
         logits = outputs[7].unflatten(2, (-1, NUM_CELLS)).float()
         own = logits.gather(1, label[:, None, :, None].expand(-1, -1, -1, NUM_CELLS))[:, 0]
