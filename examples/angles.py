@@ -4,7 +4,7 @@ import sys
 
 import striate as st
 
-where = "toy:shapes?n=300&size=32" if "--quick" in sys.argv else "toy:shapes"
+where = "toy:shapes?n=100&size=32" if "--quick" in sys.argv else "toy:shapes"
 recipe = st.recipe("regularized").changed(["train.epochs=2"] if "--quick" in sys.argv else [])
 run = st.train(st.open(where, target="angle"), "bipyramid", recipe)
 scores = run.scores["test"]

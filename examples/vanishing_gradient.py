@@ -61,7 +61,7 @@ def draw(found: dict[str, list[float]], path: str) -> None:
     figure.savefig(path, dpi=144)
 
 
-train, data = st.train, st.open("toy:shapes?n=200&size=16" if IS_QUICK else "toy:shapes?n=1200&size=32")
+train, data = st.train, st.open("toy:shapes?n=80&size=16" if IS_QUICK else "toy:shapes?n=1200&size=32")
 runs = {name: train(data, network(name.strip("+ "), **options), RECIPE) for name, options in VARIANTS.items()}
 found = {name: gradients(run) for name, run in runs.items()}
 print(f"{'network':<22} {'first / last row':>17} {'dead units':>11} {'val accuracy':>13}")

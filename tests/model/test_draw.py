@@ -5,6 +5,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from zoo_families import marked
 
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
@@ -30,7 +31,7 @@ def boxes(root: ElementTree.Element) -> list[tuple[str, dict[str, float]]]:
     return found
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", marked(zoo.names()))
 def test_every_network_can_be_drawn(name: str) -> None:
     root = parts(name)
     wide, high = map(float, root.get("viewBox").split()[2:])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from zoo_families import marked
 
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
@@ -91,7 +92,7 @@ def test_parameters_of_any_module_that_no_output_needs() -> None:
     assert all(value.device.type == "cpu" for value in network.parameters()) and network.training
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", marked(zoo.names()))
 def test_published_networks_have_notes_only(name: str) -> None:
     plan = zoo.blueprint(name)
     at = plan.native

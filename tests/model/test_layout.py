@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from zoo_families import marked
 
 from striate.base.device import place
 from striate.base.errors import SettingsError
@@ -16,7 +17,7 @@ from striate.model.build import build
 from striate.model.network import Network
 from striate.search.space import Frame, Genome, blueprint, mutated, start
 
-NUM_NETWORKS = 100  # of each kind
+NUM_NETWORKS = 40  # of each kind
 SHARE = 1e-4  # of the gradient's norm; rounding gives 1e-6
 
 
@@ -57,7 +58,7 @@ def furthest(network: Network, size: int, channels: int, threads: int) -> tuple[
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.names() if not zoo.blueprint(name).ends])
+@pytest.mark.parametrize("name", marked(name for name in zoo.names() if not zoo.blueprint(name).ends))
 def test_zoo(name: str, tiny) -> None:
     given, (_, size) = tiny[name]
     network = zoo.build(name, classes=3, channels=3, size=size, seed=0, **given)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from zoo_families import marked
 
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
@@ -95,7 +96,7 @@ def check_fields(plan: Blueprint) -> None:
                 assert layer.receptive_field_hw[0] == seen, (layer.name, height)
 
 
-@pytest.mark.parametrize("name", ONE_MAP)
+@pytest.mark.parametrize("name", marked(ONE_MAP))
 def test_fields_of_small_variants(name: str, tiny) -> None:
     check_fields(zoo.blueprint(name, **tiny[name][0], **OWN_NORM.get(name, {})))
 

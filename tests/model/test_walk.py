@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from zoo_families import marked
 
 from striate.base import torchvision as tv
 from striate.model import zoo
@@ -25,7 +26,7 @@ def count_by_torch(network: nn.Module, size: int) -> int:
     return counter.get_total_flops() // 2
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", marked(zoo.names()))
 def test_counts_equal_torch_and_the_state_dict(name: str) -> None:
     network = assemble(zoo.blueprint(name), channels=3, outputs=1000, size_hw=(96, 96))
     found = walk(network)

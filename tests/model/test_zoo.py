@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from zoo_families import marked
 
 from striate.base import torchvision as tv
 from striate.base.errors import SettingsError
@@ -19,7 +20,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.names() if not zoo.blueprint(name).ends])
+@pytest.mark.parametrize("name", marked(name for name in zoo.names() if not zoo.blueprint(name).ends))
 def test_every_network_trains_and_travels(name: str, tiny, tmp_path) -> None:
     given, sizes = tiny[name]
     for channels, size in zip((1, 3), sizes, strict=True):
