@@ -1,5 +1,6 @@
 """A folder with an exported network: the file itself, how its images are prepared, a card, samples with answers."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +20,11 @@ from striate.base.errors import ModelError, SettingsError
 from striate.base.files import to_json, whole_folder, write_json, write_text
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
+from striate.task import Task
 
+from .boxes import compare_boxes, is_dense, rows_of, settings_of, suppress
 from .card import card
-from .contract import Agreement, Answers, first_difference, require_equal
+from .contract import Agreement, Answers, compare, first_difference, require_equal
 from .graph import require_one_size
 from .library import LIBRARIES
 from .onnx_file import Session, reason_of, require_packages, write_onnx
@@ -29,6 +32,7 @@ from .order import Order, Written, answers_of
 from .quantise import EightBits, Quantised, judged, quantise
 
 SAMPLES = 4
+END = "for path in sys.argv[1:]:"  # where the script goes on in another way with boxes
 SCRIPT, INT8 = "predict_onnx.py", "model_int8.onnx"
 
 
@@ -84,6 +88,8 @@ def export(
         raise SettingsError("the folder is taken", where=out, fix="name another --out, or add --overwrite")
     predictor = Predictor.load(run, network)
     require_one_size(predictor)
+    if eight_bits and is_dense(predictor.task):
+        raise SettingsError("a detector is not written in 8 bits", where="--int8", fix="leave --int8 out")
     config = config_of(run, predictor, is_normalising=is_normalising)
     order = Order(run.path, predictor, stored, config, is_normalising)
     with whole_folder(out) as folder:
@@ -91,8 +97,8 @@ def export(
         config = {**config, **written.config}
         write_json(folder / "config.json", config)  # which a library reads to load the rest
         images = order.images()
-        wanted = answers_of(order.module(), images)
-        agreement = require_equal(wanted, written.answers(images), written.what, order.run, written.row)
+        found_there = rows_of(predictor.task, written.answers(images))
+        agreement = require_equal(_compared(order, images, found_there), written.what, order.run, written.row)
         found = _in_eight_bits(order, folder, eight_bits) if eight_bits else None
         if found:
             write_json(folder / "config.json", config | {"int8": found.to_json()})
@@ -104,12 +110,32 @@ def export(
             "config.json": "the preparation of images and the names of classes",
         }
         if to == "onnx" and _is_plain(order.predictor):
-            write_text(folder / SCRIPT, resources.files(__package__).joinpath("predict_onnx.txt").read_text("utf-8"))
+            write_text(folder / SCRIPT, script_of(predictor.task))
             files[SCRIPT] = "prediction with numpy, Pillow and onnxruntime alone"
         files["samples/"] = "stored images with the run's answers"
         checked = f"Against the run on {agreement.text}."
         write_text(folder / "README.md", card(config, _scores(run), files, checked, written.use))
     return Exported(out, out / written.name, agreement, found)
+
+
+@torch.inference_mode()
+def _compared(order: Order, images: Tensor, given: Answers) -> Agreement:
+    """How the answers of what was written agree with the run's to the same images."""
+    task, module = order.predictor.task, order.module()
+    if not is_dense(task):
+        return compare(answers_of(module, images), given)
+    normal = order.predictor.inputs(order.stored)
+    return compare_boxes([task.decode(order.predictor.network(normal)).values.numpy()], given)
+
+
+def script_of(task: Task) -> str:
+    """Return the program that predicts with the ONNX file; of a detector with `boxes.suppress` in it."""
+    read = resources.files(__package__).joinpath
+    script = read("predict_onnx.txt").read_text("utf-8")
+    if not is_dense(task):
+        return script
+    body = inspect.getsource(suppress).replace("npt.NDArray[Any]", "np.ndarray")
+    return f"{script.partition(END)[0]}{body}{read('predict_boxes.txt').read_text('utf-8')}"
 
 
 def _onnx(order: Order, folder: Path) -> Written:
@@ -186,6 +212,7 @@ def config_of(run: RunDir, predictor: Predictor, *, is_normalising: bool = False
         "names": list(predictor.task.names),
         "unit": predictor.task.unit,
         **geometry.to_json(),
+        **settings_of(predictor.task),
         "store_hw": list(geometry.store_hw),
         "mean": list(predictor.mean),
         "std": list(predictor.std),

@@ -84,19 +84,17 @@ def _clear(wanted: Answers) -> npt.NDArray[np.bool_]:
     return np.asarray(best[:, -1] - best[:, -2] > MOST)
 
 
-def require_equal(
-    wanted: Answers, given: Answers, what: str, where: object, name_row: Callable[[], str | None]
-) -> Agreement:
+def require_equal(found: Agreement, what: str, where: object, name_row: Callable[[], str | None]) -> Agreement:
     """Return how they agree.
 
     Args:
+        found: what `compare` says.
         where: the run.
         name_row: finds the first row of the network whose numbers differ.
 
     Raises:
         ModelError: they do not.
     """
-    found = compare(wanted, given)
     if not found.holds:
         row = name_row()
         place = f", first in row {row}" if row else ""

@@ -12,6 +12,9 @@ from striate.task.detect.head import Detector
 from striate.task.outputs import outputs_of
 from striate.task.views import each
 
+from .boxes import NAMES as BOXES
+from .boxes import is_dense
+
 VALUES, PROBABILITIES = "values", "probabilities"
 
 
@@ -47,12 +50,16 @@ class Answering(nn.Module):
         return cls(predictor.network, predictor.task, predictor.temperature, given).eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return (values,) or (values, probabilities)."""
+        """Return (values,) or (values, probabilities); of a detector its candidates, see `boxes`."""
         if self.mean is not None and self.std is not None:
             images = (images - self.mean) / self.std
         outputs = self.network(images)
         if self.temperature != 1:
             outputs = each(lambda values: values / self.temperature, outputs)
+        head = self.task.head
+        if isinstance(head, Detector):
+            found = head.reading.candidates(outputs)
+            return found.boxes, found.scores, found.labels
         decoded = self.task.decode(outputs)
         return (decoded.values,) if decoded.probabilities is None else (decoded.values, decoded.probabilities)
 
@@ -64,7 +71,7 @@ class Answering(nn.Module):
             ModelError: the network does not take such images.
         """
         outputs_of(self.network, self.task, images)
-        return (VALUES, PROBABILITIES)[: len(self(images))]
+        return BOXES if isinstance(self.task.head, Detector) else (VALUES, PROBABILITIES)[: len(self(images))]
 
 
 def require_one_size(predictor: Predictor) -> None:
@@ -73,8 +80,8 @@ def require_one_size(predictor: Predictor) -> None:
     Raises:
         ModelError: the run makes images of any size in tiles, or answers with any number of boxes.
     """
-    if isinstance(predictor.task.head, Detector):
-        what = "a detector's answers are of any length, and leaving out those that overlap is no fixed graph"
+    if isinstance(predictor.task.head, Detector) and not is_dense(predictor.task):
+        what = "a detector that looks twice, or makes masks, is no fixed graph"
         raise ModelError(what, where="export", fix="use striate predict or striate serve")
     if predictor.makes_images:
         what = f"a network of the task {predictor.task.name} answers to images of any size, in tiles"
