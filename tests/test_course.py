@@ -28,7 +28,7 @@ CHEAP = [line for line in LINES if line.startswith("striate analyze")]
 QUICK = {  # what is added to a line, so that it is done in seconds
     "train": "--epochs 1 --threads 1 --quiet",
     "study": "--epochs 1 --threads 1 --quiet",
-    "rate": "--steps 10 --threads 1 --quiet",
+    "rate": "--steps 40 --threads 1 --quiet",
     "search": "--candidates 2 --epochs 1 --seeds 1 --threads 1 --quiet --set train.epochs=1",
     "models --time": "--size 32 --threads 1",
     "evaluate --adversarial": "--images 4 --steps 2",
