@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from typer.main import get_command
 
 import striate as st
+from striate.base import torchvision
 from striate.cli.app import app, run
 from striate.run.recipe import named
 
@@ -33,7 +34,7 @@ QUICK = {  # what is added to a line, so that it is done in seconds
     "models --time": "--size 32 --threads 1",
     "evaluate --adversarial": "--images 4 --steps 2",
     "predict imagenet:": "--weights mobilenet_v2.safetensors --preset torchvision",
-    "predict coco:": "--weights retinanet.safetensors --min-score 0.9",
+    "predict coco:": "--weights ssdlite.safetensors --min-score 0.9",
 }
 SMALL = {  # data and weights that are not there, or large
     "--weights imagenet": "--weights mobilenet_v2.safetensors --set transfer.preset=torchvision",
@@ -48,6 +49,7 @@ SMALL = {  # data and weights that are not there, or large
     "toy:digits?n=2000": "toy:digits?n=60",
     "toy:digits?n=5000": "toy:digits?n=60",
     "toy:order?n=400": "toy:order?n=60",
+    "coco:retinanet_resnet50_fpn": "coco:ssdlite320_mobilenet_v3_large",
     "fashion-mnist": "photos/",
     "cifar10": "photos/",
     "flowers102": "photos/",
@@ -110,6 +112,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     base = st.zoo.build("mobilenet_v2", classes=1000, seed=0)
     save_file(base.state_dict(), tmp_path / "mobilenet_v2.safetensors")
+    detector = torchvision.load("torchvision.models").get_model(
+        "ssdlite320_mobilenet_v3_large", weights=None, weights_backbone=None
+    )
+    save_file(detector.state_dict(), tmp_path / "ssdlite.safetensors")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
 
