@@ -10,7 +10,7 @@ import pytest
 from striate.base.errors import ModelError
 from striate.base.files import to_json
 from striate.base.rundir import StudyDir
-from striate.evaluate.predictions import read, write
+from striate.evaluate.predictions import are_same, read, write
 from striate.verdict.compare import compare
 
 
@@ -101,3 +101,10 @@ def test_a_table_without_the_split_is_refused(plant: Callable[..., StudyDir]) ->
     write(run.predictions, {"val": read(run.predictions, run.info()["task"])["val"]})
     with pytest.raises(ModelError, match="split test"):
         compare(study)
+
+
+def test_labels_are_the_same_where_no_object_is():
+    """Tables of boxes are filled up with NaN, which numpy calls unequal to itself."""
+    boxes = np.array([[[0, 1.0, 2, 3, 4], [np.nan] * 5], [[1, 1, 2, 3, 4], [0, 5, 6, 7, 8]]])
+    assert are_same(boxes, boxes.copy()) and not are_same(boxes, boxes[::-1])
+    assert are_same(np.array(["a", "b"]), np.array(["a", "b"])) and not are_same(np.array(["a"]), np.array(["b"]))

@@ -104,9 +104,12 @@ class Predictions(Answers):
         mine, others = self.order, other.order
         if [self.ids[i] for i in mine] != [other.ids[i] for i in others]:
             return "images"
-        true, theirs = self.truth[mine], other.truth[others]
-        is_equal = np.array_equal(true, theirs, equal_nan=true.dtype.kind == theirs.dtype.kind == "f")
-        return None if is_equal else "labels"
+        return None if are_same(self.truth[mine], other.truth[others]) else "labels"
+
+
+def are_same(truth: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether two arrays of labels are equal; NaN, which stands for no object, is equal to itself."""
+    return np.array_equal(truth, other, equal_nan=truth.dtype.kind == other.dtype.kind == "f")
 
 
 def write(path: Path, splits: Mapping[str, Predictions]) -> None:

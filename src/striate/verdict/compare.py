@@ -23,7 +23,7 @@ from striate.evaluate.interval import (
     mean_interval,
     paired_difference,
 )
-from striate.evaluate.predictions import Predictions, read
+from striate.evaluate.predictions import Predictions, are_same, read
 from striate.metric import Metric
 from striate.metric.metric import Interval
 from striate.task import Question, from_json
@@ -302,7 +302,7 @@ class _Reader:
         order = table.order
         ids, truth = [table.ids[i] for i in order], table.truth[order]
         name, known_ids, known_truth = self._known.setdefault((split, fold), (run.path.name, ids, truth))
-        if ids != known_ids or not np.array_equal(truth, known_truth):
+        if ids != known_ids or not are_same(truth, known_truth):
             raise ModelError(
                 f"scored on other {split} {'images' if ids != known_ids else 'labels'} than {name}",
                 where=run.path,
