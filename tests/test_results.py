@@ -7,6 +7,7 @@ import signal
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -202,3 +203,69 @@ def test_an_interrupted_cell_gives_a_run_that_predicts_and_goes_on(data, tmp_pat
     assert any("stopped after 2 of 4 epochs" in one["text/plain"] for one in notebook.shown[0])
     whole = st.train(data, "mlp", out=tmp_path / "c", **options)
     assert run.resume().scores == whole.scores
+
+
+def test_an_interrupted_study_gives_its_runs_and_goes_on(tmp_path, notebook, monkeypatch):
+    from striate.run.training import Training
+
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    data = st.from_arrays(pixels, ["cat", "dog"] * 20)  # which can't be opened again from a path
+    variants = [st.variant(name, "mlp", changes=["train.precision=float32"], epochs=2) for name in ("one", "two")]
+    record, seen = Training.record, []
+
+    def stopping(self, row):
+        record(self, row)
+        seen.append(row)
+        if len(seen) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "record", stopping)
+        study = st.study(data, variants, seeds=1, out=tmp_path / "a")
+        seen.clear()
+        patch.setattr("striate.api.in_notebook", lambda: False)
+        with pytest.raises(Interrupted):
+            st.study(data, variants, seeds=1, out=tmp_path / "b")
+    assert study.info["status"] == "interrupted" and study.verdict == "" and "not finished" in repr(study)
+    assert len(study.run("two").history) == 1 and len(study.curves().axes[0].lines) == 2
+    assert study.run("one").evaluate(split="val")["accuracy"] == study.run("one").scores["val"]["accuracy"]
+    assert any("stopped after 1 of 2 runs" in one["text/plain"] for one in notebook.shown[0])
+    whole = st.study(data, variants, seeds=1, out=tmp_path / "c")
+    for name in ("one", "two"):
+        assert study.resume().run(name).scores == whole.run(name).scores
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variants": []}, "without variants"),
+        ({"variants": ["mlp"]}, "str is no variant"),
+        ({"seeds": 0}, "number of seeds"),
+        ({"seeds": 2.5}, "number of seeds"),
+    ],
+)
+def test_a_study_of_nothing_is_refused(data, options, message):
+    with pytest.raises(st.UserError, match=message):
+        st.study(data, **options)
+
+
+def test_a_variant_is_a_row_of_a_study_file(tmp_path):
+    from striate.studies.plan import read_plan
+
+    rows = 'name = "a"\nmodel = "resnet18"\nrecipe = "regularized"\nset = ["model.width=8", "train.epochs=5"]\n'
+    path = tmp_path / "study.toml"
+    path.write_text(f'data = "birds"\n[[variant]]\n{rows}num_train = 9\n')
+    (row,) = read_plan(path)[1]
+    assert st.variant("a", "resnet18", "regularized", changes=["model.width=8"], epochs=5, num_train=9) == row
+    with pytest.raises(st.UserError, match="unknown option 'epoch'"):
+        st.variant("a", epoch=5)
+
+
+def test_a_run_of_arrays_scores_its_own_images(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    data = st.from_arrays(pixels, ["cat", "dog"] * 20)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    run = st.train(data, network, epochs=1, size=8, out=tmp_path / "run", progress=Progress("quiet"))
+    assert run.evaluate()["accuracy"] == run.scores["test"]["accuracy"]
+    with pytest.raises(ModelError, match="give run.resume, evaluate or export the dataset"):
+        st.Run(run.path, network).evaluate()

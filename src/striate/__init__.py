@@ -22,6 +22,7 @@ _WHERE = {  # public name -> (module, name in it); loaded on first use, so that 
     "study": ("striate.api", "study"),
     "ladder": ("striate.studies.plan", "ladder"),
     "Variant": ("striate.studies.plan", "Variant"),
+    "variant": ("striate.studies.plan", "variant"),
     "Run": ("striate.api", "Run"),
     "Study": ("striate.api", "Study"),
     "Recipe": ("striate.run.recipe", "Recipe"),
@@ -37,6 +38,7 @@ _WHERE = {  # public name -> (module, name in it); loaded on first use, so that 
     "CNNClassifier": ("striate.estimators", "CNNClassifier"),
     "CNNRegressor": ("striate.estimators", "CNNRegressor"),
     "Predictor": ("striate.predict", "Predictor"),
+    "UserError": ("striate.base.errors", "UserError"),
 }
 
 __all__ = ["__version__", *_WHERE]

@@ -40,8 +40,8 @@ def train(
     Args:
         recipe: by default what `striate train` takes: "regularized", of series "series", of restoration "restore", of
             detection "detect".
-        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe; for the others
-            see `striate.run.execute.train`.
+        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser`, `patience`, `size`, `fit` and `weights` change
+            the recipe; for the others see `striate.run.execute.train`.
 
     Raises:
         SettingsError: no such option; it names the nearest.
@@ -66,9 +66,9 @@ def train(
     own = None if isinstance(network, str | Blueprint) else network
     options["progress"] = options.get("progress") or Progress()  # one for all, so that a notebook has one place of it
     try:
-        return Run(train_run(dataset, network, settings, recipe_name=name, **options), own)
+        return Run(train_run(dataset, network, settings, recipe_name=name, **options), own, dataset)
     except Interrupted as stop:
-        return Run(_to_look_at(stop, options["progress"]), own)
+        return Run(_to_look_at(stop, options["progress"]), own, dataset)
 
 
 def study(
@@ -76,26 +76,51 @@ def study(
 ) -> Study:
     """Compare variants (by default the task's own, else the ladder) and decide; writes the report too.
 
+    In a notebook an interrupted cell gives the study as it is, with the runs that are done; `study.resume()` goes on.
+
     Args:
-        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser` and `patience` change the recipe of every
-            variant; for the others see `striate.studies.execute.study`.
+        variants: of `st.ladder()` or `st.variant(...)`.
+        seeds: how many runs each variant has, at least 1.
+        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser`, `patience`, `size`, `fit` and `weights` change
+            the recipe of every variant; for the others see `striate.studies.execute.study`.
 
     Raises:
-        SettingsError: no such option; it names the nearest.
+        SettingsError: no such option; it names the nearest. No variant, or one that is none.
     """
     from striate.run.keywords import recipe_changes
     from striate.studies.execute import study as carry_out
-    from striate.studies.plan import task_series
+    from striate.studies.plan import require_plan, task_series
 
     pairs = recipe_changes(options, carry_out)
+    require_plan(variants, seeds)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    variants = variants or task_series(_task_class(dataset, options.get("target")), form=dataset.usual.form)
+    if variants is None:
+        variants = task_series(_task_class(dataset, options.get("target")), form=dataset.usual.form)
     variants = [replace(one, recipe=one.recipe.with_values(pairs)) for one in variants]
     options["progress"] = options.get("progress") or Progress()
     dataset, _ = without_bad(dataset, options.pop("on_bad", "stop"), options["progress"])
-    found = Study(carry_out([dataset], variants, seeds=seeds, **_with_path(options)))
-    found.report()
-    return found
+    try:
+        result = Study(carry_out([dataset], variants, seeds=seeds, **_with_path(options)), [dataset])
+    except Interrupted as stop:
+        return Study(_half_done(stop, options["progress"]), [dataset])
+    result.report()
+    return result
+
+
+def _half_done(stop: Interrupted, progress: Progress) -> StudyDir:
+    """The folder of a study that was stopped in a notebook.
+
+    Raises:
+        Interrupted: elsewhere, or before it was begun.
+    """
+    folder = StudyDir(stop.where)
+    if not (in_notebook() and (folder.path / "study.json").is_file()):
+        raise stop
+    info = folder.info()
+    runs = [folder.run(one["name"], seed) for one in info["variants"] for seed in info["seeds"]]
+    done = sum((run.path / "run.json").is_file() and run.info()["status"] == "finished" for run in runs)
+    progress.line(f"stopped after {done} of {len(runs)} runs; study.curves() shows them, study.resume() goes on")
+    return folder
 
 
 def _to_look_at(stop: Interrupted, progress: Progress) -> Path:

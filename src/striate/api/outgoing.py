@@ -8,6 +8,7 @@ from striate.base.rundir import RunDir
 if TYPE_CHECKING:
     from torch import nn
 
+    from striate.data.sample import Dataset
     from striate.export.bundle import Exported
 
 
@@ -15,6 +16,8 @@ class Outgoing:
     """What a run folder can be written as."""
 
     folder: RunDir
+    _module: "nn.Module | None"
+    _dataset: "Dataset | None"
 
     def export(
         self, to: str = "onnx", *, out: Path | str | None = None, data: str | None = None,
@@ -32,7 +35,8 @@ class Outgoing:
         from striate.export.quantise import NUM_CALIBRATION, EightBits
         from striate.run.images import stored_images, validation_batches
 
-        where: dict[str, Any] = {"data": data, "network": network, "progress": progress}
+        network = network or self._module
+        where: dict[str, Any] = {"data": data or self._dataset, "network": network, "progress": progress}
         stored, eight_bits = stored_images(self.folder, **where), None
         if int8:
             ranges = stored_images(self.folder, 2 * NUM_CALIBRATION, split="train", **where)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from striate.data.given import Given
     from striate.data.sample import Dataset
+    from striate.evaluate.predictions import Predictions
     from striate.predict.prediction import Prediction
     from striate.predict.predictor import Tiles
     from striate.report.explained import ExplainedImage
@@ -28,16 +29,20 @@ class Run(Outgoing, Inside):
 
     Args:
         network: the module, when the run was not made from a blueprint.
+        dataset: the run's own, when it cannot be opened again from a path.
 
     Example:
         >>> run = train(open_dataset("birds/"), "bipyramid", seed=0)        # doctest: +SKIP
         >>> run.scores["test"]["accuracy"], run.predict(["robin.jpg"])      # doctest: +SKIP
     """
 
-    def __init__(self, folder: RunDir | Path | str, network: "nn.Module | None" = None) -> None:
+    def __init__(
+        self, folder: RunDir | Path | str, network: "nn.Module | None" = None, dataset: "Dataset | None" = None
+    ) -> None:
         self.folder = folder if isinstance(folder, RunDir) else RunDir(folder)
         self.info = self.folder.info()
         self._module = network
+        self._dataset = None if self.info["dataset"]["where"] else dataset
 
     def __repr__(self) -> str:
         from striate.report.text import facts_text, safe_text
@@ -112,6 +117,18 @@ class Run(Outgoing, Inside):
 
         return confusion_of(self.folder, split)
 
+    def answers(self, split: str | None = None) -> "Predictions":
+        """Return the table of what was answered to each image: `ids`, `truth`, `values`, `probabilities`, `losses`.
+
+        Classes and tags are indices and bits of `names`; numbers are (N, D).
+
+        Args:
+            split: by default test, else validation.
+        """
+        from striate.report.figures import answers_of
+
+        return answers_of(self.folder, split)
+
     def mistakes(self, most: int = 12, split: str | None = None) -> "Mistakes":
         """Return the worst answers, the highest loss first: their images, `.figure()`."""
         from striate.report.figures import mistakes_of
@@ -131,14 +148,16 @@ class Run(Outgoing, Inside):
         from striate.run.evaluate import evaluate_run
 
         where = str(data) if isinstance(data, Path) else data
-        found: dict[str, Any] = evaluate_run(self.path, where, split=split, views=views, **options)["scores"]
-        return found
+        given = {"data": self._dataset, "network": self._module, **options}
+        scores: dict[str, Any] = evaluate_run(self.path, where, split=split, views=views, **given)["scores"]
+        return scores
 
     def resume(self, **options: Any) -> "Run":
         """Go on with an interrupted run, or with `epochs=` train it longer; return it when it is finished."""
         from . import resume
 
-        return Run(resume(self.path, **options).path)
+        given = {"dataset": self._dataset, "model": self._module, **options}
+        return Run(resume(self.path, **given).path, given["model"], given["dataset"])
 
     def explain(
         self,
@@ -170,11 +189,16 @@ class Run(Outgoing, Inside):
 
 
 class Study:
-    """A finished study: its verdict, its runs, its report."""
+    """A study: its verdict, its runs, its report.
 
-    def __init__(self, folder: StudyDir | Path | str) -> None:
+    Args:
+        datasets: its own, one a fold, when they cannot be opened again from a path.
+    """
+
+    def __init__(self, folder: StudyDir | Path | str, datasets: "Sequence[Dataset] | None" = None) -> None:
         self.folder = folder if isinstance(folder, StudyDir) else StudyDir(folder)
         self.info = self.folder.info()
+        self._datasets = None if self.info["dataset"]["where"] else datasets
 
     def __repr__(self) -> str:
         with contextlib.suppress(Exception):
@@ -219,7 +243,15 @@ class Study:
 
     def run(self, variant: str, seed: int = 0, fold: int = 0) -> Run:
         """Return one of its runs; `fold` counts in a study over folds only."""
-        return Run(self.folder.run(variant, seed, fold if self.info["folds"] else None))
+        dataset = self._datasets[fold] if self._datasets else None
+        return Run(self.folder.run(variant, seed, fold if self.info["folds"] else None), dataset=dataset)
+
+    def resume(self, **options: Any) -> "Study":
+        """Go on with an interrupted study; return it when it is finished."""
+        from . import resume
+
+        given = {"datasets": self._datasets, **options}
+        return Study(resume(self.path, **given).path, given["datasets"])
 
     def report(self) -> Path:
         """Write the report and return its path."""

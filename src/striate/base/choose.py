@@ -38,7 +38,8 @@ def choose(
         where: the setting, file or option that names it.
 
     Raises:
-        SettingsError (or `error`): the name is unknown; the message names the nearest or the first known ones.
+        SettingsError (or `error`): the name is unknown; the message names those that begin with it, the nearest one,
+            or the first known ones.
 
     Example:
         >>> choose("norm", "batch", {"batch": 1, "layer": 2})
@@ -46,8 +47,10 @@ def choose(
     """
     if name in table:
         return table[name]
-    close = nearest(name, table)
-    if close:
+    close, longer = nearest(name, table), [known for known in table if name and known.startswith(name.lower())]
+    if len(longer) > 1:
+        fix = f"choose one of {_first_of(longer)}"
+    elif close:
         fix = f"did you mean {close!r}?"
     else:
         fix = f"choose one of {_first_of(list(table))}{otherwise}"

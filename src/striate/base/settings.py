@@ -147,6 +147,9 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
     place = f"{where}: {field}" if where else field
     if first["type"] == "extra_forbidden":
         known = _known_fields(cls, path[:-1])
+        inner = [] if path[:-1] else _inner_fields(cls, path[-1])
+        if inner:
+            return SettingsError("unknown setting", where=place, fix=f"did you mean {' or '.join(inner)}?")
         close = nearest(path[-1], known)
         fix = f"did you mean {known[close]}?" if close else f"known settings: {', '.join(known)}"
         return SettingsError("unknown setting", where=place, fix=fix)
@@ -161,6 +164,16 @@ def _explain(cls: type[BaseModel], problem: ValidationError, where: object) -> S
 def _kinds(annotation: Any) -> tuple[Any, ...]:
     """Return the types a field may have: those of a union, else its own."""
     return get_args(annotation) or (annotation,)
+
+
+def _inner_fields(cls: type[BaseModel], name: str) -> list[str]:
+    """Return where the groups of settings have a field of this name or title."""
+    groups = {group: _model_in(field.annotation) for group, field in cls.model_fields.items()}
+    return [
+        f"{group}.{known[name]}"
+        for group, inner in groups.items()
+        if inner and name in (known := _known_fields(inner, ()))
+    ]
 
 
 def _known_fields(cls: type[BaseModel], path: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated
 
@@ -123,8 +124,16 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _terminate)
+    signals: list[int] = []
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # what runs in the background ignores it
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            signals.append(number)
+            signal.default_int_handler(number, frame)
+
+        signal.signal(signal.SIGINT, interrupt)
     try:
-        code = run(sys.argv[1:]) if rank.rank() == 0 else _follow(sys.argv[1:])
+        code = run(sys.argv[1:], signals) if rank.rank() == 0 else _follow(sys.argv[1:])
     except KeyboardInterrupt as stop:  # one more while the last line was written
         code = getattr(stop, "exit_code", 130)
     if rank.size() > 1:
@@ -152,8 +161,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code: 0 ok, 1 our bug, 2 usage, 3 data, 4 model, 5 resource, ..."""
+def run(arguments: list[str], signals: Sequence[int] = ()) -> int:
+    """Run one command line and return its exit code: 0 ok, 1 our bug, 2 usage, 3 data, 4 model, 5 resource, ...
+
+    Args:
+        signals: numbers of those that came so far: one that comes while numpy or torch is being imported ends as
+            another error.
+    """
     is_debug = "--debug" in arguments
     try:
         _refuse_several(arguments)
@@ -168,6 +182,8 @@ def run(arguments: list[str]) -> int:
     except UserError as problem:
         if is_debug:
             traceback.print_exc()
+        if signals and problem.exit_code < 128:
+            return _stopped(signals)
         for line in problem.details:
             say(line)
         problem.keep_options(_flags(arguments))
@@ -177,7 +193,7 @@ def run(arguments: list[str]) -> int:
         say(_usage_line(problem))
         return 2
     except (KeyboardInterrupt, typer.Abort) as stop:
-        say("Stopped. Nothing was begun that could go on: run the same command again")
+        say(STOPPED)
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush is quiet too
@@ -185,6 +201,8 @@ def run(arguments: list[str]) -> int:
     except Exception as problem:
         if is_debug:
             traceback.print_exc()
+        if signals:
+            return _stopped(signals)
         if is_out_of_memory(problem):
             error = no_memory(problem)
             error.keep_options(_flags(arguments))
@@ -199,6 +217,7 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
+STOPPED = "Stopped. Nothing was begun that could go on: run the same command again"
 REFUSALS: dict[int, tuple[type[UserError], str]] = {
     errno.ENAMETOOLONG: (SettingsError, "choose a shorter name"),
     errno.EACCES: (ResourceError, "check the permissions"),
@@ -217,6 +236,12 @@ def _refusal(problem: OSError) -> UserError | None:
         return None
     kind, fix = REFUSALS[problem.errno]
     return kind(problem.strerror or "refused by the system", where=problem.filename or "", fix=fix)
+
+
+def _stopped(signals: Sequence[int]) -> int:
+    """Say that a signal ended the command, whatever error it ended as, and return the exit code."""
+    say(STOPPED)
+    return 128 + signals[-1]
 
 
 def _invoke(arguments: list[str]) -> None:
@@ -276,6 +301,7 @@ def _setting_of(option: str | None, context: typer.Context | None) -> str | None
         return None
     from striate.run.recipe import OPTIONS, paths
 
-    path = paths().get(option.strip("-").replace("-", "_"))
+    name = option.strip("-").replace("-", "_")
+    path = name if name in paths().values() else paths().get(name)
     own = next((flag for flag, known in OPTIONS.items() if known == path), None)
     return f"{own} ..." if own in flags else f"--set {path}=..." if path else None

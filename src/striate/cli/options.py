@@ -83,7 +83,9 @@ Mlflow = Annotated[str | None, typer.Option(metavar="URI", help="A tracking stor
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Move an existing result folder aside.")]
 Limit = Annotated[str | None, typer.Option(help="Images a split, e.g. train=2000,val=500,test=500.")]
 AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Accept class folders without images.")]
-OnBad = Annotated[str, typer.Option("--on-bad", help="stop at unusable files, or skip them.")]
+OnBad = Annotated[
+    str, typer.Option("--on-bad", metavar="stop|skip", help="What to do at unusable files: stop, or leave them out.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads; by default all.", min=1, max=256)]
 Processes = Annotated[

@@ -84,17 +84,16 @@ def predict(
 ) -> None:
     """Say what is in images: class and probabilities, numbers, boxes, or a class for every pixel.
 
-    A run that `striate evaluate --calibrate` has seen gives calibrated probabilities. `--draw` writes contact sheets
-    (contact-sheet.png), of a run that predicts maps for each image NAME-overlay.png and NAME-mask.png (class ids with a
-    palette, of the image's own size) and once classes.csv; of a volume NAME-labels.nii.gz, which lies as the volume
-    does. `-` reads names of files and folders from stdin, one a line.
-    Images are seen whole, made as small as the network's input, as in training. With `--tiles auto`, for images of
-    a larger field than those of training, they are brought to the scale of training and cut into overlapping tiles,
-    whose answers are blended, or whose objects are merged; `--tiles 1` cuts them at their own pixels. A run of a
-    task that restores images is given spoiled ones as they are, at their own pixels; `--draw` writes NAME-
-    restored.png, NAME-box.png of one that localises, and NAME-boxes.png of one that detects objects. `--csv` has a
-    column for each class (its probability, or its share of the pixels) or number; of objects it has a row for each,
-    and `--coco` writes them as COCO JSON.
+    Images are seen whole, made as small as the network's input, as in training; a task that restores images takes
+    them as they are. `-` reads names of files and folders from stdin, one a line. A run that `striate evaluate
+    --calibrate` has seen gives calibrated probabilities.
+
+    `--draw` writes a contact sheet, and for each image its map (overlay and mask, with classes.csv), its box or
+    boxes, or the restored image; of a volume its labels. `--csv` has a column for each class (its probability, or
+    its share of the pixels) or number; of objects a row for each.
+
+    `--tiles auto` is for images of a larger field than those of training: they are brought to its scale and cut
+    into overlapping tiles, whose answers are blended; `--tiles 1` cuts them at their own pixels.
 
     \b
     Examples:

@@ -54,7 +54,7 @@ def runs(
 
     found = in_order(matching(entries(folder, is_deep=is_deep), only or ()), sort)
     rows = [_cells(one, folder) for one in found]
-    lines = _fitted(rows) if rows else [f"no runs in {folder}"]
+    lines = _fitted(rows) if rows else [f"no runs in {folder}" + (f" with {' and '.join(only)}" if only else "")]
     lines += [f"warning: {one.path}: {one.problem}" for one in found if one.problem]
     o.give({"command": "runs", "runs": [one.to_json() for one in found]}, "\n".join(lines), as_json)
 

@@ -59,12 +59,15 @@ def item_of(dataset: Dataset, which: int | str) -> Item:
 
     Raises:
         IndexError: there is no such index.
-        DataError: there is no such id, or the file cannot be read.
+        DataError: there is no such id, it is neither, or the file cannot be read.
     """
     if isinstance(which, str):
         if which not in dataset.ids:
             raise DataError(f"no image {shown(which, 60)!r}", where=dataset.where, fix="name one of data.ids")
         which = dataset.ids.index(which)
+    if not hasattr(which, "__index__"):
+        fix = "use data[0] or data['robin/7.jpg']; for several of them a comprehension"
+        raise DataError(f"{type(which).__name__} is no index of an image", where=dataset.where, fix=fix)
     index = int(which)
     if not -len(dataset) <= index < len(dataset):
         raise IndexError(f"image {index} of {len(dataset)}")

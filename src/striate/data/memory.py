@@ -52,6 +52,7 @@ def from_arrays(
 
     Raises:
         DataError: shapes, types or lengths do not fit.
+        SettingsError: `val` or `test` is no pair.
 
     Example:
         >>> pixels = np.zeros((40, 8, 8), np.uint8)
@@ -59,6 +60,9 @@ def from_arrays(
         Dataset('arrays': 40 images, 2 classes; train 28, val 6, test 6)
     """
     parts = {"train": (images, labels), "val": val, "test": test}
+    for key, pair in parts.items():
+        if pair is not None and not (isinstance(pair, tuple | list) and len(pair) == 2):
+            raise SettingsError(f"{type(pair).__name__} is no pair", where=key, fix=f"give {key}=(images, labels)")
     pairs = {key: tuple(map(as_array, pair)) for key, pair in parts.items() if pair is not None}
     for which, what in enumerate(("images", "labels")):
         refuse_unlike({f"{what} of {key}": pair[which] for key, pair in pairs.items()}, name)
@@ -246,6 +250,8 @@ def _columns(table: Any) -> Mapping[Any, Sequence[Any]]:
     """The columns of a data frame, a mapping or a list of rows."""
     if isinstance(table, Mapping):
         return table
+    if isinstance(table, str | Path):
+        raise SettingsError("a path is no table in memory", where="from_table", fix=f"use st.open({str(table)!r})")
     if hasattr(table, "columns") and hasattr(table, "__getitem__"):  # pandas, polars, pyarrow
         return {name: list(table[name]) for name in getattr(table, "column_names", table.columns)}
     rows = list(table)

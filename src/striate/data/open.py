@@ -93,6 +93,9 @@ def open_dataset(
         Dataset('shapes': 160 images, 5 classes; train 100, val 30, test 30)
     """
     given = {name: value for name, value in locals().items() if name != "where" and value is not None}
+    if not isinstance(where, str | os.PathLike):
+        fix = "name a folder, table or set; see st.from_arrays, st.from_table and st.from_dataset"
+        raise SettingsError(f"{type(where).__name__} is no path", where="data", fix=fix)
     wanted = levels_asked(levels)
     dataset = with_band_names(in_channels(find(str(where), given), channels))
     dataset = first_target(dataset, target, task)

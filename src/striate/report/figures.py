@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from striate.base.errors import ModelError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.html import Html, card, line, quiet, table, text
 from striate.base.numbers import number
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import shown
+from striate.evaluate.predictions import Predictions
 from striate.metric import Metric
 
 from .answers import Answers
@@ -248,13 +249,13 @@ def mistakes_of(folder: RunDir, most: int = MAX_SHOWN, split: str | None = None)
 
     Raises:
         ModelError: the run has no table of predictions for this split.
+        SettingsError: `most` is less than 1.
     """
+    if most < 1:
+        raise SettingsError(f"no number of mistakes: {most}", where="most", fix="give 1 or more")
     run = Run.read(folder)
     split = _split(run, split)
-    sections = sections_of(run)
-    found = run.predictions(split, lambda whole: whole)
-    if found is None:
-        raise ModelError("the run has no table of predictions", where=folder.path, fix="evaluate it again")
+    sections, found = sections_of(run), answers_of(folder, split)
     losses = np.nan_to_num(np.asarray(found.losses, np.float64), nan=-np.inf)
     wrong = np.flatnonzero(~found.correct)
     order = wrong[np.argsort(-losses[wrong], kind="stable")]
@@ -269,6 +270,19 @@ def mistakes_of(folder: RunDir, most: int = MAX_SHOWN, split: str | None = None)
         for row in map(int, order[:most])
     ]
     return Mistakes(tuple(items), len(wrong), split)
+
+
+def answers_of(folder: RunDir, split: str | None = None) -> Predictions:
+    """Return the table of a run's answers on a split, by default test, else validation.
+
+    Raises:
+        ModelError: the run has no table of predictions for this split.
+    """
+    run = Run.read(folder)
+    table = run.predictions(_split(run, split), lambda whole: whole)
+    if table is None:
+        raise ModelError("the run has no table of predictions", where=folder.path, fix="evaluate it again")
+    return table
 
 
 def scores_table(scores: dict[str, Any], monitor: str) -> Html:

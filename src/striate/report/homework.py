@@ -63,8 +63,9 @@ def cells(study: Study, beside: Path) -> list[Cell]:
         SettingsError: the study's task has no notebook.
     """
     run = next((one for runs in study.runs.values() for one in runs), None)
-    score = sections_of(run).score_code(run) if run else ""
-    if run is None or not score:
+    sections = sections_of(run) if run else None
+    score = sections.score_code(run) if run and sections else ""
+    if sections is None or run is None or not score:
         what = f"no notebook of the task {at(run.info, 'task.name') if run else '?'}"
         raise SettingsError(what, where=study.folder.path, fix="write the report: it serves every task")
     return [
@@ -72,7 +73,7 @@ def cells(study: Study, beside: Path) -> list[Cell]:
         *_data(study, beside),
         *_networks(),
         *_training(study),
-        *_results(study, score),
+        *_results(study, score, sections.look_code()),
         *_conclusion(study),
     ]
 
@@ -100,7 +101,7 @@ def _opening(study: Study, beside: Path) -> Iterator[Cell]:
 
 
 def _data(study: Study, beside: Path) -> Iterator[Cell]:
-    info = study.info["dataset"]
+    info = study.folder.info()["dataset"]  # that of `study.info` has no paths, for a report is passed on
     yield _text("""
         ## Data
 
@@ -133,20 +134,21 @@ def _networks() -> Iterator[Cell]:
         are also augmented: each time an image is seen it is changed a little, as the recipe says.
         """)
     yield _code("""
-        variants = [st.Variant.from_json(one) for one in study.info["variants"]]
-        runs = {one.name: [study.run(one.name, seed, fold) for seed in seeds for fold in folds] for one in variants}
+        variants = [st.Variant.from_json(values) for values in study.info["variants"]]
+        names = [variant.name for variant in variants]
+        runs = {name: [study.run(name, seed, fold) for seed in seeds for fold in folds] for name in names}
         best = runs[study.folder.verdict()["best"]][0]
 
         predictor = st.Predictor.load(best.path)
         x = predictor.inputs([predictor.framed(data[int(data.splits["test"][0])].image)])
         print("input", tuple(x.shape), "mean", np.round(predictor.mean, 3), "deviation", np.round(predictor.std, 3))
-        print("augmentation of the best variant:", [one["kind"] for one in best.info["augment"]] or "none")
+        print("augmentation of the best variant:", [step["kind"] for step in best.info["augment"]] or "none")
         """)
     yield _text("## Networks\n\nThe variants that are compared, and the rows of the best one's network.")
     yield _code("""
-        for one in variants:
-            size = runs[one.name][0].info["model"]["parameters"]
-            print(f"{one.name:<16} {one.model:<16} {size:>12,} parameters   {one.text}")
+        for variant in variants:
+            size = runs[variant.name][0].info["model"]["parameters"]
+            print(f"{variant.name:<16} {variant.model:<16} {size:>12,} parameters   {variant.text}")
         getattr(best.network, "blueprint", best.network)
         """)
 
@@ -161,14 +163,14 @@ def _training(study: Study) -> Iterator[Cell]:
         if TRAIN:
             again = STUDY.with_name(STUDY.name + "-again")
             study = st.study(data, variants, seeds=len(seeds), baseline={study.info["baseline"]!r}, out=again)
-            runs = {{one.name: [study.run(one.name, seed) for seed in seeds] for one in variants}}
+            runs = {{name: [study.run(name, seed) for seed in seeds] for name in names}}
             best = runs[study.folder.verdict()["best"]][0]
         study.curves()
         """)
     yield _code("best.curves()")
 
 
-def _results(study: Study, score: str) -> Iterator[Cell]:
+def _results(study: Study, score: str, look: tuple[str, str]) -> Iterator[Cell]:
     yield _text(f"""
         ## Results
 
@@ -182,9 +184,10 @@ def _results(study: Study, score: str) -> Iterator[Cell]:
         {_indented(score)}
 
 
-        scores = {{name: [score(run) for run in found] for name, found in runs.items()}}
+        scores = {{name: [score(run) for run in runs[name]] for name in runs}}
         for name, values in scores.items():
-            print(f"{{name:<16}} {{np.mean(values):.4f}} +- {{np.std(values):.4f}}   {{np.round(values, 4)}}")
+            spread = np.std(values, ddof=1) if len(values) > 1 else float("nan")
+            print(f"{{name:<16}} {{np.mean(values):.4f}} +- {{spread:.4f}}   {{np.round(values, 4)}}")
         """)
     yield _code("""
         table = study.table()
@@ -193,9 +196,10 @@ def _results(study: Study, score: str) -> Iterator[Cell]:
             assert np.isclose(np.mean(scores[row["variant"]]), mean), (row["variant"], mean)
         study
         """)
-    yield _text("## Confusions\n\nWhich classes the best variant confuses, and what the baseline did.")
-    yield _code("best.confusion(SPLIT).figure()")
-    yield _code(f"runs[{study.info['baseline']!r}][0].confusion(SPLIT).figure()")
+    about, code = look
+    yield _text(about)
+    yield _code(code.replace("{run}", "best"))
+    yield _code(code.replace("{run}", f"runs[{study.info['baseline']!r}][0]"))
     yield _text("## Mistakes\n\nThe answers of the best variant that were furthest from the truth.")
     yield _code("best.mistakes(12, SPLIT).figure()")
     yield _text("## Comparison\n\nEach difference with its interval: one that includes zero may be chance.")

@@ -49,11 +49,12 @@ def evaluate_run(
     path: Path,
     where: str | Dataset | None = None,
     *,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     split: str | None = None,
     views: int = 1,
     device: str = "auto",
     progress: Progress | None = None,
+    network: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Return {"task", "data", "split", "views", "scores", "predictions"} of a run on its own or on other data.
 
@@ -62,16 +63,17 @@ def evaluate_run(
 
     Args:
         where: other data, see `open_dataset`, or a dataset; of the run's own ones its test split is taken.
-        data: where the run's own data are now, if moved.
+        data: where the run's own data are now, if moved, or its dataset, if they never had a place.
         split: "train", "val", "test" or "all"; by default test, and all of other data that come without one.
         views: of each image, whose probabilities are averaged; see `striate.evaluate.views`.
+        network: the module, when the run was not made from a blueprint.
 
     Raises:
         ModelError: the run is not finished.
         DataError: the other data have a class that the run does not know.
     """
     progress = progress or Progress()
-    opened = open_split(path, where, data=data, split=split, device=device, progress=progress)
+    opened = open_split(path, where, data=data, split=split, device=device, progress=progress, network=network)
     prepared, split, network = opened.prepared, opened.split, opened.network
     network = Averaged(network, prepared.task, views) if views != 1 else network
     about = {"data": describe_data(prepared.dataset), "split": split, "views": views}
@@ -104,7 +106,7 @@ def open_split(
     path: Path,
     where: str | Dataset | None = None,
     *,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     split: str | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -121,7 +123,8 @@ def open_split(
     """
     run, progress = _finished(path), progress or Progress()
     info = run.info()
-    own = reopen(run, where=data) if where is None else _own(run, where, info, progress)
+    given, moved = (data, None) if isinstance(data, Dataset) else (None, data)
+    own = reopen(run, given, moved) if where is None else _own(run, where, info, progress)
     where = where if where is not None else ""
     dataset = _other(where, info, progress) if own is None else own
     progress.noun = dataset.noun

@@ -368,5 +368,5 @@ def open_again(run: RunDir, where: str | None = None) -> Dataset:
     info = run.info()["dataset"]
     if not info["where"]:
         what = "the run's data came from Python, not from a path"
-        raise ModelError(what, where=run.path, fix="resume it from Python with dataset=...")
+        raise ModelError(what, where=run.path, fix="give run.resume, evaluate or export the dataset")
     return open_dataset(where or where_again(info), **options_again(info, where))

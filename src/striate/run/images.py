@@ -8,7 +8,7 @@ from torch import nn
 
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir
-from striate.data.sample import Batch
+from striate.data.sample import Batch, Dataset
 
 from .evaluate import open_split, spread
 
@@ -20,14 +20,14 @@ def stored_images(
     most: int = NUM_IMAGES,
     *,
     split: str | None = None,
-    data: str | None = None,
+    data: str | Dataset | None = None,
     network: nn.Module | None = None,
     progress: Progress | None = None,
 ) -> list[npt.NDArray[Any]]:
     """Return images (H, W, C) of a split, evenly spread; by default of validation, of test where there is none.
 
     Args:
-        data: where the run's own data are now, if moved.
+        data: where the run's own data are now, if moved, or its dataset.
         network: the module, when the run was not made from a blueprint.
 
     Raises:
@@ -40,7 +40,11 @@ def stored_images(
 
 
 def validation_batches(
-    run: RunDir, *, data: str | None = None, network: nn.Module | None = None, progress: Progress | None = None
+    run: RunDir,
+    *,
+    data: str | Dataset | None = None,
+    network: nn.Module | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Batch]:
     """Yield the validation images with their targets, normalised, on the CPU.
 

@@ -7,8 +7,9 @@ from typing import Any
 from striate.base.choose import nearest
 from striate.base.errors import SettingsError
 
-from .recipe import SHORT, Recipe, paths
+from .recipe import OPTIONS, Recipe, paths
 
+SETTINGS = {option.strip("-").replace("-", "_"): path for option, path in OPTIONS.items()}
 OWN = {"self", "datasets", "dataset", "variants", "model", "recipe", "recipe_name"}  # given in another way
 
 
@@ -18,14 +19,14 @@ def recipe_changes(options: dict[str, Any], verb: Callable[..., Any]) -> list[tu
     Raises:
         SettingsError: a value is not allowed, or an option is neither the verb's nor such a setting.
     """
-    known = {*signature(verb).parameters, "on_bad", *SHORT} - OWN
+    known = {*signature(verb).parameters, "on_bad", *SETTINGS} - OWN
     for name in options:
         if name not in known:
             raise SettingsError(
                 f"unknown option {name!r}", where=f"st.{verb.__name__}", fix=_way_to_say(name, known, paths())
             )
-    given = {name: options.pop(name) for name in SHORT if name in options}
-    pairs = {name: [(SHORT[name], value)] for name, value in given.items() if value is not None}
+    given = {name: options.pop(name) for name in SETTINGS if name in options}
+    pairs = {name: [(SETTINGS[name], value)] for name, value in given.items() if value is not None}
     for name, pair in pairs.items():
         require_allowed(*pair[0], name)
     return [one for pair in pairs.values() for one in pair]
@@ -53,5 +54,5 @@ def _way_to_say(name: str, known: set[str], settings: dict[str, str]) -> str:
     if close is None:
         return f"choose one of {', '.join(sorted(known))}"
     path = settings[close]
-    option = next((short for short in known if short == path or SHORT.get(short) == path), None)
+    option = next((short for short in known if short == path or SETTINGS.get(short) == path), None)
     return f"did you mean {option}?" if option else f"recipe=st.recipe('regularized').changed(['{path}=...'])"

@@ -30,7 +30,7 @@ from .cluster.runner import OnCluster
 from .jobs import Job, Jobs, jobs_of
 from .one import Conditions, InTurn, is_finished, reopened, variant_of
 from .parallel import Pool, at_once
-from .plan import Variant, check_names
+from .plan import Variant, check_names, require_plan
 from .prune import clearly_worse
 from .worker import Worker
 
@@ -77,6 +77,7 @@ def study(
         Interrupted: stopped; the same call goes on.
     """
     progress, variants, track = progress or Progress(), list(variants), trackers_of(tensorboard, mlflow)
+    require_plan(variants, seeds)
     check_names(variants)
     for variant in variants:
         _require_named(variant)
@@ -151,6 +152,7 @@ def _require_named(variant: Variant) -> None:
 def resume_study(
     path: Path,
     *,
+    datasets: Sequence[Dataset] | None = None,
     where: str | None = None,
     device: str = "auto",
     on: str | Cluster | None = None,
@@ -158,12 +160,15 @@ def resume_study(
 ) -> StudyDir:
     """Go on with a study from its folder alone: the data are opened again from where they were, or are now.
 
+    Args:
+        datasets: the study's, one a fold, when they cannot be opened again.
+
     Raises:
         ModelError: this is no study, or its data came from Python.
         DataError: the data are not what they were.
     """
     info = StudyDir(path).info()
-    datasets = [reopened(StudyDir(path), fold, where) for fold in range(info["folds"] or 1)]
+    datasets = datasets or [reopened(StudyDir(path), fold, where) for fold in range(info["folds"] or 1)]
     if where:
         info["dataset"] |= {"where": where, "path": absolute_path(where)}
         StudyDir(path).save_info(info)

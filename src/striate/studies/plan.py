@@ -287,6 +287,58 @@ def _beside(path: Path, model: str) -> str:
     return str(near) if model.endswith(".toml") and near.is_file() else model
 
 
+def variant(
+    name: str,
+    model: str | None = None,
+    recipe: str | Recipe = "baseline",
+    *,
+    changes: Sequence[str] = (),
+    text: str = "",
+    num_train: int | None = None,
+    **options: Any,
+) -> Variant:
+    """Return a variant of a study, as a `[[variant]]` of a study file is one.
+
+    Args:
+        name: of its folder: letters, digits and . _ + -
+        model: by default the network that the recipe is made for.
+        changes: `field=value` settings of the recipe.
+        text: what is different, for the report.
+        num_train: of its training images, when not all.
+        options: `epochs`, `lr`, `batch_size`, `augment`, `optimiser`, `patience`, `size`, `fit` and `weights` change
+            the recipe.
+
+    Raises:
+        SettingsError: no such recipe, setting or option.
+
+    Example:
+        >>> variant("wide", "bipyramid", "regularized", changes=["model.width=64"], epochs=5)
+        Variant('wide': bipyramid, recipe regularized, model.width=64, train.epochs=5)
+    """
+    from striate.run.keywords import recipe_changes
+
+    pairs = recipe_changes(options, variant)
+    settings = (named(recipe) if isinstance(recipe, str) else recipe).changed(list(changes)).with_values(pairs)
+    recipe_name = recipe if isinstance(recipe, str) else "custom"
+    return Variant(name, settings.network_or(model), settings, recipe_name, text or recipe_name, num_train)
+
+
+def require_plan(variants: Sequence[Variant] | None, seeds: int) -> None:
+    """Return if a study can be made of these; None are the task's own.
+
+    Raises:
+        SettingsError: no variant, one that is none, or no seed.
+    """
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise SettingsError(f"no number of seeds: {shown(seeds, 40)}", where="seeds", fix="give 1 or more")
+    if variants is not None and not variants:
+        raise SettingsError("a study without variants", where="variants", fix="use st.ladder() or st.variant(...)")
+    for one in variants or ():
+        if not isinstance(one, Variant):
+            fix = "use st.variant('name', 'network'); a network of your own is trained by st.train"
+            raise SettingsError(f"{type(one).__name__} is no variant", where="variants", fix=fix)
+
+
 def check_names(variants: Sequence[Variant | VariantTable], where: str = "") -> None:
     """Refuse variant names that cannot be folder names, and two that name one folder where case does not count."""
     first = dict[str, str]()

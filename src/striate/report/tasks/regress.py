@@ -59,6 +59,30 @@ class RegressSections(Sections):
         """Return the mean error of a random direction."""
         return {"random": RANDOM_DEG} if _is_angle(run) and run.metric.key == "mean_error_deg" else {}
 
+    def score_code(self, run: Run) -> str:
+        """Return the mean or root mean squared error; that of angles the short way round."""
+        error = "answers.values - answers.truth"
+        error = f"({error} + 180) % 360 - 180  # degrees, the short way round" if _is_angle(run) else error
+        value = {"rmse": "np.sqrt(np.mean(error**2))"}.get(run.metric.key, "np.mean(np.abs(error))")
+        lines = ("answers = run.answers(SPLIT)", f"error = {error}", f"return {value}")
+        return "\n".join(lines) if run.metric.key in {"rmse", "mae", "mean_error_deg"} else ""
+
+    def look_code(self) -> tuple[str, str]:
+        """Return a plot of predicted against true numbers."""
+        about = "## Predictions\n\nWhat the best variant predicted against what is true, and what the baseline did."
+        lines = (
+            "from matplotlib import pyplot as plt",
+            "",
+            "answers = {run}.answers(SPLIT)",
+            "plt.figure(figsize=(4, 4))",
+            'plt.plot(answers.truth, answers.values, ".")',
+            "plt.axline((np.mean(answers.truth),) * 2, slope=1, color='grey')",
+            'plt.xlabel("true")',
+            'plt.ylabel("predicted")',
+            "plt.show()",
+        )
+        return about, "\n".join(lines)
+
     def inside(self, subject: Subject) -> list[Section]:
         """Return the predictions against the truth and the images furthest off."""
         body = piece(TEMPLATE, "predictions", subject, _predictions(subject))

@@ -189,6 +189,11 @@ class Sections:
         """Return Python lines that compute the monitored score of `run` on `SPLIT`, for a notebook; "" without one."""
         return ""
 
+    def look_code(self) -> tuple[str, str]:
+        """Return a heading with a sentence, and Python lines that show what `{run}` answered on `SPLIT`."""
+        about = "## Confusions\n\nWhich classes the best variant confuses, and what the baseline did."
+        return about, "{run}.confusion(SPLIT).figure()"
+
     def caption(self, answers: Answers, row: int) -> str:
         """Return what a run answered for an image and what is true, as text."""
         return f"is {_written(answers.table.truth[row])}, predicted {_written(answers.table.values[row])}"

@@ -58,6 +58,32 @@ class TagSections(Sections):
         """Keep every probability, with seven digits."""
         return condensed(table, None if table.probabilities is None else table.probabilities.astype(np.float32))
 
+    def score_code(self, run: Run) -> str:
+        """Return F1 over the tags that occur, over all tags, or the share of images with every tag right."""
+        last = {
+            "macro_f1": "return np.mean((2 * both / total)[true.any(0)])",
+            "f1": "return 2 * both.sum() / total.sum()",
+            "exact_match": "return np.mean((true == predicted).all(1))",
+        }.get(run.metric.key, "")
+        lines = (
+            "answers = run.answers(SPLIT)",
+            "true, predicted = answers.truth.astype(bool), answers.values.astype(bool)  # images x tags",
+            "both, total = (true & predicted).sum(0), true.sum(0) + predicted.sum(0)",
+            last,
+        )
+        return "\n".join(lines) if last else ""
+
+    def look_code(self) -> tuple[str, str]:
+        """Return how often each tag is true, predicted, and both."""
+        about = "## Tags\n\nHow often each tag is true, predicted, and both: the best variant, then the baseline."
+        lines = (
+            "answers = {run}.answers(SPLIT)",
+            "true, predicted = answers.truth.astype(bool), answers.values.astype(bool)",
+            "counts = zip(true.sum(0), predicted.sum(0), (true & predicted).sum(0))",
+            "[(name, *map(int, row)) for name, row in zip(answers.names, counts)]",
+        )
+        return about, "\n".join(lines)
+
     def inside(self, subject: Subject) -> list[Section]:
         """Return the images with the worst tags, the tags and calibration."""
         rows = mean_rows(subject.scores, "per_class", (*FIGURES, "support"))
