@@ -62,6 +62,18 @@ def test_a_batch_says_of_each_cell_what_the_moved_image_shows_there(ops):
     assert differ / num < 0.004
 
 
+def test_what_is_seen_is_drawn_where_the_image_shows_it():
+    images, boxes = blobs()
+    pipeline = Pipeline([Flip(), Zoom()])
+    plan = pipeline.matrices(pipeline.draw(COUNT, 0, 1), (HEIGHT, WIDTH), (100, 140), np.zeros((COUNT, 3)))
+    plan = replace(plan, is_mirrored=False)
+    place = Place(Geometry((HEIGHT, WIDTH), "squash", margin=1.0), lambda index: (HEIGHT, WIDTH), min_seen=0.0)
+    seen, views = boxes.seen(np.arange(COUNT), plan, place), apply_cpu(images, plan)[..., 0]
+    for extent, index in zip(seen.extents, seen.image.tolist(), strict=True):
+        mask, view = extent.mask(), views[index] > 160  # beyond its border the image is grey
+        assert mask.shape == (100, 140) and (mask & view).sum() > 0.9 * (mask | view).sum() > 0
+
+
 def test_runs_are_read_and_written_as_coco_has_them():
     mask_api = pytest.importorskip("faster_coco_eval.core.mask")
     rng = np.random.default_rng(0)

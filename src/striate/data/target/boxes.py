@@ -14,7 +14,7 @@ from ..sample import ImageU8
 from ..split import assign, assign_tags
 from . import box_counts
 from .box_findings import small_boxes, wrong_boxes
-from .extent import GRID, Extent, Points, cells, sampled
+from .extent import GRID, Extent, Points, cells, of_cells, sampled
 from .known import refuse_strange
 from .palette import colour_of, cover, line_px
 from .ragged import Ragged
@@ -232,7 +232,9 @@ class Boxes(Target):
     def seen(self, indices: Indices, plan: "Plan", place: "Place") -> "Boxes":
         """Return the boxes that are seen, in output pixels."""
         found = self.batch(indices, plan, place)
-        return Boxes.of([rows.numpy() for rows in found], [rows.numpy() for rows in found.of("labels")], self.names)
+        boxes = Boxes.of([rows.numpy() for rows in found], [rows.numpy() for rows in found.of("labels")], self.names)
+        pairs = zip(found.fields["masks"].numpy(), boxes.xyxy, strict=True) if self.extents else ()
+        return replace(boxes, extents=tuple(of_cells(mask, box, plan.out_hw) for mask, box in pairs))
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield boxes without area, outside, of no class or there twice; images without any are a note."""

@@ -76,6 +76,18 @@ def cells(xyxy: npt.NDArray[np.floating]) -> Points:
     return np.asarray(low + sides * np.stack([x.ravel(), y.ravel()], 1), np.float64)
 
 
+def of_cells(mask: npt.NDArray[np.uint8], xyxy: npt.NDArray[np.floating], size_hw: Sequence[int]) -> Extent:
+    """Return what is covered of an image of `size_hw`, by the nearest of the cells (GRID, GRID) of a box (4,)."""
+    left, top, right, bottom = np.rint(xyxy).astype(int).tolist()
+    found = np.zeros(tuple(size_hw), bool)
+    rows, columns = (
+        ((np.arange(low, high) + 0.5 - low) / max(1, high - low) * GRID).astype(np.intp)
+        for low, high in ((top, bottom), (left, right))
+    )
+    found[top:bottom, left:right] = mask[rows[:, None], columns]
+    return Extent.of(found)
+
+
 def fill(mask: npt.NDArray[np.uint8], polygon_xy: Points, value: int) -> None:
     """Write a value into the pixels whose centres lie inside a polygon (P, 2) by the even-odd rule.
 
