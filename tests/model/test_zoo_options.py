@@ -13,7 +13,7 @@ from striate.model.network import Network
 from striate.nn.blocks.attention import Transformer
 from striate.nn.blocks.neocognitron import SimpleCells
 from striate.nn.blocks.queries import Queries
-from striate.nn.blocks.regions import GivenBoxes, Proposals, Regions
+from striate.nn.blocks.regions import GivenBoxes, MaskHead, Proposals, Regions
 from striate.nn.blocks.residual import DropPath
 
 LAYERS = nn.Conv2d | nn.Linear | SimpleCells
@@ -107,6 +107,11 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
     "regions": (
         lambda num: num // 2,
         lambda old, new: of(new, Proposals | GivenBoxes)[0].num == of(old, Proposals | GivenBoxes)[0].num // 2,
+    ),
+    "objects": (lambda num: num // 2, lambda old, new: new.shapes["detections"][1] == old.shapes["detections"][1] // 2),
+    "mask_depth": (
+        lambda depth: depth + 1,
+        lambda old, new: len(of(new, MaskHead)[0].convs) == len(of(old, MaskHead)[0].convs) + 1,
     ),
     "levels": (
         lambda _: 1,

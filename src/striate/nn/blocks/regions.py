@@ -245,8 +245,8 @@ class MaskHead(nn.Module):
         channels = same_width(c_ins)
         self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.larger = nn.ConvTranspose2d(channels, channels, 2, stride=2)
-        self.last = nn.Conv2d(channels, width, 1)
         self.activation = make_activation(activation)
+        self.last = nn.Conv2d(channels, width, 1)
 
     def forward(self, *xs: Tensor) -> Tensor:
         *maps, boxes, image = xs
