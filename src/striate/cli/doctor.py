@@ -1,7 +1,7 @@
 """striate doctor."""
 
 from importlib import util
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -26,14 +26,27 @@ def add_to(app: typer.Typer) -> None:
     app.command(short_help="Versions, device, speed, and which extras are there", rich_help_panel=h.KEEP)(doctor)
 
 
-def doctor(as_json: o.Json = False, debug: o.Debug = False) -> None:
-    """Show versions, device, threads, the precision trial and what extras are there.
+def doctor(
+    on: Annotated[
+        str | None, typer.Option("--on", metavar="CLUSTER", help="Look at a Ray cluster instead: ray://HOST:10001.")
+    ] = None,
+    as_json: o.Json = False,
+    debug: o.Debug = False,
+) -> None:
+    """Show versions, device, threads, the precision trial and what extras are there; or the machines of a cluster.
 
     \b
     Examples:
       striate doctor
       striate doctor --json
+      striate doctor --on ray://head:10001
     """
+    if on is not None:
+        from striate.studies.cluster.look import look, table
+
+        machines = look(on)
+        o.give({"command": "doctor", "cluster": on, "machines": machines}, table(machines), as_json)
+        return
     import torch
 
     from striate.base import device as devices

@@ -33,9 +33,10 @@ Jobs = queue.SimpleQueue[dict[str, Any] | None]
 
 
 class Worker:
-    """Does jobs of one study; what its runs share is prepared once."""
+    """Does jobs of one study with so many threads; what its runs share is prepared once."""
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, threads: int = 1) -> None:
+        torch.set_num_threads(threads)
         self.study, self.datasets = StudyDir(folder), dict[int, Any]()
         self.info = self.study.info()
         self.conditions = Conditions(self.datasets, self.info["target"], device, Progress("lines"))
@@ -68,7 +69,6 @@ def main() -> int:
     folder, device = sys.argv[1:]
     jobs: Jobs = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, _terminate)
-    torch.set_num_threads(1)
     threading.Thread(target=listen, args=(jobs,), daemon=True).start()
     try:
         plugin.load_all(())

@@ -1,5 +1,6 @@
 """A Ray cluster: reached by its address, or started on this machine for as long as it is needed."""
 
+import gc
 import logging
 import math
 import os
@@ -118,6 +119,7 @@ class Cluster:
         """End the connection, and a Ray that was started for it."""
         with _own_signals(), _calm(), suppress(Exception):  # whatever a cluster that is gone makes of it
             import_ray().shutdown()
+            gc.collect()  # of Ray's handles of its processes, which warn where they end while these do
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None

@@ -20,13 +20,12 @@ class Mailbox:
             self.states[name] = state
         return self.is_stopping
 
-    def take(self, *, is_stopping: bool) -> tuple[list[tuple[str, str]], dict[str, Files], set[str]]:
-        """Return and forget the lines, the states and the names of the runs that came since the last call.
+    def stop(self) -> None:
+        """Let every run save and stop from now on."""
+        self.is_stopping = True
 
-        Args:
-            is_stopping: whether runs are to stop from now on.
-        """
-        self.is_stopping = is_stopping
+    def take(self) -> tuple[list[tuple[str, str]], dict[str, Files], set[str]]:
+        """Return and forget the lines, the states and the names of the runs that came since the last call."""
         found = self.lines, self.states, self.begun
         self.lines, self.states, self.begun = [], {}, set()
         return found

@@ -18,6 +18,7 @@ from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural
 
 from ..jobs import Job, next_job, stopped, to_problem
+from ..one import known_precision
 from . import task
 from .connect import Cluster, import_ray
 from .files import contents, fill, newest_step
@@ -55,7 +56,7 @@ class OnCluster:
     """Does the jobs of a study as tasks of a Ray cluster that is connected.
 
     Args:
-        make: a class of workers, made with (study folder, device), whose `work` does a job.
+        make: a class of workers, made with (study folder, device, threads), whose `work` does a job.
         files: documents of the study that a worker reads.
     """
 
@@ -75,6 +76,7 @@ class OnCluster:
         self._attempts: dict[Any, Attempt] = {}
         self._nodes: dict[str, str] = {}  # of each run the machine that had it last
         self._begun: set[str] = set()  # names of runs that a machine has at work, or had
+        self._taking: Any = None  # a call of the mailbox that is under way
         self._looked_s = 0.0  # when it was last asked which machines are there
         self._away: set[str] = set()  # machines that do not see the study's folder
 
@@ -92,7 +94,7 @@ class OnCluster:
                 self._ray.cancel(ref, force=True)
             self._ray.kill(self._mailbox)
             for node in self._away:
-                self._ray.get(self._remote(task.forget, node, num_cpus=0).remote(self._token), timeout=LIVE_S)
+                self._ray.get(remote(task.forget, node, num_cpus=0).remote(self._token), timeout=LIVE_S)
 
     def carry_out(self, jobs: Sequence[Job]) -> None:
         """Do jobs; see `Jobs`."""
@@ -136,7 +138,7 @@ class OnCluster:
 
     def _begin(self, attempt: Attempt, number: int, total: int) -> None:
         job = attempt.job
-        words = job.words | ({"precision": _precision_of(self.study, job)} if job.task == "train" else {})
+        words = job.words | ({"precision": known_precision(self.study, job.variant)} if job.task == "train" else {})
         if job.task == "train" and not (attempt.is_sending or attempt.num_lost):
             threads = plural(self.cluster.cpus, "thread")
             self.progress.line(f"run {number}/{total}: {job.run.path.name}, {threads}")
@@ -149,25 +151,17 @@ class OnCluster:
             self.device,
         )
         state = [self._ray.put(contents(job.run.path))] if attempt.is_sending else []
-        do = self._remote(task.carry_out, attempt.node, **self._share, soft=True)
+        do = remote(task.carry_out, attempt.node, soft=True, **self._share)
         self._attempts[do.remote(self.make, self._study, order, self._mailbox, state)] = attempt
 
     def _place(self, job: Job) -> str:
         """The name of a run's folder in the study's."""
         return job.run.path.relative_to(self.study.path).as_posix()
 
-    def _remote(self, function: Callable[..., Any], node: str, *, soft: bool = False, **options: Any) -> Any:
-        """A function as a task on a machine ("": any), or with `soft` elsewhere if that is gone."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        if node:
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=soft)
-        return self._ray.remote(function).options(**options)
-
     def _ended(self) -> list[Any]:
         """Wait a moment, pass on what runs said, and return the tasks that have ended."""
         ended, _ = self._ray.wait(list(self._attempts), num_returns=1, timeout=POLL_S)
-        self._read(is_stopping=False)
+        self._read()
         if not ended:
             self._num = self._slots()
         return list(ended)
@@ -180,11 +174,16 @@ class OnCluster:
         self._looked_s = now
         return self.cluster.num_slots()
 
-    def _read(self, *, is_stopping: bool) -> None:
-        """Show new lines under the names of their runs, and keep new states."""
+    def _read(self, wait_s: float = 0.0) -> None:
+        """Show new lines under the names of their runs, and keep new states; what comes late is there next time."""
+        self._taking = self._taking or self._mailbox.take.remote()
+        ended, _ = self._ray.wait([self._taking], timeout=wait_s)
+        if not ended:
+            return
+        taking, self._taking = self._taking, None
         try:
-            lines, states, begun = self._ray.get(self._mailbox.take.remote(is_stopping=is_stopping), timeout=LIVE_S)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):  # it is being moved
+            lines, states, begun = self._ray.get(taking)
+        except self._ray.exceptions.RayActorError:  # it is being moved to another machine
             return
         self._begun |= begun
         for name, line in lines:
@@ -207,7 +206,8 @@ class OnCluster:
         if found.get("needs_state"):
             self._away.add(found["node"])
             return replace(attempt, is_sending=True, node=found["node"]), None
-        self._read(is_stopping=False)  # its last lines, before what it left
+        for _ in range(2):  # the call under way, and one more for the run's last lines before what it left
+            self._read(LIVE_S)
         if found["files"] is not None:
             self._away.add(found["node"])
             fill(job.run.path, found["files"])
@@ -229,27 +229,30 @@ class OnCluster:
     def _stop(self) -> None:
         """Let every run save and end, and wait for it; one more Ctrl-C waits no longer."""
         with suppress(KeyboardInterrupt, self._ray.exceptions.RayError, ConnectionError, UserError):
-            self._read(is_stopping=True)
             while self._attempts:
+                self._mailbox.stop.remote()
                 for ref, attempt in self._attempts.items():
                     if self._place(attempt.job) not in self._begun:
                         self._ray.cancel(ref)
                 ended, _ = self._ray.wait(list(self._attempts), num_returns=1, timeout=POLL_S)
-                self._read(is_stopping=True)
+                self._read()
                 for ref in ended:
                     self._take(self._attempts.pop(ref), ref)
+
+
+def remote(function: Callable[..., Any], node: str, *, soft: bool = False, **options: Any) -> Any:
+    """Return a function as a task of Ray on a machine ("": any), or with `soft` elsewhere if that is gone."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if node:
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=soft)
+    return import_ray().remote(function).options(**options)
 
 
 def _step_of(run: RunDir) -> int:
     """How far the study has a run."""
     is_whole = (run.path / "run.json").exists() and run.document().get("status") == "finished"
     return FINISHED if is_whole else newest_step(run.path)
-
-
-def _precision_of(study: StudyDir, job: Job) -> Any:
-    from ..one import known_precision
-
-    return known_precision(study, job.variant)
 
 
 def _with_host(problem: UserError, host: str) -> UserError:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
 
+from striate.base import device as devices
 from striate.base import plugin
 from striate.base.errors import Interrupted, ResourceError, SettingsError, Terminated, UserError
 from striate.base.files import write_bytes
@@ -73,7 +74,7 @@ def carry_out(make: Any, study: Study, order: Order, mailbox: Any, state: list[A
     """Do a job here and return {"answer", "host", "files"}, or {"needs_state"} if its run began elsewhere.
 
     Args:
-        make: a class of workers, made with (study folder, device), whose `work` does a job.
+        make: a class of workers, made with (study folder, device, threads), whose `work` does a job.
         mailbox: the study's.
         state: references to the run's files as the study has them, if they were asked for.
     """
@@ -134,18 +135,14 @@ def _folder_of(study: Study) -> tuple[Path, bool]:
 
 def _worker(make: Any, study: Study, folder: Path, order: Order) -> Any:
     if study.token not in _workers:
-        _begin(study, order.threads)
+        _begin(study)
         _workers.clear()
-        _workers[study.token] = make(folder, order.device)
+        _workers[study.token] = make(folder, order.device, order.threads)
     return _workers[study.token]
 
 
-def _begin(study: Study, threads: int) -> None:
-    """Make this process one that has what the study's own process has: plugins, folder, threads."""
-    import torch
-
-    from striate.base import device as devices
-
+def _begin(study: Study) -> None:
+    """Make this process one that has what the study's own process has: its folder, its versions, its plugins."""
     if Path(study.here).is_dir():
         os.chdir(study.here)
     own = devices.versions()
@@ -157,7 +154,6 @@ def _begin(study: Study, threads: int) -> None:
             what = f"{name} {own[name]} on {host()}, {study.versions[name]} where the study began"
             sys.stderr.write(f"warning: {what}: results may differ in the last bits\n")
     plugin.load_all(study.plugins)
-    torch.set_num_threads(threads)
 
 
 def _await_lock(run: Path) -> None:
@@ -229,6 +225,8 @@ class Reporter(threading.Thread):
         try:
             is_stopping = ray.get(self.mailbox.tell.remote(self.name_of_run, lines, self._state()))
         except ray.exceptions.RayError:  # the mailbox is being moved to another machine
+            with self.lock:
+                self.lines[:0] = lines
             return
         if is_stopping and not self.was_told and not self.ended.is_set():
             self.was_told = True
