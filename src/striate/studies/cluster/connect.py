@@ -125,23 +125,25 @@ class Cluster:
             self._folder = None
 
     def _start(self, ray: Any) -> None:
-        self._folder = _folder()
         own = {**OWN, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        try:
-            with _environment(own):
-                ray.init(
-                    num_cpus=self._num_cpus,
-                    include_dashboard=False,
-                    object_store_memory=STORE_BYTES,
-                    _temp_dir=str(self._folder),
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-        except Exception as problem:  # RuntimeError, ValueError, OSError, its own
-            self.close()
-            raise ResourceError(
-                f"Ray does not start: {_first_line(problem)}", where=self.address, fix=DOCS
-            ) from problem
+        for is_last in (False, True):  # Ray gives up after 30 s, which a busy machine may need
+            self._folder = _folder()
+            try:
+                with _environment(own):
+                    ray.init(
+                        num_cpus=self._num_cpus,
+                        include_dashboard=False,
+                        object_store_memory=STORE_BYTES,
+                        _temp_dir=str(self._folder),
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
+                return
+            except Exception as problem:  # RuntimeError, ValueError, OSError, its own
+                self.close()
+                if is_last or "timed out" not in str(problem):
+                    what = f"Ray does not start: {_first_line(problem)}"
+                    raise ResourceError(what, where=self.address, fix=DOCS) from problem
 
     def _reach(self, ray: Any) -> None:
         try:
