@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,14 @@ class Lines(Progress):
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray of this machine with two CPUs."""
-    with Cluster("local:2") as found:
+    pytest.importorskip("ray")
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(Cluster("local:2"))
+        except ResourceError as problem:
+            if "timed out" not in problem.what:
+                raise
+            pytest.skip("the machine is too busy for Ray, which starts within 30 s or not at all")
         yield found
 
 
@@ -83,6 +91,7 @@ def carry_out(cluster, jobs, tmp_path, monkeypatch):
 BEGUN = '{"schema": 1, "kind": "run", "status": "running"}'
 
 
+@pytest.mark.slow
 def test_lines_come_under_the_name_of_their_run_and_two_are_at_work(carry_out, jobs):
     def do(run, words):
         import time
@@ -131,6 +140,7 @@ def test_a_run_that_is_lost_again_and_again_is_given_up_and_the_others_are_finis
     assert (jobs[1].run.path / "done").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_with_the_name_of_the_machine(carry_out, jobs):
     def do(run, words):
         import errno
@@ -148,6 +158,7 @@ def test_a_full_disk_is_said_with_the_name_of_the_machine(carry_out, jobs):
     assert problem.value.exit_code == 5 and os.uname().nodename in problem.value.what
 
 
+@pytest.mark.slow
 def test_ctrl_c_lets_every_run_save(carry_out, jobs):
     def do(run, words):
         import time
@@ -186,6 +197,7 @@ def elsewhere(monkeypatch):
     monkeypatch.setattr(OnCluster, "_described", lambda own: replace(described(own), path="/nowhere"))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_the_folder_is_not_seen_from_the_state_that_came_back(
     carry_out, jobs, elsewhere, monkeypatch
 ):

@@ -12,6 +12,7 @@ from striate.base.files import write_bytes
 
 from . import help as h
 from . import options as o
+from .place import OnCluster
 
 if TYPE_CHECKING:
     from striate.data.sample import Dataset
@@ -24,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(short_help="Search for a network that beats a known one", rich_help_panel=h.LEARN)(search)
 
 
-BESIDE_A_SEARCH = {"data", "device", "threads", "as_json", "quiet", "debug"}
+BESIDE_A_SEARCH = {"data", "on", "cpus_per_run", "gpus_per_run", "device", "threads", "as_json", "quiet", "debug"}
 
 
 @o.takes_groups
@@ -69,6 +70,7 @@ def search(
     opening: o.Opening = o.Opening(),
     allow_empty: o.AllowEmpty = False,
     on_bad: o.OnBad = "stop",
+    place: OnCluster = OnCluster(),
     device: o.Device = "auto",
     threads: o.Threads = None,
     as_json: o.Json = False,
@@ -90,7 +92,7 @@ def search(
     words: dict[str, Any] = {"recipe_name": o.recipe_title(recipe, set_, size, fit, tuning)}
     words |= {"seed_model": seed_model} if seed_model else {}
     words |= {"epochs": epochs, "num_train": num_train, "seeds": seeds, "seed": seed}
-    more: dict[str, Any] = {"device": device, "progress": o.progress_for(quiet)}
+    more: dict[str, Any] = {"device": device, "on": place.cluster(), "progress": o.progress_for(quiet)}
     o.use_threads(threads)
     if (Path(data) / "search.json").is_file():
         if option := o.first_typed(context, besides=BESIDE_A_SEARCH):

@@ -8,6 +8,7 @@ candidate (candidates.jsonl, the whole state: the next candidate is a function o
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from striate.data.sample import Dataset
 from striate.run.network import require
 from striate.run.prepare import describe_dataset, is_same_data, restore_splits, split_ids
 from striate.run.trial import precision_for
+from striate.studies.cluster.connect import Cluster
 from striate.studies.execute import study
 from striate.studies.plan import Variant
 
@@ -103,9 +105,13 @@ class SearchDir:
 
 def search(
     dataset: Dataset, plan: Plan, *, name: str = "", out: Path | None = None, root: Path = Path("runs"),
-    device: str = "auto", command: str = "", progress: Progress | None = None,
+    device: str = "auto", command: str = "", on: str | Cluster | None = None, progress: Progress | None = None,
 ) -> SearchDir:  # fmt: skip
     """Search, compare the best network with the seed, and return the folder; one that holds this search goes on.
+
+    Args:
+        on: the Ray cluster that trains the runs of the study at the end, see `studies.execute.study`; candidates are
+            tried here, one after the other, since each is made from those before it.
 
     Raises:
         SettingsError: the folder holds another search, nothing fits the limit, or the budget was too small.
@@ -124,11 +130,13 @@ def search(
         "dataset": describe_dataset(dataset, target),
     }
     folder = SearchDir(_folder(info, out, root, name))
-    with locked(folder.path), resumable(folder, lambda _: _kept(folder), verb="search"):
+    cluster = Cluster.of(on)
+    words = cluster.words if cluster else ()
+    with cluster or nullcontext(), locked(folder.path), resumable(folder, lambda _: _kept(folder), "search", words):
         if not (folder.path / "search.json").exists():
             write_json(folder.path / "split.json", split_ids(dataset))
             folder.save_info({**info, "status": "searching"})
-        return _carry_out(folder, dataset, plan, info, device, progress)
+        return _carry_out(folder, dataset, plan, info, {"device": device, "on": cluster, "progress": progress})
 
 
 def _kept(folder: SearchDir) -> str:
@@ -136,7 +144,12 @@ def _kept(folder: SearchDir) -> str:
 
 
 def resume_search(
-    path: Path, *, where: str | None = None, device: str = "auto", progress: Progress | None = None
+    path: Path,
+    *,
+    where: str | None = None,
+    device: str = "auto",
+    on: str | Cluster | None = None,
+    progress: Progress | None = None,
 ) -> SearchDir:
     """Go on with a search from its folder alone; a finished one is left as it is. `where` its data are now, if moved.
 
@@ -152,17 +165,18 @@ def resume_search(
     if where:
         info["dataset"] |= {"where": where, "path": absolute_path(where)}
         SearchDir(path).save_info(info)
-    more: dict[str, Any] = {"device": device, "progress": progress}
+    more: dict[str, Any] = {"device": device, "on": on, "progress": progress}
     return search(dataset, Plan.from_json(info["plan"]), out=path, command=info["command"], **more)
 
 
 def _carry_out(
-    folder: SearchDir, dataset: Dataset, plan: Plan, info: dict[str, Any], device: str, progress: Progress
+    folder: SearchDir, dataset: Dataset, plan: Plan, info: dict[str, Any], place: dict[str, Any]
 ) -> SearchDir:
+    progress = place["progress"]
     if folder.result() is not None:
         progress.line(f"{folder.path} is finished: nothing to do")
         return folder
-    trainer = Trainer(dataset, plan, device, progress)
+    trainer = Trainer(dataset, plan, place["device"], progress)
     precision = folder.info().get("precision") or precision_for(plan.seed_model, trainer.prepared)
     info |= {"limit": asdict(trainer.rules.limit), "precision": precision, "status": "searching"}
     info |= {"epochs": trainer.rules.epochs, "rung": trainer.rules.rung}
@@ -177,7 +191,7 @@ def _carry_out(
     progress.line(f"best of {plural(len(history), 'candidate')}: number {best.number}; now it and the seed in a study")
     found = study(
         [dataset], _variants(folder, plan), seeds=plan.seeds, baseline=SEED, target=plan.target,
-        out=folder.study.path, name="search", device=device, command=info["command"], progress=progress,
+        out=folder.study.path, name="search", command=info["command"], **place,
     )  # fmt: skip
     write_json(folder.path / "result.json", outcome(history, trainer.rules, best, found.verdict() or {}))
     folder.save_info({**info, "status": "finished"})
