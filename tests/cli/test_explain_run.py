@@ -191,6 +191,7 @@ def test_every_task_is_explained(network, task, photo, tmp_path):
     predictor = Predictor(network, task, Geometry((16, 16)), (0.5,) * 3, (0.25,) * 3)
     found = explain_image(predictor, photo)
     assert {one.map.shape for one in found.maps} == {(16, 16)}
+    assert (found.drawn is not None) == isinstance(task, Localise | Segment)  # the answer has a place in the image
     assert len(found.maps) + len(found.refused) == 5 and (not found.refused or "Grad-CAM" in found.refused[0])
     page = found.write(tmp_path / "page.html").read_text()
     assert found.maps[0].text in page
