@@ -131,6 +131,7 @@ def process_of(folder: Path, rank: str) -> int:
     raise AssertionError("no such process")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_killed_process_ends_all_and_the_run_goes_on(tmp_path, capsys):
     folder = tmp_path / "run"

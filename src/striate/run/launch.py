@@ -121,7 +121,9 @@ def launch(
         for child in children:
             with suppress(OSError):
                 child.kill()
-            child.wait()
+            _ask_to_stop(child)
+            with child:
+                child.wait()
     command = shlex.join(["striate", "resume", str(folder), *plugin.typed()])
     if problem := _problem(children, answers, folder, command):
         raise problem
