@@ -110,7 +110,7 @@ def test_the_help_names_every_optimiser():
 def test_keyword_arguments_are_the_settings(monkeypatch):
     found = {}
     monkeypatch.setattr("striate.api.train_run", lambda data, model, recipe, **more: found.update(more, recipe=recipe))
-    monkeypatch.setattr("striate.api.Run", lambda folder, network: folder)
+    monkeypatch.setattr("striate.api.Run", lambda folder, network, data: folder)
     data = st.open("toy:shapes?n=60&size=16")
     st.train(data, **{name: value for name, (_, value) in TYPED.items()})
     assert found.pop("progress") and found == {"recipe": MEANT, "recipe_name": "regularized changed"}
