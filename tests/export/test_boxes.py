@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from striate.base import torchvision as tv
 from striate.export import boxes, bundle
 from striate.export.graph import Answering
 from striate.export.onnx_file import Session, write_onnx
@@ -64,10 +65,9 @@ def test_the_script_has_the_same_suppression():
     corner = rng.uniform(0, 40, (50, 2))
     some = np.concatenate([corner, corner + rng.uniform(5, 20, (50, 2))], 1)
     scores, labels = rng.random(50), rng.integers(0, 2, 50)
-    from torchvision.ops import box_iou
-
     rows = space["suppress"](some, scores, labels, 0.3, 100)
     assert 0 < len(rows) < 50
     for label in (0, 1):
-        ious = box_iou(torch.tensor(rows[rows[:, 0] == label, 2:]), torch.tensor(rows[rows[:, 0] == label, 2:]))
-        assert float((ious - torch.eye(len(ious))).max()) <= 0.3
+        kept = torch.tensor(rows[rows[:, 0] == label, 2:])
+        ious = tv.load("torchvision.ops").box_iou(kept, kept)
+        assert float((ious - torch.eye(len(ious))).max()) <= 0.3 + 1e-5

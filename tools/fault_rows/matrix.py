@@ -37,6 +37,7 @@ GROUPS = (
     "reports",
     "exports",
     "page",
+    "served",
 )
 PRELOADED = (
     *("torch", "torch._dynamo", "cv2", "PIL.Image", "rich.progress", "safetensors.torch"),

@@ -104,8 +104,16 @@ class Session:
         return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, images: npt.NDArray[np.float32]) -> list[npt.NDArray[Any]]:
-        """Return the outputs for images (N, C, H, W)."""
-        found: list[npt.NDArray[Any]] = self._session.run(None, {INPUT: images})
+        """Return the outputs for images (N, C, H, W).
+
+        Raises:
+            ModelError: the graph does not take them.
+        """
+        try:
+            found: list[npt.NDArray[Any]] = self._session.run(None, {INPUT: images})
+        except Exception as problem:  # its errors have no common class
+            reason = shown(" ".join(str(problem).split()), 120)
+            raise ModelError(f"ONNX Runtime cannot run it ({reason})", fix="use --to torch") from problem
         return found
 
 

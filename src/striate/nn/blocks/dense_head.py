@@ -109,7 +109,9 @@ class Places(nn.Module):
     def forward(self, *xs: Tensor) -> Tensor:
         *maps, image = xs
         high, wide = image.shape[2:]
-        return torch.cat([_places(one, high, wide) for one in maps], 1).expand(len(image), -1, -1)
+        return torch.cat([_places(one, high, wide) for one in maps], 1).expand(
+            image.shape[0], -1, -1
+        )  # len() would fix the number in a graph
 
 
 def _places(one: Tensor, high: int, wide: int) -> Tensor:
