@@ -50,9 +50,9 @@ def test_two_processes_train_what_one_does(names, tmp_path):
         alone, shared = (RunDir(folder / case) for folder in folders)
         before, after = (read_tensors(run.weights) for run in (alone, shared))
         assert before.keys() == after.keys()
-        # adam's steps have the sign of a gradient, also of one that is nearly zero, as before a batch normalisation
+        # the gradient of a bias before a batch normalisation is nearly zero
         most = 1e-3 if case == "synchronised" else 1e-5
-        assert max(float((before[name].double() - after[name]).abs().max()) for name in before) < most
+        assert max(float((before[name].double() - after[name]).abs().max()) for name in before) < most, case
         for one, other in zip(alone.history(), shared.history(), strict=True):
             assert one["step"] == other["step"]
             for split in ("train", "val"):
