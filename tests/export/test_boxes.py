@@ -43,6 +43,15 @@ def test_numpy_leaves_the_boxes_that_the_run_answers(detector):
     assert not boxes.compare_boxes([wanted], [np.where(np.arange(wanted.shape[1])[:, None] < 1, np.nan, wanted)]).holds
 
 
+def test_a_network_that_is_sure_of_nothing_is_held_to_its_best_box():
+    wanted = np.array([[[0, 0.011, 2, 2, 9, 9], [1, 0.004, 1, 1, 5, 5]]])
+    faint, moved = wanted.copy(), wanted.copy()
+    faint[0, 1, 2:] += 3  # far below the best one
+    moved[0, 0, 2:] += 3
+    assert boxes.compare_boxes([wanted], [faint]).holds
+    assert not boxes.compare_boxes([wanted], [moved]).holds
+
+
 def test_the_file_gives_the_candidates_of_any_number_of_images(tmp_path):
     task, network = made("one_stage")
     module = Answering(network, task).eval()

@@ -243,7 +243,7 @@ def test_images_with_other_channels_are_refused() -> None:
         ((Row("conv", 8), Row("conv", 4), Row("add", inputs=("conv1", "conv2"))), "row 2", "same width"),
         ((Row("conv", 8), Row("conv", 8, inputs=("conv1", "image")), *HEAD), "row 1", "concat"),
         ((Row("conv", 8, options={"norm": "bach"}), *HEAD), "row 0", "'batch'"),
-        ((Row("conv", 8, options={"activation": "rel"}), *HEAD), "row 0", "'relu'"),
+        ((Row("conv", 8, options={"activation": "rel"}), *HEAD), "row 0", "relu, relu6"),
         ((Row("conv", 8, name="pop"), *HEAD), "row 0", "pop_1"),
         ((Row("dropout", options={"rate": 1.5}), *HEAD), "row 0", "0.5"),
         ((Row("conv", 8, options={"kernel": "three"}), *HEAD), "row 0", "options"),
