@@ -97,7 +97,9 @@ def study(
     info = _describe(conditions, variants, seeds, baseline, command, name)
     info |= {"plan": plan, "parallel": parallel, "drop_hopeless": prune, "dropped": {}}
     info |= {"keep_checkpoints": keep_checkpoints, "track": track}
-    with cluster or nullcontext():  # before a folder is begun
+    with cluster or nullcontext():
+        if cluster:
+            cluster.num_slots()  # a run that wants too much is refused before a folder is begun
         found = StudyDir(_folder(info, out, root, name, progress))
         with locked(found.path), resumable(found, _kept, words=cluster.words if cluster else ()):
             break_seal(found.path)
