@@ -77,6 +77,9 @@ def test_the_script_needs_neither_torch_nor_us(made, tmp_path):
         told = {cell.split()[0]: float(cell.split()[1]) for cell in line.split("\t")[1:]}
         wanted = predicted(run, path).probabilities
         assert told == pytest.approx(wanted, abs=2e-3)  # Pillow and torch round a resized pixel apart by at most 1
+    for words, said in (([], "Usage: "), ([str(found.folder / "config.json")], "is no image")):
+        done = subprocess.run([*command[:4], *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_answers_otherwise_is_refused_and_removed(made, tmp_path, monkeypatch):

@@ -84,10 +84,11 @@ def test_it_answers_as_predict_does(run, tmp_path):
                 assert json.loads(reply)["probabilities"] == pytest.approx(one, abs=1e-4)
             texts = [base64.b64encode(content).decode() for content in contents]
             several = json.dumps({"images": texts}).encode()
-            reply = json.loads(ask(port, body=several, **{"Content-Type": "application/json"})[1])
-            assert [one["probabilities"] for one in reply["predictions"]] == [
-                pytest.approx(one, abs=1e-4) for one in wanted
-            ]
+            for headers in ({"Content-Type": "application/json"}, {}):
+                reply = json.loads(ask(port, body=several, **headers)[1])
+                assert [one["probabilities"] for one in reply["predictions"]] == [
+                    pytest.approx(one, abs=1e-4) for one in wanted
+                ]
             assert json.loads(ask(port, "/health")[1]) == {"status": "ok"}
             assert json.loads(ask(port, "/info")[1])["names"] == ["top", "middle", "bottom"]
 
@@ -105,6 +106,7 @@ def test_what_is_not_for_it_is_refused_in_a_line(run):
             (422, bearer, b"hello"),
             (422, bearer, good[:60]),
             (422, bearer, b""),
+            (415, {**bearer, "Content-Type": "multipart/form-data; boundary=x"}, b"--x"),
             (413, {**bearer, "Content-Length": str(MAX_BODY_BYTES + 1)}, b"x"),
             *(
                 (400, {**bearer, **json_}, body)

@@ -96,8 +96,10 @@ def _page(name: str, kind: str) -> Any:
 
 async def _contents(request: Request) -> tuple[list[bytes], bool]:
     """The images' files in a request, and whether it asked for a list."""
-    body = await request.body()
-    if not request.headers.get("content-type", "").startswith("application/json"):
+    body, kind = await request.body(), request.headers.get("content-type", "")
+    if kind.startswith("multipart/"):
+        raise HTTPException(415, "a form; an image is the body itself, as curl --data-binary @FILE sends it")
+    if not (kind.startswith("application/json") or body[:1] in (b"{", b"[")):  # no image file begins like JSON
         return [body], False
     try:
         found = json.loads(body)
