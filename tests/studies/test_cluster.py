@@ -301,7 +301,8 @@ def test_a_run_that_wants_more_than_any_machine_has_is_refused_before_a_folder_i
 ):
     monkeypatch.setattr(cluster, "cpus", 3)
     with pytest.raises(ResourceError, match="wants 3 CPUs, no machine has more than 2") as problem:
-        study([open_dataset(TOY)], variants, seeds=1, root=tmp_path / "runs", on=cluster, progress=Lines())
+        words = {"parallel": "1", "on": cluster, "progress": Lines()}  # as the command gives them
+        study([open_dataset(TOY)], variants, seeds=1, root=tmp_path / "runs", **words)
     assert problem.value.exit_code == 5 and "--cpus-per-run" in problem.value.fix
     monkeypatch.setattr(cluster, "cpus", 1)
     monkeypatch.setattr(cluster, "gpus", 0.5)

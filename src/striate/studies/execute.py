@@ -87,7 +87,7 @@ def study(
     baseline = baseline or ("baseline" if "baseline" in names else names[0])
     if prune and len(datasets) > 1:
         raise SettingsError("folds have different images", where="--prune", fix="leave --folds out")
-    if on and parallel != 1:
+    if on and str(parallel) != "1":  # the command's options are words
         raise SettingsError("a cluster knows how many runs it has room for", where="--parallel", fix="leave it out")
     cluster = Cluster.of(on)
     conditions = Conditions(dict(enumerate(datasets)), target, "auto" if cluster else device, progress)
