@@ -7,18 +7,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import one_of_two
 import pytest
 import torch
 
+from striate.base.errors import Interrupted
 from striate.base.processes import Processes
 from striate.base.rundir import RunDir
 from striate.base.tensors import read_tensors
 from striate.cli.app import run as striate
 from striate.engine.regularise import batch_norms
 from striate.engine.sync_norm import share_statistics
+from striate.run import launch
 
 
 def trained(folder: Path, names: list[str]) -> tuple[Path, Path]:
@@ -146,3 +149,11 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(tmp_path, capsys):
     assert striate(["resume", str(folder), "-q"]) == 0
     assert "bit-identical" not in capsys.readouterr().err
     assert len(RunDir(folder).history()) == 40 and RunDir(folder).info()["processes"] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_has_the_exit_code_of_its_signal(number, tmp_path):
+    ended = SimpleNamespace(returncode=143)  # the others are told by the end of their input
+    said = {"kind": "Interrupted", "exit_code": 143, "what": "stopped", "where": "", "fix": "", "details": []}
+    problem = launch._problem([ended, ended], [said, None], tmp_path, "striate resume run", int(number))
+    assert isinstance(problem, Interrupted) and problem.exit_code == 128 + number

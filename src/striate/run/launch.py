@@ -125,7 +125,7 @@ def launch(
             with child:
                 child.wait()
     command = shlex.join(["striate", "resume", str(folder), *plugin.typed()])
-    if problem := _problem(children, answers, folder, command):
+    if problem := _problem(children, answers, folder, command, stop):
         raise problem
     if stop is not None and children[0].returncode:
         raise Interrupted(
@@ -205,16 +205,25 @@ def _answer(child: Child) -> dict[str, Any] | None:
 
 
 def _problem(
-    children: Sequence[Child], answers: Sequence[dict[str, Any] | None], folder: Path, command: str
+    children: Sequence[Child],
+    answers: Sequence[dict[str, Any] | None],
+    folder: Path,
+    command: str,
+    stop: int | None = None,
 ) -> UserError | None:
-    """What ended the training: what a process says rather than that another one has gone."""
+    """What ended the training: what a process says rather than that another one has gone.
+
+    Args:
+        stop: the signal that this process got; the others are told by the end of their input.
+    """
     if children[0].returncode == 0:
         return None
     said = [one for one in answers if one]
     known = [one for one in said if one["kind"] != LostError.__name__]
     if known:
         kind: type[UserError] = getattr(errors, known[0].pop("kind"))
-        number = known[0].pop("exit_code") - 128
+        code = known[0].pop("exit_code")
+        number = code - 128 if stop is None else stop
         more = {"signal_number": number} if kind is Interrupted else {"details": tuple(known[0].pop("details"))}
         known[0].pop("details", None)
         return kind(**known[0], **more)
