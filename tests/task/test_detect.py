@@ -110,6 +110,11 @@ def test_four_images_are_learnt_by_heart(kind):
     scores = scores_of(task, network, batch, target)
     assert scores["ap50"] >= 0.95
     assert scores.get("mask_ap50", 1.0) >= 0.95
+    objective, logits = task.objective(outputs), task.reading.logits(outputs).detach()  # what an explanation is about
+    top = logits[:, : len(COLOURS)].amax((1, 2))
+    torch.testing.assert_close(objective.score(outputs).detach(), top)
+    for name, boxes in zip(objective.names, np.split(target.labels, target.starts[1:-1]), strict=True):
+        assert COLOURS.index(name) in boxes, "the surest class is one that is there"
 
 
 def test_suppression_is_torchvision_s_class_by_class():

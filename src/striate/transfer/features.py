@@ -135,13 +135,13 @@ class Features:
 def take(
     body: Body, prepared: Prepared, split: str, *, views: int, progress: Progress, indices: Indices | None = None
 ) -> Features:
-    """Return features of a split, from the cache or by running the body.
+    """Return features of a split, on the device of the run, from the cache or by running the body.
 
     Args:
         views: the first is the image as it is evaluated; the others are augmented, each by its own draws.
         indices: only these images of the split.
     """
-    found, key = [], body.key()
+    found, key, device = [], body.key(), prepared.device
     for view in range(views):
         pipeline = prepared.pipeline if view else Pipeline()
         is_mixed = any(isinstance(op, Mixup | Cutmix) for op in pipeline.ops)
@@ -155,8 +155,8 @@ def take(
         found.append(read_tensors(path))
     make_room(0)
     return Features(
-        torch.cat([one["features"] for one in found]).float(),
-        torch.cat(_alike([one["truth"] for one in found])),
+        torch.cat([one["features"] for one in found]).to(device, torch.float32),
+        torch.cat(_alike([one["truth"] for one in found])).to(device),
         found[0]["index"].numpy(),
         prepared.task.target,
     )

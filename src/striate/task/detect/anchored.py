@@ -63,6 +63,10 @@ class Anchored(Dense):
         """Return outputs (N, A C, P) as (N, B, C)."""
         return of_anchors(maps, len(self.sides))
 
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the classes of each anchor (N, K, B)."""
+        return self.numbers(outputs[0]).transpose(1, 2)
+
     def boxes(self, outputs: Any) -> Tensor:
         """Return the anchors moved and scaled (N, B, 4)."""
         return decode(self.numbers(outputs[1]), self.anchors(outputs[2]))
@@ -163,5 +167,5 @@ class Ssd(Anchored):
 
     def candidates(self, outputs: Any) -> Candidates:
         """Return the pairs of anchor and class with the highest probabilities."""
-        scores = self.numbers(outputs[0]).softmax(2)[:, :, :-1].transpose(1, 2)
+        scores = self.logits(outputs).softmax(1)[:, :-1]
         return best(self.boxes(outputs), scores, view_of(outputs))

@@ -265,13 +265,14 @@ class Detect(Defaults):
 
     def objective(self, outputs: Any, which: Which = None) -> Objective:
         """Return the logit of a class at the place where it is highest; by default of the class with the highest."""
-        logits = outputs[0].detach()
-        tops = logits.amax(2)[:, : len(self.names)]
-        indices = chosen(self.names, which, tops.argmax(1))
-        weights = [torch.zeros_like(one, dtype=torch.float32) for one in outputs]
-        rows = torch.arange(len(logits), device=logits.device)
-        at = logits[rows, indices.to(logits.device)].argmax(1)
-        weights[0][rows, indices.to(logits.device), at] = 1.0
+        with torch.enable_grad():
+            given = [one.detach().requires_grad_() for one in outputs]
+            logits = self.reading.logits(given)[:, : len(self.names)]
+            indices = chosen(self.names, which, logits.amax(2).argmax(1))
+            rows = torch.arange(len(logits), device=logits.device)
+            of_class = logits[rows, indices.to(logits.device)]
+            highest = of_class[rows, of_class.argmax(1)].sum()
+            weights = list(torch.autograd.grad(highest, given, allow_unused=True, materialize_grads=True))
         names = tuple(self.names[index] for index in indices.tolist())
         return Objective(names, tuple(f"highest logit of {name}" for name in names), indices, weights)
 

@@ -54,6 +54,11 @@ class Detr(Dense):
         middle, sides = outputs[1].float().permute(0, 2, 3, 1).sigmoid().chunk(2, 3)
         return torch.cat([middle - sides / 2, middle + sides / 2], 3)
 
+    def logits(self, outputs: Any) -> Tensor:
+        """Return what each query of the last layer says (N, K + 1, Q)."""
+        found: Tensor = outputs[0][:, :, -1]
+        return found
+
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
         """Return {"class", "box"}, weighted, means over the layers."""
         logits, boxes = outputs[0].float().permute(0, 2, 3, 1), self.shares(outputs)
@@ -76,7 +81,7 @@ class Detr(Dense):
     def candidates(self, outputs: Any) -> Candidates:
         """Return the class and the box that each query of the last layer answers with."""
         view = view_of(outputs)
-        scores = outputs[0][:, :, -1].float().softmax(1)[:, :-1]
+        scores = self.logits(outputs).float().softmax(1)[:, :-1]
         top = torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1.0)  # one class a query
         return best(self.shares(outputs)[:, -1] * view[:, None], scores * top, view)
 

@@ -69,6 +69,11 @@ class FasterRcnn(Anchored):
                 stack.enter_context(block.with_true(truth.boxes, truth.is_there))
             return network(batch.images, **options)
 
+    def logits(self, outputs: Any) -> Tensor:
+        """Return what the second look says of each proposal (N, K + 1, R)."""
+        found: Tensor = outputs[0]
+        return found
+
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
         """Return {"class", "box"} of the second look, {"objectness", "proposal"} of the first, weighted."""
         options = self.options

@@ -103,6 +103,11 @@ class Rcnn:
         width, height = (int(side) for side in regions[0, 4:, 0])
         return Candidates(clip(boxes, (height, width)), values, place // margins.shape[2])
 
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the margins (N, K, P)."""
+        found: Tensor = outputs[0]
+        return found
+
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
         """Return {"class", "box"}: logistic losses of the margins, and smooth L1 of the differences, of regions.
 

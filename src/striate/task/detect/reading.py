@@ -111,6 +111,9 @@ class Reading(Protocol):
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for a batch; a kind that needs more than the images gives it that here."""
 
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the number (N, K or K + 1, P) of each class at each place, before a sigmoid or softmax."""
+
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
         """Return the parts of the loss, weighted."""
 
@@ -159,6 +162,11 @@ class Dense:
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for the images."""
         return network(batch.images, **options)
+
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the classes (N, K, P)."""
+        found: Tensor = outputs[0]
+        return found
 
     def boxes(self, outputs: Any) -> Tensor:
         """Return the box (N, P, 4) of each place: outputs are logarithms of the distances to its sides, in strides."""
