@@ -217,7 +217,7 @@ class VariantTable(Settings):
     `model` is by default the network that the recipe is made for, else bipyramid.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,59}$")
+    name: str
     text: str = ""
     model: str | None = None
     without: tuple[Literal["skip", "norm", "aux", "se", "depthwise"], ...] = ()
@@ -350,6 +350,5 @@ def check_names(variants: Sequence[Variant | VariantTable], where: str = "") -> 
             raise SettingsError(what, where=f"{where}variant {variant.name}", fix="rename one of them")
         first[variant.name.lower()] = variant.name
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}", variant.name):
-            raise SettingsError(
-                f"variant name {variant.name!r} cannot be a folder name", fix="use letters, digits, . _ + -"
-            )
+            what = f"variant name {variant.name!r} cannot be a folder name"
+            raise SettingsError(what, where=where.rstrip(": "), fix="use letters, digits, . _ + -, at most 60 of them")
