@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.base.answers import answer
 from striate.base.errors import ResourceError
 from striate.base.memory import available_bytes, is_out_of_memory, no_memory
 from striate.cli.app import run as command
@@ -95,13 +96,10 @@ def test_other_commands_say_so_in_one_line(tiny, recipe, quiet, tmp_path, monkey
 
 
 def test_a_worker_of_a_study_answers_instead_of_dying(monkeypatch):
-    from striate.studies.worker import answer
+    def short():
+        raise MemoryError
 
-    class Short:
-        def work(self, **job):
-            raise MemoryError
-
-    assert json.loads(json.dumps(answer(Short(), {})))["kind"] == "ResourceError"
+    assert json.loads(json.dumps(answer(short)))["kind"] == "ResourceError"
 
 
 def test_maps_that_cannot_fit_are_refused_before_a_batch_is_run(tiny, recipe, quiet, tmp_path, monkeypatch):

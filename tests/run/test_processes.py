@@ -112,11 +112,16 @@ def test_other_commands_are_not_started_several_times(monkeypatch, capsys):
     assert "only train and resume" in capsys.readouterr().err
 
 
-def begun(folder: Path, epochs: int) -> "subprocess.Popen[bytes]":
+STARTED = [sys.executable, "-m", "striate"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "striate"]
+
+
+def begun(folder: Path, epochs: int, command: list[str]) -> "subprocess.Popen[bytes]":
     """Start a training by two processes, and wait until it has an epoch."""
-    words = ["train", one_of_two.SMALL, "--processes", "2", "--model", "lenet5", "--recipe", "baseline"]
-    words += ["--epochs", str(epochs), "--set", "train.patience=0", "--out", str(folder), "-q"]
-    child = subprocess.Popen([sys.executable, "-m", "striate", *words], stderr=subprocess.PIPE)
+    words = ["train", one_of_two.SMALL, "--model", "lenet5", "--recipe", "baseline", "--epochs", str(epochs)]
+    words += ["--set", "train.patience=0", "--out", str(folder), "-q"]
+    words += ["--processes", "2"] if command is STARTED else []
+    child = subprocess.Popen([*command, *words], stderr=subprocess.PIPE)
     while not (folder / "history.jsonl").exists() and child.poll() is None:
         time.sleep(0.05)
     return child
@@ -129,7 +134,7 @@ def process_of(folder: Path, rank: str) -> int:
             words, variables = ((place / name).read_bytes().split(b"\0") for name in ("cmdline", "environ"))
         except OSError:
             continue
-        if b"striate.run.launch" in words and str(folder).encode() in words and f"RANK={rank}".encode() in variables:
+        if str(folder).encode() in words and f"RANK={rank}".encode() in variables:
             return int(place.name)
     raise AssertionError("no such process")
 
@@ -138,7 +143,7 @@ def process_of(folder: Path, rank: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_killed_process_ends_all_and_the_run_goes_on(tmp_path, capsys):
     folder = tmp_path / "run"
-    child = begun(folder, 40)
+    child = begun(folder, 40, STARTED)
     os.kill(process_of(folder, "1"), signal.SIGKILL)
     _, said = child.communicate(timeout=120)
     assert child.returncode == 5
@@ -149,6 +154,25 @@ def test_a_killed_process_ends_all_and_the_run_goes_on(tmp_path, capsys):
     assert striate(["resume", str(folder), "-q"]) == 0
     assert "bit-identical" not in capsys.readouterr().err
     assert len(RunDir(folder).history()) == 40 and RunDir(folder).info()["processes"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", ["0 killed", "1 killed", "SIGINT", "SIGTERM"])
+def test_under_torchrun_all_end_and_the_run_goes_on(how, tmp_path, capsys):
+    folder = tmp_path / "run"
+    child = begun(folder, 150, TORCHRUN)
+    ranks = [process_of(folder, rank) for rank in "01"]
+    if "killed" in how:
+        os.kill(ranks[int(how[0])], signal.SIGKILL)
+    else:
+        child.send_signal(getattr(signal, how))
+    _, said = child.communicate(timeout=120)
+    assert child.returncode and not any(Path(f"/proc/{pid}").exists() for pid in ranks)
+    assert f"striate resume {folder}" in said.decode()
+    assert striate(["resume", str(folder), "--processes", "1", "-q"]) == 0
+    assert "starts from the beginning" not in capsys.readouterr().err
+    assert len(RunDir(folder).history()) == 150
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from striate.base.errors import LostError
 from striate.base.processes import ALONE, Processes
 
 
@@ -50,6 +51,9 @@ def listen(processes: Processes = ALONE) -> Iterator[Interrupt]:
     before = [signal.signal(number, interrupt.receive) for number in numbers]
     try:
         yield interrupt
+    except LostError:  # this process ends in order; torchrun ends with SIGTERM those that are left when one has gone
+        before[1] = signal.SIG_IGN
+        raise
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -317,8 +317,8 @@ def _train(
     processes, command = prepared.processes, shlex.join(["striate", "resume", str(run.path), *plugin.typed()])
     with (
         told_of_memory(prepared, network, run),
-        processes.together(run.path, command),
         listen(processes) as interrupt,
+        processes.together(run.path, command),
     ):
         training: Training | ProbeTraining
         if prepared.recipe.transfer.head == "only":

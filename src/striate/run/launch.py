@@ -23,10 +23,10 @@ from typing import Any
 import torch
 
 import striate
-from striate.base import errors, plugin
+from striate.base import plugin
+from striate.base.answers import answer, to_problem
 from striate.base.errors import Interrupted, LostError, ResourceError, SettingsError, Terminated, UserError
 from striate.base.files import to_json
-from striate.base.memory import is_out_of_memory, no_memory
 from striate.base.processes import Processes, join
 from striate.base.progress import Progress
 from striate.data.sample import Dataset
@@ -127,10 +127,6 @@ def launch(
     command = shlex.join(["striate", "resume", str(folder), *plugin.typed()])
     if problem := _problem(children, answers, folder, command, stop):
         raise problem
-    if stop is not None and children[0].returncode:
-        raise Interrupted(
-            "stopped at once; the last saved state is kept", where=folder, fix=command, signal_number=stop
-        )
 
 
 def _start(folder: Path, options: dict[str, Any], rank: int, num: int, port: int) -> Child:
@@ -219,14 +215,12 @@ def _problem(
     if children[0].returncode == 0:
         return None
     said = [one for one in answers if one]
-    known = [one for one in said if one["kind"] != LostError.__name__]
+    known = next((one for one in said if one["kind"] != LostError.__name__), None)
+    if stop is not None and (known is None or known["kind"] == Interrupted.__name__):
+        what = known["what"] if known else "stopped at once; the last saved state is kept"
+        return Interrupted(what, where=folder, fix=command, signal_number=stop)
     if known:
-        kind: type[UserError] = getattr(errors, known[0].pop("kind"))
-        code = known[0].pop("exit_code")
-        number = code - 128 if stop is None else stop
-        more = {"signal_number": number} if kind is Interrupted else {"details": tuple(known[0].pop("details"))}
-        known[0].pop("details", None)
-        return kind(**known[0], **more)
+        return to_problem(known)
     gone = next(
         (rank for rank, (child, one) in enumerate(zip(children, answers, strict=True)) if child.returncode and not one),
         None,
@@ -235,27 +229,6 @@ def _problem(
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     what = f"process {gone} of {len(children)} {how}; the last saved state is kept"
     return ResourceError(what, where=folder, fix=command)
-
-
-def _work(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Go on with the run and return what went wrong; nothing is an empty answer."""
-    from .execute import resume
-
-    mode = options.pop("mode")
-    try:
-        resume(folder, **options, progress=Progress(mode))
-        return {}
-    except Terminated:
-        problem: UserError = Interrupted("stopped before it began", where=folder, signal_number=signal.SIGTERM)
-    except UserError as found:
-        problem = found
-    except Exception as found:
-        refusal = no_memory(found) if is_out_of_memory(found) else plugin.refusal(found)
-        if not refusal:
-            raise
-        problem = refusal
-    parts = {"what": problem.what, "where": problem.where, "fix": problem.fix, "details": problem.details}
-    return {"kind": type(problem).__name__, "exit_code": problem.exit_code, **parts}
 
 
 def _listen() -> None:
@@ -271,15 +244,24 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def main() -> int:
     """Be one process of a run."""
-    signal.signal(signal.SIGTERM, _terminate)
-    threading.Thread(target=_listen, daemon=True).start()
-    with suppress(Terminated):
+    found = answer(_go_on, sys.argv[1])
+    sys.stderr.flush()
+    os.write(1, to_json(found).encode() + b"\n")
+    return int(found.get("exit_code", 0))
+
+
+def _go_on() -> None:
+    """Go on with the run that the command line names, until the standard input is closed."""
+    from .execute import resume
+
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        threading.Thread(target=_listen, daemon=True).start()
         plugin.load_all(())
-        answer = _work(Path(sys.argv[1]), json.loads(sys.argv[2]))
-        sys.stderr.flush()
-        os.write(1, to_json(answer).encode() + b"\n")
-        return int(answer.get("exit_code", 0))
-    return 128 + signal.SIGTERM
+        options = json.loads(sys.argv[2])
+        resume(Path(sys.argv[1]), progress=Progress(options.pop("mode")), **options)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the answer is to be written
 
 
 if __name__ == "__main__":

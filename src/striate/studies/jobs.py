@@ -1,14 +1,13 @@
 """The runs of a study as jobs, and what every way of carrying them out can do: in turn, in processes, on a cluster."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from striate.base import errors, plugin
-from striate.base.errors import Interrupted, Terminated, UserError
-from striate.base.memory import is_out_of_memory, no_memory
+from striate.base import plugin
+from striate.base.errors import Interrupted
 from striate.base.rundir import RunDir, StudyDir
 
 
@@ -59,37 +58,6 @@ def next_job(waiting: Sequence[Job], active: Sequence[Job]) -> Job | None:
     """Return the first job that may begin: of a variant's runs the first must have chosen the precision of all."""
     undecided = {job.variant for job in active if not job.is_begun}
     return next((job for job in waiting if job.variant not in undecided), None)
-
-
-def answer(worker: Any, words: dict[str, Any]) -> dict[str, Any]:
-    """Let a worker do a job, and return in plain values what went wrong; nothing is an empty answer."""
-    try:
-        worker.work(**words)
-        return {}
-    except Terminated:
-        problem: UserError = Interrupted("stopped before it began", where=worker.study.path)
-    except UserError as found:
-        problem = found
-    except Exception as found:
-        refusal = no_memory(found) if is_out_of_memory(found) else plugin.refusal(found)
-        if not refusal:
-            raise
-        problem = refusal
-    return to_answer(problem)
-
-
-def to_answer(problem: UserError) -> dict[str, Any]:
-    """Return a failure in plain values."""
-    parts = {"what": problem.what, "where": problem.where, "fix": problem.fix, "details": problem.details}
-    return {"kind": type(problem).__name__, **parts}
-
-
-def to_problem(answer: Mapping[str, Any]) -> UserError:
-    """Return the failure that `to_answer` described."""
-    if answer["kind"] == "Interrupted":
-        return Interrupted(answer["what"], where=answer["where"], fix=answer["fix"])
-    kind: Callable[..., UserError] = getattr(errors, answer["kind"])
-    return kind(answer["what"], where=answer["where"], fix=answer["fix"], details=tuple(answer["details"]))
 
 
 def stopped(study: Path, stop: KeyboardInterrupt, words: Sequence[str] = ()) -> Interrupted:

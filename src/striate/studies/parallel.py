@@ -20,11 +20,12 @@ from typing import Any, Self
 
 import striate
 from striate.base import plugin
+from striate.base.answers import to_problem
 from striate.base.device import num_cpus
 from striate.base.errors import ResourceError, SettingsError
 from striate.base.progress import Progress
 
-from .jobs import Job, next_job, stopped, to_problem
+from .jobs import Job, next_job, stopped
 
 SMALL_PX = 64  # images up to this size train faster two runs at once
 LONG_S = 120.0  # a shorter study does not win back what starting the processes costs

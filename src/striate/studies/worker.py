@@ -10,6 +10,7 @@ import queue
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 
 from striate.base import plugin
+from striate.base.answers import answer
 from striate.base.errors import Terminated
 from striate.base.files import to_json
 from striate.base.progress import Progress
@@ -24,7 +26,6 @@ from striate.base.run_info import PrecisionInfo
 from striate.base.rundir import StudyDir
 from striate.run.finish import open_test
 
-from .jobs import answer
 from .one import Conditions, reopened, train_one, variant_of
 from .parallel import REPLY
 from .plan import Variant
@@ -74,7 +75,7 @@ def main() -> int:
         plugin.load_all(())
         worker = Worker(Path(folder), device)
         while (job := jobs.get()) is not None:
-            said = to_json(answer(worker, job)).encode()
+            said = to_json(answer(partial(worker.work, **job), folder)).encode()
             sys.stderr.flush()
             os.write(2, REPLY + said + b"\n")
     except Terminated:

@@ -11,13 +11,14 @@ from typing import Any, Self
 
 from striate.base import device as devices
 from striate.base import plugin
+from striate.base.answers import to_problem
 from striate.base.errors import ResourceError, UserError
 from striate.base.files import write_text
 from striate.base.progress import Progress
 from striate.base.rundir import RunDir, StudyDir
 from striate.base.text import plural
 
-from ..jobs import Job, next_job, stopped, to_problem
+from ..jobs import Job, next_job, stopped
 from ..one import known_precision
 from . import task
 from .connect import Cluster, import_ray

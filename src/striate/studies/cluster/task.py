@@ -21,13 +21,13 @@ from typing import Any, TextIO, cast
 
 from striate.base import device as devices
 from striate.base import plugin
-from striate.base.errors import Interrupted, ResourceError, SettingsError, Terminated, UserError
+from striate.base.answers import answer
+from striate.base.errors import ResourceError, SettingsError, Terminated
 from striate.base.files import write_bytes
 from striate.base.lock import is_free
 from striate.base.rundir import RunDir
 from striate.data.cache import cached
 
-from ..jobs import answer, to_answer
 from .files import contents, fill, newest_step
 from .mailbox import Files
 
@@ -88,14 +88,13 @@ def carry_out(make: Any, study: Study, order: Order, mailbox: Any, state: list[A
             return {**found, "needs_state": True}
         fill(run, ray.get(state[0]))
     reporter = Reporter(mailbox, order.name, None if is_shared else run)
-    try:
+
+    def work() -> None:
         with reporter, redirect_stderr(cast(TextIO, reporter)), _signals():
             _await_lock(run)
-            found["answer"] = answer(_worker(make, study, folder, order), order.words)
-    except Terminated:
-        found["answer"] = to_answer(Interrupted("stopped before it began", where=run))
-    except UserError as problem:
-        found["answer"] = to_answer(problem)
+            _worker(make, study, folder, order).work(**order.words)
+
+    found["answer"] = answer(work, run)
     if not is_shared and run.is_dir():
         found["files"] = contents(run)
     return found
