@@ -255,7 +255,7 @@ def detr(
 ) -> Blueprint:
     """Return figure 2 of the paper: attention among the places of one map, then queries that each answer for an object.
 
-    The paper's has 256 features, 6 layers of each kind, and 100 queries.
+    The paper's has 256 features, 6 layers of each kind, and 100 queries without boxes, see `striate.nn.blocks.queries`.
 
     Args: as for `one_stage`; and
         width: features of places and queries.
@@ -272,14 +272,12 @@ def detr(
         Row("conv", width, inputs=tuple(names), options={**plain, "activation": "none"}, name="projected"),
         Row("sine_tokens", inputs=("projected",), name="tokens"),
         *(Row("transformer", width, options=layer, name=f"layer{number}") for number in range(1, depth + 1)),
-        Row("grid", inputs=(f"layer{depth}" if depth else "tokens", "projected"), name="memory"),
+        Row("token_norm", inputs=(f"layer{depth}" if depth else "tokens",), options={"norm": norm}, name="normalised"),
+        Row("grid", inputs=("normalised", "projected"), name="memory"),
         Row("queries", width, inputs=("memory",), options=asked, name="queries"),
-        Row("conv", 0, inputs=("queries",), options={**plain, "activation": "none"}, name="classes"),
-        *(
-            Row("conv", width, inputs=(before,), options={**plain, "activation": activation}, name=after)
-            for before, after in (("queries", "sides1"), ("sides1", "sides2"))
-        ),
-        Row("conv", SIDES, inputs=("sides2",), options={**plain, "activation": "none"}, name="boxes"),
+        Row("part", width, inputs=("queries",), name="answers"),
+        Row("conv", 0, inputs=("answers",), options={**plain, "activation": "none"}, name="classes"),
+        Row("part", SIDES, inputs=("queries",), options={"start": width}, name="boxes"),
     ]
     return ended(body, name, rows, ["memory"], PAPER_DETR)
 

@@ -26,7 +26,7 @@ from .dense import dense
 from .dense_head import DenseHead, Places
 from .inception import Fire, InceptionResidual, auxiliary_pool, inception
 from .inverted import inverted, squeeze_excite
-from .join import Add, Concat, Multiply, Onto
+from .join import Add, Concat, Multiply, Onto, Part
 from .lecun import PartialConv, Subsample
 from .linear import dropout, linear
 from .local import LocalConv
@@ -82,6 +82,7 @@ BLOCKS: dict[str, Block] = {
     "onto": Onto,
     "concat": Concat,
     "multiply": Multiply,
+    "part": Part,
     "partial_conv": PartialConv,
     "subsample": Subsample,
     "contrast": Contrast,

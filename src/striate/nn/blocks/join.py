@@ -76,3 +76,25 @@ class Concat(nn.Module):
 
     def forward(self, *xs: Tensor) -> Tensor:
         return torch.cat(xs, 1)
+
+
+class Part(nn.Module):
+    """Some channels of a map (N, c_in, ...), as they are: `width` of them from channel `start` on.
+
+    Raises:
+        SettingsError: the map has fewer.
+
+    Example:
+        >>> Part(8, 3, start=5)(torch.zeros(1, 8, 2, 2)).shape
+        torch.Size([1, 3, 2, 2])
+    """
+
+    def __init__(self, c_in: int, width: int, *, start: int = 0) -> None:
+        super().__init__()
+        if not 0 <= start <= start + width <= c_in:
+            what = f"channels {start} to {start + width} of {c_in} are not there"
+            raise SettingsError(what, fix="give a smaller start or width")
+        self.start, self.width = start, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.start + self.width]

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from striate.model import zoo
-from striate.nn.boxes import giou, pair_giou
+from striate.nn.boxes import pair_giou
 
 from .reading import Candidates, Dense, Part, Truth, best, view_of
 
@@ -65,9 +66,9 @@ class Detr(Dense):
         true, nothing = truth.boxes / view_of(outputs)[:, None], logits.shape[3] - 1
         label = torch.full(logits.shape[:3], nothing, dtype=torch.int64, device=logits.device)
         goal, is_one = boxes.detach().clone(), torch.zeros_like(label, dtype=torch.bool)
-        for image, layer, queries, rows in matched(logits.detach(), boxes.detach(), true, truth):
-            label[image, layer, queries] = truth.labels[image, rows]
-            goal[image, layer, queries], is_one[image, layer, queries] = true[image, rows], True
+        image, layer, query, row = matched(logits.detach(), boxes.detach(), true, truth)
+        label[image, layer, query] = truth.labels[image, row]
+        goal[image, layer, query], is_one[image, layer, query] = true[image, row], True
         weight = torch.where(is_one, 1.0, OF_NOTHING)
         of_class = F.cross_entropy(logits.permute(0, 3, 1, 2), label, reduction="none") * weight
         of_box = 1 - pair_giou(boxes, goal) + COST_SIDES / COST_GIOU * sides_apart(boxes, goal)
@@ -97,25 +98,22 @@ def sides_apart(a: Tensor, b: Tensor) -> Tensor:
     return middles + ((a[..., 2:] - a[..., :2]) - (b[..., 2:] - b[..., :2])).abs().sum(-1)
 
 
-def matched(logits: Tensor, boxes: Tensor, true: Tensor, truth: Truth) -> "list[tuple[int, int, Tensor, Tensor]]":
-    """Return (image, layer, queries, rows of the truth) of the pairs with the least costs.
+def matched(logits: Tensor, boxes: Tensor, true: Tensor, truth: Truth) -> Tensor:
+    """Return the image, the layer, the query and the row of the truth (4, M) of the pairs with the least costs.
 
     Args:
         logits: (N, L, Q, K + 1).
         boxes: (N, L, Q, 4) as shares.
         true: (N, T, 4) as shares.
     """
-    found = []
-    for image, is_there in enumerate(truth.is_there):
-        rows = is_there.nonzero()[:, 0]
-        if not len(rows):
-            continue
-        wanted, labels = true[image, rows], truth.labels[image, rows]
-        for layer in range(logits.shape[1]):
-            given = boxes[image, layer]
-            cost = -COST_CLASS * logits[image, layer].softmax(1)[:, labels]
-            cost = cost + COST_SIDES * sides_apart(given[:, None], wanted[None])
-            cost = cost - COST_GIOU * giou(given, wanted)
-            queries, columns = linear_sum_assignment(cost.cpu().numpy())
-            found.append((image, layer, torch.from_numpy(queries), rows[torch.from_numpy(columns)]))
-    return found
+    num, depth, num_queries, _ = logits.shape
+    labels = truth.labels[:, None, None].expand(-1, depth, num_queries, -1)
+    given, wanted = boxes[:, :, :, None], true[:, None, None]
+    cost = -COST_CLASS * logits.softmax(3).gather(3, labels) + COST_SIDES * sides_apart(given, wanted)
+    costs = (cost - COST_GIOU * pair_giou(given, wanted)).cpu().numpy()  # (N, L, Q, T), one way from a GPU
+    rows = [np.flatnonzero(is_there) for is_there in truth.is_there.cpu().numpy()]
+    pairs = [np.zeros((4, 0), np.int64)]
+    for image, layer in np.ndindex(num, depth):
+        query, column = linear_sum_assignment(costs[image, layer][:, rows[image]])
+        pairs.append(np.stack([np.full_like(query, image), np.full_like(query, layer), query, rows[image][column]]))
+    return torch.from_numpy(np.concatenate(pairs, 1)).to(logits.device)
