@@ -19,7 +19,7 @@ def test_it_draws_and_says_how_to_use_the_rate(tmp_path, capsys, name, start):
     assert (tmp_path / name).read_bytes().startswith(start)
     words = shlex.split(found["train"])
     assert words[:3] == ["striate", "train", TOY]
-    assert words[-1] == f"train.lr={found['suggestion']:g}"
+    assert words[-2:] == ["--lr", f"{found['suggestion']:g}"]
     assert run([*words[1:], "--set", "train.epochs=1", "-q", "--threads", "1", "--out", str(tmp_path / "run")]) == 0
     told = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["train"]
     assert told["lr"] == found["suggestion"]

@@ -7,13 +7,14 @@ from PIL import Image
 
 from striate.cli.app import run
 
-SMALL = ["--limit", "train=60,val=30,test=30", "--set", "train.epochs=1", "--set", "model.width=4", "-q"]
+TOY = "toy:shapes?n=120&size=48"
+SMALL = ["--set", "train.epochs=1", "--set", "model.width=4", "-q"]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "rectangle"
-    assert run(["train", "toy:shapes", "--size", "24x40", *SMALL, "--out", str(out)]) == 0
+    assert run(["train", TOY, "--size", "24x40", *SMALL, "--out", str(out)]) == 0
     return out
 
 
@@ -45,9 +46,8 @@ def test_its_network_is_analyzed_at_its_size_and_at_another(trained, capsys):
 
 @pytest.mark.parametrize("model", ["lenet5", "mlp", "airbench"])
 def test_networks_with_a_flat_head_get_the_right_size(model, tmp_path):
-    words = ["train", "toy:shapes", "--size", "48x32", "--model", model, "--set", "train.epochs=1"]
-    limit = ["--limit", "train=20,val=10,test=10"]
-    assert run([*words, *limit, "-q", "--out", str(tmp_path / model)]) == 0
+    words = ["train", "toy:shapes?n=40&size=48", "--size", "48x32", "--model", model, "--set", "train.epochs=1"]
+    assert run([*words, "-q", "--out", str(tmp_path / model)]) == 0
 
 
 @pytest.mark.parametrize("text", ["4x40", "axb", "24x", "24x40x3", "9999"])

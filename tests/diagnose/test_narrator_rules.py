@@ -110,10 +110,10 @@ def test_with_few_validation_images_the_gap_must_be_wider_than_its_chance(tmp_pa
 
 def test_the_remedy_is_one_the_run_did_not_have(tmp_path: Path) -> None:
     first = tell(tmp_path, recipe="baseline", scores=(1.0, 0.7))[0]
-    assert first.command.endswith("--set augment=medium") and "--recipe baseline" in first.command
+    assert first.command.endswith("--augment medium") and "--recipe baseline" in first.command
     (tmp_path / "2").mkdir()
     second = tell(tmp_path / "2", "augment=medium", recipe="baseline", scores=(1.0, 0.7))[0]
-    assert second.command.endswith("--set augment=medium --set train.weight_decay=0.05")
+    assert second.command.endswith("--augment medium --set train.weight_decay=0.05")
     (tmp_path / "3").mkdir()
     averaged = tell(tmp_path / "3", scores=(1.0, 0.7))[0]
     assert averaged.command.endswith("--set train.swa=0.25")
@@ -129,12 +129,12 @@ def test_every_usual_remedy_is_in_use_only_with_averaged_weights(tmp_path: Path,
 def test_a_gap_of_a_run_that_still_improves_wants_longer_training_before_other_weights(tmp_path: Path) -> None:
     steady = list(np.linspace(1.4, 0.5, 20))
     told = tell(tmp_path, "train.swa=0.25", train=steady, val=steady, scores=(1.0, 0.7))[0]
-    assert told.state == "over_fitting" and told.command.endswith("--set train.epochs=40")
+    assert told.state == "over_fitting" and told.command.endswith("--epochs 40")
 
 
 def test_a_short_run_wants_longer_training_before_other_weights(tmp_path: Path) -> None:
     told = tell(tmp_path, train=fall(1.4, 0.5, 4), val=fall(1.4, 0.9, 4), scores=(0.95, 0.7))[0]
-    assert told.state == "over_fitting" and told.command.endswith("--set train.epochs=20")
+    assert told.state == "over_fitting" and told.command.endswith("--epochs 20")
 
 
 def test_a_transfer_run_with_strong_augmentation_is_not_told_to_strengthen_it(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_few_images_that_are_only_moved_want_more_augmentation(tmp_path: Path, n
     data = {"where": "birds/", "options": {}, "counts": {"train": num_train}, "class_counts": {"train": [9, 9, 9, 9]}}
     first = tell(tmp_path, "augment=light", scores=(1.0, 0.7), dataset=data)[0]
     assert ("only moves the images" in first.next) == is_told
-    assert first.command.endswith("--set augment=medium") == is_told
+    assert first.command.endswith("--augment medium") == is_told
 
 
 @pytest.mark.parametrize(("score", "expected"), [(0.84, "under_fitting"), (0.86, "healthy")])
@@ -170,7 +170,7 @@ def test_a_low_rate_is_told_by_its_size_and_what_little_was_learned(tmp_path: Pa
         assert (
             "10 times lower than usual, and in 20 epochs training loss went from 1.400 to 1.300" in remarks[0].evidence
         )
-        assert remarks[0].command.endswith("--set train.lr=0.001")
+        assert remarks[0].command.endswith("--lr 0.001")
 
 
 def test_a_low_rate_that_learned_is_no_fault_and_neither_is_one_of_transfer(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_fifty_steps_of_batch_norm_say_nothing_of_the_rate(tmp_path: Path, burst
 
 def test_two_epochs_of_the_usual_recipe_are_told_to_train_longer(tmp_path: Path) -> None:
     remarks = tell(tmp_path, train=[1.5, 1.3], val=[36.6, 30.0], scores=(0.25, 0.25))
-    assert states(remarks) == ["under_fitting"] and remarks[0].command.endswith("--set train.epochs=20")
+    assert states(remarks) == ["under_fitting"] and remarks[0].command.endswith("--epochs 20")
 
 
 def test_memorising_is_no_high_rate_though_validation_loss_is_far_above_guessing(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_dead_units_are_half_of_a_row(tmp_path: Path, share: float, is_told: boo
     assert ("dead_units" in states(remarks)) == is_told
     if is_told:
         assert "In row conv1 55% of the units" in remarks[0].evidence and "leaky_relu" not in remarks[0].command
-        assert remarks[0].command.endswith("--set train.lr=0.001")  # 0.01 is 10 times the usual
+        assert remarks[0].command.endswith("--lr 0.001")  # 0.01 is 10 times the usual
 
 
 @pytest.mark.parametrize(("ratio", "is_told"), [(1e-2, False), (1e-4, True)])
@@ -314,7 +314,7 @@ def test_a_loss_that_still_falls_was_stopped_too_early(tmp_path: Path) -> None:
     steady = list(np.linspace(1.4, 0.5, 20))
     (remark,) = tell(tmp_path, train=steady, val=steady, scores=(0.7, 0.7))
     assert remark.state == "still_improving" and "over the last 2 of 20 epochs" in remark.evidence
-    assert remark.command.endswith("--set train.epochs=40")
+    assert remark.command.endswith("--epochs 40")
     assert late_fall(steady) == pytest.approx(1 - (steady[-1] + steady[-2]) / (steady[-3] + steady[-4]))
 
 
@@ -347,7 +347,7 @@ def test_a_typed_command_is_kept_but_for_where_it_wrote(tmp_path: Path) -> None:
     flat = [GUESS] * 20
     remark = tell(tmp_path, "train.lr=0.5", train=flat, val=flat, scores=(0.25, 0.25), command=typed)[0]
     assert shlex.split(remark.command) == [
-        *("striate", "train", "my birds/", "--model", "mlp", "--size=32", "--set", "train.lr=0.001"),
+        *("striate", "train", "my birds/", "--model", "mlp", "--size=32", "--lr", "0.001"),
     ]
 
 

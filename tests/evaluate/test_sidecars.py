@@ -291,19 +291,18 @@ from pathlib import Path
 def memory(key):
     return int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 start = memory("VmRSS")
-evaluate(Wide(), task, Images(int(sys.argv[3])), Sidecar(Path(sys.argv[1]), "test"))
-print(memory("VmHWM") - start)
+for num in (24, 240):
+    evaluate(Wide(), task, Images(num), Sidecar(Path(sys.argv[1]), "test"))
+    print(memory("VmHWM") - start)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_outputs_of_a_split_are_never_held(tmp_path):
-    """600 images x 21 classes x 256 x 256 are 3.3 GB of outputs; measured is the process's peak RSS above the start."""
+    """240 images x 21 classes x 256 x 256 are 1.3 GB of outputs; measured is the peak RSS above the start."""
     command = [sys.executable, "-c", MEASURE, str(tmp_path), str(Path(__file__).parent)]
-    grown = [
-        float(subprocess.run([*command, num], check=True, capture_output=True, text=True).stdout)
-        for num in ("80", "600")
-    ]
-    assert 40 < grown[1] < 300, grown  # at least a batch of 8 images, 44 MB
-    assert grown[1] - grown[0] < 60, grown
-    assert len(list((tmp_path / "predictions" / "test").glob("*[0-9].png"))) == 600
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    few, many = map(float, done.stdout.split())
+    assert 40 < few < 300  # at least a batch of 8 images, 44 MB
+    assert many - few < 20  # what holds no output but leaves the heap in pieces grows by 0.16 MB an image
+    assert len(list((tmp_path / "predictions" / "test").glob("*[0-9].png"))) == 240

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from zoo_families import marked
 
 from striate.base import torchvision as tv
 from striate.base.errors import SettingsError
@@ -16,7 +17,7 @@ from striate.model.issues import examine
 from striate.model.walk import walk
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", marked(zoo.names()))
 def test_every_line_equals_a_new_walk(name: str) -> None:
     line = facts(name)
     at = (line.size_px, line.channels, line.outputs)

@@ -16,7 +16,7 @@ def test_a_run_shows_its_state_with_the_command_without_folders(folder: Callable
     page = report_run(RunDir(path)).read_text()
     state = page[page.index("What this run shows") : page.index("What it learned from")]
     assert "It overfits" in state and "100.0% on training images" in state
-    assert "--set augment=medium" in state and "/home/teacher" not in state
+    assert "--augment medium" in state and "/home/teacher" not in state
 
 
 def test_a_run_whose_table_is_broken_is_reported_without_a_diagnosis(folder: Callable[[str], Path]) -> None:

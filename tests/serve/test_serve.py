@@ -117,8 +117,9 @@ def test_what_is_not_for_it_is_refused_in_a_line(run):
         for status, headers, body in cases:
             found, reply = ask(port, "/nothing" if body is None else "/predict", body, **headers)
             error = json.loads(reply)["error"]
-            assert (found, bool(error["what"])) == (status, True), (status, headers, body, reply)
+            assert (found, bool(error["what"] and error["fix"])) == (status, True), (status, headers, body, reply)
             assert str(run.path).encode() not in reply
+        assert json.loads(ask(port, "/predict", **bearer)[1])["error"]["fix"] == "use POST"
         assert ask(port, "/health")[0] == 200 and ask(port, "/")[0] == 200  # nothing of the run is in these
         assert ask(port, "/info")[0] == 401
         assert ask(port, body=good, **bearer)[0] == 200

@@ -187,7 +187,7 @@ def test_what_cannot_be_is_refused():
         fit_task({"box": squares()[1]}, np.arange(4), name="detect", options={"detector": "retina"})
 
 
-TOY = "toy:shapes?objects=1..3&n=40&size=48&clutter=0&noise=0.02"
+TOY = "toy:shapes?objects=1..3&n=24&size=48&clutter=0&noise=0.02"
 TRAIN = ["train", TOY, "--model", "bipyramid", "--size", "48", "--epochs", "3", "--threads", "1", "--quiet"]
 
 

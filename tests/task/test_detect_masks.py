@@ -168,7 +168,7 @@ def test_data_without_masks_are_refused_and_not_known():
     assert true_texts(boxes, np.arange(2), [way, way]).tolist() == [None, None]
 
 
-TOY = "toy:shapes?objects=1..3&n=20&size=48&clutter=0&noise=0.02"
+TOY = "toy:shapes?objects=1..3&n=12&size=48&clutter=0&noise=0.02"
 
 
 @pytest.mark.filterwarnings("ignore")

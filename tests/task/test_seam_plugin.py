@@ -34,6 +34,13 @@ class Mine(Defaults):
 WORDS = ["toy:shapes?n=60&size=16&clutter=0", "--task", "mine", "--size", "16", "--set", "train.epochs=2", "--quiet"]
 WORDS += ["--set", "train.precision=float32", "--set", "model.width=8", "--augment", "none"]
 
+PLAN = f"""data = "{WORDS[0]}"
+seeds = 1
+set = ["data.size=16", "train.epochs=1", "train.precision=float32"]
+options.task = "mine"
+variant = [{{name = "a", model = "mlp"}}, {{name = "b", model = "mlp"}}]
+"""
+
 
 @pytest.fixture(autouse=True)
 def tables():
@@ -82,8 +89,9 @@ def test_a_run_says_which_plugin_it_needs(own, tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore")
 def test_the_workers_of_a_study_load_it_and_a_view_is_refused_that_nothing_is_known_of(own, tmp_path, capsys):
     folder = tmp_path / "study"
-    words = [word for word in WORDS if word != "--augment" and word != "none"]
-    code = run(["study", *words, "--seeds", "1", "--plugin", own, "--parallel", "2", "--out", str(folder)])
+    plan = tmp_path / "plan.toml"
+    plan.write_text(PLAN)
+    code = run(["study", str(plan), "--plugin", own, "--parallel", "2", "--quiet", "--out", str(folder)])
     assert code == 0, capsys.readouterr().err
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["metric"] == "accuracy"

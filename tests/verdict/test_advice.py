@@ -53,7 +53,7 @@ def test_the_state_of_the_best_comes_with_a_command(plant: Plant) -> None:
     assert first["text"].startswith("State of baseline, in all 3 runs: it overfits.")
     assert "99.0% on training images" in first["text"]
     assert first["command"].startswith("striate train birds/ --model bipyramid --recipe baseline --seed 0")
-    assert first["command"].endswith("--set augment=medium")
+    assert first["command"].endswith("--augment medium")
     assert "State of baseline" in render(verdict, 100)
 
 

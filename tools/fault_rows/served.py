@@ -57,6 +57,7 @@ def tokens(bench: Bench) -> None:
     running.until(lambda: _connects(PORT), "listening")
     served = Served(running, PORT)
     expect("#token=" in running._text("err"), "no token is printed")
+    expect("//0.0.0.0" not in running._text("err"), "the address is one that nobody can ask for")
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         expect(_ask(served, _png(), **headers)[0] == 401, "an image without the token is answered")
     expect(served.ask("/info")[0] == 401, "what the run is can be read without the token")
@@ -133,6 +134,7 @@ def ends(bench: Bench) -> None:
     outcome = running.wait()
     expect(outcome.code == 143, f"exit {outcome.code} after SIGTERM, not 143")
     expect("Traceback" not in outcome.err, "a traceback")
+    expect(outcome.last.startswith("Stopped by SIGTERM"), f"said at the end: {outcome.last}")
 
 
 def bug(bench: Bench) -> None:

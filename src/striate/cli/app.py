@@ -193,7 +193,7 @@ def run(arguments: list[str], signals: Sequence[int] = ()) -> int:
         say(_usage_line(problem))
         return 2
     except (KeyboardInterrupt, typer.Abort) as stop:
-        say(STOPPED)
+        say(str(stop) or STOPPED)
         return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the interpreter's last flush is quiet too

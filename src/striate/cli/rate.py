@@ -66,6 +66,7 @@ def rate(
         raise SettingsError("an image is .png or .svg", where=picture, fix="choose another --out")
     o.use_threads(threads)
     from striate.data.arguments import option_words
+    from striate.run.assignment import cli_words
     from striate.run.rate import find_rate
 
     from .rate_chart import chart
@@ -77,11 +78,11 @@ def rate(
     picture.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(picture, chart(found, f"{name} on {dataset.name}, {settings.train.optimiser}", picture.suffix[1:]))
     kept = [change for change in set_ or [] if change.partition("=")[0].strip() != "train.lr"]
-    options = [*(part for change in kept for part in ("--set", change)), "--set"]
+    options = cli_words([*kept, f"train.lr={found.suggestion:g}"])
     options = [*(["--size", str(size)] if size else []), *(["--fit", fit] if fit else []), *options]
     options = [*(["--weights", weights] if weights else []), *option_words(dataset.options), *options]
     words = ["striate", "train", data, "--model", network, "--recipe", recipe, *options]
-    command = shlex.join([*words, f"train.lr={found.suggestion:g}"])
+    command = shlex.join(words)
     text = "\n".join([*_lines(found), f"image: {picture}", f"use it: {command}"])
     document = {"command": "rate", **asdict(found), "picture": str(picture), "train": command}
     o.give(document, text, as_json)

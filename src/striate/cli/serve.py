@@ -60,7 +60,7 @@ def serve(
     from striate.base.choose import choose
     from striate.serve.answerer import Answerer
     from striate.serve.app import create_app
-    from striate.web.listen import address_of, bound
+    from striate.web.listen import address_of, bound, names_of
     from striate.web.listen import run as answer
 
     choose("engine", engine, dict.fromkeys(("onnxruntime", "torch")))
@@ -71,7 +71,7 @@ def serve(
     token = token or (None if is_local else secrets.token_urlsafe(24))
     with bound(port, host) as listener:
         number = listener.getsockname()[1]
-        names = [*LOCAL, *(allow_host or []), *([] if is_local else [host, socket.gethostname()])]
+        names = [*LOCAL, *(allow_host or []), *([] if is_local else [host, *names_of(host), socket.gethostname()])]
         address = address_of(listener, f"#token={token}" if token else "")
         if as_json:
             o.give({"command": "serve", "address": address, "token": token, "engine": answerer.engine}, "", as_json)

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from striate.base.errors import UserError
 from striate.base.stages import OLD
-from striate.run.assignment import assignment, from_named
+from striate.run.assignment import assignment, cli_words, from_named
 from striate.run.recipe import OPTIONS
 from striate.run.settings import DataSettings
 
@@ -22,7 +22,7 @@ def again(found: Reading, *changes: str) -> str:
         setting = change.partition("=")[0]
         for one in (setting, *(f"train.{key}" for key in OLD if setting == "train.stages")):
             words = _without(words, one)
-    return shlex.join([*words, *_set(changes)]) if words else ""
+    return shlex.join([*words, *cli_words(changes)]) if words else ""
 
 
 def other(found: Reading, *options: str, verb: str = "train") -> str:
@@ -91,10 +91,6 @@ def _is_known(name: str) -> bool:
     return True
 
 
-def _set(changes: list[str] | tuple[str, ...]) -> list[str]:
-    return [word for change in changes for word in ("--set", change)]
-
-
 def _without(words: list[str], setting: str) -> list[str]:
     """The command without what it sets for a setting."""
     own = [option for option, path in OPTIONS.items() if path == setting]
@@ -129,15 +125,14 @@ def _built(found: Reading) -> list[str]:
     if not start or recipe is None or not at(found.info, "model.blueprint") or not (model := model_of(found)):
         return []
     words = ["--model", model, "--recipe", recipe[0], "--seed", str(found.info.get("seed", 0))]
-    return ["striate", "train", *start, *words, *_set(recipe[1])]
+    return ["striate", "train", *start, *words, *cli_words(recipe[1])]
 
 
 def _pixels(found: Reading) -> list[str]:
     """The options that give another recipe the run's images."""
     data, usual = found.setting("data") or {}, DataSettings().model_dump(mode="json")
     given = {key: value for key, value in data.items() if value is not None and value != usual.get(key)}
-    words = [word for key in ("size", "fit") if key in given for word in (f"--{key}", str(given.pop(key)))]
-    return words + _set([assignment(f"data.{key}", value) for key, value in given.items()])
+    return cli_words(assignment(f"data.{key}", value) for key, value in given.items())
 
 
 def _weights(found: Reading) -> list[str]:
@@ -146,4 +141,4 @@ def _weights(found: Reading) -> list[str]:
 
 def _preset(found: Reading) -> list[str]:
     preset = found.setting("transfer.preset")
-    return _set([f"transfer.preset={preset}"]) if preset else []
+    return cli_words([f"transfer.preset={preset}"]) if preset else []

@@ -1,13 +1,13 @@
 """Settings as `--set` reads them, and a recipe as a named one with a few of them changed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from striate.base.errors import SettingsError
 from striate.base.settings import value_of
 
-from .recipe import RECIPES, Recipe
+from .recipe import OPTIONS, RECIPES, Recipe
 
 
 def toml(value: Any) -> str:
@@ -33,6 +33,22 @@ def assignment(path: str, value: Any) -> str:
     """
     is_bare = isinstance(value, str) and value == value.strip() and value != "" and value_of(value) == value
     return f"{path}={value if is_bare else toml(value)}"
+
+
+def cli_words(assignments: Iterable[str]) -> list[str]:
+    """Return settings as words of `striate train`: by the option that a setting has, else with `--set`.
+
+    Example:
+        >>> cli_words(["train.epochs=20", "train.clip=1.0", "augment=[]"])
+        ['--epochs', '20', '--set', 'train.clip=1.0', '--set', 'augment=[]']
+    """
+    options = {path: option for option, path in OPTIONS.items()}
+    words: list[str] = []
+    for text in assignments:
+        path, _, value = text.partition("=")
+        is_plain = path in options and not value.startswith(("[", "{"))
+        words += [options[path], value] if is_plain else ["--set", text]
+    return words
 
 
 def from_named(recipe: Mapping[str, Any], name: str) -> tuple[str, list[str]] | None:

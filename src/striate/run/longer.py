@@ -16,6 +16,7 @@ from striate.data.open import SHARES
 from striate.engine.checkpoint import State
 from striate.transfer.stages import patience_of
 
+from .assignment import cli_words
 from .recipe import RECIPES, Recipe
 from .settings import TrainSettings
 
@@ -122,7 +123,7 @@ def _instead(run: RunDir, info: RunInfo, epochs: int) -> dict[str, Any]:
     more = epochs - len(run.history()) if epochs > len(run.history()) else epochs
     usual = RECIPES.get(name, Recipe()).model_dump(mode="json")
     own = [one for one in assignments(info["recipe"], usual) if not one.startswith(("transfer.", "train.epochs="))]
-    changes = [word for change in (*own, f"train.epochs={more}") for word in ("--set", change)]
+    changes = cli_words([*own, f"train.epochs={more}"])
     words = [str(run.path), *recipe, *changes, *plugin.typed()]
     command = shlex.join(["striate", "train", data["where"], *option_words(data["options"]), "--weights", *words])
     if len(command) <= MAX_FIX:

@@ -98,7 +98,7 @@ async def _contents(request: Request) -> tuple[list[bytes], bool]:
     """The images' files in a request, and whether it asked for a list."""
     body, kind = await request.body(), request.headers.get("content-type", "")
     if kind.startswith("multipart/"):
-        raise HTTPException(415, "a form; an image is the body itself, as curl --data-binary @FILE sends it")
+        raise guard.Refused(415, "a form", "send the image itself as the body, as curl --data-binary @FILE does")
     if not (kind.startswith("application/json") or body[:1] in (b"{", b"[")):  # no image file begins like JSON
         return [body], False
     try:
@@ -108,8 +108,8 @@ async def _contents(request: Request) -> tuple[list[bytes], bool]:
             raise ValueError
         return [base64.b64decode(one, validate=True) for one in several], "images" in found
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
-        what = f'JSON that is neither {{"image": BASE64}} nor {{"images": [BASE64, ...]}} of 1 to {MAX_IMAGES}'
-        raise HTTPException(400, what) from None
+        fix = f'send {{"image": BASE64}}, or {{"images": [BASE64, ...]}} of 1 to {MAX_IMAGES}'
+        raise guard.Refused(400, "JSON without images in base64", fix) from None
 
 
 def _plain(prediction: Prediction) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from striate.base.errors import DataError, ModelError, ResourceError, SettingsError, UserError
@@ -16,6 +17,7 @@ from striate.base.errors import DataError, ModelError, ResourceError, SettingsEr
 from .wire import document
 
 MAX_BODY_BYTES = 32 << 20
+TOO_LARGE = (f"larger than {MAX_BODY_BYTES >> 20} MB", "give a smaller file")
 BODY_TIME_S = 20.0  # in which a body must have come
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -29,6 +31,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+FEW_PATHS = 8  # that an error lists
 log = logging.getLogger("striate.web")
 
 
@@ -38,6 +41,14 @@ class NotKnown(UserError):
 
 class Busy(ResourceError):
     """More work waits than can be done soon."""
+
+
+class Refused(HTTPException):
+    """A request that is refused, with what its sender can do."""
+
+    def __init__(self, status: int, what: str, fix: str) -> None:
+        super().__init__(status, what)
+        self.fix = fix
 
 
 class Cancelled(Exception):
@@ -105,7 +116,7 @@ class Guard:
 
 def too_large() -> Response:
     """Return the answer to a body over the cap."""
-    return _said(413, f"larger than {MAX_BODY_BYTES >> 20} MB", "give a smaller file")
+    return _said(413, *TOO_LARGE)
 
 
 def _limited(receive: Receive) -> Receive:
@@ -120,10 +131,10 @@ def _limited(receive: Receive) -> Receive:
             left = max(0.0, end - asyncio.get_running_loop().time())
             message = await asyncio.wait_for(receive(), left)
         except TimeoutError:
-            raise HTTPException(408, "the body came too slowly") from None
+            raise Refused(408, "the body came too slowly", f"send it within {BODY_TIME_S:g} s") from None
         count += len(message.get("body", b""))
         if count > MAX_BODY_BYTES:
-            raise HTTPException(413, f"larger than {MAX_BODY_BYTES >> 20} MB")
+            raise Refused(413, *TOO_LARGE)
         is_whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message
 
@@ -147,7 +158,16 @@ async def on_user_error(request: Request, problem: Exception) -> Response:
 async def on_http_error(request: Request, problem: Exception) -> Response:
     """Say what is wrong with a request."""
     assert isinstance(problem, HTTPException)
-    return _said(problem.status_code, problem.detail, "reload the page" if problem.status_code == 404 else "")
+    return _said(problem.status_code, problem.detail, _fix_of(problem, request))
+
+
+def _fix_of(problem: HTTPException, request: Request) -> str:
+    if isinstance(problem, Refused):
+        return problem.fix
+    if allowed := (problem.headers or {}).get("Allow"):
+        return f"use {allowed}"
+    paths = [route.path for route in request.app.routes if isinstance(route, Route)]
+    return f"ask for one of {', '.join(paths)}" if len(paths) <= FEW_PATHS else "reload the page"
 
 
 async def on_cancelled(request: Request, problem: Exception) -> Response:

@@ -1,6 +1,7 @@
 """A server on a port of this machine, until it is stopped."""
 
 import socket
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -8,6 +9,8 @@ from starlette.types import ASGIApp
 from striate.base.errors import ResourceError, Terminated
 
 HOST = "127.0.0.1"
+EVERY = "0.0.0.0"  # listens at all addresses of this machine; nobody can ask for a page there
+ELSEWHERE = "192.0.2.1"  # for documentation (RFC 5737): no machine has it
 PORT = 8765
 TRIES = 50
 
@@ -56,7 +59,25 @@ def _try(port: int, host: str) -> socket.socket | None:
 def address_of(listener: socket.socket, path: str = "") -> str:
     """Return where the page is; `path` is what stands behind the address, such as "#view=playground"."""
     host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}/{path}"
+    return f"http://{names_of(host)[0]}:{port}/{path}"
+
+
+def names_of(host: str) -> list[str]:
+    """Return what other machines can call a server that listens at `host`: of all addresses this machine's, its name.
+
+    Example:
+        >>> names_of("127.0.0.1")
+        ['127.0.0.1']
+    """
+    return [host] if host != EVERY else [*_own_address(), socket.gethostname()]
+
+
+def _own_address() -> list[str]:
+    """The address from which this machine would send to another one; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect((ELSEWHERE, 9))
+        return [str(probe.getsockname()[0])]
+    return []
 
 
 def run(app: ASGIApp, listener: socket.socket) -> None:
@@ -70,7 +91,7 @@ def run(app: ASGIApp, listener: socket.socket) -> None:
     server = _Server(config)
     server.run(sockets=[listener])
     if server.is_terminated:
-        raise Terminated
+        raise Terminated("Stopped by SIGTERM; what was at work was answered")
 
 
 class _Server(uvicorn.Server):
