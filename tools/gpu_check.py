@@ -213,6 +213,7 @@ def main() -> int:
     result |= {"peak_tflops": rest.peak / 1e12, "cases": []}
     for model, (size, batch) in cases.items():
         result["cases"].append(case(model, size, batch, device, rest))
+        print(json.dumps(result["cases"][-1]), file=sys.stderr)  # what is measured is said at once
     small = ("toy:shapes?n=60&size=32", ["train.epochs=1"]) if rest.rehearse else (rest.data, [])
     result["fast_small"] = fast_small(small[0], rest.accuracy, device, small[1])
     if not rest.rehearse:
