@@ -179,11 +179,14 @@ def _distance(image: str, file: str) -> tuple[bool, bool, bool]:
     return (image_folder.name != file_folder.name, split_of(image) != split_of(file), image_folder != file_folder)
 
 
-def upright_boxes(root: Path, images: Sequence[Boxed]) -> tuple[list[Boxed], tuple[Reading, ...]]:
+def upright_boxes(root: Path, images: Sequence[Boxed], noun: str = "boxes") -> tuple[list[Boxed], tuple[Reading, ...]]:
     """Return the images with boxes and sizes as they are upright, and what a person should know of it.
 
     Boxes of an image that EXIF turns are those of the file where the source says the size of the file's pixels, and
     those of the upright image where it says that size; where it says none, or both are alike, the others decide.
+
+    Args:
+        noun: what a message calls the boxes.
     """
     probes = _probes(root, images)
     turned = [at for at, probe in probes.items() if probe.orientation != 1]
@@ -196,7 +199,8 @@ def upright_boxes(root: Path, images: Sequence[Boxed]) -> tuple[list[Boxed], tup
             found[at] = _turned(images[at], probe)
         size_hw = probe.size_hw[::-1] if probe.orientation > 4 else probe.size_hw
         found[at] = replace(found[at], size_hw=size_hw if min(size_hw) > 0 else None)
-    return found, (*_turn_readings(len(turned), len(lies), len(stands)), *_size_readings(images, probes))
+    turns = _turn_readings(len(turned), len(lies), len(stands), noun)
+    return found, (*turns, *_size_readings(images, probes, noun))
 
 
 def _probes(root: Path, images: Sequence[Boxed]) -> dict[int, Probe]:
@@ -225,18 +229,18 @@ def _turned(image: Boxed, probe: Probe) -> Boxed:
     return replace(image, things=things, size_hw=None)
 
 
-def _turn_readings(turned: int, lying: int, standing: int) -> list[Reading]:
+def _turn_readings(turned: int, lying: int, standing: int, noun: str) -> list[Reading]:
     if not turned:
         return []
     how = "turned with them" if lying > standing else "read as those of the upright images"
-    text = f"{plural(turned, 'image')} turned upright by EXIF; their boxes are {how}"
+    text = f"{plural(turned, 'image')} turned upright by EXIF; their {noun} are {how}"
     unsure = turned - lying - standing
     text += f"; of {unsure} the size says nothing" if unsure else ""
     return [Reading(text, is_doubtful=unsure > 0 or min(lying, standing) > 0, fix="look at the contact sheet of check")]
 
 
-def _size_readings(images: Sequence[Boxed], probes: dict[int, Probe]) -> list[Reading]:
-    """What is said of images of another size than their source says: boxes may be at another scale."""
+def _size_readings(images: Sequence[Boxed], probes: dict[int, Probe], noun: str) -> list[Reading]:
+    """What is said of images of another size than their source says: what is marked may be at another scale."""
     odd = []
     for at, probe in probes.items():
         said, own = images[at].size_hw, probe.size_hw
@@ -244,8 +248,8 @@ def _size_readings(images: Sequence[Boxed], probes: dict[int, Probe]) -> list[Re
             odd.append(f"{shown(images[at].name, 60)} ({own[1]}x{own[0]}, said to be {said[1]}x{said[0]})")
     if not odd:
         return []
-    text = f"{plural(len(odd), 'image')} of another size than their boxes were made for: {listed(odd)}"
-    return [Reading(text, is_doubtful=True, fix="scale the boxes, or restore the images")]
+    text = f"{plural(len(odd), 'image')} of another size than their {noun} were made for: {listed(odd)}"
+    return [Reading(text, is_doubtful=True, fix=f"scale the {noun}, or restore the images")]
 
 
 def twice(values: Sequence[object]) -> list[object]:

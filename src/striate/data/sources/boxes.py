@@ -62,7 +62,7 @@ BESIDE: tuple[tuple[str, Callable[[str], bool]], ...] = (
 )
 # a file for all images
 LISTS: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("COCO", _holds(r'"annotations"\s*:', r'"(?:bbox|segmentation)"\s*:', r'"image_id"\s*:')),
+    ("COCO", _holds(r'"annotations"\s*:', r'"(?:bbox|segmentation|keypoints)"\s*:', r'"image_id"\s*:')),
     ("COCO captions", _holds(r'"annotations"\s*:', r'"caption"\s*:', r'"image_id"\s*:')),
     ("VIA", _holds(r"(?:region_)?shape_attributes")),
     ("CVAT", _holds(r"<annotations>", r"<image\b", r"<(?:box|polygon|mask|polyline|points)\b")),
@@ -102,7 +102,7 @@ def find_list(root: Path, others: Sequence[str]) -> Annotation | None:
 
 
 def is_coco(path: Path) -> bool:
-    """Return whether a file is a COCO list of boxes or outlines."""
+    """Return whether a file is a COCO list of boxes, outlines or key points."""
     return LISTS[0][1](_text(path))
 
 

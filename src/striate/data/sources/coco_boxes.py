@@ -27,6 +27,10 @@ def read(walk: Walk, like: str) -> Collection:
         DataError: a file is not whole, or an annotation has no box.
     """
     lists = {name: one for name, one in documents(walk).items() if any(map(_has_place, one["annotations"]))}
+    if not lists and like:
+        raise DataError(
+            "COCO annotations without boxes", where=walk.root / like, fix="with key points use --task points"
+        )
     images = [boxed(image) for image in listed_images(walk, lists)] if lists else []
     return Collection(images, "COCO", ORIGIN, doubts(lists))
 

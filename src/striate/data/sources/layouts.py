@@ -8,8 +8,23 @@ from striate.base.errors import DataError
 
 from ..levels import levels_asked
 from ..sample import Dataset
-from ..target import Boxes
-from . import arrays, box_tables, cifar, cub, folder, idx, pets, series, table, voc_masks, volumes, yolo
+from ..target import Boxes, Points
+from . import (
+    arrays,
+    box_tables,
+    cifar,
+    coco_points,
+    cub,
+    folder,
+    idx,
+    pets,
+    series,
+    table,
+    voc_masks,
+    volumes,
+    yolo,
+)
+from .walk import Walk
 
 CELLS = ("target", "task", "separator", "blank", "split_column")  # options that tables are read by
 Known = tuple[str, ...] | None
@@ -49,6 +64,7 @@ def read_folder(path: Path, where: str, options: Mapping[str, Any], known: Known
     """
     ignore, boxed = options.get("ignore"), is_boxed(options)
     sources: Sequence[tuple[Callable[[Path], bool], Callable[[], Dataset]]] = (
+        (lambda _: is_pointed(options), lambda: coco_points.read(Walk(path), where)),
         (pets.matches, lambda: pets.read(path, where, ignore)),
         (lambda root: voc_masks.matches(root) and not boxed, lambda: voc_masks.read(path, where, ignore)),
         (cifar.matches, lambda: cifar.read(path, where, known)),
@@ -69,6 +85,11 @@ def read_folder(path: Path, where: str, options: Mapping[str, Any], known: Known
 def is_boxed(options: Mapping[str, Any]) -> bool:
     """Return whether boxes are asked for, where masks or numbers may be meant too."""
     return options.get("task") in Boxes.tasks or options.get("target") == "box"
+
+
+def is_pointed(options: Mapping[str, Any]) -> bool:
+    """Return whether points are asked for."""
+    return options.get("task") in Points.tasks or options.get("target") == Points.kind
 
 
 def _may_be_boxed(options: Mapping[str, Any]) -> bool:

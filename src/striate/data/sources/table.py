@@ -40,7 +40,8 @@ def read(
     Several labels an image: `separator` divides the label cell, or there is one 0/1 column a class and no label
     column; with exactly one 1 in every line these are classes. Numbers: any further column of numbers is a target of
     its own, the label column too with task "regress"; `target="x,y"` joins columns; a column whose name ends in `deg`
-    holds angles. A column that is not used is a warning, unless `target` chose another.
+    holds angles. Points are two columns each, `x_nose,y_nose`, with nothing else beside them or task "points". A column
+    that is not used is a warning, unless `target` chose another.
 
     Args:
         blank: what a blank 0/1 cell means: "negative", or "ignore" for leaving the image out; by default it is refused.

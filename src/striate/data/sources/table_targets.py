@@ -10,7 +10,7 @@ from striate.base.errors import DataError
 from striate.base.text import plural, shown
 
 from ..target import Angle, Label, Number, Tags, Target
-from . import kinds
+from . import kinds, table_points
 from .cells import Table
 from .names import class_list
 from .table_splits import may_divide
@@ -25,7 +25,8 @@ NUMBER = "write a number"
 class Plan:
     """What is learnt first: the target's name, how its columns hold it, and how that was decided where it was guessed.
 
-    `form` is "label", "flags" (a column of 0/1 for each class), "separated" (several labels in a cell) or "value".
+    `form` is "label", "points" (two columns a point), "flags" (a column of 0/1 for each class), "separated" (several
+    labels in a cell) or "value".
     """
 
     name: str
@@ -41,8 +42,13 @@ def plan(table: Table, free: Sequence[str], target: str | None, task: str | None
     column of text are classes, numbers are numbers.
 
     Raises:
-        DataError: there is nothing to learn from, or numbers may as well be classes.
+        DataError: there is nothing to learn from, numbers may as well be classes, or a point lacks its x or its y.
     """
+    is_asked = target == table_points.NAME or (target is None and task == table_points.NAME)
+    if is_asked or (target is None and task is None):
+        points = table_points.columns_of(table, free, is_asked=is_asked)
+        if points:
+            return Plan(table_points.NAME, "points", points)
     if target is not None and target in table.columns:
         return _of_column(table, target, task, separator)
     if target is not None and "," in target:
@@ -76,6 +82,8 @@ def build(table: Table, chosen: Plan, task: str | None, separator: str | None) -
     """
     if chosen.form == "value":
         return numbers(table, chosen.columns), chosen.guess
+    if chosen.form == "points":
+        return table_points.read(table, chosen.columns), chosen.guess
     if chosen.form == "flags":
         return _flags(table, chosen, task)
     if chosen.form == "separated":

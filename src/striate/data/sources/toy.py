@@ -3,10 +3,10 @@
 Everything is a function of the options in the name: `toy:shapes?n=2000&size=48&seed=0&noise=0.08&clutter=8`.
 Each shape has a bite taken out of its rim; `angle` is the direction of the bite from the middle of the shape, in
 degrees counter-clockwise as one sees it: 0 right, 90 up, 180 left, 270 down. With `objects=1..6` there are several
-shapes an image, see `toy_objects`.
+shapes an image, see `toy_objects`; with `points=centre,bite` the shape has points too, see `toy_points`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,7 +19,7 @@ from striate.base.seeds import rng_for
 
 from ..sample import Dataset
 from ..target import Angle, Boxes, Label, Mask
-from . import toy_digits, toy_objects, toy_series
+from . import toy_digits, toy_objects, toy_points, toy_series
 from .images import ArrayImages
 from .toy_drawing import (
     MAX_CLUTTER,
@@ -62,27 +62,39 @@ def read(name: str, root: Path | None = None) -> Dataset:
     if kind == "order":
         return toy_series.make(name, _options(query, name, toy_series.OPTIONS))
     asked = dict(parse_qsl(query, keep_blank_values=True))
+    points = asked.pop("points", None)
     if (counts := asked.pop("objects", None)) is None:
-        return _shapes(name, _options(query, name, OPTIONS))
+        kinds = () if points is None else toy_points.kinds_of(points, name)
+        return _shapes(name, _options(urlencode(asked), name, OPTIONS), kinds)
+    if points is not None:
+        raise DataError(
+            "points are of one shape, not of several objects", where=name, fix="leave objects or points out"
+        )
     return toy_objects.make(
         name, _options(urlencode(asked), name, toy_objects.OPTIONS), toy_objects.count_range(counts, name)
     )
 
 
-def _shapes(name: str, options: Mapping[str, float]) -> Dataset:
-    """Targets: "label" (5 classes), "angle" (degrees), "box" (xyxy pixels), "mask" (0 background, class + 1)."""
+def _shapes(name: str, options: Mapping[str, float], kinds: Sequence[str] = ()) -> Dataset:
+    """Targets: "label" (5 classes), "angle" (degrees), "box" (xyxy pixels), "mask" (0 background, class + 1).
+
+    Args:
+        kinds: of points; the target "points" comes first where there are any.
+    """
     n, size, seed = int(options["n"]), int(options["size"]), int(options["seed"])
     params = draw_params(n, seed)
+    params, spots = toy_points.drawn(params, usual_spots(params), kinds)
     images = np.empty((n, size, size, 3), dtype=np.uint8)
     masks = np.empty((n, size, size), dtype=bool)
     noise = rng_for(seed, "shapes", "noise", size)
     for start in range(0, n, CHUNK):
         rows = params[start : start + CHUNK]
         pixels = ground(rows, size, int(options["clutter"]))
-        masks[start : start + CHUNK] = paint(pixels, rows, usual_spots(rows))
+        masks[start : start + CHUNK] = paint(pixels, rows, spots[start : start + CHUNK])
         pixels += options["noise"] * noise.standard_normal(pixels.shape, dtype=np.float32)
         images[start : start + CHUNK] = np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8)
-    return _dataset(name, images, masks, params)
+    dataset = _dataset(name, images, masks, params)
+    return toy_points.with_points(dataset, params, spots, kinds, size) if kinds else dataset
 
 
 def _options(query: str, name: str, table: Mapping[str, tuple[float, float, float]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from striate.base.seeds import rng_for
 Floats = npt.NDArray[np.float32]
 MAX_CLUTTER = 24
 NUM_SHAPE_PARAMS, NUM_CLUTTER_PARAMS = 13, 9
+SQUARE_HALF = 0.78  # half the side of a square, in its radii
 
 
 def boxes_of(masks: npt.NDArray[np.bool_]) -> Floats:
@@ -172,7 +173,8 @@ def _cross(u: Floats, v: Floats) -> Floats:
 SHAPES: dict[str, tuple[Callable[[Floats, Floats], Floats], float]] = {
     "circle": (_circle, 0.78),
     "cross": (_cross, 0.78),
-    "square": (_polygon(4, 0.78), 0.74),
+    "square": (_polygon(4, SQUARE_HALF), 0.74),
     "star": (_star, 0.78),
     "triangle": (_polygon(3, 0.55), 0.5),
 }
+SQUARE = list(SHAPES).index("square")

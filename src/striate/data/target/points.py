@@ -1,12 +1,15 @@
 """Named points of things: any number of things an image, each with the same points."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.errors import DataError
+from striate.base.text import listed as in_words
 from striate.base.text import plural
 
 from ..check.finding import Finding, listed
@@ -21,6 +24,20 @@ if TYPE_CHECKING:
     from .place import Place
 
 UNKNOWN, HIDDEN, SEEN = 0, 1, 2  # visibility, as COCO has it: not marked, marked but covered, seen
+OTHER_SIDE = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+SIDE = re.compile(r"(?<![a-z])(?:left|right)(?![a-z])|(?:Left|Right)(?![a-z])")
+
+
+def pairs_of(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return the points that are each other's mirror image by their names: "left" in one, "right" in the other.
+
+    Example:
+        >>> pairs_of(("left_eye", "right_eye", "nose", "earLeft", "earRight", "leftover"))
+        ((0, 1), (3, 4))
+    """
+    mirrored = [SIDE.sub(lambda side: OTHER_SIDE[side[0]], name) for name in names]
+    pairs = [(at, names.index(other)) for at, other in enumerate(mirrored) if other in names]
+    return tuple((first, second) for first, second in pairs if first < second)
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,8 @@ class Points(Target):
     pairs: tuple[tuple[int, int], ...] = ()
     kind: ClassVar[str] = "points"
     noun: ClassVar[tuple[str, str]] = ("set of points", "points")
+    tasks: ClassVar[tuple[str, ...]] = ("points",)
+    mirrors: ClassVar[bool] = False  # the mirror image of a left eye at the border is one without a mark
     has_places: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -117,20 +136,67 @@ class Points(Target):
             order[[left, right]] = right, left
         return order
 
+    def seen(self, indices: Indices, plan: "Plan", place: "Place") -> "Points":
+        """Return the points that are seen, in output pixels."""
+        found = self.batch(indices, plan, place)
+        visible = [rows.numpy() for rows in found.of("visible")]
+        return Points.of([rows.numpy() for rows in found], visible, self.names, self.pairs, num=self.xy.shape[1])
+
+    @property
+    def image(self) -> Indices:
+        """(T,) the image that each thing is in."""
+        return np.repeat(np.arange(len(self), dtype=np.intp), np.diff(self.starts))
+
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
-        """Yield images with a marked point beyond their border, and as a note those without a marked point."""
-        image = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        """Yield images with a marked point beyond their border, with x and y changed over or not, and as a note those
+        without a marked point.
+        """
+        image, is_marked = self.image, self.visible > UNKNOWN
         size_wh = sizes_hw[image][:, None, ::-1]
-        is_marked = self.visible > UNKNOWN
-        is_beyond = ((self.xy < 0) | (self.xy > size_wh)).any(-1) & is_marked & (size_wh > 0).all(-1)
-        beyond = tuple(dict.fromkeys(ids[index] for index in image[is_beyond.any(1)].tolist()))
+        is_known = is_marked & (size_wh > 0).all(-1)
+        is_beyond = _is_beyond(self.xy, size_wh) & is_known
+        is_swapped = is_beyond.any(1) & ~(_is_beyond(self.xy[..., ::-1], size_wh) & is_known).any(1)
+        swapped, beyond = (
+            tuple(dict.fromkeys(ids[index] for index in image[rows].tolist()))
+            for rows in (is_swapped, is_beyond.any(1) & ~is_swapped)
+        )
+        if swapped:
+            text = f"points of {plural(len(swapped), 'image')} lie beyond the border, and inside with x and y swapped"
+            yield Finding("points_swapped", "warning", swapped, f"{text}: {listed(swapped)}", "change x and y over")
         if beyond:
-            text = f"{plural(int(is_beyond.sum()), 'point')} beyond the border of the image: {listed(beyond)}"
+            num = int(is_beyond[~is_swapped].sum())
+            text = f"{plural(num, 'point')} beyond the border of the image: {listed(beyond)}"
             yield Finding("point_beyond", "warning", beyond, text, "mark them as not there")
         num_marked = np.bincount(image, weights=is_marked.sum(1), minlength=len(self))
         empty = tuple(ids[index] for index in np.flatnonzero(num_marked == 0).tolist())
         if empty:
             yield Finding("no_point", "note", empty, f"{plural(len(empty), 'image')} without points: {listed(empty)}")
+
+    def summary(self, name: str, splits: Mapping[str, Indices]) -> list[str]:
+        """Return a line with how often each point is marked, and one with those that a mirror swaps."""
+        total, counts = len(self.visible), (self.visible > UNKNOWN).sum(0).tolist()
+        marked = (f"{point} {num:,}" for point, num in zip(self.names, counts, strict=False))
+        lines = [f"{name}: marked in {plural(total, 'set')}: {', '.join(marked)}"]
+        swaps = [f"{self.names[left]} and {self.names[right]}" for left, right in self.pairs]
+        return lines + ([f"{name}: mirrored images swap {in_words(swaps)}"] if swaps else [])
+
+    def as_known(self, names: tuple[str, ...], where: str, *, is_complete: bool) -> Self:
+        """Return the points in a run's order.
+
+        Raises:
+            DataError: other points are marked than the run predicts.
+        """
+        if set(names) != set(self.names):
+            odd = [*(f"no {name}" for name in names if name not in self.names),
+                   *(f"{name} is new" for name in self.names if name not in names)]  # fmt: skip
+            what = f"other points than the run's: {in_words(odd[:4])}"
+            raise DataError(what, where=where, fix="name the points as the run's data does, or choose other data")
+        order = [self.names.index(name) for name in names]
+        return replace(self, xy=self.xy[:, order], visible=self.visible[:, order], names=names, pairs=pairs_of(names))
+
+    def legend(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """Return the points with their colours."""
+        return [(name, colour_of(point)) for point, name in enumerate(self.names)]
 
     def draw(self, image_u8: ImageU8, index: int) -> ImageU8:
         """Return the image (H, W, 3), at its own size, with a disc at each point that is seen, a ring where covered."""
@@ -143,3 +209,8 @@ class Points(Target):
                     x, y = np.floor(place).astype(int).tolist()
                     cv2.circle(drawn, (x, y), 2 * width, colour_of(point), -1 if visible == SEEN else width)
         return drawn
+
+
+def _is_beyond(xy: npt.NDArray[np.float32], size_wh: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Whether points (T, K, 2) lie beyond the border of images of these sizes (T, 1, 2)."""
+    return np.asarray(((xy < 0) | (xy > size_wh)).any(-1))
