@@ -60,7 +60,7 @@ Weights = Annotated[
 TargetName = Annotated[str | None, typer.Option(help="The target to predict; by default the dataset's first.")]
 TaskName = Annotated[
     str | None,
-    typer.Option(help="classify, tag, regress, segment, localise, ...; by default by the target."),
+    typer.Option(help="classify, tag, regress, segment, localise, points, ...; by default by the target."),
 ]
 Size = Annotated[
     str | None,

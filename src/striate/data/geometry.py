@@ -240,6 +240,10 @@ class WayBack:
         height, width = self.image_hw
         return np.clip(corners, 0, np.array([width, height, width, height], np.float64))
 
+    def inner_points(self, points_xy: npt.ArrayLike) -> Matrix:
+        """Return where (..., 2) points of the network's view lie in the image, those outside of it at its border."""
+        return np.clip(self.points(points_xy), 0, np.array(self.image_hw[::-1], np.float64))
+
     def maps(self, maps: npt.NDArray[Any], mode: Literal["bilinear", "nearest"], outside: float) -> npt.NDArray[Any]:
         """Return maps (H', W') or (H', W', C) over the network's view as (H, W) or (H, W, C) of the image.
 

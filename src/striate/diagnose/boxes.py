@@ -25,6 +25,7 @@ WEIGHT_OF = {
 }  # fmt: skip
 USUAL_WEIGHTS = {"class_weight": 1.0, "box_weight": 2.0}
 LESS = 5.0
+SIDES = slice(1, 5)  # of a row of a table of true boxes, behind its class
 LARGEST_PX = 1024  # of a side that is proposed
 
 
@@ -91,12 +92,13 @@ def sides_px(found: Reading) -> npt.NDArray[np.float64]:
     """Return the shorter side of each validation object in pixels of the network's view, about."""
     table, view = found.val, at(found.info, "input.size_hw")
     sizes = None if table is None else table.records.get("size_hw")
-    if table is None or sizes is None or table.truth.ndim != 3 or not view:
+    if table is None or sizes is None or not view or table.truth.ndim != 3 or table.truth.shape[2] <= SIDES.stop:
         return np.empty(0)
     scales = np.array(view, float) / np.maximum(sizes, 1)
     fit = at(found.info, "input.fit")
     scale = scales.max(1) if fit == "crop" else scales.min(1)
-    shorter = (table.truth[:, :, 3:5] - table.truth[:, :, 1:3]).min(2) * scale[:, None]
+    boxes = table.truth[:, :, SIDES]
+    shorter = (boxes[:, :, 2:] - boxes[:, :, :2]).min(2) * scale[:, None]
     return np.asarray(shorter[np.isfinite(shorter)])
 
 

@@ -15,6 +15,7 @@ from .image_quality import gain, mean_checkerboard, mean_psnr, mean_ssim
 from .iou import class_accuracy, mean_dice, mean_iou, pixel_accuracy
 from .loss import LOSS
 from .metric import ANY, WORDS, Metric, words_only
+from .points import POINT_ERROR, pck
 from .ranking import AUC, MEAN_AVERAGE_PRECISION
 
 METRICS = {
@@ -36,6 +37,8 @@ METRICS = {
         *box_metrics(1),
         *mask_metrics(1),
         count_error(1, 0.5),
+        POINT_ERROR,
+        pck(),
         rmse(),
         mae(),
         MEAN_ERROR_DEG,

@@ -24,7 +24,7 @@ def prediction_text(prediction: "Prediction") -> str:
         >>> Prediction("b.png", ("angle",), (41.5,))
         Prediction('b.png': angle 41.5)
     """
-    if prediction.things is not None or prediction.map is not None:
+    if prediction.things is not None or prediction.map is not None or prediction.points:
         given, then = [prediction.line(MOST)], []
     elif prediction.probabilities is None:
         pairs = list(zip(prediction.names, prediction.values, strict=True))
@@ -47,6 +47,11 @@ def prediction_card(prediction: "Prediction") -> Html:
     if prediction.things is not None:
         parts = [(text(thing.name, 80), bar(thing.score), _percent(thing.score)) for thing in prediction.things[:MOST]]
         return card(prediction.id, prediction.line(MOST), table(parts, right={2}))
+    if prediction.points:
+        places = [
+            (name, f"{x:.1f}", f"{y:.1f}") for name, (x, y) in zip(prediction.names, prediction.points, strict=True)
+        ]
+        return card(prediction.id, "x and y in pixels", table(places, right={1, 2}))
     if prediction.probabilities is None:
         rows: list[tuple[object, ...]] = [
             (name, f"{value:.4g}") for name, value in zip(prediction.names, prediction.values, strict=True)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .volumes import VolumeDrawer
 
 LEGEND = "classes.csv"
-OVERLAY, MASK, RESTORED, BOX, BOXES = "-overlay.png", "-mask.png", "-restored.png", "-box.png", "-boxes.png"
+OVERLAY, MASK, RESTORED = "-overlay.png", "-mask.png", "-restored.png"
 
 
 def rgb_of(image: "Given", levels: Levels = FULL) -> ImageU8:
@@ -153,7 +153,7 @@ class ImageDrawer:
 class BoxDrawer:
     """Writes for each image, as `NAME-box.png`, the image with the box that was predicted; see `Drawer` for NAME.
 
-    Of a task that finds any number of objects it is `NAME-boxes.png`.
+    Of a task that finds any number of objects it is `NAME-boxes.png`, of one that places points `NAME-points.png`.
     """
 
     def __init__(self, folder: Path, levels: Levels = FULL) -> None:
@@ -161,16 +161,16 @@ class BoxDrawer:
         self._file_names = Names()
 
     def draw(self, path: Path, prediction: "Prediction") -> dict[str, str]:
-        """Write the image with its boxes; return {"box": path} or {"boxes": path}.
+        """Write the image with what was found; return {"box": path}, {"boxes": path} or {"points": path}.
 
         Raises:
-            DataError: the image cannot be read, or no box was predicted.
+            DataError: the image cannot be read, or nothing with a place was predicted.
             ResourceError: the folder cannot be written.
         """
         content = io.BytesIO()
         Image.fromarray(prediction.overlay(rgb_of(path, self.levels))).save(content, "PNG", compress_level=4)
-        what, ending = ("box", BOX) if prediction.things is None else ("boxes", BOXES)
-        file = self.folder / f"{self._file_names(path.stem)}{ending}"
+        what = "boxes" if prediction.things is not None else "points" if prediction.points else "box"
+        file = self.folder / f"{self._file_names(path.stem)}-{what}.png"
         write_bytes(file, content.getvalue())
         return {what: str(file)}
 

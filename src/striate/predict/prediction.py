@@ -10,6 +10,7 @@ import numpy.typing as npt
 from striate.base.errors import DataError
 from striate.data.sample import IGNORE, ImageU8
 from striate.task.answer import Thing
+from striate.task.points.drawing import draw
 
 from .card import prediction_card, prediction_text
 from .overlay import boxed, overlay, planes_covered, rgb_of
@@ -27,7 +28,8 @@ class Prediction:
     map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) has the class of each
     of the image's own pixels, 255 where the network did not look, or (H, W, C) numbers, nan there; `box` is
     x0, y0, x1, y1 in its own pixels; `things` are the objects found, by falling score, with boxes such as that, None
-    where none are looked for; with `is_image` the map is an image made of this one, in 0..1.
+    where none are looked for; `points` are x, y of each of `names` in its own pixels; with `is_image` the map is an
+    image made of this one, in 0..1.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Prediction:
     box: tuple[float, ...] | None = None
     is_image: bool = False
     things: tuple[Thing, ...] | None = None
+    points: tuple[tuple[float, ...], ...] = ()
 
     def __repr__(self) -> str:
         return prediction_text(self)
@@ -55,20 +58,22 @@ class Prediction:
         return {name: float(count / max(1, counts.sum())) for name, count in zip(names, counts, strict=True)}
 
     def overlay(self, image: "Given") -> ImageU8:
-        """Return the image (H, W, 3) with the predicted box, or half covered with the colours of its map's classes.
+        """Return the image (H, W, 3) with the predicted box or points, or half covered with the colours of a map.
 
         A background stays clear. Of a volume, an array (D, H, W, C), they are three planes through what was found.
 
         Raises:
-            DataError: there is no map of classes and no box, or the image is of another size than the map.
+            DataError: there is no map of classes, no box and no point, or the image is of another size than the map.
         """
         if self.things is not None:
             return drawn(rgb_of(image), self.things, self.names)
+        if self.points:
+            return draw(rgb_of(image), None, np.array(self.points))
         if self.box is not None:
             return boxed(rgb_of(image), self.box, list(self.probabilities or self.names).index(self.names[0]))
         if self.map is None or not np.issubdtype(self.map.dtype, np.integer):
-            fix = "predict with a run of --task segment, detect or localise"
-            raise DataError("no map of classes and no box was predicted", where=self.id, fix=fix)
+            fix = "predict with a run of --task segment, detect, localise or points"
+            raise DataError("no map of classes, no box and no point was predicted", where=self.id, fix=fix)
         if self.map.ndim == 3:
             return planes_covered(np.asarray(image), self.map, self.names)
         return overlay(rgb_of(image), self.map, self.names, self.id)
@@ -96,6 +101,8 @@ class Prediction:
         if self.things is not None:
             counts = sorted(self.counts.items(), key=lambda item: -item[1])[:most]
             return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing"
+        if self.points:
+            return ", ".join(f"{name} {x:.0f} {y:.0f}" for name, (x, y) in zip(self.names, self.points, strict=True))
         ranked = sorted((self.probabilities or self.shares).items(), key=lambda item: -item[1])[:most]
         if ranked:
             text = ", ".join(f"{name} {share:.3f}" for name, share in ranked)
@@ -111,6 +118,8 @@ class Prediction:
         document: dict[str, Any] = {"id": self.id} | ({"box": list(self.box)} if self.box else {})
         if self.things is not None:
             return document | {"counts": self.counts, "things": [document_of(thing) for thing in self.things]}
+        if self.points:
+            return document | {"points": dict(zip(self.names, map(list, self.points), strict=True))}
         if self.map is not None:
             return document | {
                 "size_hw": list(self.map.shape if self.shares else self.map.shape[:2]),

@@ -25,7 +25,7 @@ from striate.base.size import SizeHW
 from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
-from striate.data.geometry import Geometry, coloured
+from striate.data.geometry import Geometry, WayBack, coloured
 from striate.data.given import images_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.raster import Samples
@@ -318,9 +318,15 @@ class Predictor:
                 moved,
                 self._own_box(one.box, size_hw),
                 things=own_things(one.things, way),
+                points=self._own_points(one.points, way),
             )
             for name, one, moved, size_hw, way in zip(ids, answers, maps, sizes_hw, ways, strict=True)
         ]
+
+    def _own_points(self, seen: Sequence[tuple[float, ...]], way: WayBack) -> tuple[tuple[float, ...], ...]:
+        """Points in shares of what the network saw as points in the image's own pixels, none beyond it."""
+        places = way.inner_points(np.array(seen).reshape(-1, 2) * self.geometry.size_hw[::-1])
+        return tuple(map(tuple, places.tolist()))
 
     def _own_box(self, seen: tuple[float, ...] | None, size_hw: SizeHW) -> tuple[float, ...] | None:
         """A box in shares of what the network saw as one in the image's own pixels, cut at its border."""

@@ -15,8 +15,8 @@ def write_table(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
 
     After the image's `id` stand `prediction` and `p:CLASS` for classes and tags (several tags joined by `|`), one
     column a number, or `height`, `width` and the share of each class, `share:CLASS`, for maps; then the box in pixels
-    of the image. Things that were found have a row each: `id,label,score` and the box. Text that a spreadsheet would
-    run as a formula has a `'` before it.
+    of the image, or `x_NAME,y_NAME` of points, which can be read as a table of points again. Things that were found
+    have a row each: `id,label,score` and the box. Text that a spreadsheet would run as a formula has a `'` before it.
 
     Raises:
         ResourceError: the file cannot be written.
@@ -49,6 +49,8 @@ def _row(document: Mapping[str, Any]) -> dict[str, str]:
         row["prediction"] = cell(joined(document["prediction"]))
     row |= {f"p:{name}": _number(share) for name, share in document.get("probabilities", {}).items()}
     row |= {name: _number(value) for name, value in document.get("values", {}).items()}
+    for name, place in document.get("points", {}).items():
+        row |= {f"{axis}_{name}": _number(value) for axis, value in zip("xy", place, strict=True)}
     if "size_hw" in document:
         row |= dict(zip(("height", "width"), map(str, document["size_hw"]), strict=True))
     row |= {f"share:{name}": _number(share) for name, share in document.get("shares", {}).items()}

@@ -226,7 +226,7 @@ def _rgb(levels: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _drawn(prediction: Prediction, pixels: npt.NDArray[Any]) -> ImageU8 | None:
     """The image with the answer on it, where that names places."""
     has_map = prediction.map is not None and np.issubdtype(prediction.map.dtype, np.integer)
-    has_places = has_map or prediction.box is not None or prediction.things is not None
+    has_places = has_map or prediction.box is not None or prediction.things is not None or bool(prediction.points)
     return prediction.overlay(_rgb(pixels)) if has_places else None
 
 

@@ -32,7 +32,7 @@ class Answer:
     """`names` are the classes given (one for classification, any number of tags), the numbers' fields or all classes
     of a map; `values` the numbers; `probabilities` maps every class to its probability; `map` (H, W) or (H, W, C) lies
     over what the network saw of the image; `box` is x0, y0, x1, y1 in shares of that; `things` are the objects found,
-    their boxes in its pixels, None where none are looked for."""
+    their boxes in its pixels, None where none are looked for; `points` are x, y of each of `names` in shares of it."""
 
     names: tuple[str, ...]
     values: tuple[float, ...] = ()
@@ -40,6 +40,7 @@ class Answer:
     map: npt.NDArray[Any] | None = None
     box: tuple[float, ...] | None = None
     things: tuple[Thing, ...] | None = None
+    points: tuple[tuple[float, ...], ...] = ()
 
 
 def class_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:

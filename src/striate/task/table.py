@@ -18,6 +18,7 @@ from .classify import Classify
 from .defaults import Defaults
 from .detect import Detect
 from .localise import Localise
+from .points import KeyPoints
 from .protocol import Task
 from .regress import Regress
 from .restore import Colourise, Denoise, Inpaint, Reconstruct, Superresolve
@@ -26,7 +27,7 @@ from .tag import Tag
 
 RESTORE = (Denoise, Superresolve, Inpaint, Colourise, Reconstruct)
 TASKS: dict[str, Any] = {"classify": Classify, "tag": Tag, "regress": Regress, "segment": Segment, "localise": Localise}
-TASKS |= {task.name: task for task in (Detect,)}
+TASKS |= {task.name: task for task in (Detect, KeyPoints)}
 TASKS |= {task.name: task for task in RESTORE}
 USUAL = {  # kind of target -> its task where none is asked for
     "label": "classify",
@@ -34,6 +35,7 @@ USUAL = {  # kind of target -> its task where none is asked for
     "value": "regress",
     "mask": "segment",
     "box": "localise",
+    "points": "points",
 }
 
 

@@ -17,6 +17,7 @@ from .places import Places
 from .ragged import Objects
 from .rows import Rows
 from .sidecar import Sidecar
+from .spots import Spots
 
 __all__ = [
     "LAYOUTS",
@@ -32,6 +33,7 @@ __all__ = [
     "Places",
     "Rows",
     "Sidecar",
+    "Spots",
     "Tags",
     "layout_of",
 ]
@@ -45,6 +47,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     "objects": Objects,
     "place": Places,
     "boxes": ManyBoxes,
+    "points": Spots,
 }
 
 

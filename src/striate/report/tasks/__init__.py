@@ -22,6 +22,7 @@ from striate.report.read import Run, at
 from .classify import ClassifySections
 from .detect import DetectSections
 from .localise import LocaliseSections
+from .points import PointsSections
 from .regress import RegressSections
 from .restore import RestoreSections
 from .sections import Room, Section, Sections, Subject
@@ -36,6 +37,7 @@ SECTIONS: dict[str, Sections] = {
     "regress": RegressSections(),
     "localise": LocaliseSections(),
     "detect": DetectSections(),
+    "points": PointsSections(),
     "segment": SegmentSections(),
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise", "reconstruct"), RestoreSections()),
 }
