@@ -9,16 +9,18 @@ the training images. `values` are the gradients themselves; the maps are over pi
   sum over all pixels is the score minus the baseline's (completeness; Sundararajan et al., arXiv:1703.01365).
 """
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from striate.base.errors import SettingsError
+from striate.base.text import plural
 from striate.task import Objective
 
 from .explanation import Explanation, Report, batch_of, explanations, gradient_of, scores_of
+from .line import Line, Sample
 from .tap import Probe
 
 SAMPLES, NOISE = 25, 0.15
@@ -90,54 +92,52 @@ def integrated(
     max_gap: float | None = None,
     report: Report | None = None,
 ) -> list[Explanation]:
-    """Return integrated gradients, by Gauss-Legendre quadrature; `gap` says how far they are from complete.
+    """Return integrated gradients, with steps where the gradient changes; `gap` says how far they are from complete.
 
     Args:
-        steps: places on the way from the baseline to the image.
+        steps: places on the way from the baseline to the image, both among them.
         baseline: an image (C, H, W) or a number, normalised as the images are; 0 is the mean of the training images.
         baseline_text: what that is, for readers.
-        max_gap: where an image's `gap` is larger, all is done again with four times the steps, up to 512.
+        max_gap: where an image's `gap` is larger, steps are added until there are twice as many, up to 512.
 
     Raises:
-        SettingsError: `steps` is below 1.
+        SettingsError: `steps` is below 2.
     """
-    if steps < 1:
-        raise SettingsError(f"{steps} steps", where="integrated", fix="give steps >= 1")
+    if steps < 2:
+        raise SettingsError(f"{plural(steps, 'step')}", where="integrated", fix="give steps >= 2")
     images = probe.ready(images)
     start_at = torch.as_tensor(baseline, dtype=images.dtype, device=images.device).expand(images.shape[1:])
-    places, weights = (torch.from_numpy(one).to(images) for one in _quadrature(steps))
-    total = torch.zeros_like(images)
-    pairs = torch.cartesian_prod(torch.arange(len(images)), torch.arange(steps))
-    step = batch_of(images)
-    for start in range(0, len(pairs), step):
-        rows, ticks = pairs[start : start + step].T.to(images.device)
-        between = start_at + _each(places[ticks], images) * (images[rows] - start_at)
-        found = gradient_of(probe, between, objective, rows)[0]
-        total.index_add_(0, rows, found * _each(weights[ticks], images))
-        if report:
-            report(min(start + step, len(pairs)), len(pairs))
-    values = total * (images - start_at)
-    scores, from_score = (scores_of(probe, one, objective) for one in (images, start_at.expand_as(images)))
-    gaps = _gaps(values.flatten(1).double().sum(1), (scores - from_score).double())
-    if max_gap is not None and max(gaps) > max_gap and 4 * steps <= MAX_STEPS:
-        more: dict[str, Any] = {"steps": 4 * steps, "baseline": baseline, "baseline_text": baseline_text}
-        return integrated(probe, images, objective, **more, max_gap=max_gap, report=report)
-    settings: dict[str, Any] = {"steps": steps, "baseline": baseline_text}
-    return explanations(
-        "integrated", objective, scores, values.sum(1), is_signed=True, settings=settings, values=values, gaps=gaps
+    lines = []
+    for row in range(len(images)):
+        line = Line(_sampler(probe, objective, row, start_at, images[row] - start_at), batch_of(images))
+        line.extend(steps, _of_all(report, row, len(images), steps))
+        while max_gap is not None and line.gap > max_gap and 2 * len(line) <= MAX_STEPS:
+            line.extend(2 * len(line), _of_all(report, row, len(images), 2 * len(line)))
+        lines.append((line.values, line.points[-1].score, line.gap, {"steps": len(line), "baseline": baseline_text}))
+    parts, scores, gaps, settings = zip(*lines, strict=True)
+    values = torch.stack(parts)
+    found = explanations(
+        "integrated", objective, torch.tensor(scores), values.sum(1), is_signed=True, values=values, gaps=gaps
     )
+    return [replace(one, settings=own) for one, own in zip(found, settings, strict=True)]
 
 
-def _quadrature(steps: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Places in 0..1 and weights that add up to 1."""
-    places, weights = np.polynomial.legendre.leggauss(steps)
-    return (places + 1) / 2, weights / 2
+def _sampler(probe: Probe, objective: Objective, row: int, start_at: Tensor, way: Tensor) -> Sample:
+    """What gives gradients and scores at places on the way from a baseline (C, ...) to the objective's image `row`."""
+
+    def sample(places: Tensor) -> tuple[Tensor, Tensor]:
+        rows = torch.full((len(places),), row)
+        found, scores = gradient_of(probe, start_at + _each(places.to(way), way[None]) * way, objective, rows)
+        return found * way, scores
+
+    return sample
+
+
+def _of_all(report: Report | None, row: int, num: int, steps: int) -> Callable[[int], None]:
+    """Reports the steps done of one image as steps of all."""
+    return lambda done: report(row * steps + done, num * steps) if report else None
 
 
 def _each(values: Tensor, images: Tensor) -> Tensor:
     """Numbers (M,), one for each image (C, ...)."""
     return values.view(-1, *[1] * (images.ndim - 1))
-
-
-def _gaps(found: Tensor, wanted: Tensor) -> list[float]:
-    return ((found - wanted).abs() / wanted.abs().clamp(min=1e-12)).tolist()

@@ -103,7 +103,7 @@ def _settings(request: Request) -> dict[str, Any]:
     """The settings of a method that the page offers."""
     if request.query_params.get("method") != "integrated":
         return {}
-    return {"steps": whole(request, "steps", 32, low=1, high=MAX_STEPS)}
+    return {"steps": whole(request, "steps", 32, low=2, high=MAX_STEPS)}
 
 
 ROUTES: list[BaseRoute] = [
