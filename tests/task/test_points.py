@@ -18,6 +18,7 @@ from striate.data.sample import Batch
 from striate.data.target import Points, Ragged
 from striate.data.target.palette import colour_of
 from striate.evaluate.predictions import read
+from striate.export.bundle import script_of
 from striate.metric import Answers
 from striate.metric.mask_matches import SIZE
 from striate.metric.points import POINT_ERROR, constant, pck
@@ -255,3 +256,19 @@ def test_points_go_all_the_way(tmp_path, capsys, model, way):
 
 def test_direct_places():
     assert Direct().places(torch.zeros(1, 4)).tolist() == [[[0.5, 0.5], [0.5, 0.5]]]
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "squash", "crop"])
+def test_the_program_beside_an_onnx_file_places_points_as_the_predictor_does(fit):
+    """Its own way back, taken out of its text, against that of the geometry."""
+    script, names = script_of(task_of()), {"np": np}
+    begin, end = script.index("def frame("), script.index("for path in sys.argv")
+    code = "\n\n".join(part for part in script[begin:end].split("\n\n\n") if part.startswith(("def frame", "def own")))
+    geometry = Geometry((48, 40), fit, margin=1.15)
+    names["config"] = {"store_hw": list(geometry.store_hw), "fit": fit}
+    exec(compile(code, "predict_onnx.py", "exec"), names)
+    shares = np.random.default_rng(0).uniform(0, 1, (9, 2))
+    for height, width in [(60, 90), (33, 70), (81, 20)]:
+        expected = geometry.way_back(height, width).inner_points(shares * [40, 48])
+        given = names["own"](shares, Image.new("RGB", (width, height)))
+        assert given == pytest.approx(expected, abs=1e-6)

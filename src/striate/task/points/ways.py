@@ -78,7 +78,7 @@ class Direct:
 
 
 def _pairs(outputs: Tensor) -> Tensor:
-    return outputs.float().view(len(outputs), 2, -1).transpose(1, 2)
+    return torch.stack(outputs.float().chunk(2, 1), 2)
 
 
 @dataclass(frozen=True)
