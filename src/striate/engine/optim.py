@@ -27,10 +27,18 @@ Rule = Callable[[Group, list[Tensor], list[Tensor], list[State], Tensor | None],
 
 def _zeros(states: list[State], key: str, parameters: list[Tensor]) -> list[Tensor]:
     """Return one entry of each state; it begins at zero, laid out in memory like its parameter."""
-    return [
-        state.setdefault(key, torch.zeros_like(p, requires_grad=False))
-        for state, p in zip(states, parameters, strict=True)
-    ]
+    for state, parameter in zip(states, parameters, strict=True):
+        if key not in state:  # `setdefault` would make zeros at every step: a third of what a GPU is asked for
+            state[key] = torch.zeros_like(parameter, requires_grad=False)
+    return [state[key] for state in states]
+
+
+def _steps(states: list[State], device: torch.device | str) -> list[Tensor]:
+    """Return the number of steps so far of each state, a scalar on the device."""
+    for state in states:
+        if "step" not in state:
+            state["step"] = torch.zeros((), device=device)
+    return [state["step"] for state in states]
 
 
 def _sgd(
@@ -48,11 +56,9 @@ def _adam(
     group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], is_lost: Tensor | None,
     is_decoupled: bool = False,
 ) -> None:  # fmt: skip
-    for state, parameter in zip(states, parameters, strict=True):
-        state.setdefault("step", torch.zeros((), device=parameter.device))
     means, squares = (_zeros(states, key, parameters) for key in ("exp_avg", "exp_avg_sq"))
     adam(
-        parameters, grads, means, squares, [], [state["step"] for state in states], fused=True,
+        parameters, grads, means, squares, [], _steps(states, parameters[0].device), fused=True,
         decoupled_weight_decay=is_decoupled, amsgrad=False, beta1=group["momentum"], beta2=0.999, lr=group["lr"],
         weight_decay=group["weight_decay"], eps=1e-8, maximize=False, found_inf=is_lost,
     )  # fmt: skip
@@ -65,12 +71,10 @@ def _adamw(
 
 
 def _rmsprop(group: Group, parameters: list[Tensor], grads: list[Tensor], states: list[State], _: object) -> None:
-    for state in states:
-        state.setdefault("step", torch.zeros(()))
     squares = _zeros(states, "square_avg", parameters)
     buffers = _zeros(states, "momentum_buffer", parameters) if group["momentum"] else []
     rmsprop(
-        parameters, grads, squares, [], buffers, [state["step"] for state in states], foreach=True, lr=group["lr"],
+        parameters, grads, squares, [], buffers, _steps(states, "cpu"), foreach=True, lr=group["lr"],
         alpha=0.99, eps=1e-8, weight_decay=group["weight_decay"], momentum=group["momentum"], centered=False,
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from .regularise import frozen_statistics, penalise, sam_perturbation, weight_no
 from .skip import MAX_IN_A_ROW, Skips, gradient_norm
 from .together import Together
 
-CHECK_EVERY = 10  # steps between looks at loss and gradient on a GPU, where each look waits for the device
+CHECK_EVERY = 50  # steps between looks at loss and gradient on a GPU, where each look waits for the device
 
 
 def auxiliary_heads(model: nn.Module) -> tuple[str, ...]:

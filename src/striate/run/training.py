@@ -21,7 +21,7 @@ from striate.engine.average import Average, EqualAverage
 from striate.engine.interrupt import Interrupt
 from striate.engine.loop import Position, fit
 from striate.engine.optim import build
-from striate.engine.precision import autocast
+from striate.engine.precision import autocast, fastest_kernels
 from striate.engine.probe import Rows, look
 from striate.engine.regularise import freeze, modules_in_eval_mode, unfreeze
 from striate.engine.schedule import rate_at, then_constant
@@ -226,20 +226,21 @@ class Training:
 
     def _fit(self, interrupt: Interrupt) -> str:
         """Train to the end of the stage."""
-        return fit(
-            self.update,
-            self.loader,
-            num_epochs=self.prepared.num_epochs,
-            end=self.stages[self.stage].end,
-            position=self.position,
-            stop=self.stop,
-            validate=self.validate,
-            keep_best=self.keep_best,
-            record=self.record,
-            save=self.save,
-            interrupt=interrupt,
-            progress=self.progress,
-        )
+        with fastest_kernels():
+            return fit(
+                self.update,
+                self.loader,
+                num_epochs=self.prepared.num_epochs,
+                end=self.stages[self.stage].end,
+                position=self.position,
+                stop=self.stop,
+                validate=self.validate,
+                keep_best=self.keep_best,
+                record=self.record,
+                save=self.save,
+                interrupt=interrupt,
+                progress=self.progress,
+            )
 
     def _enter(self, stage: int) -> None:
         """Go to a stage: other rows train, with a new optimiser."""
