@@ -8,6 +8,7 @@ import atexit
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -44,6 +45,7 @@ class Processes:
         self.rank, self.size, self.num_local, self._group = rank, size, num_local, group
         self.signal_number: int | None = None  # that came to this process
         self.agreed: int | None = None  # that all know of since the same `gather`
+        self._rooms: dict[str, int] = {}  # bytes that exchanges of a name have needed so far, the same in all
 
     def __repr__(self) -> str:
         return f"Processes(rank={self.rank}, size={self.size})"
@@ -82,38 +84,42 @@ class Processes:
             start, stop = (start, stop + 1) if stop < num else (start - 1, stop)
         return slice(start, stop), slice(own.start - start, own.stop - start)
 
-    def gather(self, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    def gather(self, tensors: Sequence[Tensor], name: str = "") -> list[list[Tensor]]:
         """Return the tensors of every process, in order of rank; shapes may differ, this one's own keep no gradient.
 
         A signal that came to one of them is known to all afterwards, see `agreed`.
+
+        Args:
+            name: of exchanges that need about the same bytes each time; on CPUs these are one message, not two.
         """
         if self.size == 1:
             return [list(tensors)]
-        heads = self._heads([[str(one.dtype).removeprefix("torch."), list(one.shape)] for one in tensors])
-        self.agreed = max(signal for signal, _ in heads) or None
         device = tensors[0].device if tensors else torch.device("cpu")
-        sizes = [[_bytes(kind, shape) for kind, shape in parts] for _, parts in heads]
-        most = max(map(sum, sizes))
-        if not most:
-            return [[_tensor(device, kind, shape) for kind, shape in parts] for _, parts in heads]
-        sent = torch.zeros(most, dtype=torch.uint8, device=device)
-        place = 0
-        for one, length in zip(tensors, sizes[self.rank], strict=True):
-            flat = one.detach().contiguous().reshape(-1).view(torch.uint8)
-            sent[place : place + len(flat)] = flat
-            place += length
-        return [_unpacked(found, parts) for found, (_, parts) in zip(self._all(sent), heads, strict=True)]
+        said: list[Any] = [[str(one.dtype).removeprefix("torch."), list(one.shape)] for one in tensors]
+        room = self._rooms.get(name, 0) if device.type == "cpu" else 0
+        heads, contents = self._heads(said, tensors if _total(said) <= room else (), room)
+        self.agreed = max(signal for signal, _ in heads) or None
+        most = max(_total(parts) for _, parts in heads)
+        if most > room:
+            contents = self._all(_write(torch.zeros(most, dtype=torch.uint8, device=device), tensors))
+        if name:
+            self._rooms[name] = max(most, room)
+        return [_unpacked(one.to(device), parts) for one, (_, parts) in zip(contents, heads, strict=True)]
 
-    def _heads(self, parts: list[Any]) -> list[tuple[int, list[Any]]]:
-        """What every process says of its tensors, and the signal that came to it, 0 for none."""
+    def _heads(
+        self, parts: list[Any], tensors: Sequence[Tensor], room: int
+    ) -> tuple[list[tuple[int, list[Any]]], list[Tensor]]:
+        """What every process says of its tensors, with the signal that came to it, 0 for none; and `room` bytes."""
         text = json.dumps([self.signal_number or 0, parts]).encode()
-        short = text if len(text) <= HEAD_BYTES else str(len(text)).encode()
-        found = [json.loads(one.numpy().tobytes()) for one in self._all(_padded(short, HEAD_BYTES))]
+        sent = _padded(text if len(text) <= HEAD_BYTES else str(len(text)).encode(), HEAD_BYTES + room)
+        _write(sent[HEAD_BYTES:], tensors)
+        both = self._all(sent)
+        found = [json.loads(one[:HEAD_BYTES].numpy().tobytes()) for one in both]
         lengths = [one for one in found if isinstance(one, int)]
         if lengths:
-            room = max(*lengths, HEAD_BYTES)
-            found = [json.loads(one.numpy().tobytes()) for one in self._all(_padded(text, room))]
-        return [(signal, said) for signal, said in found]
+            length = max(*lengths, HEAD_BYTES)
+            found = [json.loads(one.numpy().tobytes()) for one in self._all(_padded(text, length))]
+        return [(signal, said) for signal, said in found], [one[HEAD_BYTES:] for one in both]
 
     def _all(self, tensor: Tensor) -> list[Tensor]:
         """One tensor of each process; all have one shape."""
@@ -155,8 +161,19 @@ class Processes:
             one.copy_(value / self.size)
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """Return a module whose gradients are those of all processes' outputs, averaged; in turn with no other."""
-        return DistributedDataParallel(module, process_group=self._group, static_graph=True)
+        """Return a module whose gradients are those of all processes' outputs, averaged; in turn with no other.
+
+        Buffers are each process's own, see `spread`.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch 2.13 on a name that 2.11 needs
+            return DistributedDataParallel(
+                module,
+                process_group=self._group,
+                static_graph=True,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
 
     def wait(self) -> None:
         """Wait until all processes are here; one that has gone is not waited for."""
@@ -244,8 +261,18 @@ def _bytes(kind: str, shape: Sequence[int]) -> int:
     return -(-length // ALIGNED) * ALIGNED
 
 
-def _tensor(device: torch.device, kind: str, shape: Sequence[int]) -> Tensor:
-    return torch.empty(*shape, dtype=getattr(torch, kind), device=device)
+def _total(parts: Sequence[tuple[str, Sequence[int]]]) -> int:
+    return sum(_bytes(kind, shape) for kind, shape in parts)
+
+
+def _write(into: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+    """Put the bytes of tensors where `_unpacked` looks for them."""
+    place = 0
+    for one in tensors:
+        flat = one.detach().contiguous().reshape(-1).view(torch.uint8)
+        into[place : place + len(flat)] = flat
+        place += -(-len(flat) // ALIGNED) * ALIGNED
+    return into
 
 
 def _unpacked(content: Tensor, parts: Sequence[tuple[str, Sequence[int]]]) -> list[Tensor]:

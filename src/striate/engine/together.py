@@ -6,6 +6,7 @@ DistributedDataParallel puts them together while they are computed.
 """
 
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import torch
@@ -68,10 +69,11 @@ class Together:
     """
 
     def __init__(self, network: nn.Module, task: Task, processes: Processes, seed: int) -> None:
-        self.processes, self.seed = processes, seed
+        self.processes, self.task, self.seed = processes, task, seed
         self._forward = processes.parallel(Forward(network, task))
         self._batch: Batch | None = None
-        self._whole: tuple[Batch, Batch] | None = None
+        self._whole: Whole | None = None  # of `_batch`
+        self.tally = torch.empty(0)  # of the last batch, of all processes
 
     def draw_alike(self, step: int) -> None:
         """Let all processes draw the same numbers from here on."""
@@ -83,48 +85,69 @@ class Together:
 
     def forward(self, batch: Batch, **options: Any) -> Outputs:
         """Return the outputs for a process's images; `backward` through them reaches all processes."""
-        return self._forward(self.batches(batch)[0], options)
+        if any(isinstance(target, Ragged) for target in batch.targets.values()):
+            batch = self._as_long_as_all(batch)
+        return self._forward(batch, options)
 
-    def batches(self, batch: Batch) -> tuple[Batch, Batch]:
-        """Return a process's batch, padded like the whole, and the whole."""
-        if self._whole is None or batch is not self._batch:
-            self._batch, self._whole = batch, self._gathered(batch)
-        return self._whole
+    def share(self, found: Outputs, batch: Batch, main: Outputs | None) -> tuple[Outputs, Batch]:
+        """Return the outputs and the batch of all processes; gradients flow through this one's own.
 
-    def outputs(self, own: Outputs, batch: Batch) -> Outputs:
-        """Return the outputs of all processes; gradients flow through this one's own."""
-        parts = [one[batch.own] for one in leaves(own)]
-        found = self.processes.gather(parts)
-        found[self.processes.rank] = parts
-        wholes = iter([torch.cat(same) for same in zip(*found, strict=True)])
-        return each(lambda _: next(wholes), own)
+        All that processes say to each other of a step but its gradients: where targets are tensors, in one message.
 
-    def tally(self, own: Tensor, task: Task) -> Tensor:
-        """Return the tally of all processes."""
-        tallies = [one for (one,) in self.processes.gather([own])]
-        total = tallies[0]
-        for one in tallies[1:]:
-            total = task.add(total, one)
-        return total
+        Args:
+            main: this process's outputs that `tally` is to be of; None leaves it as it was.
+        """
+        own, outputs = batch.part(batch.own), [one[batch.own] for one in leaves(found)]
+        tally: list[Tensor] = []
+        if main is not None:
+            with torch.no_grad():
+                tally = [self.task.tally(each(Tensor.detach, main), own)]
+        targets = [] if self._is_known(batch) else _packed(own)
+        gathered = self.processes.gather([*outputs, *tally, *targets], "step")
+        num, end = len(outputs), len(outputs) + len(tally)
+        if targets:
+            self._learn(batch, own, [parts[end:] for parts in gathered])
+        if tally:
+            self.tally = reduce(self.task.add, [parts[num] for parts in gathered])
+        parts = [one[:num] for one in gathered]
+        parts[self.processes.rank] = outputs
+        wholes = iter([torch.cat(same) for same in zip(*parts, strict=True)])
+        assert self._whole is not None
+        return each(lambda _: next(wholes), found), self._whole
 
-    def _gathered(self, batch: Batch) -> tuple[Batch, Batch]:
-        own = batch.part(batch.own)
-        names = sorted(own.targets)
-        packed = [part for name in names for part in _packed(own.targets[name])]
-        found = self.processes.gather([torch.from_numpy(own.index).to(batch.images.device), *packed])
-        index = torch.cat([parts[0] for parts in found]).cpu()
-        targets, place, padded = {}, 1, dict(batch.targets)
-        for name in names:
-            target = own.targets[name]
-            num = len(_packed(target))
-            targets[name] = whole = _joined(target, [parts[place : place + num] for parts in found])
+    def _is_known(self, batch: Batch) -> bool:
+        return self._whole is not None and batch is self._batch
+
+    def _learn(self, batch: Batch, own: Batch, gathered: list[list[Tensor]]) -> None:
+        """Keep the batch of all processes, whose targets these are."""
+        index = torch.cat([parts[0] for parts in gathered]).cpu()
+        targets, place = {}, 1
+        for name in sorted(own.targets):
+            num = len(_tensors(own.targets[name]))
+            targets[name] = _joined(own.targets[name], [parts[place : place + num] for parts in gathered])
             place += num
+        self._batch, self._whole = batch, Whole(own, targets, index, self.processes)
+
+    def _as_long_as_all(self, batch: Batch) -> Batch:
+        """The batch with its lists padded like those of all processes."""
+        if not self._is_known(batch):
+            own = batch.part(batch.own)
+            self._learn(batch, own, self.processes.gather(_packed(own), "targets"))
+        assert self._whole is not None
+        targets = dict(batch.targets)
+        for name, whole in self._whole.targets.items():
             if isinstance(whole, Ragged):
-                padded[name] = replace(batch.targets[name], most=max(whole.lengths, default=0))
-        return replace(batch, targets=padded), Whole(own, targets, index, self.processes)
+                targets[name] = replace(batch.targets[name], most=max(whole.lengths, default=0))
+        return replace(batch, targets=targets)
 
 
-def _packed(target: Tensor | Ragged) -> list[Tensor]:
+def _packed(batch: Batch) -> list[Tensor]:
+    """The numbers of a batch's images, and its targets."""
+    parts = [part for name in sorted(batch.targets) for part in _tensors(batch.targets[name])]
+    return [torch.from_numpy(batch.index).to(batch.images.device), *parts]
+
+
+def _tensors(target: Tensor | Ragged) -> list[Tensor]:
     if isinstance(target, Tensor):
         return [target]
     lengths = torch.tensor(target.lengths, dtype=torch.int64, device=target.values.device)

@@ -107,11 +107,10 @@ class Update:
         self._step(norm.isfinite(), batch, step)
         if self.average is not None:
             self.average.update(self.model, step)
+        if self.together:
+            return self.together.tally
         with torch.no_grad():
-            tally = self.task.tally(
-                each(Tensor.detach, outputs), batch if self.together is None else batch.part(batch.own)
-            )
-            return self.together.tally(tally, self.task) if self.together else tally
+            return self.task.tally(each(Tensor.detach, outputs), batch)
 
     def _gradients(self, batch: Batch, step: int) -> Outputs:
         """Fill the gradients, where noise and SAM want them taken; return the main outputs of the first pass."""
@@ -135,8 +134,8 @@ class Update:
             loss, outputs = self.loss(batch)
         else:
             found = self._forward(self.together.forward, batch)
-            loss, _ = self._loss(self.together.outputs(found, batch), self.together.batches(batch)[1])
             outputs = each(lambda values: values[batch.own], self._main(found))
+            loss, _ = self._loss(*self.together.share(found, batch, outputs if step is not None else None))
         if step is not None:
             self._check(loss, batch, step)
         self.optimiser.zero_grad()
