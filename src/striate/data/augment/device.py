@@ -34,7 +34,9 @@ def apply_torch(images_u8: Any, plan: Plan, mean: torch.Tensor, std: torch.Tenso
     if not plan.is_copy.all():
         mode, beyond = ("reflection", 0) if plan.is_mirrored else ("zeros", PAD_U8)
         grid = _grid(plan, pixels)
-        pixels = torch.nn.functional.grid_sample(pixels - beyond, grid, padding_mode=mode, align_corners=False) + beyond
+        pixels = pixels.sub_(beyond) if beyond else pixels
+        pixels = torch.nn.functional.grid_sample(pixels, grid, padding_mode=mode, align_corners=False)
+        pixels = pixels.add_(beyond) if beyond else pixels
     if plan.colour is not None:
         is_rgb = pixels.shape[1] == 3
         matrix = on(plan.colour if is_rgb else for_grey(plan.colour), pixels)
