@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import save_file
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.rundir import RunDir
@@ -22,6 +23,7 @@ from striate.export.bundle import script_of
 from striate.metric import Answers
 from striate.metric.mask_matches import SIZE
 from striate.metric.points import POINT_ERROR, constant, pck
+from striate.model import zoo
 from striate.predict import Predictor
 from striate.task import fit_task, from_json
 from striate.task.points.ways import Direct, HeatMaps
@@ -168,6 +170,15 @@ def test_the_kind_of_output_chooses_the_head(network, head, way):
     assert task.head.outputs == (6 if way == "direct" else 3)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_head_is_not_solved_for_points(tmp_path, capsys):
+    weights = tmp_path / "weights.safetensors"
+    save_file(zoo.build("mobilenet_v2", classes=5).state_dict(), weights)
+    words = ["train", TOY, "--task", "points", "--recipe", "features", "--model", "mobilenet_v2", "--quiet"]
+    assert command([*words, "--weights", str(weights), "--out", str(tmp_path / "run")]) == 2
+    assert "a head is solved for one answer an image, not for points: transfer.head" in capsys.readouterr().err
+
+
 def test_points_that_cannot_be_learnt():
     two = Points.of([[[[1, 2]], [[3, 4]]], [[[1, 2]]]], names=("a",))
     with pytest.raises(DataError, match="1 of 2 images has several sets of points"):
@@ -252,6 +263,12 @@ def test_points_go_all_the_way(tmp_path, capsys, model, way):
     assert command(["evaluate", str(out), str(data), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scores"]["point_error"] > 0
     assert command(["explain", str(out), str(name), "--quiet"]) == 0
+    attack = ["--adversarial", "--images", "4", "--steps", "1", "--eps", "1", "--json"]
+    capsys.readouterr()
+    assert command(["evaluate", str(out), "--split", "val", *attack]) == 0
+    plain = json.loads(capsys.readouterr().out)["attacks"][0]["scores"]["point_error"]
+    assert plain > 0.02 * run.scores()["val"]["constant"]["point_error"]
+    assert plain == pytest.approx(run.scores()["val"]["point_error"], rel=0.01)
 
 
 def test_direct_places():

@@ -15,6 +15,7 @@ from striate.metric import Metric
 from striate.task import Task
 
 from .evaluate import OpenedRun, describe_data, folder_of, open_split, spread
+from .finish import originals_of
 
 EPS = (1 / 255, 2 / 255, 4 / 255, 8 / 255)
 MAX_IMAGES = 500  # a gradient a step an image: more takes long and says little more
@@ -113,14 +114,18 @@ def _eps(text: str) -> float:
 def _rows(opened: OpenedRun, attacks: list[Attack], chosen: Any, progress: Progress) -> list[dict[str, Any]]:
     prepared, network = opened.prepared, opened.network
     space, task = PixelSpace(prepared.mean, prepared.std), prepared.task
-    loader = prepared.loader(opened.split, indices=chosen)
+    loader, originals = prepared.loader(opened.split, indices=chosen), originals_of(prepared)
     rows: list[dict[str, Any]] = [
-        {"method": "none", "eps": 0.0, "scores": scores_by(task.metrics, evaluate(network, task, loader))}
+        {
+            "method": "none",
+            "eps": 0.0,
+            "scores": scores_by(task.metrics, evaluate(network, task, loader, originals=originals)),
+        }
     ]
     for number, attack in enumerate(attacks):
         title = f"attack {number + 1} of {len(attacks)}: {attack.method}, eps {attack.eps * 255:g}/255"
         with progress.bar(title, len(chosen)) as bar:
             batches = AttackedBatches(loader, network, task, space, attack, bar.advance)
-            found = evaluate(network, task, batches)
+            found = evaluate(network, task, batches, originals=originals)
         rows.append({**attack.to_json(), "scores": scores_by(task.metrics, found)})
     return rows

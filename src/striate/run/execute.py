@@ -9,7 +9,7 @@ from torch import nn
 
 from striate.base import device as devices
 from striate.base import plugin
-from striate.base.errors import DataError, DivergedError, LostError, ModelError
+from striate.base.errors import DataError, DivergedError, LostError, ModelError, SettingsError
 from striate.base.files import require_room, write_json
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
@@ -28,7 +28,7 @@ from striate.engine.interrupt import listen
 from striate.engine.sync_norm import share_statistics
 from striate.task import from_json, usual_task
 from striate.transfer.features import cut, has_head
-from striate.transfer.rcnn import training_of
+from striate.transfer.rcnn import sees_regions, training_of
 from striate.transfer.stages import stages
 from striate.transfer.training import ProbeTraining, fit_linear_probe
 
@@ -338,8 +338,14 @@ def refuse_misfits(prepared: Prepared, network: nn.Module, precision: str, seed:
     """Refuse settings that do not go with this network or these targets, before a folder is begun.
 
     Raises:
-        SettingsError: a frozen row that is not there, Muon without filters, wrong labels for numbers, a head on maps.
+        SettingsError: a frozen row that is not there, Muon without filters, wrong labels for numbers, a head on maps or
+            solved for boxes or points.
     """
+    target = prepared.dataset.target(prepared.task.target)
+    is_solved = prepared.recipe.transfer.head in {"only", "solved"} and has_head(network)
+    if is_solved and target.is_ragged and not sees_regions(prepared.task):
+        what = f"a head is solved for one answer an image, not for {target.noun[1]}"
+        raise SettingsError(what, where="transfer.head", fix="use --recipe frozen, or --set transfer.head=fresh")
     if prepared.recipe.transfer.head == "only":
         cut(network, precision)
     else:

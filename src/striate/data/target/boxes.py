@@ -70,6 +70,7 @@ class Boxes(Target):
     noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
     tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
     has_places: ClassVar[bool] = True
+    is_ragged: ClassVar[bool] = True
     mixes: ClassVar[frozenset[str]] = frozenset({TILE})
     untrue_after: ClassVar[frozenset[str]] = frozenset({"rotate", "shear"})  # hulls of turned boxes are too large
     mirrors: ClassVar[bool] = False  # an object's mirror image at the border is one without a box

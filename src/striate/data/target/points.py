@@ -66,6 +66,7 @@ class Points(Target):
     tasks: ClassVar[tuple[str, ...]] = ("points",)
     mirrors: ClassVar[bool] = False  # the mirror image of a left eye at the border is one without a mark
     has_places: ClassVar[bool] = True
+    is_ragged: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         refuse_uneven("things", len(self.xy), visibilities=self.visible)

@@ -40,7 +40,8 @@ class Target:
     whether it names places in pixels of the original, so that images must be decoded at full size; `has_plane` whether
     it is itself an image, which a store keeps decoded beside the images; `untrue_after` the kinds of augmentation after
     which it may not be true any more, so that they are not chosen automatically; `is_input` whether it is a batch's own
-    pixels; `mirrors` whether it stays true where an image goes on beyond its border as its mirror image.
+    pixels; `mirrors` whether it stays true where an image goes on beyond its border as its mirror image; `is_ragged`
+    whether images have different numbers of something, so that `batch` is no tensor.
     """
 
     kind: ClassVar[str]
@@ -51,6 +52,7 @@ class Target:
     has_places: ClassVar[bool] = False
     has_plane: ClassVar[bool] = False
     is_input: ClassVar[bool] = False
+    is_ragged: ClassVar[bool] = False
     mirrors: ClassVar[bool] = True
     untrue_after: ClassVar[frozenset[str]] = frozenset()
     names: tuple[str, ...]

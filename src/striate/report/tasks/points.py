@@ -12,7 +12,7 @@ from markupsafe import Markup
 from striate.base.numbers import count, number
 from striate.base.text import plural
 from striate.metric import by_key
-from striate.metric.points import distances
+from striate.metric.points import TOLERANCE, distances
 from striate.predict.overlay import colours_of
 from striate.report.answers import Answers, Given, illustrated, with_thumbnails_first
 from striate.report.pool import mean_rows
@@ -117,7 +117,7 @@ class PointsSections(Sections):
 
 def _tolerance(run: Run) -> str:
     of = OF.get(str(at(run.info, "task.tolerance_of")), OF["image"])
-    return f"{float(at(run.info, 'task.tolerance', 0.05)):.3g} of {of}"
+    return f"{100 * float(at(run.info, 'task.tolerance', TOLERANCE)):.3g}% of {of}"
 
 
 def _legend(subject: Subject) -> list[tuple[str, str]]:

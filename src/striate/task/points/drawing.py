@@ -11,6 +11,7 @@ from striate.data.geometry import Geometry
 from striate.data.target.palette import colour_of, line_px
 
 TRUE_COLOUR = (0, 200, 0)
+SHOWN_PX = 160  # of a thumbnail's longer side, at least half of it
 SHIFT = 4  # bits of a pixel's part: places are drawn between pixels
 
 
@@ -43,10 +44,14 @@ def draw_on_thumbnail(
 ) -> npt.NDArray[np.uint8]:
     """Return a run's thumbnail of an image (H, W, 3) with points (K, 2) in the image's own pixels, see `draw`.
 
+    A small one is enlarged, so that points do not hide it.
+
     Args:
         document: of the run's input.
         size_hw: height and width of the image.
     """
+    times = max(1, SHOWN_PX // max(image_u8.shape[:2]))
+    image_u8 = image_u8.repeat(times, 0).repeat(times, 1)
     geometry = Geometry.from_json(document)
     matrix = geometry.matrix(int(size_hw[0]), int(size_hw[1]))
     scale = np.array([image_u8.shape[1] / geometry.store_hw[1], image_u8.shape[0] / geometry.store_hw[0]])
