@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -259,3 +260,12 @@ def test_no_network_is_named_outside_the_zoo():
 
 def test_the_look_for_names_of_networks_sees_them():
     assert names_in('"""mlp"""\nx = {"resnet18": 1}') == {"resnet18"}
+
+
+def test_every_file_beside_the_code_goes_into_the_wheel():
+    """`pip install` of the wheel has what `package-data` names, and nothing else that is no module."""
+    settings = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["striate"]
+    given = {path for pattern in patterns for path in SOURCE.glob(pattern)}
+    beside = {path for path in SOURCE.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    assert beside and beside <= given, sorted(map(str, beside - given))
