@@ -1,6 +1,7 @@
 """Shared fixtures: an own cache, one thread, real data where there is some."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # where a test asks for two
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["STRIATE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_trials() -> Iterator[None]:
+    """Runs take float32: the trial that chooses is eight steps, more than most tests train; its own tests make it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.engine.precision.has_bf16", lambda device: False)
+        yield
 
 
 @pytest.fixture(scope="session")

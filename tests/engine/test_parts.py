@@ -12,7 +12,7 @@ from striate.data.sample import Batch
 from striate.data.target import Label
 from striate.engine.average import Average
 from striate.engine.optim import OPTIMISERS, build, groups
-from striate.engine.precision import PRECISIONS, choose_precision, has_bf16
+from striate.engine.precision import PRECISIONS, choose_precision
 from striate.engine.schedule import SHAPES, rate_at
 from striate.engine.stop import Stop
 from striate.engine.update import Update
@@ -148,15 +148,17 @@ def test_a_loss_that_is_not_finite_names_step_batch_and_rate_and_leaves_the_weig
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 
-def test_the_trial_of_a_network_that_is_not_trained_only_looks():
+def test_the_trial_of_a_network_that_is_not_trained_only_looks(monkeypatch):
     class Looking(nn.Linear):
         def forward(self, x):
             assert not torch.is_grad_enabled()
             assert not self.training
             return super().forward(x)
 
+    assert choose_precision(Looking(4, 2), torch.zeros(3, 4), is_training=False)["trial"] is None  # without bf16
+    monkeypatch.setattr("striate.engine.precision.has_bf16", lambda device: True)
     found = choose_precision(Looking(4, 2), torch.zeros(3, 4), is_training=False)
     assert found["name"] in PRECISIONS
-    assert (found["trial"] is not None) == has_bf16(torch.device("cpu"))
+    assert found["trial"].keys() == {f"{name}_ms" for name in PRECISIONS}
     with pytest.raises(AssertionError):
         Looking(4, 2)(torch.zeros(3, 4))

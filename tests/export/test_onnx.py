@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from alone import ALONE
 from onnx import numpy_helper
 from PIL import Image
 
@@ -19,12 +20,6 @@ from striate.export.onnx_file import Session, write_onnx
 from striate.predict import Predictor
 from striate.run.execute import train
 from striate.run.recipe import named
-
-# the script's own process: neither torch nor anything of ours can be imported in it
-ALONE = (
-    "import runpy, sys; sys.modules.update(dict.fromkeys(('torch', 'striate', 'cv2', 'torchvision', 'scipy'))); "
-    "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-)
 
 
 @pytest.fixture

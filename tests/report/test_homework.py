@@ -22,6 +22,8 @@ TASKS = {
     "classify": ("toy:shapes?n=80&size=16", {}, "mlp", "accuracy"),
     "regress": ("toy:shapes?n=60&size=16", {"task": "regress"}, "mlp", "mean_error_deg"),
     "tag": ("TAGS", {}, "mlp", "f1"),
+    "localise": ("toy:shapes?objects=1..1&n=40&size=32&noise=0", {"task": "localise"}, "mlp", "both_right"),
+    "detect": ("toy:shapes?objects=1..3&n=24&size=32&noise=0", {"task": "detect"}, "one_stage", "ap"),
     "segment": ("toy:shapes?n=40&size=16", {"task": "segment"}, "unet", "mean_iou"),
 }
 
@@ -29,7 +31,8 @@ TASKS = {
 @pytest.fixture(scope="module", params=TASKS)
 def study(request, tmp_path_factory):
     where, options, model, _ = TASKS[request.param]
-    settings = ["train.epochs=1", "train.precision=float32"] + (["model.width=4"] if model == "unet" else [])
+    more = {"unet": ["model.width=4"], "one_stage": ["model.encoder=bipyramid"]}
+    settings = ["train.epochs=1", "train.precision=float32", *more.get(model, ())]
     recipe = st.recipe("baseline").changed(settings)
     variants = [st.Variant(name, model, recipe, "baseline") for name in ("one", "two_x_")]
     folder = tmp_path_factory.mktemp(request.param)

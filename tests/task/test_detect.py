@@ -20,6 +20,7 @@ from striate.data.proposals import NAME
 from striate.data.sample import Batch
 from striate.data.target import Boxes, Ragged
 from striate.data.target.extent import GRID, Extent
+from striate.engine.precision import choose_precision
 from striate.evaluate.predictions import read
 from striate.metric import Answers, records_of
 from striate.model.blueprint import Blueprint, Row
@@ -89,7 +90,7 @@ def scores_of(task, network, batch, target):
 
 
 @pytest.mark.parametrize("kind", READINGS)
-def test_four_images_are_learnt_by_heart(kind):
+def test_four_images_are_learnt_by_heart(kind, monkeypatch):
     images, target = squares()
     batch = batch_of(target, images)
     task = fit_task({"box": target}, np.arange(len(target)), name="detect", network=kind)
@@ -99,6 +100,9 @@ def test_four_images_are_learnt_by_heart(kind):
         batch.targets[NAME] = Ragged(torch.cat(found), tuple(map(len, found)), {})
     shape = {"channels": 3, "size_hw": (SIDE, SIDE)}
     network = build(task.head.extended(encoder(), **shape), outputs=task.head.outputs, seed=0, **shape)
+    for name, value in (("has_bf16", lambda device: True), ("REPEATS", 1)):
+        monkeypatch.setattr(f"striate.engine.precision.{name}", value)
+    assert choose_precision(network, images)["trial"]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATES.get(kind, 3e-3))
     for _ in range(60):
         outputs = task.forward(network, batch)

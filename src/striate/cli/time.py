@@ -48,14 +48,14 @@ def time(
     from striate.base.choose import choose
     from striate.base.device import best_unit
     from striate.export.engines import ENGINES
-    from striate.export.graph import Answering, require_one_size
+    from striate.export.graph import Answering, require_fixed
     from striate.export.latency import measure, table
     from striate.predict import Predictor
 
     for name in engine or ():
         choose("engine", name, ENGINES)
     predictor = Predictor.load(run)
-    require_one_size(predictor)
+    require_fixed(predictor)
     geometry = predictor.geometry
     found = measure(
         Answering.of(predictor), (geometry.channels, *geometry.size_hw), batches=_sizes(batch),

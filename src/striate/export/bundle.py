@@ -20,12 +20,12 @@ from striate.base.errors import ModelError, SettingsError
 from striate.base.files import to_json, whole_folder, write_json, write_text
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
-from striate.task import Task
 
 from .boxes import compare_boxes, is_dense, rows_of, settings_of, suppress
 from .card import card
 from .contract import Agreement, Answers, compare, first_difference, require_equal
-from .graph import require_one_size
+from .graph import require_fixed
+from .images import pixels_of, settings_of_images, tiling_source
 from .library import LIBRARIES
 from .onnx_file import Session, reason_of, require_packages, write_onnx
 from .order import Order, Written, answers_of
@@ -87,9 +87,13 @@ def export(
     if out.exists() and not overwrite:
         raise SettingsError("the folder is taken", where=out, fix="name another --out, or add --overwrite")
     predictor = Predictor.load(run, network)
-    require_one_size(predictor)
+    require_fixed(predictor)
+    stored = pixels_of(predictor, stored)
     if eight_bits and is_dense(predictor.task):
         raise SettingsError("a detector is not written in 8 bits", where="--int8", fix="leave --int8 out")
+    if eight_bits and predictor.makes_images:
+        what = "a network that makes images is not written in 8 bits"
+        raise SettingsError(what, where="--int8", fix="leave --int8 out")
     config = config_of(run, predictor, is_normalising=is_normalising)
     order = Order(run.path, predictor, stored, config, is_normalising)
     with whole_folder(out) as folder:
@@ -110,7 +114,7 @@ def export(
             "config.json": "the preparation of images and the names of classes",
         }
         if to == "onnx" and _is_plain(order.predictor):
-            write_text(folder / SCRIPT, script_of(predictor.task))
+            write_text(folder / SCRIPT, script_of(predictor))
             files[SCRIPT] = "prediction with numpy, Pillow and onnxruntime alone"
         files["samples/"] = "stored images with the run's answers"
         checked = f"Against the run on {agreement.text}."
@@ -128,14 +132,17 @@ def _compared(order: Order, images: Tensor, given: Answers) -> Agreement:
     return compare_boxes([task.decode(order.predictor.network(normal)).values.numpy()], given)
 
 
-def script_of(task: Task) -> str:
-    """Return the program that predicts with the ONNX file; of a detector with `boxes.suppress` in it."""
+def script_of(predictor: Predictor) -> str:
+    """Return the program that predicts with the ONNX file: `boxes.suppress` is in it of boxes, tiles of images."""
     read = resources.files(__package__).joinpath
     script = read("predict_onnx.txt").read_text("utf-8")
-    if not is_dense(task):
+    if is_dense(predictor.task):
+        body, name = inspect.getsource(suppress).replace("npt.NDArray[Any]", "np.ndarray"), "predict_boxes.txt"
+    elif predictor.makes_images:
+        body, name = tiling_source(), "predict_images.txt"
+    else:
         return script
-    body = inspect.getsource(suppress).replace("npt.NDArray[Any]", "np.ndarray")
-    return f"{script.partition(END)[0]}{body}{read('predict_boxes.txt').read_text('utf-8')}"
+    return f"{script.partition(END)[0]}{body}{read(name).read_text('utf-8')}"
 
 
 def _onnx(order: Order, folder: Path) -> Written:
@@ -213,6 +220,7 @@ def config_of(run: RunDir, predictor: Predictor, *, is_normalising: bool = False
         "unit": predictor.task.unit,
         **geometry.to_json(),
         **settings_of(predictor.task),
+        **settings_of_images(predictor),
         "store_hw": list(geometry.store_hw),
         "mean": list(predictor.mean),
         "std": list(predictor.std),

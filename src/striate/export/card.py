@@ -25,11 +25,12 @@ def card(
     """
     names, size = list(config["names"]), "x".join(map(str, config["size_hw"]))
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    answer = f"{plural(len(names), 'name')}: {shown}" if names else "an image"
     lines = [
         "---", "library_name: striate", "tags:", f"- {config['task']}", f"- {config['model']}", "metrics:",
         *(f"- {name}" for name in _metrics(scores)), "---", "",
         f"# {config['model']} for {config['data']}", "",
-        f"Task: {config['task']}. It answers with {plural(len(names), 'name')}: {shown}.", "",
+        f"Task: {config['task']}. It answers with {answer}.", "",
         f"Input: images of {config['channels']} channels, brought to {size} ({config['fit']}), "
         f"normalised by mean {_short(config['mean'])} and deviation {_short(config['std'])} of values 0..1.", "",
         "## Scores", "", "| split | metric | value |", "| --- | --- | --- |",

@@ -60,7 +60,7 @@ class Answering(nn.Module):
         if isinstance(head, Detector):
             found = head.reading.candidates(outputs)
             return found.boxes, found.scores, found.labels
-        decoded = self.task.decode(outputs)
+        decoded = self.task.exact(outputs)
         return (decoded.values,) if decoded.probabilities is None else (decoded.values, decoded.probabilities)
 
     @torch.inference_mode()
@@ -74,15 +74,12 @@ class Answering(nn.Module):
         return BOXES if isinstance(self.task.head, Detector) else (VALUES, PROBABILITIES)[: len(self(images))]
 
 
-def require_one_size(predictor: Predictor) -> None:
+def require_fixed(predictor: Predictor) -> None:
     """Refuse what has no answer of one fixed layout.
 
     Raises:
-        ModelError: the run makes images of any size in tiles, or answers with any number of boxes.
+        ModelError: the run answers with any number of boxes.
     """
     if isinstance(predictor.task.head, Detector) and not is_dense(predictor.task):
         what = "a detector that looks twice, or makes masks, is no fixed graph"
         raise ModelError(what, where="export", fix="use striate predict or striate serve")
-    if predictor.makes_images:
-        what = f"a network of the task {predictor.task.name} answers to images of any size, in tiles"
-        raise ModelError(what, where="export", fix="use `striate predict` for it")

@@ -180,6 +180,10 @@ class Defaults:
         """Return the outputs as they are."""
         return Decoded(outputs.float())
 
+    def exact(self, outputs: Outputs) -> Decoded:
+        """Return what `decode` does."""
+        return self.decode(outputs)
+
     def answers(self, decoded: Decoded) -> list[Answer]:
         """Return maps where the head gives maps, classes where there are probabilities, else numbers."""
         if isinstance(self.head, Map | Pyramid):

@@ -173,6 +173,9 @@ class Task(Protocol):
     def decode(self, outputs: Outputs) -> Decoded:
         """Return predictions from the outputs of the network."""
 
+    def exact(self, outputs: Outputs) -> Decoded:
+        """Return what `decode` does before it rounds: what an exported graph answers with."""
+
     def answers(self, decoded: Decoded) -> list[Answer]:
         """Return what is said of each image."""
 

@@ -53,6 +53,38 @@ class DetectSections(Sections):
         masks = [metric.key for metric in mask_metrics(1)] if at(run.info, "task.has_masks", False) else []
         return ("ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", *masks, "count_error", "loss")
 
+    def score_code(self, run: Run) -> str:
+        """Return the score that chose the epoch, AP, by the task's own metric: matching boxes takes a page."""
+        lines = (
+            "from striate.task import from_json",
+            "",
+            "metrics = {one.key: one for one in from_json(run.info['task']).metrics}",
+            "answers = run.answers(SPLIT)  # boxes of each image, found and true",
+            f"return metrics[{run.metric.key!r}].score(metrics[{run.metric.key!r}].records(answers))",
+        )
+        return "\n".join(lines)
+
+    def look_code(self) -> tuple[str, str]:
+        """Return precision against recall of each class."""
+        about = "## Precision and recall\n\nOf each class at IoU 0.5: the best variant, then the baseline."
+        lines = (
+            "from matplotlib import pyplot as plt",
+            "from striate.metric.box_matches import recorder",
+            "from striate.metric.box_table import curve",
+            "",
+            "answers = {run}.answers(SPLIT)",
+            "records = recorder(len(answers.names))(answers)",
+            "plt.figure(figsize=(5, 4))",
+            "for label, name in enumerate(answers.names):",
+            "    if found := curve(records, label, len(answers.names)):  # None of a class without objects",
+            '        plt.plot(found["recall"], found["precision"], label=name)',
+            'plt.xlabel("recall")',
+            'plt.ylabel("precision")',
+            "plt.legend()",
+            "plt.show()",
+        )
+        return about, "\n".join(lines)
+
     def curves(self, monitor: str) -> Sequence[str]:
         """Return the loss, the score that chose the epoch, and AP at IoU 0.5."""
         return ("loss", monitor, "ap50")

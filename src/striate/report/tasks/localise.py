@@ -31,6 +31,35 @@ class LocaliseSections(Sections):
             "(an overlap, IoU, of at least 0.5)."
         ]
 
+    def score_code(self, run: Run) -> str:
+        """Return the share of images whose class is right and whose box overlaps the true one enough."""
+        lines = (
+            "answers = run.answers(SPLIT)  # rows: class, x0, y0, x1, y1",
+            "true, given = answers.truth[:, 1:], answers.values[:, 1:]",
+            "low, high = np.maximum(true[:, :2], given[:, :2]), np.minimum(true[:, 2:], given[:, 2:])",
+            "both = (high - low).clip(0).prod(1)",
+            "areas = [(box[:, 2:] - box[:, :2]).clip(0).prod(1) for box in (true, given)]",
+            "iou = both / np.maximum(areas[0] + areas[1] - both, 1e-9)",
+            "return np.mean((answers.truth[:, 0] == answers.values[:, 0]) & (iou >= 0.5))",
+        )
+        return "\n".join(lines) if run.metric.key == "both_right" else ""
+
+    def look_code(self) -> tuple[str, str]:
+        """Return a histogram of how much the boxes overlap the true ones."""
+        about = "## Boxes\n\nHow much the boxes overlap the true ones (IoU): the best variant, then the baseline."
+        lines = (
+            "from matplotlib import pyplot as plt",
+            "from striate.metric.box import box_iou",
+            "",
+            "answers = {run}.answers(SPLIT)",
+            "plt.figure(figsize=(5, 3))",
+            "plt.hist(box_iou(answers.truth[:, 1:], answers.values[:, 1:]), bins=np.linspace(0, 1, 21))",
+            'plt.xlabel("IoU")',
+            'plt.ylabel("images")',
+            "plt.show()",
+        )
+        return about, "\n".join(lines)
+
     def caption(self, answers: Answers, row: int) -> str:
         """Return the classes and the overlap of the boxes."""
         truth, value = answers.table.truth[row], answers.table.values[row]

@@ -168,7 +168,11 @@ class Restore(Sums, Defaults):
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return images (N, C, H, W) in 0..1, as a file of 8 bits has them."""
-        return Decoded(rounded(self._levels(outputs.float())))
+        return Decoded(rounded(self.exact(outputs).values))
+
+    def exact(self, outputs: Tensor) -> Decoded:
+        """Return images (N, C, H, W) of which 0 is black and 1 white, neither rounded nor cut off."""
+        return Decoded(self._levels(outputs.float()))
 
     def truth(self, batch: Batch) -> Tensor:
         """Return (N, 2 C, H, W) in 0..1: the images as they were, then those the network got, pixels repeated."""

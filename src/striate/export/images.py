@@ -1,0 +1,32 @@
+"""Images that a network makes: its graph sees one tile, and the script blends tiles as `striate predict` does."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from striate.nn import tiles
+from striate.predict import Predictor
+
+
+def settings_of_images(predictor: Predictor) -> dict[str, Any]:
+    """Return what config.json says of how an image is taken and made; nothing where none is made."""
+    if not predictor.makes_images:
+        return {}
+    red = np.array([[[250, 10, 90][: predictor.geometry.channels]]], np.uint8)
+    return {"image": {"scale": predictor.task.scale, "is_grey": np.ptp(predictor.task.taken(red)) == 0}}
+
+
+def pixels_of(predictor: Predictor, stored: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Return stored images as the network is to get them: where it makes images larger, theirs are too large."""
+    if not predictor.makes_images:
+        return list(stored)
+    return [predictor.task.taken(predictor.framed(one)) for one in stored]
+
+
+def tiling_source() -> str:
+    """Return Python that says where tiles begin and how much each of their places counts: that of `nn.tiles`."""
+    constants = f"import math\n\nBLIND, RAMP, Floats = {tiles.BLIND}, {tiles.RAMP}, np.ndarray"
+    return "\n\n\n".join([constants, *map(inspect.getsource, (tiles.starts, tiles.weights))])
