@@ -3,7 +3,10 @@
 Both answer to the same JPEG files with the same network on the same number of threads, each in a process of its own.
 They take turns, round by round; the ratio of a round is of neighbours, which a loaded machine slows alike.
 
-    python benchmarks/serve_load.py RUN IMAGES [--seconds 5] [--rounds 3] [--threads 1]
+    python benchmarks/serve_load.py RUN IMAGES --machine epyc > benchmarks/results/speed-serve.json
+    python benchmarks/table.py
+
+Nine loads of an arm, 5 s each, and two starts: two minutes where nothing else runs (--seconds, --rounds).
 """
 
 import argparse
@@ -14,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import date
 from pathlib import Path
 from statistics import median
 
@@ -97,32 +101,61 @@ def load(port: int, files: list[bytes], num: int, seconds: float) -> tuple[float
     return len(rank) / (time.monotonic() - start_s), rank[min(len(rank) - 1, int(0.99 * len(rank)))]
 
 
+def row_of(num: int, found: dict[str, list[tuple[float, float]]]) -> dict[str, object]:
+    """Return the row of so many clients: the median ratio of neighbouring rounds, its range, and both arms' medians."""
+    rates = [mine / other for (mine, _), (other, _) in zip(found["striate"], found["plain"], strict=True)]
+    (mine, mine_ms), (other, other_ms) = (
+        [median(values) for values in zip(*found[arm], strict=True)] for arm in ("striate", "plain")
+    )
+    return {
+        "what": f"{num} client{'s' * (num > 1)}",
+        "value": round(median(rates), 2),
+        "interval": [round(min(rates), 2), round(max(rates), 2)],
+        "note": f"{mine:.0f} against {other:.0f} requests a second; 99 of 100 answered within {mine_ms:.0f} against "
+        f"{other_ms:.0f} ms",
+    }
+
+
+def document(rows: list[dict[str, object]], given: argparse.Namespace) -> dict[str, object]:
+    """Return the measurement as benchmarks/results holds it."""
+    return {
+        "section": "Speed",
+        "title": "A server",
+        "data": f"requests a second of JPEG files, {given.threads} thread{'s' * (given.threads > 1)}, against FastAPI "
+        "with Pillow and the same network in torch",
+        "score": "times as many",
+        "unit": "x",
+        "interval": "range",
+        "machine": given.machine,
+        "date": date.today().isoformat(),
+        "command": "python benchmarks/serve_load.py RUN IMAGES",
+        "rows": rows,
+    }
+
+
 def main() -> None:
-    """Measure both, and print a JSON document."""
+    """Measure both, and print a document of benchmarks/results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("images", type=Path)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--machine", default="epyc", help="of benchmarks/results/machines.json")
     given = parser.parse_args()
     files = [path.read_bytes() for path in sorted(given.images.rglob("*.jpg"))[:64]]
     servers = {arm: started(arm, given.run, given.threads) for arm in ("striate", "plain")}
     try:
         for _, port in servers.values():
             load(port, files, 2, 1.0)  # what is made at the first request
-        rows = []
+        rows: list[dict[str, object]] = []
         for num in (1, 8, 32):
             found: dict[str, list[tuple[float, float]]] = {arm: [] for arm in servers}
             for _ in range(given.rounds):
                 for arm, (_, port) in servers.items():
                     found[arm].append(load(port, files, num, given.seconds))
-            pairs = zip(found["striate"], found["plain"], strict=True)
-            ratios = [(mine[0] / other[0], other[1] / mine[1]) for mine, other in pairs]
-            sums = {arm: [median(values) for values in zip(*runs, strict=True)] for arm, runs in found.items()}
-            rate, p99 = (median(values) for values in zip(*ratios, strict=True))
-            rows.append({"clients": num, "per_s_and_p99_ms": sums, "rate_ratio": rate, "p99_ratio": p99})
-        print(json.dumps(rows, indent=1))
+            rows.append(row_of(num, found))
+        print(json.dumps(document(rows, given), indent=1))
     finally:
         for process, _ in servers.values():
             process.terminate()

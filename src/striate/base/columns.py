@@ -1,6 +1,7 @@
 """Numbers in few digits, and text in columns."""
 
 import shutil
+import textwrap
 from collections.abc import Collection, Sequence
 
 MIN_CUT = 16  # characters of a text that is cut
@@ -73,6 +74,17 @@ def fitted(
         if max(map(len, found)) <= width:
             break
     return found
+
+
+def paragraph(head: str, text: str) -> str:
+    """Return a text behind its head in lines of the terminal's width, each below the first.
+
+    Example:
+        >>> print(paragraph("frozen ", "a new head"))
+        frozen a new head
+    """
+    width = max(terminal_width(), len(head) + MIN_CUT)
+    return textwrap.fill(text, width, initial_indent=head, subsequent_indent=" " * len(head))
 
 
 def _cut(text: str, most: int) -> str:

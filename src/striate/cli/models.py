@@ -82,7 +82,7 @@ def _list(found: list["Facts"]) -> str:
         )
         for fact in found
     ]
-    rows = fitted([HEADINGS, *lines], {0, 9}, terminal_width(), drop=(9, 5, 2, 6, 8), cut=9)
+    rows = fitted([HEADINGS, *lines], {0, 9}, terminal_width(), drop=(9, 5, 2, 6, 8, 1, 4, 3), cut=9)
     return "\n".join([*rows, NOTE])
 
 
@@ -180,13 +180,14 @@ def recipes(
       striate recipes
       striate recipes regularized
     """
+    from striate.base.columns import paragraph
     from striate.run.recipe import RECIPES, named
 
     found = {name: named(name)} if name else RECIPES
     if name:
         text = "\n".join(_flat(found[name].model_dump(mode="json")))
     else:
-        text = "\n".join(f"{key:<12} {recipe.text}" for key, recipe in found.items())
+        text = "\n".join(paragraph(f"{key:<12} ", recipe.text) for key, recipe in found.items())
     o.give(
         {"command": "recipes", "recipes": {key: recipe.model_dump(mode="json") for key, recipe in found.items()}},
         text,

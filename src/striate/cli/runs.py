@@ -129,11 +129,18 @@ def _document(found: "Comparison") -> dict[str, Any]:
     }
 
 
+def _room(found: "Comparison") -> int:
+    """How many characters of a setting of each run have room beside its name."""
+    first = max(len(name) for name in ("", *(name for name, _ in found.settings)))
+    return max(10, min(32, (terminal_width() - first) // len(found.runs) - 2))
+
+
 def _lines(found: "Comparison") -> list[str]:
-    say, names = found.metric, [shown(run.path.name, 32) for run in found.runs]
+    most = _room(found)
+    say, names = found.metric, [shown(run.path.name, most) for run in found.runs]
     scores = [say.text(score) for score in found.scores]
     table = [["", *names], [f"{found.split} {say.key}", *scores]]
-    table += [[name, *(shown(value, 32) for value in values)] for name, values in found.settings]
+    table += [[name, *(shown(value, most) for value in values)] for name, values in found.settings]
     lines = aligned(table, left={0})
     if len(found.settings) == 0:
         lines.append("no setting differs")

@@ -91,8 +91,9 @@ class Predictions(Answers):
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Which images are right (N,); for tags all of an image's tags must be."""
-        return correct(self)
+        """Which images are right (N,); for tags all of an image's tags must be; of several objects none is."""
+        is_comparable = self.truth.shape == self.values.shape
+        return correct(self) if is_comparable else np.zeros(len(self), bool)
 
     @property
     def order(self) -> list[int]:

@@ -20,7 +20,7 @@ def render(walk: Walk, *, ascii_only: bool = False, width: int = 10_000) -> str:
     """Return the rows of a walk as an aligned table with bars for the shares of the total, and totals.
 
     Args:
-        width: of a line at most: bars, the jump, the memory and the block are left out where it is small.
+        width: of a line at most: bars, jump, memory, block, field and number are left out where it is small.
         ascii_only: bars of `#` instead of block characters, for terminals that lack them.
 
     Example:
@@ -33,7 +33,7 @@ def render(walk: Walk, *, ascii_only: bool = False, width: int = 10_000) -> str:
         1  outputs  linear   10           1,930  ######  1,920  ######    40 B    8x8     8
         total 1,930 parameters (0.0 MB), 1,920 MACs, 1 weighted layer deep, 0.0 MB of activations
     """
-    rows = fitted([HEADINGS, *_lines(walk, ascii_only)], LEFT, width, drop=(5, 7, 10, 8, 2))
+    rows = fitted([HEADINGS, *_lines(walk, ascii_only)], LEFT, width, drop=(5, 7, 10, 8, 2, 9, 0))
     return "\n".join([_title(walk), *rows, _totals(walk)])
 
 
