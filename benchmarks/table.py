@@ -27,6 +27,7 @@ SECTIONS = (
     "Restoration",
     "Series and volumes",
     "Speed",
+    "Typing it",
 )
 HEAD = """# Benchmarks
 
@@ -63,14 +64,15 @@ def digits(value: float, unit: str) -> str:
         >>> digits(88.4, "%"), digits(13, "x"), digits(0.51, "")
         ('88.4', '13', '0.510')
     """
-    places = {"%": 1, "": 3, " dB": 2, " degrees": 2}
+    places = {"%": 1, "": 3, " dB": 2, " degrees": 2, "count": 0}
     return f"{value:.{places[unit]}f}" if unit in places else str(value)
 
 
 def score(row: Document, unit: str) -> str:
     """Return value and spread: `88.4 ± 0.8 %`."""
     spread = f" ± {digits(row['spread'], unit)}" if "spread" in row else ""
-    return f"{digits(row['value'], unit)}{spread}{' %' if unit == '%' else unit}"
+    written = {"%": " %", "count": ""}.get(unit, unit)
+    return f"{digits(row['value'], unit)}{spread}{written}"
 
 
 def details(row: Document, unit: str) -> str:

@@ -32,7 +32,7 @@ def report(
     """Write the report again: one HTML file that opens from disk; or a study as a notebook to hand in.
 
     The notebook shows as code what was done, and computes the study's numbers from its folder. It is for studies of
-    classes, tags, numbers and masks.
+    classes, tags, numbers, boxes and masks.
 
     \b
     Examples:
