@@ -20,12 +20,15 @@ from striate.base.errors import ModelError, SettingsError
 from striate.base.files import to_json, whole_folder, write_json, write_text
 from striate.base.rundir import RunDir
 from striate.predict import Predictor
+from striate.predict.tiling import source
+from striate.task import Task
+from striate.task.head import Image as ImageHead
 
 from .boxes import compare_boxes, is_dense, rows_of, settings_of, suppress
 from .card import card
 from .contract import Agreement, Answers, compare, first_difference, require_equal
 from .graph import require_fixed
-from .images import pixels_of, settings_of_images, tiling_source
+from .images import pixels_of, settings_of_images
 from .library import LIBRARIES
 from .onnx_file import Session, reason_of, require_packages, write_onnx
 from .order import Order, Written, answers_of
@@ -114,7 +117,7 @@ def export(
             "config.json": "the preparation of images and the names of classes",
         }
         if to == "onnx" and _is_plain(order.predictor):
-            write_text(folder / SCRIPT, script_of(predictor))
+            write_text(folder / SCRIPT, script_of(predictor.task))
             files[SCRIPT] = "prediction with numpy, Pillow and onnxruntime alone"
         files["samples/"] = "stored images with the run's answers"
         checked = f"Against the run on {agreement.text}."
@@ -132,14 +135,14 @@ def _compared(order: Order, images: Tensor, given: Answers) -> Agreement:
     return compare_boxes([task.decode(order.predictor.network(normal)).values.numpy()], given)
 
 
-def script_of(predictor: Predictor) -> str:
+def script_of(task: Task) -> str:
     """Return the program that predicts with the ONNX file: `boxes.suppress` is in it of boxes, tiles of images."""
     read = resources.files(__package__).joinpath
     script = read("predict_onnx.txt").read_text("utf-8")
-    if is_dense(predictor.task):
+    if is_dense(task):
         body, name = inspect.getsource(suppress).replace("npt.NDArray[Any]", "np.ndarray"), "predict_boxes.txt"
-    elif predictor.makes_images:
-        body, name = tiling_source(), "predict_images.txt"
+    elif isinstance(task.head, ImageHead):
+        body, name = source(), "predict_images.txt"
     else:
         return script
     return f"{script.partition(END)[0]}{body}{read(name).read_text('utf-8')}"

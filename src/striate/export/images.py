@@ -1,13 +1,11 @@
 """Images that a network makes: its graph sees one tile, and the script blends tiles as `striate predict` does."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from striate.nn import tiles
 from striate.predict import Predictor
 
 
@@ -24,9 +22,3 @@ def pixels_of(predictor: Predictor, stored: Sequence[npt.NDArray[Any]]) -> list[
     if not predictor.makes_images:
         return list(stored)
     return [predictor.task.taken(predictor.framed(one)) for one in stored]
-
-
-def tiling_source() -> str:
-    """Return Python that says where tiles begin and how much each of their places counts: that of `nn.tiles`."""
-    constants = f"import math\n\nBLIND, RAMP, Floats = {tiles.BLIND}, {tiles.RAMP}, np.ndarray"
-    return "\n\n\n".join([constants, *map(inspect.getsource, (tiles.starts, tiles.weights))])

@@ -4,6 +4,7 @@ The image is brought to the scale at which the network saw its training images, 
 size whose starts are at most half a tile apart; `nn.tiles` says how their outputs are blended.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 from striate.base.size import SizeHW
 from striate.data.geometry import WayBack, resized
 from striate.data.sample import IGNORE
-from striate.nn.tiles import starts, weights
+from striate.nn.tiles import BLIND, RAMP, starts, weights
 
 BATCH = 16
 Samples = npt.NDArray[Any]  # of 8 or 16 bits
@@ -59,6 +60,12 @@ def tiled_outputs(
         num = (after - row) * scale
         yield (band[:, :num] / total[:num])[None, :, : max(0, height - row) * scale, : width * scale]
         band, total = (torch.cat([one[..., num:, :], torch.zeros_like(one[..., :num, :])], -2) for one in (band, total))
+
+
+def source() -> str:
+    """Return Python, for a program that has numpy only, that says where tiles begin and what each place counts."""
+    constants = f"import math\n\nBLIND, RAMP, Floats = {BLIND}, {RAMP}, np.ndarray"
+    return "\n\n\n".join([constants, inspect.getsource(starts), inspect.getsource(weights)])
 
 
 def at_scale(image_u8: Samples, scale: float) -> Samples:
