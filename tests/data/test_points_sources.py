@@ -190,3 +190,27 @@ def test_check_names_points_beyond_the_border(tmp_path, capsys):
     assert "1 point beyond the border of the image: 11.png" in said
     assert "mirrored images swap left and right" in said
     assert "marked in 12 sets: left 12, right 12" in said
+
+
+def labelme_of(folder, index, *points, size=(60, 40)):
+    shapes = [{"label": name, "points": [[x, y]], "shape_type": "point"} for name, x, y in points]
+    shapes.append({"label": "cat", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"})
+    document = {"shapes": shapes, "imagePath": f"{index:02d}.png", "imageWidth": size[0], "imageHeight": size[1]}
+    (folder / f"{index:02d}.json").write_text(json.dumps(document))
+
+
+def test_points_of_labelme(tmp_path):
+    save_images(tmp_path)
+    for index in range(12):
+        points = [("right_eye", 20.5, 10), ("left_eye", 10.25, 10 + index)]
+        labelme_of(tmp_path, index, *points[: 1 if index == 3 else 2])
+    data = open_dataset(tmp_path, task="points")
+    target = data.target()
+    assert target.names == ("left_eye", "right_eye")
+    assert target.pairs == ((0, 1),)
+    assert target.xy[5].tolist() == [[10.25, 15], [20.5, 10]]
+    assert target.visible[3].tolist() == [0, 2]
+    assert open_dataset(tmp_path).target().kind == "mask"
+    labelme_of(tmp_path, 4, ("left_eye", 1, 2), ("left_eye", 3, 4))
+    with pytest.raises(DataError, match="two points are called 'left_eye': .*04.json"):
+        open_dataset(tmp_path, task="points")

@@ -4,66 +4,53 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from striate.base.errors import DataError
 from striate.base.text import plural
 
-from ..channels import sampled_channels
-from ..sample import SPLITS, Dataset, Reading
-from ..target import Points
-from ..target.points import UNKNOWN, pairs_of
-from .boxed import Boxed, Thing, upright_boxes
+from ..sample import Reading
+from ..target.points import UNKNOWN
 from .coco import Document, Listed, documents, listed_images
-from .images import FileImages
-from .names import folder_name
-from .table_points import NAME
+from .point_images import ImageMarks, Marks, PointCollection
 from .walk import Walk
 
-Marks = npt.NDArray[np.float64]  # (K, 3): x, y, visibility
 
-
-def read(walk: Walk, where: str) -> Dataset:
-    """Return the dataset of the images that the COCO files of a folder list, with the key points of one thing each.
+def read(walk: Walk) -> PointCollection | None:
+    """Return the images that the COCO files of a folder list, with the key points of one thing each; None without any.
 
     Whole numbers are indices of pixels, whose middle is half a pixel further from the outer corner.
 
     Raises:
-        DataError: there are no key points, categories have different ones, or an annotation is not whole.
+        DataError: categories have different key points, or an annotation is not whole.
     """
     lists = documents(walk)
     names = _point_names(walk, lists)
+    if not names:
+        return None
     listed = listed_images(walk, lists)
     sets = [_marked(image, len(names)) for image in listed]
     marks = [max(some, key=lambda one: one[0])[1] if some else np.zeros((len(names), 3)) for some in sets]
     is_index = all(float(place).is_integer() for one in marks for place in one[one[:, 2] > UNKNOWN, :2].ravel())
-    shift = 0.5 if is_index else 0.0
-    # a point is a box without sides here: what turns boxes upright turns it too
+    shift = np.array([0.5, 0.5, 0]) if is_index else np.zeros(3)
     images = [
-        Boxed(image.name, image.split,
-              tuple(Thing("", (x + shift, y + shift) * 2, number=int(seen)) for x, y, seen in one.tolist()),
-              image.size_hw if min(image.size_hw) > 0 else None)
+        ImageMarks(image.name, image.split, one + shift, image.size_hw if min(image.size_hw) > 0 else None)
         for image, one in zip(listed, marks, strict=True)
-    ]  # fmt: skip
-    images, readings = upright_boxes(walk.root, images, NAME)
-    return _dataset(walk, where, images, names, (*_readings(sets, is_index=is_index), *readings))
+    ]
+    return PointCollection(images, names, "COCO", tuple(_readings(sets, is_index=is_index)))
 
 
 def _point_names(walk: Walk, lists: Mapping[str, Document]) -> tuple[str, ...]:
-    """The names of the points that the categories have."""
+    """The names of the points that the categories have; none where they have none."""
     found = {
         tuple(map(str, row["keypoints"])): str(row["name"])
         for one in lists.values()
         for row in one["categories"]
         if isinstance(row.get("keypoints"), list) and row["keypoints"]
     }
-    if len(found) == 1:
-        return next(iter(found))
-    if found:
+    if len(found) > 1:
         what = f"the categories {' and '.join(list(found.values())[:2])} have different key points"
         raise DataError(what, where=walk.root, fix="keep the annotations of one of them")
-    fix = "give a table with path,x_NAME,y_NAME,..., or COCO JSON with categories that name their keypoints"
-    raise DataError("no key points", where=walk.root, fix=fix)
+    return next(iter(found), ())
 
 
 def _marked(image: Listed, num: int) -> list[tuple[float, Marks]]:
@@ -101,26 +88,3 @@ def _readings(sets: list[list[tuple[float, Marks]]], *, is_index: bool) -> list[
     said = [f"{plural(several, 'image')} with several things that have key points: the largest is taken"]
     said = (said if several else []) + (["key points are whole numbers: middles of pixels"] if is_index else [])
     return [Reading(text) for text in said]
-
-
-def _dataset(
-    walk: Walk, where: str, images: list[Boxed], points: tuple[str, ...], readings: tuple[Reading, ...]
-) -> Dataset:
-    names = tuple(image.name for image in images)
-    channels, said = sampled_channels(walk.root, list(names))
-    xy = [[[thing.xyxy[:2] for thing in image.things]] for image in images]
-    visible = [[[thing.number for thing in image.things]] for image in images]
-    own, left_out = [image.split for image in images], walk.left_out()
-    splits = {split: np.array([at for at, one in enumerate(own) if one == split], np.intp) for split in SPLITS}
-    return Dataset(
-        name=folder_name(walk.root),
-        where=where,
-        images=FileImages(walk.root, names, channels),
-        ids=names,
-        targets={NAME: Points.of(xy, visible, points, pairs_of(points))},
-        splits={split: members for split, members in splits.items() if len(members)} if "train" in own else {},
-        channels=channels,
-        notes=(f"layout: {plural(len(points), 'key point')} of COCO", said, *(one.text for one in left_out)),
-        left_out=left_out,
-        readings=readings,
-    )

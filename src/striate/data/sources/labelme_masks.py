@@ -25,7 +25,12 @@ AREAS = {"polygon", "rectangle", "circle"}
 CIRCLE_POINTS = 64
 NO_FILE = Reason("image without outlines", "images without outlines", True, "outline what they show, or remove them")
 NO_IMAGE = Reason("file of outlines without image", "files of outlines without image", True, "restore their images")
-NO_AREA = Reason("file with lines or points", "files with lines or points", True, "outline areas by polygons")
+NO_AREA = Reason(
+    "file with lines or points",
+    "files with lines or points",
+    True,
+    "outline areas by polygons; of points use --task points",
+)
 
 
 def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
@@ -41,7 +46,7 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
     documents = read_documents(walk)
     if not documents:
         return None
-    labels = {_label(path, shape) for path, one in documents.values() for shape in one["shapes"]}
+    labels = {label_of(path, shape) for path, one in documents.values() for shape in one["shapes"]}
     first = next(iter(documents.values()))[0]
     names = _classes(sorted(labels), ignore, first)
     found = Collected()
@@ -53,8 +58,11 @@ def read(walk: Walk, where: str, ignore: str | None = None) -> Dataset | None:
     return outline_dataset(walk, where, found, names, None, "LabelMe JSON", first)
 
 
-def read_documents(walk: Walk) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+def read_documents(walk: Walk, *, only_areas: bool = True) -> dict[str, tuple[Path, Mapping[str, Any]]]:
     """Return of each image that has one its LabelMe file and what it holds; none where folders are classes.
+
+    Args:
+        only_areas: files with lines or points are counted among what is left out.
 
     Raises:
         DataError: a file cannot be read.
@@ -73,7 +81,7 @@ def read_documents(walk: Walk) -> dict[str, tuple[Path, Mapping[str, Any]]]:
             walk.leave_out(reason, *some)
     documents = {image: _document(walk.root / pairs[image]) for image in images if image in pairs}
     for image, document in documents.items():
-        if any(shape.get("shape_type", "polygon") not in AREAS for shape in document["shapes"]):
+        if only_areas and any(shape.get("shape_type", "polygon") not in AREAS for shape in document["shapes"]):
             walk.leave_out(NO_AREA, pairs[image])
     return {image: (walk.root / pairs[image], document) for image, document in documents.items()}
 
@@ -86,7 +94,7 @@ def areas_of(document: Mapping[str, Any], path: Path) -> Iterator[tuple[int, str
     """
     for number, shape in enumerate(document["shapes"], 1):
         if shape.get("shape_type", "polygon") in AREAS:
-            yield number, _label(path, shape), _polygon(shape, number, path), shape
+            yield number, label_of(path, shape), _polygon(shape, number, path), shape
 
 
 def _stem(name: str) -> str:
@@ -102,7 +110,12 @@ def _document(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def _label(path: Path, shape: Mapping[str, Any]) -> str:
+def label_of(path: Path, shape: Mapping[str, Any]) -> str:
+    """Return what a shape is called.
+
+    Raises:
+        DataError: it has no label.
+    """
     label = shape.get("label")
     if not isinstance(label, str) or not label.strip():
         raise DataError("a shape without label", where=path, fix="name it in LabelMe")
