@@ -124,8 +124,11 @@ class Loader:
             return rng_for(self.seed, "order", epoch).choice(self.indices, len(self.indices), p=chance)
         return rng_for(self.seed, "order", epoch).permutation(self.indices) if self.shuffle else self.indices
 
-    def batches(self, epoch: int, start: int = 0, every: int = 1) -> Iterator[Batch]:
+    def batches(self, epoch: int, start: int = 0, every: int = 1, view: int | None = None) -> Iterator[Batch]:
         """Yield each, or `every` so many, of the batches of an epoch from number `start` on; others are not decoded.
+
+        Args:
+            view: augment as in epoch number `view` of seed 0, whatever the seed and the epoch.
 
         Raises:
             DataError: more than 1 % of the images have become unreadable while they are decoded on the fly.
@@ -133,7 +136,7 @@ class Loader:
         order, used_bytes = self.order(epoch), 0
         # A sample that is drawn twice must not look the same twice: then the row is its place in the epoch.
         row_of = np.arange(len(order)) if self.weights is not None else order
-        draws = self.pipeline.draw(int(row_of.max()) + 1, self.seed, epoch)
+        draws = self.pipeline.draw(int(row_of.max()) + 1, *((self.seed, epoch) if view is None else (0, view)))
 
         def prepare(bounds: tuple[int, int]) -> Batch | None:
             part = self._rows(*bounds)

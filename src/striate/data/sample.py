@@ -227,7 +227,8 @@ class Batch:
     `images` (N, C, H, W) float32, normalised, channels-last strides, on the device; of signals (N, C, L), of volumes
     (N, C, D, H, W); `targets` what each target's `batch` makes of it, a tensor or a ragged batch, on the device;
     `index` (N,) positions in the dataset, on the CPU; `tile_hw` what the network sees at once, where images are larger;
-    `own` those of the images that count, where several processes share a batch and this one has others beside.
+    `own` those of the images that count, where several processes share a batch and this one has others beside;
+    `known` outputs of the network's rows for these images, by name, where they were computed before.
     """
 
     images: "torch.Tensor"
@@ -235,6 +236,7 @@ class Batch:
     index: npt.NDArray[np.intp]
     tile_hw: SizeHW | None = None
     own: slice = field(default_factory=lambda: slice(None))
+    known: Mapping[str, "torch.Tensor"] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -243,6 +245,11 @@ class Batch:
     def size_hw(self) -> SizeHW:
         """The size of the images, which asks for no pixel of them."""
         return tuple(self.images.shape[2:])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the network's call gets beside the images."""
+        return {"known": self.known} if self.known else {}
 
     def part(self, rows: slice, own: slice = slice(None)) -> "Batch":
         """Return some of the images, of which `own` count."""

@@ -148,7 +148,7 @@ class Update:
 
     def _forward(self, forward: Callable[..., Outputs], batch: Batch) -> Outputs:
         with autocast(batch.images.device, self.precision):
-            found = forward(batch, **({"auxiliary": True} if self.heads else {}))
+            found = forward(batch, **({"auxiliary": True} if self.heads else {}), **batch.options)
         return each(Tensor.float, found)
 
     def _main(self, found: Outputs) -> Outputs:

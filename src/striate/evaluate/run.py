@@ -109,7 +109,7 @@ def quick_scores(
     try:
         for batch in loader.batches(0):
             with autocast:  # type: ignore[attr-defined]
-                outputs = task.forward(in_tiles(model, batch), batch)
+                outputs = task.forward(in_tiles(model, batch), batch, **batch.options)
             tally = task.tally(each(torch.Tensor.float, outputs), batch)
             if processes.size == 1:
                 gather(parts, tally, task.add)

@@ -44,13 +44,16 @@ class Network(nn.Module):
         self.stages = find_stages(blueprint, shapes)
         self.grids = find_grids(blueprint, shapes)
         self._late = late_activations(blueprint, rows)
-        self._plans: dict[tuple[str, ...], tuple[Step, ...]] = {}
+        self._plans: dict[tuple[tuple[str, ...], ...], tuple[Step, ...]] = {}
 
-    def forward(self, x: Tensor, auxiliary: bool = False) -> Tensor | list[Tensor] | dict[str, Tensor]:
+    def forward(
+        self, x: Tensor, auxiliary: bool = False, known: Mapping[str, Tensor] | None = None
+    ) -> Tensor | list[Tensor] | dict[str, Tensor]:
         """Return the outputs (N, outputs) of images (N, C, H, W); those of all ends as a list, where it has several.
 
         Args:
             auxiliary: whether to return those of the auxiliary heads too: row name -> outputs, the main one last.
+            known: outputs of rows for these images, which are not computed again, nor is what only they need.
 
         Raises:
             ModelError: the images have another number of channels than the network.
@@ -62,9 +65,11 @@ class Network(nn.Module):
                 fix=f"build it with channels={x.shape[1]} or convert the images",
             )
         if self.blueprint.ends:
-            return list(self._run(x, self.blueprint.ends).values())
+            return list(self._run(x, self.blueprint.ends, known).values())
         last = self.blueprint.names[-1]
-        return self._run(x, (*self.blueprint.auxiliary_heads, last)) if auxiliary else self._run(x, (last,))[last]
+        wanted = (*self.blueprint.auxiliary_heads, last) if auxiliary else (last,)
+        found = self._run(x, wanted, known)
+        return found if auxiliary else found[last]
 
     def features(self, x: Tensor, at: str | None = None) -> dict[str, Tensor]:
         """Return maps of the body (head left out): row name -> (N, C, H, W), fine to coarse.
@@ -88,6 +93,10 @@ class Network(nn.Module):
             )
         return self._maps(x, (at,))
 
+    def outputs_of(self, x: Tensor, rows: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return the outputs of rows, by name, as the rows behind them take them: tokens stay tokens."""
+        return self._run(x, rows)
+
     def _maps(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
         found = self._run(x, wanted)
         for name in self.grids.keys() & found.keys():
@@ -95,16 +104,18 @@ class Network(nn.Module):
             found[name] = found[name][:, :, -high * wide :].unflatten(2, (high, wide))
         return found
 
-    def _run(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
-        if wanted not in self._plans:
-            self._plans[wanted] = plan(self.blueprint, wanted)
+    def _run(self, x: Tensor, wanted: tuple[str, ...], known: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        known = known or {}
+        key = wanted, tuple(known)
+        if key not in self._plans:
+            self._plans[key] = plan(self.blueprint, *key)
         late = {
             pool: first
             for pool, first in self._late.items()
-            if first not in wanted and not has_hooks(self.rows[first], self.rows[pool])
+            if first not in wanted and first not in known and not has_hooks(self.rows[first], self.rows[pool])
         }
-        maps = {IMAGE: x}
-        for name, sources, spent in self._plans[wanted]:
+        maps = {IMAGE: x, **known}
+        for name, sources, spent in self._plans[key]:
             if name in late.values():
                 maps[name] = maps[sources[0]]  # its pooling row applies it
             elif name in late:
@@ -116,13 +127,17 @@ class Network(nn.Module):
         return {name: maps[name] for name in wanted}
 
 
-def plan(blueprint: Blueprint, wanted: tuple[str, ...]) -> tuple[Step, ...]:
-    """Return the steps that give the wanted rows and nothing more, each with the maps to forget after it."""
+def plan(blueprint: Blueprint, wanted: tuple[str, ...], known: tuple[str, ...] = ()) -> tuple[Step, ...]:
+    """Return the steps that give the wanted rows and nothing more, each with the maps to forget after it.
+
+    Args:
+        known: rows whose outputs are there.
+    """
     needed, sources = set(wanted), blueprint.sources
     for name in reversed(blueprint.names):
-        if name in needed:
+        if name in needed and name not in known:
             needed.update(sources[name])
-    order = [name for name in blueprint.names if name in needed]
+    order = [name for name in blueprint.names if name in needed and name not in known]
     last_use = {source: name for name in order for source in sources[name]}
     return tuple(
         (name, sources[name], tuple(old for old in last_use if last_use[old] == name and old not in wanted))

@@ -37,7 +37,7 @@ from striate.model.state import load_state, state_of
 from striate.task import Task, from_json
 from striate.transfer import regions
 from striate.transfer.features import Features, cut, take
-from striate.transfer.rcnn import sees_regions
+from striate.transfer.regions import sees_regions
 from striate.transfer.training import ProbeTraining
 
 from .network import network_of

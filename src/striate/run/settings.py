@@ -182,11 +182,20 @@ class TransferSettings(Settings):
     `weights`: "imagenet" (published, from the local cache or downloaded), a weights file, or the folder of a run; None
     is fresh. `preset`: how a file's weights want their images. `head`: "fresh", "solved" on features of the frozen
     body before training, or "only": nothing else is trained. `views`: of each training image that features are taken
-    of, the first as it is, the others augmented. `hidden`: width of a layer before the last one; 0 is none.
+    of, or the maps of frozen rows where outputs are of places (detection, segmentation), the first as it is, the others
+    augmented; 0 draws anew in every epoch, so that frozen rows run again. `hidden`: width of a layer before the last
+    one; 0 is none.
     """
 
     weights: str | None = None
     preset: Literal["torchvision", "tensorflow", "cifar"] | None = None
     head: Literal["fresh", "solved", "only"] = "fresh"
-    views: int = Field(2, ge=1, le=1000)
+    views: int = Field(2, ge=0, le=1000)
     hidden: int = Field(0, ge=0, le=65536)
+
+    @model_validator(mode="after")
+    def _features_have_views(self) -> Self:
+        if self.head != "fresh" and not self.views:
+            what = "features are taken of one view of each image at least"
+            raise SettingsError(what, where="transfer.views", fix="set it to 1")
+        return self

@@ -30,6 +30,7 @@ from striate.engine.together import Together
 from striate.engine.update import Update, aux_weight_of
 from striate.evaluate.run import quick_scores
 from striate.model.state import load_state, state_of
+from striate.transfer.maps import KnownMaps, Trunk, maps_of
 from striate.transfer.stages import Stage, first_averaged, patience_of, stages
 
 from .prepare import Prepared, restore_or_fork, task_for
@@ -186,6 +187,7 @@ class Training:
         self.swa = EqualAverage(network, first_averaged(settings, num_epochs), eval_modules) if settings.swa else None
         self.position = Position()
         since = max(since, self.stages[-1].start)
+        self.known: tuple[Trunk, KnownMaps, KnownMaps] | None = None
         self.stop = Stop(prepared.task.monitor_mode, patience_of(settings, num_epochs), since=since)
         self.best: dict[str, Tensor] = {}
         self._rows: Rows = {}
@@ -226,10 +228,14 @@ class Training:
 
     def _fit(self, interrupt: Interrupt) -> str:
         """Train to the end of the stage."""
+        self.known = maps_of(
+            self.train_data, self.network, self.stages[self.stage].frozen, seed=self.seed, precision=self.precision,
+            progress=self.progress,
+        )  # fmt: skip
         with fastest_kernels():
             return fit(
                 self.update,
-                self.loader,
+                self.known[1] if self.known else self.loader,
                 num_epochs=self.prepared.num_epochs,
                 end=self.stages[self.stage].end,
                 position=self.position,
@@ -277,7 +283,9 @@ class Training:
         for network in {self.network, self.model}:
             self.processes.spread(network.buffers())  # of batch normalisation, where each has had its own images
         precision = autocast(self.prepared.device, self.precision)
-        return quick_scores(self.model, self.prepared.task, self.val_loader, precision, self.processes)
+        is_known = self.known is not None and self.known[0].is_same(self.model)
+        loader = self.known[2] if self.known and is_known else self.val_loader
+        return quick_scores(self.model, self.prepared.task, loader, precision, self.processes)
 
     def keep_best(self) -> None:
         """Remember the weights as they are now."""

@@ -6,7 +6,7 @@ images and augmentation finds them there.
 
 import copy
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -74,12 +74,16 @@ class Body:
     def key(self) -> str:
         """Return a digest of the body: its rows, its weights and statistics, its precision."""
         names = self.network.blueprint.names
-        rows = names[: names.index(self.cut) + 1]
-        digest = hashlib.sha256(to_json([VERSION, rows, self.precision, str(self.network.blueprint)]).encode())
-        for name, tensor in self.network.state_dict().items():
-            if name.split(".")[1] in rows:
-                digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return digest_of(self.network, names[: names.index(self.cut) + 1], self.precision)
+
+
+def digest_of(network: Network, rows: Sequence[str], precision: str) -> str:
+    """Return a digest of rows of a network: their blueprint, their weights and statistics, the precision."""
+    digest = hashlib.sha256(to_json([VERSION, rows, precision, str(network.blueprint)]).encode())
+    for name, tensor in network.state_dict().items():
+        if name.split(".")[1] in rows:
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def cut(network: nn.Module, precision: str = "float32") -> Body:

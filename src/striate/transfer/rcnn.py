@@ -26,9 +26,8 @@ from striate.nn.boxes import encode, iou
 from striate.task import Task
 from striate.task.detect import Detect
 from striate.task.detect.proposed import FEATURES
-from striate.task.detect.rcnn import Rcnn
 
-from .regions import RegionFeatures, take
+from .regions import RegionFeatures, sees_regions, take
 from .training import ProbeTraining
 
 FREE_IOU, RIGHT_IOU = 0.3, 0.6  # below it a region is background for a class; from it one of the class
@@ -173,8 +172,3 @@ def _regions(found: RegionFeatures) -> Iterator[Regions]:
 def training_of(task: Task) -> type[ProbeTraining]:
     """Return what solves the last layer for a task: on features of regions, or of images."""
     return RegionTraining if sees_regions(task) else ProbeTraining
-
-
-def sees_regions(task: Task) -> bool:
-    """Return whether the network sees regions of an image, so that it has no features of the whole."""
-    return isinstance(task, Detect) and isinstance(task.reading, Rcnn)

@@ -26,6 +26,7 @@ from striate.data.sample import Batch
 from striate.data.store import Indices
 from striate.data.target import Ragged
 from striate.run.prepare import Prepared
+from striate.task import Task
 from striate.task.detect import Detect
 from striate.task.detect.proposed import FEATURES, regions_of
 from striate.task.detect.rcnn import CONTEXT, REGIONS_AT_ONCE, Rcnn
@@ -148,3 +149,8 @@ def _features(body: Body, reading: Rcnn, images: Tensor, boxes: Ragged) -> Tenso
     parts = zip(boxes.values.float().split(REGIONS_AT_ONCE), image.split(REGIONS_AT_ONCE), strict=True)
     found = [body.features(reading.warped(images, *part)).to("cpu", torch.float16) for part in parts if len(part[0])]
     return torch.cat(found) if found else torch.zeros(0, 0, dtype=torch.float16)
+
+
+def sees_regions(task: Task) -> bool:
+    """Return whether the network sees regions of an image, so that it has no features of the whole."""
+    return isinstance(task, Detect) and isinstance(task.reading, Rcnn)
