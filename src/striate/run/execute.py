@@ -28,7 +28,8 @@ from striate.engine.interrupt import listen
 from striate.engine.sync_norm import share_statistics
 from striate.task import from_json, usual_task
 from striate.transfer.features import cut, has_head
-from striate.transfer.rcnn import sees_regions, training_of
+from striate.transfer.rcnn import training_of
+from striate.transfer.regions import sees_regions
 from striate.transfer.stages import stages
 from striate.transfer.training import ProbeTraining, fit_linear_probe
 
