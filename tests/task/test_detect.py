@@ -89,7 +89,10 @@ def scores_of(task, network, batch, target):
     return {metric.key: metric.score(records[metric.key]) for metric in task.metrics}
 
 
-@pytest.mark.parametrize("kind", READINGS)
+HEART = [pytest.param(kind, marks=pytest.mark.slow) if kind == "faster_rcnn" else kind for kind in READINGS]
+
+
+@pytest.mark.parametrize("kind", HEART)  # mask_rcnn is faster_rcnn with masks
 def test_four_images_are_learnt_by_heart(kind, monkeypatch):
     images, target = squares()
     batch = batch_of(target, images)

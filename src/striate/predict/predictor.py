@@ -325,6 +325,8 @@ class Predictor:
 
     def _own_points(self, seen: Sequence[tuple[float, ...]], way: WayBack) -> tuple[tuple[float, ...], ...]:
         """Points in shares of what the network saw as points in the image's own pixels, none beyond it."""
+        if not seen:  # as of volumes, whose places have three sides
+            return ()
         places = way.inner_points(np.array(seen).reshape(-1, 2) * self.geometry.size_hw[::-1])
         return tuple(map(tuple, places.tolist()))
 
