@@ -1,6 +1,7 @@
 """Named points: losses, places and scores by brute force, and the way of a point from a table through all of it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from striate.data.originals import Originals
 from striate.data.sample import Batch
 from striate.data.target import Points, Ragged
 from striate.data.target.palette import colour_of
-from striate.evaluate.predictions import read
+from striate.evaluate.layout import Spots
+from striate.evaluate.predictions import Predictions, read, write
 from striate.export.bundle import script_of
 from striate.metric import Answers
 from striate.metric.mask_matches import SIZE
@@ -289,3 +291,18 @@ def test_the_program_beside_an_onnx_file_places_points_as_the_predictor_does(fit
         expected = geometry.way_back(height, width).inner_points(shares * [40, 48])
         given = names["own"](shares, Image.new("RGB", (width, height)))
         assert given == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_table_reads_as_it_was_written_and_an_ensemble_has_the_mean_places(tmp_path):
+    answers, layout = answers_at_random(num=20), Spots(NAMES)
+    write(tmp_path / "predictions.csv", {"test": Predictions.of(layout, [f"{at:02d}" for at in range(20)], answers)})
+    again = read(tmp_path / "predictions.csv", {"kind": "points", "names": list(NAMES)})["test"]
+    np.testing.assert_array_equal(again.truth, answers.truth)
+    np.testing.assert_array_equal(again.values, answers.values)
+    np.testing.assert_array_equal(again.records[SIZE], answers.records[SIZE])
+    assert POINT_ERROR.score(POINT_ERROR.records(again)) == POINT_ERROR.score(POINT_ERROR.records(answers))
+    mean = layout.combined([answers, replace(answers, values=answers.values + 2)])
+    assert mean.values == pytest.approx(answers.values + 1)
+    off = np.sqrt(((mean.values - mean.truth) ** 2).sum(2))
+    expected = [row[~np.isnan(row)].mean() if not np.isnan(row).all() else 0 for row in off]
+    assert mean.losses == pytest.approx(expected / answers.records[SIZE].max(1))

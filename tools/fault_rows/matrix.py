@@ -15,6 +15,7 @@ GROUPS = (
     "labels_folders",
     "masks",
     "boxes",
+    "points",
     "labels_tables",
     "labels_arrays",
     "copies",

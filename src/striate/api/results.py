@@ -120,7 +120,7 @@ class Run(Outgoing, Inside):
     def answers(self, split: str | None = None) -> "Predictions":
         """Return the table of what was answered to each image: `ids`, `truth`, `values`, `probabilities`, `losses`.
 
-        Classes and tags are indices and bits of `names`; numbers are (N, D).
+        Classes and tags are indices and bits of `names`; numbers are (N, D), points (N, K, 2).
 
         Args:
             split: by default test, else validation.
