@@ -59,5 +59,8 @@ def test_a_set_is_searched_once(monkeypatch, tmp_path):
     assert np.diff(few.starts).tolist() == [min(5, num) for num in np.diff(found.starts)]
     first = found.take(np.array([3])).xyxy
     np.testing.assert_array_equal(few.take(np.array([3])).xyxy[[0, -1]], first[[0, -1]])
+    part = proposals_of(data.with_splits({"test": np.array([7, 3])}), Search(min_side_px=4))  # as `evaluate` asks
+    np.testing.assert_array_equal(part.xyxy, found.take(np.array([3, 7])).xyxy)
+    assert np.flatnonzero(np.diff(part.starts)).tolist() == [3, 7]
     with pytest.raises(pytest.fail.Exception):
         proposals_of(data, Search(longest_px=40))

@@ -9,10 +9,10 @@ have it ("fast": one grouping by two colour spaces). N images, P proposals, T bo
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +30,10 @@ from .sample import Dataset, ImageU8
 from .store import Indices, in_order
 from .target import Boxes
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-VERSION = 3  # part of every key: raise it when the proposals of the same image change
+VERSION = 4  # part of every key: raise it when the proposals of the same image change
 NAME = "proposals"  # of the target
 MOST = 5000  # of an image that are kept
+DIGEST_BYTES = 16
 MAX_BYTES = 1 << 24  # of a file, that its digest is made from
 Floats = npt.NDArray[np.float32]
 
@@ -101,44 +99,67 @@ def _segmentation() -> Any:
 
 
 def proposals_of(dataset: Dataset, search: Search = Search(), progress: Progress | None = None) -> Boxes:
-    """Return the proposals of all images of the splits as boxes of one class, from the cache or by searching."""
+    """Return the proposals of all images of the splits as boxes of one class, from the cache or by searching.
+
+    The cache knows images by what they hold: those of another split, dataset or run are not searched again.
+    """
     indices, progress = np.unique(np.concatenate([*dataset.splits.values()])), progress or Progress()
     whole = replace(search, most=MOST)  # so that another number need not be searched for again
-    path = cached(NAME, f"{_key(dataset, indices, whole)}.safetensors")
-    if path.is_file():
-        touch(path)
-    else:
-        write_tensors(path, _search_all(dataset, indices, whole, progress))
+    keys = {index: _digest(dataset.images.digest(index, MAX_BYTES)) for index in indices.tolist()}
+    known = _cached(whole, set(keys.values()))
+    if new := [index for index, key in keys.items() if key not in known]:
+        found = _search_all(dataset, new, whole, progress)
+        known |= {keys[index]: boxes for index, boxes in zip(new, found, strict=True)}
+        _write(whole, {keys[index]: known[keys[index]] for index in new})
         make_room(0)
-    found = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
-    counts = np.diff(found["starts"])
-    rows = [start + _some(num, search.most) for start, num in zip(found["starts"][:-1], counts, strict=True) if num]
-    xyxy = found["xyxy"][np.concatenate([*rows, np.zeros(0, np.intp)])]
-    starts = np.concatenate([[0], np.minimum(counts, search.most).cumsum()])
-    nothing = np.zeros(len(xyxy), np.int64)
-    return Boxes(xyxy, starts, nothing, nothing.astype(bool), nothing.astype(bool), (NAME,))
+    nothing = np.zeros((0, 4), np.float32)
+    rows = [known[keys[index]] if index in keys else nothing for index in range(len(dataset))]
+    rows = [boxes[_some(len(boxes), search.most)] if len(boxes) else boxes for boxes in rows]
+    label = [np.zeros(len(boxes), np.int64) for boxes in rows]
+    return Boxes.of(rows, label, (NAME,))
 
 
-def _key(dataset: Dataset, indices: Indices, search: Search) -> str:
-    digest = hashlib.sha256(to_json([VERSION, repr(search), len(dataset), indices.tolist()]).encode())
-    for index in indices:
-        digest.update(dataset.images.digest(int(index), MAX_BYTES).encode())
-    return digest.hexdigest()[:32]
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]
 
 
-def _search_all(dataset: Dataset, indices: Indices, search: Search, progress: Progress) -> "Mapping[str, Tensor]":
+def _prefix(search: Search) -> str:
+    return hashlib.sha256(to_json([VERSION, repr(search)]).encode()).hexdigest()[:16]
+
+
+def _cached(search: Search, wanted: Set[bytes]) -> dict[bytes, Floats]:
+    """The proposals of images, by digest, as far as files of the cache have them."""
+    found: dict[bytes, Floats] = {}
+    for path in sorted(cached(NAME).glob(f"{_prefix(search)}-*.safetensors")):
+        if wanted <= found.keys():
+            break
+        part = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+        rows = {digest.tobytes(): row for row, digest in enumerate(part["digests"])}
+        if its := wanted & rows.keys():
+            touch(path)
+            found |= {key: part["xyxy"][slice(*part["starts"][rows[key] : rows[key] + 2])] for key in its}
+    return found
+
+
+def _write(search: Search, found: Mapping[bytes, Floats]) -> None:
     import torch
 
-    found, counts = [], np.zeros(len(dataset), np.int64)
+    digests = np.frombuffer(b"".join(found), np.uint8).reshape(-1, DIGEST_BYTES)
+    starts = np.cumsum([0, *map(len, found.values())])
+    tensors = {"digests": digests.copy(), "starts": starts, "xyxy": np.concatenate([*found.values()])}
+    name = hashlib.sha256(b"".join(found)).hexdigest()[:16]
+    path = cached(NAME, f"{_prefix(search)}-{name}.safetensors")
+    write_tensors(path, {name: torch.from_numpy(values) for name, values in tensors.items()})
+
+
+def _search_all(dataset: Dataset, indices: Sequence[int], search: Search, progress: Progress) -> list[Floats]:
+    found = []
     with ThreadPoolExecutor(num_cpus()) as pool, progress.bar("proposals", len(indices)) as bar:
         work = lambda index: selective_search(dataset.images.read(int(index)), search)  # noqa: E731
-        for boxes in in_order(pool, work, indices, 4 * num_cpus()):
+        for boxes in in_order(pool, work, np.asarray(indices), 4 * num_cpus()):
             found.append(boxes)
             bar.advance()
-    counts[indices] = [len(boxes) for boxes in found]
-    starts = np.cumsum([0, *counts])
-    xyxy = np.concatenate([*found, np.zeros((0, 4), np.float32)])
-    return {"xyxy": torch.from_numpy(xyxy), "starts": torch.from_numpy(starts)}
+    return found
 
 
 def recall(proposals: Boxes, truth: Boxes, indices: Indices, levels: Sequence[float] = (0.5, 0.7)) -> list[float]:
