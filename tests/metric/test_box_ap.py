@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from tests.fixtures.coco_scores import coco_scores
 from tests.fixtures.detections import answers, drawn
 
 from striate.evaluate.interval import bootstrap
 from striate.metric import Answers
 from striate.metric.box_ap import box_metrics
 
-coco_eval = pytest.importorskip("faster_coco_eval")
 KEYS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar")
 PLACES = (0, 1, 2, 3, 4, 5, 8)  # of these in COCO's twelve numbers
 
@@ -31,14 +31,7 @@ def theirs(made: Answers, num_classes: int) -> dict[str, float]:
         for label, score, x0, y0, x1, y1 in given[~np.isnan(given[:, 0])].astype(float):
             box = [x0, y0, x1 - x0, y1 - y0]
             found.append({"image_id": image + 1, "category_id": int(label) + 1, "bbox": box, "score": score})
-    images = [{"id": image + 1, "width": 300, "height": 300} for image in range(len(made))]
-    categories = [{"id": k + 1, "name": str(k)} for k in range(num_classes)]
-    whole = coco_eval.COCO({"images": images, "annotations": truth, "categories": categories})
-    evaluation = coco_eval.COCOeval_faster(whole, whole.loadRes(found), iouType="bbox")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    numbers = np.asarray(evaluation.stats, dtype=float)[list(PLACES)]
+    numbers = coco_scores(truth, found, "bbox", images=len(made), classes=num_classes, side=300)[list(PLACES)]
     return dict(zip(KEYS, np.where(numbers < 0, np.nan, numbers), strict=True))
 
 

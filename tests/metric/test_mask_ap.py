@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.fixtures.coco_scores import coco_scores
 
 from striate.base.runs import run_text, runs_of
 from striate.metric import Answers
@@ -55,7 +56,6 @@ def ours(truth, found) -> Answers:
 
 
 def theirs(truth, found, num_classes: int) -> dict[str, float]:
-    coco_eval = pytest.importorskip("faster_coco_eval")
     annotations, results = [], []
     for index, ((true_rows, true_masks), (rows, masks)) in enumerate(zip(truth, found, strict=True), 1):
         for (label, crowd), mask in zip(true_rows.tolist(), true_masks, strict=True):
@@ -65,14 +65,8 @@ def theirs(truth, found, num_classes: int) -> dict[str, float]:
         for (label, score), mask in zip(rows.tolist(), masks, strict=True):
             results.append({"image_id": index, "category_id": int(label) + 1, "score": score,
                             "segmentation": coded(mask)})  # fmt: skip
-    images = [{"id": index + 1, "width": SIDE, "height": SIDE} for index in range(len(truth))]
-    categories = [{"id": k + 1, "name": str(k)} for k in range(num_classes)]
-    whole = coco_eval.COCO({"images": images, "annotations": annotations, "categories": categories})
-    evaluation = coco_eval.COCOeval_faster(whole, whole.loadRes(results), iouType="segm")
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return dict(zip(("mask_ap", "mask_ap50", "mask_ap75"), evaluation.stats[:3], strict=True))
+    scores = coco_scores(annotations, results, "segm", images=len(truth), classes=num_classes, side=SIDE)
+    return dict(zip(("mask_ap", "mask_ap50", "mask_ap75"), scores[:3], strict=True))
 
 
 def coded(mask: np.ndarray) -> dict[str, object]:

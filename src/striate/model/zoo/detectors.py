@@ -4,7 +4,8 @@ A detector's outputs are a list, one row of `ends` each: what is told of the cla
 where the places are. How they are trained and read is the task's, see `striate.task.detect`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import log
 
@@ -16,7 +17,6 @@ from .detector_rows import (
     NUM_LEVELS,
     SIDES,
     SIZE,
-    Options,
     as_body,
     ended,
     head,
@@ -189,21 +189,16 @@ def faster_rcnn(
     """
     body, given = as_body(encoder), {"norm": norm, "activation": activation}
     rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=1)
-    rows += first_look(names, given, depth, regions)
-    rows += second_look(names, "proposals", units=units, activation=activation, dropout=dropout)
-    assert body.whole is not None, "detectors begin with a network of the zoo"
-    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_FASTER, size=SIZE, ends=LOOKS)
-
-
-def first_look(names: Sequence[str], given: Options, depth: int, regions: int) -> list[Row]:
-    """Return the rows that propose boxes on maps of these names; see `faster_rcnn`."""
-    options = {"depth": depth, "per_place": PROPOSAL_ANCHORS}
-    return [
-        head("objectness", 1, names, given, start=RARE, **options),
-        head("shifts", SIDES, names, given, **options),
+    first = {"depth": depth, "per_place": PROPOSAL_ANCHORS}
+    rows += [
+        head("objectness", 1, names, given, start=RARE, **first),
+        head("shifts", SIDES, names, given, **first),
         Row("places", inputs=(*names, IMAGE), name="places"),
         Row("proposals", inputs=("objectness", "shifts", "places"), options={"num": regions}, name="proposals"),
     ]
+    rows += second_look(names, "proposals", units=units, activation=activation, dropout=dropout)
+    assert body.whole is not None, "detectors begin with a network of the zoo"
+    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_FASTER, size=SIZE, ends=LOOKS)
 
 
 def mask_rcnn(
@@ -227,17 +222,16 @@ def mask_rcnn(
         objects: the most an image may have.
         mask_depth: convolutions of the third look before the sides are doubled.
     """
-    body, given = as_body(encoder), {"norm": norm, "activation": activation}
-    rows, names = pyramid(body.levels[-NUM_LEVELS:], width, given, extra=1)
-    rows += first_look(names, given, depth, regions)
-    rows += second_look(names, "proposals", units=units, activation=activation, dropout=dropout)
-    found = ("classes", "boxes", "proposals", IMAGE)
-    rows.append(Row("detections", inputs=found, options={"num": objects}, name="detections"))
+    same = {"encoder": encoder, "width": width, "depth": depth, "regions": regions, "units": units}
+    plan = faster_rcnn(name, **same, norm=norm, activation=activation, dropout=dropout)
+    (maps,) = (row.inputs for row in plan.rows if row.name == "places")
+    found, look = ("classes", "boxes", "proposals", IMAGE), (*maps[:-1], "detections", IMAGE)
     options = {"depth": mask_depth, "activation": activation}
-    rows.append(Row("mask_head", 0, inputs=(*names, "detections", IMAGE), options=options, name="masks"))
-    assert body.whole is not None, "detectors begin with a network of the zoo"
-    ends = (*LOOKS, "detections", "masks")
-    return body.blueprint(name, rows, body.whole.defaults, paper=PAPER_MASK, size=SIZE, ends=ends)
+    rows = (
+        Row("detections", inputs=found, options={"num": objects}, name="detections"),
+        Row("mask_head", 0, inputs=look, options=options, name="masks"),
+    )
+    return replace(plan, rows=plan.rows + rows, paper=PAPER_MASK, ends=(*LOOKS, "detections", "masks"))
 
 
 def detr(
