@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import log
+from typing import Any
 
 from striate.model.blueprint import IMAGE, Blueprint, Row
 
@@ -222,7 +223,7 @@ def mask_rcnn(
         objects: the most an image may have.
         mask_depth: convolutions of the third look before the sides are doubled.
     """
-    same = {"encoder": encoder, "width": width, "depth": depth, "regions": regions, "units": units}
+    same: dict[str, Any] = {"encoder": encoder, "width": width, "depth": depth, "regions": regions, "units": units}
     plan = faster_rcnn(name, **same, norm=norm, activation=activation, dropout=dropout)
     (maps,) = (row.inputs for row in plan.rows if row.name == "places")
     found, look = ("classes", "boxes", "proposals", IMAGE), (*maps[:-1], "detections", IMAGE)
