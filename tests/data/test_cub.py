@@ -81,3 +81,28 @@ def test_bytes_that_are_no_text(tmp_path):
     (tmp_path / "classes.txt").write_bytes(b"1 \xff\xfe")
     with pytest.raises(DataError, match="list cannot be read"):
         open_dataset(tmp_path)
+
+
+def test_parts_are_points(tmp_path):
+    names = write(tmp_path)
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "parts.txt").write_text("1 back\n2 left eye\n7 right eye\n")
+    places = [
+        f"{5 * index} {part} {index / 10 + part:.1f} {part}.0 {int((index + part) % 5 > 0)}"
+        for index in range(len(names))
+        for part in (1, 2, 7)
+    ]
+    path = tmp_path / "parts" / "part_locs.txt"
+    path.write_text("\n".join([*places, "999 1 0.0 0.0 0"]))  # of an image that the list does not have
+    data = open_dataset(tmp_path, task="points")
+    target = data.target()
+    assert list(data.targets) == ["points", "label"]
+    assert (target.names, target.pairs) == (("back", "left eye", "right eye"), ((1, 2),))
+    for index in range(len(names)):
+        seen = [(index + part) % 5 > 0 for part in (1, 2, 7)]
+        assert (target.visible[index] > 0).tolist() == seen
+        assert target.xy[index] == pytest.approx(np.array([[index / 10 + part, part] for part in (1, 2, 7)]), abs=0.01)
+    assert open_dataset(tmp_path).target().kind == "label"
+    path.write_text("\n".join([*places[:4], "5 3 1.0 1.0 1"]))
+    with pytest.raises(DataError, match=r"part_locs.txt:5"):
+        open_dataset(tmp_path)

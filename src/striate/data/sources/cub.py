@@ -11,11 +11,15 @@ from striate.base.text import NotUtf8, shown, text_of
 
 from ..channels import sampled_channels
 from ..sample import Dataset
-from ..target import Label
+from ..target import Label, Points, Target
+from ..target.points import SEEN, UNKNOWN, pairs_of
 from .images import FileImages
+from .kinds import number as number_in
 from .names import folder_name
+from .table_points import NAME
 
 IMAGES, LABELS, CLASSES, SPLIT = "images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"
+PARTS, PLACES = "parts/parts.txt", "parts/part_locs.txt"
 Lines = dict[str, tuple[int, str]]  # id -> (line number, what stands behind it)
 
 
@@ -28,7 +32,8 @@ def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
     """Return the dataset of `images/`, `images.txt`, `image_class_labels.txt`, `classes.txt`, `train_test_split.txt`.
 
     Each line of a list is an id, a blank and a value. Class names lose number and underscores (`003.Sooty_Albatross`).
-    Without `train_test_split.txt` (1 is train, 0 is test) the images have no splits of their own.
+    Without `train_test_split.txt` (1 is train, 0 is test) the images have no splits of their own. Where there are
+    `parts/parts.txt` and `parts/part_locs.txt` (image, part, x, y, 1 where visible), the parts are points.
 
     Args:
         known: the classes of a run that is to be evaluated on these images, see `folder.read`.
@@ -62,7 +67,7 @@ def read(root: Path, where: str, known: tuple[str, ...] | None = None) -> Datase
         where=where,
         images=FileImages(root / "images", ids, channels),
         ids=ids,
-        targets={"label": Label(labels, names)},
+        targets={"label": Label(labels, names), **_parts(root, images)},
         splits=splits,
         channels=channels,
         notes=("layout: lists of a CUB set", said),
@@ -85,6 +90,31 @@ def _lines(path: Path) -> Lines:
             raise DataError(what, where=f"{path}:{number}", fix="mend the line")
         found[key] = (number, value)
     return found
+
+
+def _parts(root: Path, images: Lines) -> dict[str, Target]:
+    """The parts of the birds as the target "points"; nothing without their lists."""
+    path = root / PLACES
+    if not path.is_file() or not (root / PARTS).is_file():
+        return {}
+    parts = _lines(root / PARTS)
+    names = tuple(name for _, name in parts.values())
+    rows, columns = ({key: index for index, key in enumerate(keys)} for keys in (images, parts))
+    xy, visible = np.zeros((len(images), 1, len(parts), 2)), np.full((len(images), 1, len(parts)), UNKNOWN)
+    try:
+        lines = text_of(path.read_bytes()).splitlines()
+    except (OSError, NotUtf8) as problem:
+        raise DataError(f"list cannot be read ({problem})", where=path, fix="download it again") from problem
+    for number, line in enumerate(lines, 1):
+        cells = line.split()
+        places = [number_in(cell) for cell in cells[2:4]]
+        if len(cells) != 5 or cells[1] not in columns or None in places or cells[4] not in {"0", "1"}:
+            what = "not the ids of an image and a part, x, y, and 1 or 0"
+            raise DataError(what, where=f"{path}:{number}", fix="mend the line")
+        if cells[0] in rows:
+            at = rows[cells[0]], 0, columns[cells[1]]
+            xy[at], visible[at] = places, SEEN if cells[4] == "1" else UNKNOWN
+    return {NAME: Points.of(list(xy), list(visible), names, pairs_of(names))}
 
 
 def _check_pictures(root: Path, images: Lines) -> None:

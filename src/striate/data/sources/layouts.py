@@ -64,7 +64,7 @@ def read_folder(path: Path, where: str, options: Mapping[str, Any], known: Known
     """
     ignore, boxed = options.get("ignore"), is_boxed(options)
     sources: Sequence[tuple[Callable[[Path], bool], Callable[[], Dataset]]] = (
-        (lambda _: is_pointed(options), lambda: point_folders.read(Walk(path), where)),
+        (lambda root: is_pointed(options) and not cub.matches(root), lambda: point_folders.read(Walk(path), where)),
         (pets.matches, lambda: pets.read(path, where, ignore)),
         (lambda root: voc_masks.matches(root) and not boxed, lambda: voc_masks.read(path, where, ignore)),
         (cifar.matches, lambda: cifar.read(path, where, known)),
