@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,19 @@ from alone import ALONE
 from PIL import Image
 
 from striate.cli.app import run as command
+from striate.export.images import settings_of_images
 from striate.predict import Predictor
+from striate.task.restore import Colourise, Denoise
+
+
+@pytest.mark.parametrize(
+    ("task", "channels", "is_grey"),
+    [(Colourise("image"), 3, True), (Denoise("image"), 3, False), (Denoise("image"), 1, False)],
+)
+def test_colours_are_left_out_of_what_is_to_be_coloured_only(task, channels, is_grey):
+    predictor = SimpleNamespace(makes_images=True, task=task, geometry=SimpleNamespace(channels=channels))
+    assert settings_of_images(predictor) == {"image": {"scale": 1, "is_grey": is_grey}}
+
 
 SMALL = ("--size", "16", "--epochs", "1", "--set", "model.width=4", "--set", "model.depth=1", "--threads", "1", "-q")
 

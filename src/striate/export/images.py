@@ -13,8 +13,9 @@ def settings_of_images(predictor: Predictor) -> dict[str, Any]:
     """Return what config.json says of how an image is taken and made; nothing where none is made."""
     if not predictor.makes_images:
         return {}
-    red = np.array([[[250, 10, 90][: predictor.geometry.channels]]], np.uint8)
-    return {"image": {"scale": predictor.task.scale, "is_grey": np.ptp(predictor.task.taken(red)) == 0}}
+    red = np.array([[[250, 10, 90]]], np.uint8)
+    is_grey = predictor.geometry.channels == 3 and np.ptp(predictor.task.taken(red)) == 0
+    return {"image": {"scale": predictor.task.scale, "is_grey": bool(is_grey)}}
 
 
 def pixels_of(predictor: Predictor, stored: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
