@@ -14,9 +14,17 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import torch
 from explore_site import serving, small_workspace
 from PIL import Image
 
+from striate.data.geometry import Geometry
+from striate.data.volume_geometry import VolumeGeometry
+from striate.explore.workspace import Subject, Workspace
+from striate.predict import Predictor
+from striate.predict.volumes import VolumePredictor
+from striate.task.restore.ways import Denoise
+from striate.task.segment import Segment
 from striate.web import guard
 from striate.web.guard import MAX_BODY_BYTES
 from striate.web.wire import unpack
@@ -261,3 +269,25 @@ def test_a_port_that_is_busy_is_said_with_the_next(site):
 
 def test_it_listens_on_loopback_only(site):
     assert site.listener.getsockname()[0] == "127.0.0.1"
+
+
+EXPLAINED = ("answer?", "why?method=gradient&", "occlusion?patch=3&stride=3&fill=mean&")
+MAPS = ("pass?", "seen?", "attack?", "predict?", *EXPLAINED)
+
+
+@pytest.mark.parametrize(("kind", "says"), [("volume", "takes volumes"), ("restore", "answers with an image")])
+def test_what_a_view_cannot_show_is_one_line_and_no_bug(kind, says):
+    if kind == "volume":
+        network, geometry = torch.nn.Conv3d(1, 2, 1), VolumeGeometry((4, 8, 8), channels=1)
+        predictor = VolumePredictor(network, Segment("mask", ("background", "organ")), geometry, (0.0,), (1.0,))
+    else:
+        geometry = Geometry((16, 16), "squash", margin=1.0, channels=3)
+        numbers = (0.0,) * 3, (1.0,) * 3
+        task = Denoise("image", ("r", "g", "b"), mean=numbers[0], std=numbers[1])
+        predictor = Predictor(torch.nn.Conv2d(3, 3, 1), task, geometry, *numbers)
+    space = Workspace.of([Subject("m", "m", lambda: predictor, about="fixed weights")], "test")
+    with serving(space) as site:
+        for name in MAPS if kind == "volume" else EXPLAINED:
+            reply, content = ask(site, f"/api/{name}model=m&image=rings&target=")
+            said = json.loads(content.splitlines()[-1])["error"]["what"]
+            assert reply.status < 500 and says in said

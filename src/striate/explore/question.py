@@ -9,7 +9,6 @@ import numpy.typing as npt
 from starlette.requests import Request
 from torch import Tensor
 
-from striate.base.errors import DataError
 from striate.inside.explanation import Report
 from striate.predict import Predictor
 from striate.task import Outputs
@@ -20,7 +19,6 @@ from .shelf import Entry
 from .workspace import Workspace
 
 MOST = 8  # answers that are named
-NUM_AXES = 4  # of what a network of images gets: N, C, H, W
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,10 @@ class Question:
         """Return the network, and what it gets of the image (1, C, H, W); call it in the worker's thread.
 
         Raises:
-            DataError: the image cannot be read, or the network sees other things than images.
+            DataError: the image cannot be read, or the network takes volumes.
         """
         predictor = self.workspace.predictor(self.model)
         inputs = predictor.inputs([self.workspace.stored(self.model, self.entry)])
-        if inputs.ndim != NUM_AXES:
-            what = "this network sees no images of height and width"
-            raise DataError(what, where=self.entry.title, fix="choose a network of images")
         return predictor, inputs
 
 

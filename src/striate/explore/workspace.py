@@ -190,14 +190,19 @@ class Workspace:
         """Return an image as a network takes it; of one that takes no images, the run's own sample of that name.
 
         Raises:
-            DataError: it cannot be read, or the network takes series or volumes and this is an image.
+            DataError: it cannot be read, or the network takes series and this is an image, or it takes volumes.
         """
         predictor = self.predictor(id_)
-        if predictor.reads_images and len(predictor.geometry.size_hw) == PLANE:
+        if len(predictor.geometry.size_hw) > PLANE:
+            fix = (
+                "`striate explain RUN FILE` shows two slices of one; Filters, Architecture, Dataset and Errors are here"
+            )
+            raise DataError("this network takes volumes, whose maps the page does not draw", where=entry.title, fix=fix)
+        if predictor.reads_images:
             return predictor.fitted(entry.path)
         if not entry.image_id:
             fix = "choose one of the run's own above"
-            raise DataError("this network takes series or volumes, no images", where=entry.title, fix=fix)
+            raise DataError("this network takes series, no images", where=entry.title, fix=fix)
         return self.training_images(id_).stored(entry.image_id)
 
     def throw_away(self, id_: str) -> Path:

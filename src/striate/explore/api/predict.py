@@ -31,8 +31,9 @@ async def predict(request: Request) -> Response:
     def answer(cancel: Cancel) -> Response:
         predictor = here.workspace.predictor(model)
         if not predictor.reads_images or len(predictor.geometry.size_hw) != PLANE:
-            fix = "striate predict takes their files; Flow shows the run's own here"
-            raise DataError("this network takes series or volumes, no images", where=entry.title, fix=fix)
+            noun = predictor.noun.many
+            fix = f"`striate predict RUN FILE` answers for {noun}; Dataset shows the run's own here"
+            raise DataError(f"this network takes {noun}, no images", where=entry.title, fix=fix)
         start = time.perf_counter()
         found = predictor([entry.path], doubtful=[])[0]
         time_s = time.perf_counter() - start

@@ -216,8 +216,8 @@ class Restore(Sums, Defaults):
         Raises:
             SettingsError: always.
         """
-        what = f"the task {self.name} answers with an image: no one number of it could be explained"
-        raise SettingsError(what, where="objective", fix="look at its feature maps")
+        what = f"the task {self.name} answers with an image, not with a number that hangs on pixels"
+        raise SettingsError(what, where="explain", fix="see its feature maps: Flow in `striate explore RUN`")
 
     def undo_view(self, outputs: Tensor, view: View) -> Tensor:
         """Return images moved and mirrored back; a pixel that came in is `scale` pixels here."""
