@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from striate.base.progress import Progress
 from striate.base.tensors import read_tensors, write_tensors
+from striate.base.text import plural
 from striate.data.augment import Mosaic, Pipeline
 from striate.data.augment.mix import Mixing
 from striate.data.cache import cached
@@ -166,7 +167,8 @@ def maps_of(
     if why := why_live(prepared, trunk):
         progress.line(f"the frozen rows run in every epoch: {why}")
         return None
-    augmented = f" of {views} views of each image (--set transfer.views=0 draws anew)" if prepared.pipeline.ops else ""
+    some = f" of {plural(views, 'view')} of each image (--set transfer.views=0 draws anew)"
+    augmented = some if prepared.pipeline.ops else ""
     progress.line(f"the maps of the frozen rows, up to {trunk.rows[-1]}, are kept{augmented}")
     views = views if prepared.pipeline.ops else 1
     train, val = (
