@@ -47,7 +47,6 @@ striate.run.training.SAVE_EVERY_S = 1.0
 """
 FILES = ("weights.safetensors", "predictions.csv", "scores.json", "split.json")
 KINDS = ("worker", "driver", "node")
-BETWEEN_S = (1.0, 8.0)
 COMMAND = [sys.executable, "-m", "striate"]
 
 
@@ -183,7 +182,7 @@ def killed(folder: Path, cluster: Cluster, most: int, rng: random.Random) -> dic
         starts += 1
         driver = begin(folder, "killed", *on)
         while driver.poll() is None:
-            end = time.monotonic() + rng.uniform(*BETWEEN_S)
+            end = time.monotonic() + rng.uniform(1.0, arguments.most_s)
             while time.monotonic() < end and driver.poll() is None:
                 time.sleep(0.1)
             if kills.total() >= most or driver.poll() is not None:
@@ -236,7 +235,8 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--kills", type=int, default=20)
 parser.add_argument("--seed", type=int, default=0, help="of what is killed when")
 parser.add_argument("--seeds", type=int, default=2, help="runs of each of the two variants")
-parser.add_argument("--epochs", type=int, default=300)
+parser.add_argument("--epochs", type=int, default=150)
+parser.add_argument("--most-s", type=float, default=8.0, help="between two kills")
 if __name__ == "__main__":
     arguments, started = parser.parse_args(), time.monotonic()
     sys.exit(main())

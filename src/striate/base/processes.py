@@ -257,7 +257,10 @@ def _padded(content: bytes, length: int) -> Tensor:
 
 
 def _bytes(kind: str, shape: Sequence[int]) -> int:
-    length: int = torch.Size(shape).numel() * getattr(torch, kind).itemsize
+    return _aligned(torch.Size(shape).numel() * getattr(torch, kind).itemsize)
+
+
+def _aligned(length: int) -> int:
     return -(-length // ALIGNED) * ALIGNED
 
 
@@ -271,7 +274,7 @@ def _write(into: Tensor, tensors: Sequence[Tensor]) -> Tensor:
     for one in tensors:
         flat = one.detach().contiguous().reshape(-1).view(torch.uint8)
         into[place : place + len(flat)] = flat
-        place += -(-len(flat) // ALIGNED) * ALIGNED
+        place += _aligned(len(flat))
     return into
 
 

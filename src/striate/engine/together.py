@@ -108,7 +108,7 @@ class Together:
         if targets:
             self._learn(batch, own, [parts[end:] for parts in gathered])
         if tally:
-            self.tally = reduce(self.task.add, [parts[num] for parts in gathered])
+            self.tally = reduce(self.task.add, [parts[num] for parts in gathered]).to(tally[0].device)
         parts = [one[:num] for one in gathered]
         parts[self.processes.rank] = outputs
         wholes = iter([torch.cat(same) for same in zip(*parts, strict=True)])
