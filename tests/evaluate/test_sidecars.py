@@ -304,5 +304,5 @@ def test_the_outputs_of_a_split_are_never_held(tmp_path):
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     few, many = map(float, done.stdout.split())
     assert 40 < few < 300  # at least a batch of 8 images, 44 MB
-    assert many - few < 20  # what holds no output but leaves the heap in pieces grows by 0.16 MB an image
+    assert many - few < 32  # 20 as it is; what leaves the heap in pieces grows by another 0.16 MB an image
     assert len(list((tmp_path / "predictions" / "test").glob("*[0-9].png"))) == 240
