@@ -3,10 +3,18 @@
 import argparse
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import torch
 import ultralytics
+
+with suppress(ImportError):  # in an environment that has Striate: torchvision loads beside a CPU build of torch too
+    from striate.base.torchvision import load
+    from striate.nn.boxes import provide
+
+    provide()
+    load("torchvision.ops")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("data", help="data.yaml")
@@ -34,10 +42,11 @@ def end(trainer: Any) -> None:
 
 def say(trainer: Any) -> None:
     """Say the epoch's speed, loss and scores."""
-    time_s, scores = begin_s.pop(), trainer.metrics
+    time_s, scores, loss = begin_s.pop(), trainer.metrics, trainer.tloss
+    parts = loss.values() if isinstance(loss, dict) else loss  # a tensor in older versions
     row = {
         "images_per_s": round(len(trainer.train_loader.dataset) / time_s, 2),
-        "loss": round(float(torch.as_tensor(trainer.tloss).sum()), 4),
+        "loss": round(sum(float(part) for part in parts), 4),
         "ap50": round(float(scores.get("metrics/mAP50(B)", 0.0)), 4),
         "ap": round(float(scores.get("metrics/mAP50-95(B)", 0.0)), 4),
     }
