@@ -38,7 +38,7 @@ def test_it_writes_a_page_an_image(finished, photo, capsys):
     (row,) = json.loads(capsys.readouterr().out)["images"]
     page = photo.with_name("<b>cat-explained.html").read_text()
     assert page.count("<img") == 1 + 5 + 4  # the image, the methods, the stages of randomisation
-    assert page.count('<figure class="chart">') == 1 and row["receptive_fields"][0]["theoretical_px"] == 3
+    assert page.count('<figure class="chart scroll">') == 1 and row["receptive_fields"][0]["theoretical_px"] == 3
     assert not re.search(r"https?://", page.replace("http://www.w3.org", "")) and "<b>cat" not in page
     methods = {one["method"]: one for one in row["explanations"]}
     assert set(methods) == {"gradient", "smoothgrad", "integrated", "gradcam", "occlusion"}
