@@ -186,7 +186,7 @@ def test_check_names_points_beyond_the_border(tmp_path, capsys):
     path = table_of(tmp_path, "path,x_left,y_left,x_right,y_right", *rows)
     assert command(["check", str(path), "--out", str(tmp_path / "check")]) == 0
     said = capsys.readouterr().out
-    assert "1 image lie beyond" in said or "inside with x and y swapped" in said
+    assert "inside it with x and y swapped: points of 1 image: " in said
     assert "1 point beyond the border of the image: 11.png" in said
     assert "mirrored images swap left and right" in said
     assert "marked in 12 sets: left 12, right 12" in said

@@ -121,6 +121,6 @@ def test_no_map_of_a_split_is_held(tmp_path):
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]
     few, many = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert 40 < many < 300, (few, many)
-    assert many - few < 40, (few, many)
+    assert many - few < 100, (few, many)  # held, the 32 images more are 176 MB
     files = list(Path(tmp_path / "predictions" / "test").iterdir())
     assert len(files) == 2 * sum(path.name.endswith("-truth.png") for path in files) == 128

@@ -162,7 +162,7 @@ class Points(Target):
             for rows in (is_swapped, is_beyond.any(1) & ~is_swapped)
         )
         if swapped:
-            text = f"points of {plural(len(swapped), 'image')} lie beyond the border, and inside with x and y swapped"
+            text = f"beyond the border, and inside it with x and y swapped: points of {plural(len(swapped), 'image')}"
             yield Finding("points_swapped", "warning", swapped, f"{text}: {listed(swapped)}", "change x and y over")
         if beyond:
             num = int(is_beyond[~is_swapped].sum())
