@@ -3,7 +3,7 @@
     python benchmarks/processes.py --repeats 3 --json
 
 Both train the same network on the same toy images in the same batches; the first epoch of each run is left out. What
-counts is the ratio of the two in a turn, since other work on the machine slows both down.
+counts is the ratio of the two in a turn, since other work on the machine slows both down. Each turn is said on stderr.
 """
 
 import argparse
@@ -53,6 +53,7 @@ for name in arguments.cases.split(","):
         with tempfile.TemporaryDirectory() as place:
             one, two = (images_per_s(model, size, num, Path(place) / str(num)) for num in (1, 2))
         turns.append((one, two))
+        print(f"{name}: {one:.0f}, {two:.0f} images/s: {two / one:.2f}", file=sys.stderr)
     row = {"case": name, "one_process": statistics.median(one for one, _ in turns)}
     row |= {"two_processes": statistics.median(two for _, two in turns), "turns": turns}
     row["ratio"] = round(statistics.median(two / one for one, two in turns), 3)
