@@ -107,7 +107,7 @@ names = tuple(map(str, range(21)))
 task = Segment("mask", names)
 target, geometry = Mask.of([np.zeros((300, 400), np.uint8)] * 8, names), Geometry((256, 256), "crop", 1.0)
 start = memory("VmRSS")
-for num in (32, 64):
+for num in (32, 32, 64):  # the first pass fills the heap
     own = OwnSize(task, target, geometry)
     evaluate(Wide(), task, Images(num), Sidecar(Path(sys.argv[1]), "test"), own)
     assert own.scores()["own_size"]["num_images"] == num
@@ -119,8 +119,8 @@ for num in (32, 64):
 def test_no_map_of_a_split_is_held(tmp_path):
     """8 images of 21 x 256 x 256 are 44 MB of outputs, 600 of them 3.3 GB; peak RSS above the start."""
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]
-    few, many = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    _, few, many = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert 40 < many < 300, (few, many)
-    assert many - few < 100, (few, many)  # held, the 32 images more are 176 MB
+    assert many - few < 40, (few, many)
     files = list(Path(tmp_path / "predictions" / "test").iterdir())
     assert len(files) == 2 * sum(path.name.endswith("-truth.png") for path in files) == 128
