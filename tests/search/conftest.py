@@ -13,7 +13,8 @@ from striate.data.sample import Dataset
 from striate.data.sources.arrays import ArrayImages
 from striate.data.target import Label
 from striate.run.recipe import Recipe, named
-from striate.search.execute import SearchDir, search
+from striate.search.execute import search
+from striate.search.folder import SearchDir
 from striate.search.plan import Plan
 
 

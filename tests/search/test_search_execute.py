@@ -16,7 +16,8 @@ from striate.run.execute import train
 from striate.run.prepare import prepare
 from striate.run.trial import try_out
 from striate.search import execute, trainer
-from striate.search.execute import SearchDir, resume_search
+from striate.search.execute import resume_search
+from striate.search.folder import SearchDir
 from striate.search.space import Frame, blueprint
 from striate.studies import one as studies
 

@@ -16,7 +16,7 @@ from .place import OnCluster
 
 if TYPE_CHECKING:
     from striate.data.sample import Dataset
-    from striate.search.execute import SearchDir
+    from striate.search.folder import SearchDir
     from striate.search.plan import Plan
 
 

@@ -30,7 +30,7 @@ class Candidate:
         change: from the parent, in words.
         genome: None for a seed network that is not in the space.
         scores: on validation, one an epoch.
-        status: "finished", "cut" at the rung, or "diverged".
+        status: "finished", "cut" at the rung, "diverged", or "waiting" before it was trained.
         time_s: of this candidate; `elapsed_s`: of the search up to its end.
     """
 
@@ -125,7 +125,7 @@ def propose(history: Sequence[Candidate], rules: Rules) -> Proposal:
     width, so that cheaper networks are tried as well.
 
     Args:
-        history: of at least the seed network.
+        history: of at least the seed network; those at its end may be waiting to be trained.
     """
     rng = rng_for(rules.seed, "candidate", len(history))
     known = {one.genome for one in history}
@@ -150,7 +150,8 @@ def propose(history: Sequence[Candidate], rules: Rules) -> Proposal:
 
 def _winner(history: Sequence[Candidate], rules: Rules, rng: Any) -> Candidate:
     """The best of a tournament; the oldest have died, so only the youngest take part."""
-    alive = [one for one in history if one.genome is not None][-rules.population :]
+    tried = [one for one in history if one.genome is not None and one.status != "waiting"]
+    alive = tried[-rules.population :]
     chosen = rng.choice(len(alive), size=min(rules.tournament, len(alive)), replace=False)
     parent: Candidate = max((alive[index] for index in sorted(chosen)), key=rules.rank)
     return parent

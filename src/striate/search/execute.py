@@ -9,98 +9,39 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from striate.base.documents import RESTORE, read_json, read_json_lines, require_types
-from striate.base.errors import DataError, ModelError, SettingsError
+from striate.base.errors import DataError, SettingsError
 from striate.base.files import append_line, to_json, write_json, write_text
 from striate.base.folder import named_folder, new_folder
 from striate.base.lock import locked
 from striate.base.progress import Progress
-from striate.base.run_info import SearchInfo
-from striate.base.rundir import StudyDir, require_ids, resumable
-from striate.base.sums import break_seal, checked, seal
+from striate.base.rundir import resumable
+from striate.base.sums import seal
 from striate.base.text import duration, plural
-from striate.data import open_dataset
-from striate.data.open import absolute_path, where_again
+from striate.data.open import absolute_path
 from striate.data.sample import Dataset
 from striate.run.network import require
-from striate.run.prepare import describe_dataset, is_same_data, restore_splits, split_ids
+from striate.run.prepare import describe_dataset, is_same_data, split_ids
 from striate.run.trial import precision_for
 from striate.studies.cluster.connect import Cluster
 from striate.studies.execute import study
+from striate.studies.one import require_path
 from striate.studies.plan import Variant
 
+from .candidates import AtOnce, Here
 from .evolve import Candidate, Rules
+from .folder import SearchDir, reopened
 from .outcome import outcome
 from .plan import Plan
 from .space import blueprint, describe
 from .toml import to_toml
 from .trainer import Trainer
 
-SCHEMA = 1
 FILES = ("search.json", "split.json", "candidates.jsonl", "best.toml", "result.json")
 SEED, BEST = "seed", "searched"  # the study's variants
-
-
-class SearchDir:
-    """Paths and documents of one search folder."""
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-
-    @property
-    def best(self) -> Path:
-        """The best network, a blueprint file."""
-        return self.path / "best.toml"
-
-    @property
-    def study(self) -> StudyDir:
-        """The study of the best network and the seed."""
-        return StudyDir(self.path / "study")
-
-    def info(self) -> dict[str, Any]:
-        """Return search.json.
-
-        Raises:
-            ModelError: this is no search folder, or a newer version wrote it.
-        """
-        path = self.path / "search.json"
-        if not path.is_file():
-            raise ModelError("not a search folder", where=self.path, fix="name a folder made by `striate search`")
-        info: dict[str, Any] = read_json(checked(self.path, path.name), "search description", dict)
-        if info.get("schema") != SCHEMA:
-            raise ModelError("written by another version of Striate", where=path, fix="use that version")
-        require_types(info, SearchInfo, path)
-        return info
-
-    def save_info(self, info: Mapping[str, Any]) -> None:
-        """Write search.json; the folder is not sealed from here on."""
-        break_seal(self.path)
-        write_json(self.path / "search.json", {"schema": SCHEMA, "kind": "search", **info})
-
-    def history(self) -> list[Candidate]:
-        """Return the candidates tried so far, in order."""
-        path = checked(self.path, "candidates.jsonl")
-        rows = read_json_lines(path, "list of candidates")
-        try:
-            return [Candidate.from_json(row) for row in rows]
-        except (TypeError, ValueError, KeyError) as problem:
-            raise ModelError(f"not a list of candidates ({problem})", where=path, fix=RESTORE) from problem
-
-    def result(self) -> dict[str, Any] | None:
-        """Return result.json, None before the end."""
-        path = checked(self.path, "result.json")
-        return read_json(path, "result", dict) if path.exists() else None
-
-    def splits(self) -> dict[str, list[str]]:
-        """Return the ids of each split."""
-        path = checked(self.path, "split.json")
-        found: dict[str, list[str]] = read_json(path, "split list", dict)
-        require_ids(found, path)
-        return found
 
 
 def search(
@@ -110,8 +51,8 @@ def search(
     """Search, compare the best network with the seed, and return the folder; one that holds this search goes on.
 
     Args:
-        on: the Ray cluster that trains the runs of the study at the end, see `studies.execute.study`; candidates are
-            tried here, one after the other, since each is made from those before it.
+        on: the Ray cluster that trains candidates, `plan.at_once` of them at once, and the runs of the study at the
+            end, see `studies.execute.study`.
 
     Raises:
         SettingsError: the folder holds another search, nothing fits the limit, or the budget was too small.
@@ -129,14 +70,31 @@ def search(
         "space": describe(),
         "dataset": describe_dataset(dataset, target),
     }
-    folder = SearchDir(_folder(info, out, root, name))
     cluster = Cluster.of(on)
-    words = cluster.words if cluster else ()
-    with cluster or nullcontext(), locked(folder.path), resumable(folder, lambda _: _kept(folder), "search", words):
+    place = {"device": device, "on": cluster, "progress": progress}
+    if cluster:
+        require_path(dataset, "--on")
+    with cluster or nullcontext():
+        plan = replace(plan, at_once=_at_once(plan, out, cluster))
+        info["plan"] = plan.to_json()
+        return _in_folder(dataset, plan, info, _folder(info, out, root, name), place)
+
+
+def _in_folder(dataset: Dataset, plan: Plan, info: dict[str, Any], path: Path, place: dict[str, Any]) -> SearchDir:
+    folder, words = SearchDir(path), place["on"].words if place["on"] else ()
+    with locked(folder.path), resumable(folder, lambda _: _kept(folder), "search", words):
         if not (folder.path / "search.json").exists():
             write_json(folder.path / "split.json", split_ids(dataset))
             folder.save_info({**info, "status": "searching"})
-        return _carry_out(folder, dataset, plan, info, {"device": device, "on": cluster, "progress": progress})
+        return _carry_out(folder, dataset, plan, info, place)
+
+
+def _at_once(plan: Plan, out: Path | None, cluster: Cluster | None) -> int:
+    """How many candidates a round has: as many as when the search began, so that it goes on as it would have."""
+    room = cluster.num_slots() if cluster else 1  # a candidate that wants too much is refused before a folder is begun
+    if plan.at_once is None and out is not None and (out / "search.json").exists():
+        return int(SearchDir(out).info()["plan"].get("at_once") or 1)
+    return plan.at_once or room
 
 
 def _kept(folder: SearchDir) -> str:
@@ -156,12 +114,7 @@ def resume_search(
     Raises:
         ModelError: this is no search, or its data came from Python.
     """
-    info = SearchDir(path).info()
-    data = info["dataset"]
-    if not data["where"]:
-        raise ModelError("the search's data came from Python, not from a path", where=path, fix="call search() again")
-    options = {name: value for name, value in data["options"].items() if value is not None}
-    dataset = restore_splits(open_dataset(where or where_again(data), **options), SearchDir(path).splits())
+    dataset, info = reopened(SearchDir(path), where), SearchDir(path).info()
     if where:
         info["dataset"] |= {"where": where, "path": absolute_path(where)}
         SearchDir(path).save_info(info)
@@ -181,7 +134,9 @@ def _carry_out(
     info |= {"limit": asdict(trainer.rules.limit), "precision": precision, "status": "searching"}
     info |= {"epochs": trainer.rules.epochs, "rung": trainer.rules.rung}
     folder.save_info(info)
-    history = _explore(folder, trainer, plan, precision)
+    cluster, device = place["on"], place["device"]
+    with AtOnce(cluster, folder, device, progress) if cluster else Here(trainer) as way:
+        history = _explore(folder, trainer, plan, precision, way)
     best = trainer.rules.best(history)
     if best is None or best.genome is None:
         raise SettingsError("no candidate was finished", where=folder.path, fix="give a larger --budget")
@@ -207,14 +162,17 @@ def _variants(folder: SearchDir, plan: Plan) -> list[Variant]:
     ]
 
 
-def _explore(folder: SearchDir, trainer: Trainer, plan: Plan, precision: str) -> list[Candidate]:
-    """Try candidates until the budget is spent; each is written down before the next begins."""
+def _explore(folder: SearchDir, trainer: Trainer, plan: Plan, precision: str, way: Here | AtOnce) -> list[Candidate]:
+    """Try candidates until the budget is spent; each is written down as soon as it is known."""
     history = folder.history()
     while not history or not _is_spent(history, plan):
-        found = trainer.try_next(history, precision)
-        append_line(folder.path / "candidates.jsonl", to_json(found.to_json()))
-        history.append(found)
-        trainer.progress.line(_line(history, trainer.rules, plan))
+        before, waiting = trainer.round(history, plan.at_once or 1)
+        num = plan.num_candidates and plan.num_candidates - len(history)
+        for one in way.train(waiting[:num], before, precision):
+            elapsed_s = one.time_s + (history[-1].elapsed_s if history else 0.0)
+            history.append(replace(one, elapsed_s=elapsed_s))
+            append_line(folder.path / "candidates.jsonl", to_json(history[-1].to_json()))
+            trainer.progress.line(_line(history, trainer.rules, plan))
     return history
 
 
@@ -265,7 +223,7 @@ def _folder(info: Mapping[str, Any], out: Path | None, root: Path, name: str) ->
     before = SearchDir(out).info()
     if not is_same_data(before["dataset"], info["dataset"]):
         raise DataError("the folder holds a search on other data", where=out, fix="choose another --out")
-    now, then = info["plan"], before["plan"]
+    now, then = info["plan"], {"at_once": 1, **before["plan"]}
     fixed = set() if before["status"] in {"searching", "interrupted"} and not (out / "study").exists() else CHANGEABLE
     for key in sorted(now):
         if now[key] != then.get(key) and key not in CHANGEABLE - fixed:

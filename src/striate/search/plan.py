@@ -21,6 +21,8 @@ class Plan:
         epochs: of a candidate; by default a quarter of those of the study.
         num_train: training images of a candidate, the same for all; by default all.
         seeds: of the study at the end.
+        at_once: so many candidates are made from those before all of them, so that they can be trained at once; by
+            default 1, or as many as a cluster has room for when the search begins.
     """
 
     recipe: Recipe
@@ -35,10 +37,13 @@ class Plan:
     seeds: int = 3
     seed: int = 0
     target: str | None = None
+    at_once: int | None = None
 
     def __post_init__(self) -> None:
         if self.budget_s is None and self.num_candidates is None:
             raise SettingsError("a search needs an end", where="search", fix="give a budget or a number of candidates")
+        if self.at_once is not None and self.at_once < 1:
+            raise SettingsError(f"{self.at_once} candidates at once", where="at_once", fix="give 1 or more")
         if self.max_macs and self.max_parameters:
             raise SettingsError("two limits", where="--max-macs", fix="leave --max-parameters out")
         if self.recipe.transfer.weights is not None:

@@ -52,32 +52,44 @@ class Trainer:
         rung = max(1, epochs // 3)
         self.rules = Rules(self.frame, limit, whole.task.monitor_mode, epochs, rung, plan.seed, first)
 
-    def try_next(self, history: Sequence[Candidate], precision: str) -> Candidate:
-        """Train the next candidate; the first is the seed network.
+    def round(self, history: Sequence[Candidate], num: int) -> tuple[list[Candidate], list[Candidate]]:
+        """Return what the next candidates are made from, and those of them that were not trained yet.
+
+        Candidates come in rounds of `num`: those of a round know of each other, but not how the others did. The first
+        of all is the seed network.
+        """
+        before = list(history[: len(history) - len(history) % num])
+        found: list[Candidate] = []
+        for _ in range(num):
+            found.append(self._next([*before, *found]))
+        return before, found[len(history) - len(before) :]
+
+    def _next(self, history: Sequence[Candidate]) -> Candidate:
+        if not history:
+            spent: dict[str, Any] = {"macs": self.seed_cost.macs, "parameters": self.seed_cost.parameters}
+            return Candidate(0, None, "the seed network", self.seed_genome, **spent, scores=(), status="waiting")
+        made = propose(history, self.rules)
+        spent = cost(made.genome, self.frame)
+        return Candidate(len(history), made.parent, made.change, made.genome, **spent, scores=(), status="waiting")
+
+    def train(self, candidate: Candidate, before: Sequence[Candidate], precision: str) -> Candidate:
+        """Return a candidate with its scores, held at the rung against those that it was made from.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM.
         """
         begin = time.monotonic()
-        model: Model = self.plan.seed_model
-        genome, parent, change = self.seed_genome, None, "the seed network"
-        spent = {"macs": self.seed_cost.macs, "parameters": self.seed_cost.parameters}
-        if history:
-            proposal = propose(history, self.rules)
-            genome, parent, change = proposal.genome, proposal.parent, proposal.change
-            model, spent = blueprint(proposal.genome, self.frame), cost(proposal.genome, self.frame)
+        genome = candidate.genome if candidate.number else None
+        model: Model = blueprint(genome, self.frame) if genome else self.plan.seed_model
         tried = try_out(
             model,
             self.prepared,
-            should_continue=lambda scores: self.rules.should_continue(history, scores),
+            should_continue=lambda scores: self.rules.should_continue(before, scores),
             seed=self.plan.seed,
             precision=precision,
             progress=self.progress if self.progress.mode == "bar" else None,
         )
-        time_s = time.monotonic() - begin
-        elapsed_s = (history[-1].elapsed_s if history else 0.0) + time_s
-        found: dict[str, Any] = {**spent, "scores": tried.scores, "status": tried.ended}
-        return Candidate(len(history), parent, change, genome, **found, time_s=time_s, elapsed_s=elapsed_s)
+        return replace(candidate, scores=tried.scores, status=tried.ended, time_s=time.monotonic() - begin)
 
 
 def _frame(whole: Prepared) -> Frame:

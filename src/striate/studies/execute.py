@@ -28,7 +28,7 @@ from .budget import Seconds, expectation, expected_s
 from .cluster.connect import Cluster
 from .cluster.runner import OnCluster
 from .jobs import Job, Jobs, jobs_of
-from .one import Conditions, InTurn, is_finished, reopened, variant_of
+from .one import Conditions, InTurn, is_finished, reopened, require_path, variant_of
 from .parallel import Pool, at_once
 from .plan import Variant, check_names, require_plan
 from .prune import clearly_worse
@@ -240,16 +240,16 @@ def expected_of(
     planned = [(job, variant_of(job.variant, variants)) for job in missing]
     runs = [(variant.model, conditions.prepare(variant, job.fold)) for job, variant in planned]
     times_s = expected_s(runs)
-    sizes, has_place = [max(one.geometry.size_hw) for _, one in runs], bool(conditions.datasets[0].where)
-    if cluster and not has_place:
-        raise SettingsError("the data came from Python, not from a path", where="--on", fix="leave it out")
+    dataset = conditions.datasets[0]
     if cluster:
+        require_path(dataset, "--on")
         return times_s, runs, cluster.num_slots()
+    sizes = [max(one.geometry.size_hw) for _, one in runs]
     num = at_once(wanted, devices.pick(conditions.device).type, sizes, [one.free for one in times_s])
-    if num > 1 and not has_place:
-        if wanted != "auto":
-            raise SettingsError("the data came from Python, not from a path", where="--parallel", fix="leave it out")
+    if num > 1 and wanted == "auto" and not dataset.where:
         num = 1
+    if num > 1:
+        require_path(dataset, "--parallel")
     return times_s, runs, num
 
 

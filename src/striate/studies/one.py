@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from striate.base import device as devices
-from striate.base.errors import ModelError
+from striate.base.errors import ModelError, SettingsError
 from striate.base.progress import Progress
 from striate.base.run_info import PrecisionInfo
 from striate.base.rundir import RunDir, StudyDir
@@ -91,6 +91,16 @@ def reopened(study: StudyDir, fold: int, where: str | None = None) -> Dataset:
     plan = {**options, "fold": fold} if info["folds"] else options
     dataset = restore_splits(open_dataset(where or where_again(info["dataset"]), **plan), study.splits(fold))
     return replace(dataset, findings=tuple(info["dataset"].get("findings", ())))
+
+
+def require_path(dataset: Dataset, option: str) -> None:
+    """Require that another process can open a dataset too, as an option of the command line asks for.
+
+    Raises:
+        SettingsError: the data came from Python.
+    """
+    if not dataset.where:
+        raise SettingsError("the data came from Python, not from a path", where=option, fix="leave it out")
 
 
 class InTurn:
