@@ -34,4 +34,4 @@ def test_numbers_keep_their_place_and_size(tmp_path):
 
 def test_what_is_left_out_is_said(capsys):
     kinds("angle", progress=Progress("plain"))
-    assert "augmentation without flip: angle may be untrue after it" in capsys.readouterr().err
+    assert "augmentation without flip: angle may no longer be right after it" in capsys.readouterr().err

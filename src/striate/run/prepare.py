@@ -223,7 +223,8 @@ def suited(
     _say_left_out(chosen, kept, f"not for {dataset.usual.form}", progress)
     untrue = frozenset[str]().union(*(dataset.target(name).untrue_after for name in targets))
     safe = tuple(op for op in kept if op.kind not in untrue)
-    _say_left_out(kept, safe, f"{listed(list(targets))} may be untrue after it; name it to have it", progress)
+    why = f"{listed(list(targets))} may no longer be right after it; where it is, name it in --augment"
+    _say_left_out(kept, safe, why, progress)
     return Pipeline(safe, is_in_space=dataset.usual.is_in_space)
 
 
