@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from striate.base import depthwise
 from striate.base.kernels import guard
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -26,6 +27,13 @@ def pointwise(batch: int, c_in: int, width: int, size: tuple[int, ...], *stride:
 def dilated(c_in: int, width: int, kernel: tuple[int, int], *dilation: int, groups: int = 1) -> kernels.Case:
     size, plain = (23, 46), {"stride": (1, 1), "padding": (0, 0), "dtype": "bfloat16"}
     return kernels.Case("square", size, 2, c_in, width, kernel, dilation=dilation, groups=groups, **plain)
+
+
+def one_filter_a_channel(
+    channels: int, size: tuple[int, int], kernel: tuple[int, int], *stride: int, **more: Any
+) -> kernels.Case:
+    fixed = {"kernel": kernel, "stride": stride, "padding": (kernel[0] // 2, kernel[1] // 2), "dilation": (1, 1)}
+    return kernels.Case("depthwise", size, 3, channels, channels, groups=channels, **fixed, **more)
 
 
 # Without the guard most of these end the process, hang, or have a wrong gradient: the first ones on AVX2, the others
@@ -49,6 +57,14 @@ CASES = [
     dilated(14, 90, (3, 7), 2, 2, groups=2),
     dilated(8, 8, (2, 4), 3, 3, groups=8),
 ]
+WIDE_OR_STRIDED = [
+    *(one_filter_a_channel(24, (19, 18), (3, 3), *stride, dtype="bfloat16") for stride in ((2, 2), (1, 2), (3, 2))),
+    *(one_filter_a_channel(40, (14, 15), (kernel, kernel), 2, 2, dtype="bfloat16") for kernel in (4, 5, 7)),
+    *(one_filter_a_channel(40, (14, 15), (kernel, kernel), 1, 1, dtype="bfloat16") for kernel in (4, 5, 7)),
+    *(one_filter_a_channel(17, (9, 12), (2, kernel), 1, 1) for kernel in (4, 6, 7)),
+    one_filter_a_channel(32, (4, 4), (7, 7), 1, 1, dtype="bfloat16"),
+    one_filter_a_channel(32, (4, 3), (7, 7), 1, 1, is_last=False),
+]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +76,9 @@ CASES = [
     ],
 )
 def test_gradients_are_those_of_float64_and_the_heap_is_whole(isa: str, threads: int) -> None:
-    done, ended = kernels.run_some(CASES, kernels.Setting(isa, threads, is_guarded=True), repeats=2)
-    assert done == ["right"] * len(CASES), f"{done} {ended} {CASES[min(len(done), len(CASES) - 1)]}"
+    cases = CASES + WIDE_OR_STRIDED
+    done, ended = kernels.run_some(cases, kernels.Setting(isa, threads, is_guarded=True), repeats=2)
+    assert done == ["right"] * len(cases), f"{done} {ended} {cases[min(len(done), len(cases) - 1)]}"
 
 
 @pytest.mark.slow
@@ -116,3 +133,32 @@ def test_second_gradients_and_compiled_code_come_by_the_guard() -> None:
     torch.testing.assert_close(slope(compiled), slope(lambda x, weight: F.conv2d(x[..., ::2, ::2], weight)))
     keys = torch._C._dispatch_dump("aten::convolution_backward")
     assert any(line.startswith("CPU:") for line in keys.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dtype", "wanted"),
+    [
+        (3, 2, torch.bfloat16, [((1, 1), 3, [True, False, False]), ((2, 2), 3, [False, True, True])]),
+        (3, 2, torch.float32, [((2, 2), 3, [True, True, True])]),
+        (3, 1, torch.bfloat16, [((1, 1), 3, [True, True, True])]),
+        (
+            5,
+            1,
+            torch.float32,
+            [((1, 1), 3, [False, True, True]), ((1, 1), 2, [False, True, False]), ((1, 1), 5, [True, False, False])],
+        ),
+        (7, 1, torch.float64, [((1, 1), 7, [True, True, True])]),
+    ],
+)
+def test_only_slow_gradients_of_depthwise_layers_go_another_way(
+    kernel: int, stride: int, dtype: torch.dtype, wanted: list[tuple[Any, ...]]
+) -> None:
+    calls, x, weight = [], torch.ones(2, 8, 9, 9, dtype=dtype), torch.ones(8, 1, kernel, kernel, dtype=dtype)
+    slope = F.conv2d(x, weight, stride=stride, padding=kernel // 2, groups=8)
+
+    def call(*given: Any) -> Any:
+        calls.append((tuple(given[3]), given[2].shape[3], list(given[5])))
+        return torch.ops.aten.convolution_backward(*given[:3], [8], *given[3:5], [1, 1], False, [0, 0], 8, given[5])
+
+    assert depthwise.gradients(call, slope, x, weight, (stride,) * 2, (kernel // 2,) * 2, (True, True, True))
+    assert calls == wanted

@@ -6,12 +6,15 @@
 - A dilated convolution in bf16 on AVX-512 whose channels, or those of a group, are no whole blocks: `jit_bf16` reads
   what was never written, and gradients are not finite, or wrong.
 
-oneDNN 3.12 (torch 2.13) has both; `tools/kernels.py` looks for more of the kind.
+oneDNN 3.12 (torch 2.13) has both; `tools/kernels.py` looks for more of the kind. What is right and slow comes by here
+too, see `striate.base.depthwise`.
 """
 
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from . import depthwise
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +41,14 @@ def guard() -> "torch.library.Library":
     def backward(keys: Any, slope: "Tensor", x: "Tensor", weight: "Tensor", *options: Any) -> Any:
         """The gradients of x, weight and bias, of which `mask` says which are wanted."""
         *rest, groups, mask = options
-        _, stride, padding, dilation, *_ = rest
+        sizes, stride, padding, dilation, is_transposed, further = rest
+        if not is_transposed and depthwise.is_depthwise(x, weight, dilation, groups):
+
+            def call(slope: "Tensor", x: "Tensor", weight: "Tensor", stride: Any, padding: Any, mask: Any) -> Any:
+                options = (sizes, stride, padding, dilation, is_transposed, further, groups, mask)
+                return whole.call_boxed(keys, slope, x, weight, *options)
+
+            return depthwise.gradients(call, slope, x, weight, stride, padding, mask)
         is_wrong = (groups == 1 and _is_strided_pointwise(weight, stride, padding)) or _is_dilated_bf16(
             weight, dilation
         )
