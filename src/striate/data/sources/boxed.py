@@ -161,22 +161,31 @@ def pair_files(walk: Walk, suffix: str, quiet: frozenset[str] = frozenset()) -> 
     """
     by_stem: dict[str, list[str]] = {}
     for name in (name for some in walk.tree().values() for name in some):
-        by_stem.setdefault(PurePosixPath(name).stem, []).append(name)
+        for key in (PurePosixPath(name).stem, PurePosixPath(name).name):
+            by_stem.setdefault(key.casefold(), []).append(name)
     files: dict[str, str] = {}
-    for file in (name for name in walk.others() if PurePosixPath(name).suffix == suffix):
-        image = min(by_stem.get(PurePosixPath(file).stem, ()), key=lambda name: _distance(name, file), default=None)
+    own = [name for name in walk.others() if PurePosixPath(name).suffix.casefold() == suffix.casefold()]
+    walk.use(*own)
+    for file in own:
+        stem = PurePosixPath(file).stem
+        images = by_stem.get(stem.casefold(), ())
+        image = min(images, key=lambda name: _distance(name, file), default=None)
         if image is not None and image not in files:
             files[image] = file
         elif PurePosixPath(file).name not in quiet:
             walk.leave_out(NO_IMAGE, file)
-    walk.use(*files.values())
     return files
 
 
-def _distance(image: str, file: str) -> tuple[bool, bool, bool]:
-    """How far an image lies from the file that names its things: another folder's name, another split, elsewhere."""
+def _distance(image: str, file: str) -> tuple[bool, bool, bool, int, bool]:
+    """How far an image lies from the file that names its things: another folder's name, another split, elsewhere, few
+    folders around both, another case.
+    """
     image_folder, file_folder = PurePosixPath(image).parent, PurePosixPath(file).parent
-    return (image_folder.name != file_folder.name, split_of(image) != split_of(file), image_folder != file_folder)
+    shared = len({*image_folder.parents} & {*file_folder.parents})
+    is_other = not PurePosixPath(image).name.startswith(PurePosixPath(file).stem)
+    is_elsewhere = image_folder.name != file_folder.name, split_of(image) != split_of(file), image_folder != file_folder
+    return (*is_elsewhere, -shared, is_other)
 
 
 def upright_boxes(root: Path, images: Sequence[Boxed], noun: str = "boxes") -> tuple[list[Boxed], tuple[Reading, ...]]:

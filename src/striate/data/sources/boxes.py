@@ -1,5 +1,6 @@
 """Files that give boxes or outlines for the images beside them: known by what they hold, whatever their folder."""
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -52,7 +53,7 @@ def _holds(*patterns: str) -> Callable[[str], bool]:
 
 # a file for each image: the format, and its test
 BESIDE: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("Pascal VOC", _holds(r"<annotation\b", r"<bndbox>|<polygon>")),
+    ("Pascal VOC", _holds(r"<(?:\w+:)?annotation\b", r"<(?:\w+:)?(?:bndbox|polygon|filename|size)\b")),
     ("LabelMe", _holds(r'"shapes"\s*:', r'"imagePath"\s*:|"points"\s*:')),
     ("Supervisely", _holds(r'"objects"\s*:', r'"classTitle"\s*:')),
     ("Pascal", _holds(r"Bounding box for object")),
@@ -73,12 +74,13 @@ LIST_SUFFIXES = {".json", ".xml", ".csv", ".tsv"}
 
 def find_beside(root: Path, images: Sequence[str], others: Sequence[str]) -> Annotation | None:
     """Return a file of boxes that is named like an image, or None; enough images must have one."""
-    stems = {PurePosixPath(name).stem for name in images} | {PurePosixPath(name).name for name in images}
+    paths = [PurePosixPath(name.casefold()) for name in images]
+    stems = {path.stem for path in paths} | {path.name for path in paths}
     beside: dict[str, list[str]] = {}
     for name in others:
-        path = PurePosixPath(name)
+        path = PurePosixPath(name.casefold())
         if path.stem in stems or path.name in stems:
-            beside.setdefault(path.suffix.lower(), []).append(name)
+            beside.setdefault(path.suffix, []).append(name)
     for names in beside.values():
         if len(names) < max(1, MIN_SHARE * len(stems) / 2):
             continue
@@ -127,4 +129,6 @@ def _text(path: Path) -> str:
                 data += b"\n" + file.read(TAIL_BYTES)
     except OSError:
         return ""
+    if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return data.decode("utf-16", "replace")
     return "" if b"\0" in data[:512] else data.decode("utf-8", "replace")

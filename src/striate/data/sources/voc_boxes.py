@@ -12,7 +12,7 @@ from .voc_masks import split_lists
 from .voc_xml import Annotated, from_first_pixel, read_annotation
 from .walk import Reason, Walk
 
-LISTS = "ImageSets/Main"
+LISTS, MAIN, FIRST_LISTS = "ImageSets", "Main", ("train.txt", "trainval.txt")
 NO_FILE = Reason("image without a file of boxes", "images without a file of boxes", True, "say what they show")
 NO_LIST = Reason("image that is in no list", "images that are in no list")
 
@@ -29,9 +29,7 @@ def read(walk: Walk, like: str) -> Collection:
         DataError: files or a list cannot be read; the message names the first and says how many more.
     """
     files = pair_files(walk, PurePosixPath(like).suffix)
-    lists = split_lists(walk.root, LISTS, {PurePosixPath(name).stem for name in files})
-    walk.use(*(f"{LISTS}/{split}.txt" for split in (*lists, "trainval")))
-    listed = {name: split for split, names in lists.items() for name in names}
+    listed = _lists(walk, {PurePosixPath(name).stem for name in files})
     names: list[str] = []
     for name in sorted((name for some in walk.tree().values() for name in some), key=natural_key):
         if name not in files or (listed and PurePosixPath(name).stem not in listed):
@@ -50,6 +48,20 @@ def read(walk: Walk, like: str) -> Collection:
         for name, one in zip(names, annotations, strict=True)
     ]
     return Collection(images, "Pascal VOC", "object {}", readings)
+
+
+def _lists(walk: Walk, stems: set[str]) -> dict[str, str]:
+    """Return the split of each listed name, by the lists of all folders that hold some."""
+    files = [PurePosixPath(name) for name in walk.others()]
+    holders = {file.parent for file in files if file.name in FIRST_LISTS}
+    mains = {folder for folder in holders if folder.parts[-2:] == (LISTS, MAIN)}
+    plain = {folder for folder in holders if folder.name == LISTS and folder / MAIN not in mains}
+    listed: dict[str, str] = {}
+    for folder in map(str, sorted(mains | plain)):
+        lists = split_lists(walk.root, folder, stems)
+        walk.use(*(f"{folder}/{split}.txt" for split in (*lists, "trainval")))
+        listed |= {name: split for split, names in lists.items() for name in names}
+    return listed
 
 
 def _read_all(walk: Walk, files: list[str]) -> list[Annotated]:

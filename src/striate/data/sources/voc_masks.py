@@ -1,7 +1,8 @@
 """Pascal VOC with class masks: `JPEGImages`, `SegmentationClass`, and lists in `ImageSets/Segmentation`."""
 
+import re
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -97,14 +98,14 @@ def split_lists(root: Path, folder: str, images: Collection[str]) -> dict[str, l
 
 def _names(path: Path, images: Collection[str], seen: dict[str, str]) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         raise DataError(f"the list cannot be read ({problem})", where=path, fix="restore it") from problem
     names = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, place = line.split()[0], f"{path.name}:{number}"
+        name, place = _listed(line, images), f"{path.name}:{number}"
         if name not in images:
             what = f"image {shown(name, 60)!r} is not there"
             raise DataError(what, where=f"{path}:{number}", fix="restore the image, or remove the line")
@@ -113,6 +114,17 @@ def _names(path: Path, images: Collection[str], seen: dict[str, str]) -> list[st
             raise DataError(what, where=f"{path}:{number}", fix="keep it in one of them")
         names.append(name)
     return names
+
+
+def _listed(line: str, images: Collection[str]) -> str:
+    """Return the name in a line, also of names with blanks, with 1 or -1 behind it, and of files in folders."""
+    whole = re.sub(r"\s+[-+]?[01]$", "", line.strip())
+    forms = (line.strip(), whole, line.split()[0])
+    files = [PurePosixPath(form.replace("\\", "/")) for form in forms]
+    known = (
+        name for name in (*forms, *(file.name for file in files), *(file.stem for file in files)) if name in images
+    )
+    return next(known, whole)
 
 
 def _left_out(named: list[str], images: dict[str, str], masks: dict[str, str]) -> tuple[LeftOut, ...]:

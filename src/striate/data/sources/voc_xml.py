@@ -9,6 +9,7 @@ from striate.base.errors import DataError
 from striate.base.text import shown
 
 from .boxed import Thing
+from .kinds import number as number_in
 
 MAX_BYTES = 1 << 22
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -55,7 +56,7 @@ def from_first_pixel(thing: Thing, first: int) -> Thing:
 def _thing(path: Path, number: int, thing: ElementTree.Element) -> Thing:
     name, box = (thing.findtext("name") or "").strip(), thing.find("bndbox")
     texts = {side: (box.findtext(side) or "").strip() if box is not None else "" for side in SIDES}
-    wrong = next((side for side in SIDES if not re.fullmatch(r"-?\d+(?:\.\d*)?", texts[side])), None)
+    wrong = next((side for side in SIDES if number_in(texts[side]) is None), None)
     if not name or wrong:
         what = f"{shown(name, 40) or 'a thing'} has no {f'number {wrong}' if name else 'name'} (object {number})"
         raise DataError(what, where=path, fix="mend the file, or remove the object")
@@ -70,10 +71,14 @@ def _root(path: Path) -> ElementTree.Element:
             content = file.read(MAX_BYTES + 1)
     except OSError as problem:
         raise DataError(f"cannot be read ({problem.strerror})", where=path, fix="restore it") from problem
-    if len(content) > MAX_BYTES or re.search(rb"<!(?:DOCTYPE|ENTITY)", content, re.IGNORECASE):
+    plain = content.replace(b"\0", b"")  # of UTF-16
+    if len(content) > MAX_BYTES or re.search(rb"<!(?:DOCTYPE|ENTITY)", plain, re.IGNORECASE):
         what = "declares entities" if len(content) <= MAX_BYTES else f"has more than {MAX_BYTES >> 20} MB"
         raise DataError(f"the annotation {what}", where=path, fix="remove it: annotations are short and plain")
     try:
-        return ElementTree.fromstring(content)
+        root = ElementTree.fromstring(content)
     except (ElementTree.ParseError, ValueError, LookupError) as problem:
         raise DataError(f"no XML ({str(problem)[:60]})", where=path, fix="mend or remove the file") from problem
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # without its namespace
+    return root
