@@ -12,6 +12,7 @@ weight moves.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -20,12 +21,13 @@ from scipy import sparse
 from .box_matches import FALSE, RANGES, TRUE, UNCOUNTED, Codes, Matches, Ranked, recorder
 from .mask_matches import mask_recorder
 from .metric import SHARE, Array, Floats, Metric
+from .point_matches import point_recorder
 from .ratios import contribution, mean_ratio
 
 RECALLS = np.linspace(0, 1, 101)
 CHUNK = 4_000_000  # numbers held at once
 ALL = slice(None)
-MASK = "mask_"  # begins the keys of masks' scores
+MASK, POINT = "mask_", "points_"  # begin the keys of masks' and of key points' scores
 AREAS = tuple(RANGES)
 
 
@@ -156,14 +158,14 @@ def _recall_contribution(records: Array, num_classes: int, area: int) -> Floats:
 def _metric(
     key: str, name: str, num_classes: int, value: Callable[[Array, Array], Floats], closed: Callable[[Array], Floats]
 ) -> Metric:
-    is_mask = key.startswith(MASK)
+    of, name_of = (mask_recorder, "mask_matches") if key.startswith(MASK) else (recorder, "box_matches")
     return Metric(
         key,
         name,
         form="percent",
         possible=SHARE,
-        record=(mask_recorder if is_mask else recorder)(num_classes),
-        record_name="mask_matches" if is_mask else "box_matches",
+        record=of(num_classes),
+        record_name=name_of,
         value=value,
         closed=closed,
         stream="boxes",
@@ -213,3 +215,20 @@ def mask_metrics(num_classes: int) -> tuple[Metric, ...]:
         _ap(f"{MASK}ap50", "mask AP50", num_classes, half),
         _ap(f"{MASK}ap75", "mask AP75", num_classes, three_quarters),
     )
+
+
+@cache
+def point_metrics(num_classes: int, sigmas: tuple[float, ...]) -> tuple[Metric, ...]:
+    """Return the scores of key points: AP, AP50, AP75 by their similarity, as `point_matches` says it.
+
+    Args:
+        sigmas: of each point, see `point_matches`.
+    """
+    half, three_quarters = slice(0, 1), slice(5, 6)
+    found = (
+        _ap(f"{POINT}ap", "key point AP", num_classes),
+        _ap(f"{POINT}ap50", "key point AP50", num_classes, half),
+        _ap(f"{POINT}ap75", "key point AP75", num_classes, three_quarters),
+    )
+    record = point_recorder(num_classes, sigmas)
+    return tuple(replace(metric, record=record, record_name="point_matches") for metric in found)

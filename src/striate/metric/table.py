@@ -5,7 +5,7 @@ from typing import Any
 
 from .accuracy import ACCURACY, EXACT_MATCH, top, within
 from .boundary import boundary_f1, boundary_iou, interior_iou
-from .box_ap import box_metrics, mask_metrics
+from .box_ap import box_metrics, mask_metrics, point_metrics
 from .box_table import count_error
 from .calibration import ECE
 from .confusion import KAPPA, MCC, balanced_accuracy
@@ -15,6 +15,7 @@ from .image_quality import gain, mean_checkerboard, mean_psnr, mean_ssim
 from .iou import class_accuracy, mean_dice, mean_iou, pixel_accuracy
 from .loss import LOSS
 from .metric import ANY, WORDS, Metric, words_only
+from .point_matches import SIGMA
 from .points import POINT_ERROR, pck
 from .ranking import AUC, MEAN_AVERAGE_PRECISION
 
@@ -36,6 +37,7 @@ METRICS = {
         LOSS,
         *box_metrics(1),
         *mask_metrics(1),
+        *point_metrics(1, (SIGMA,)),
         count_error(1, 0.5),
         POINT_ERROR,
         pck(),

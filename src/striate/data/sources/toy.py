@@ -3,7 +3,7 @@
 Everything is a function of the options in the name: `toy:shapes?n=2000&size=48&seed=0&noise=0.08&clutter=8`.
 Each shape has a bite taken out of its rim; `angle` is the direction of the bite from the middle of the shape, in
 degrees counter-clockwise as one sees it: 0 right, 90 up, 180 left, 270 down. With `objects=1..6` there are several
-shapes an image, see `toy_objects`; with `points=centre,bite` the shape has points too, see `toy_points`.
+shapes an image, see `toy_objects`; with `points=centre,bite` shapes have points too, see `toy_points`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,15 +63,11 @@ def read(name: str, root: Path | None = None) -> Dataset:
         return toy_series.make(name, _options(query, name, toy_series.OPTIONS))
     asked = dict(parse_qsl(query, keep_blank_values=True))
     points = asked.pop("points", None)
+    kinds = () if points is None else toy_points.kinds_of(points, name)
     if (counts := asked.pop("objects", None)) is None:
-        kinds = () if points is None else toy_points.kinds_of(points, name)
         return _shapes(name, _options(urlencode(asked), name, OPTIONS), kinds)
-    if points is not None:
-        raise DataError(
-            "points are of one shape, not of several objects", where=name, fix="leave objects or points out"
-        )
     return toy_objects.make(
-        name, _options(urlencode(asked), name, toy_objects.OPTIONS), toy_objects.count_range(counts, name)
+        name, _options(urlencode(asked), name, toy_objects.OPTIONS), toy_objects.count_range(counts, name), kinds
     )
 
 

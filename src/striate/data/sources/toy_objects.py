@@ -2,10 +2,12 @@
 
 Everything is a function of the options in the name; image i does not depend on how many are drawn. A shape's diameter
 is 0.18 to 0.42 of the image's side. Of 24 places that are drawn for it, it takes the one where its box overlaps the
-others least, so that few are half hidden; a box is that of the whole shape, a mask has what is seen of it.
+others least, so that few are half hidden; a box is that of the whole shape, a mask has what is seen of it. With
+`points=corners` each shape has points, see `toy_points`: hidden where another shape is in front, not marked beyond the
+image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +20,8 @@ from striate.base.seeds import rng_for
 from ..sample import Dataset, Usual
 from ..target import Boxes
 from ..target.extent import Extent
+from ..target.points import HIDDEN, SEEN, UNKNOWN, Points, pairs_of
+from . import toy_points
 from .boxed import usual_view
 from .images import ArrayImages
 from .toy_drawing import MAX_CLUTTER, NUM_SHAPE_PARAMS, SHAPES, Floats, boxes_of, draw_params, ground, labels_of, paint
@@ -32,6 +36,7 @@ OPTIONS: dict[str, tuple[float, float, float]] = {  # default, lowest, highest
 MAX_OBJECTS, NUM_PLACES = 12, 24
 RADII = (0.18, 0.42)  # in half sides of the image
 CHUNK = 64
+Marks = npt.NDArray[np.generic]
 
 
 def count_range(text: str, where: str) -> tuple[int, int]:
@@ -52,13 +57,14 @@ def count_range(text: str, where: str) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def make(name: str, options: Mapping[str, float], counts: tuple[int, int]) -> Dataset:
-    """Return the dataset; its target is "box", of five classes.
+def make(name: str, options: Mapping[str, float], counts: tuple[int, int], kinds: Sequence[str] = ()) -> Dataset:
+    """Return the dataset; its target is "box", of five classes, or of squares where these are asked for by a point.
 
     Args:
         name: as it was typed.
         options: a value for each of `OPTIONS`.
         counts: the fewest and the most objects of an image; each number is as frequent as the others.
+        kinds: of points.
     """
     n, size, seed = int(options["n"]), int(options["size"]), int(options["seed"])
     params, noise = draw_params(n, seed), rng_for(seed, "objects", "noise", size)
@@ -66,23 +72,28 @@ def make(name: str, options: Mapping[str, float], counts: tuple[int, int]) -> Da
     num = rng_for(seed, "objects", "count").random(n)
     num = np.minimum(counts[0] + np.floor(num * (counts[1] - counts[0] + 1)), counts[1]).astype(int)
     shapes = rng_for(seed, "objects").random((n, MAX_OBJECTS, NUM_SHAPE_PARAMS + 3 * NUM_PLACES), dtype=np.float32)
-    boxes, extents = np.zeros((n, counts[1], 4), np.float32), list[Extent]()
+    shapes = toy_points.squares(shapes) if "corners" in kinds else shapes
+    boxes, extents, marked = np.zeros((n, counts[1], 4), np.float32), list[Extent](), list[tuple[Marks, Marks]]()
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
         pixels = ground(params[part], size, int(options["clutter"]))
-        masks = _fill(pixels, shapes[part], num[part], boxes[part])
+        masks, circles = _fill(pixels, shapes[part], num[part], boxes[part])
+        marked += _marks(shapes[part], circles, masks, kinds, num[part])
         extents += [Extent.of(mask) for row, count in zip(masks, num[part], strict=True) for mask in row[:count]]
         pixels += options["noise"] * noise.standard_normal(pixels.shape, dtype=np.float32)
         images[part] = np.clip(pixels * 255 + 0.5, 0, 255).astype(np.uint8)
     labels = labels_of(shapes.reshape(n * MAX_OBJECTS, -1)).reshape(n, MAX_OBJECTS)
+    names = tuple(SHAPES)
+    if "corners" in kinds:
+        labels, names = np.zeros_like(labels), ("square",)
     own = [(row[:count], classes[:count]) for row, classes, count in zip(boxes, labels, num, strict=True)]
-    target = Boxes.of([row for row, _ in own], [classes for _, classes in own], tuple(SHAPES))
+    target = Boxes.of([row for row, _ in own], [classes for _, classes in own], names)
     return Dataset(
         name="shapes",
         where=name,
         images=ArrayImages(images),
         ids=tuple(f"{index:06d}" for index in range(n)),
-        targets={"box": replace(target, extents=tuple(extents))},
+        targets={"box": replace(target, extents=tuple(extents), points=_points(marked, kinds))},
         splits={},
         channels=3,
         notes=("drawn, not photographed: a test bench, not a benchmark",),
@@ -90,9 +101,32 @@ def make(name: str, options: Mapping[str, float], counts: tuple[int, int]) -> Da
     )
 
 
-def _fill(images: Floats, shapes: Floats, num: npt.NDArray[np.int_], boxes: Floats) -> Bits:
+def _points(marked: Sequence[tuple[Marks, Marks]], kinds: Sequence[str]) -> Points | None:
+    names = toy_points.names_of(kinds)
+    xy, visible = ([pair[part] for pair in marked] for part in (0, 1))
+    return Points.of(xy, visible, names, pairs_of(names)) if kinds else None
+
+
+def _marks(
+    shapes: Floats, circles: Floats, masks: Bits, kinds: Sequence[str], num: npt.NDArray[np.int_]
+) -> list[tuple[Marks, Marks]]:
+    """The points (T, K, 2) of the shapes of each image, and whether they are seen (T, K)."""
+    (images, most), size = circles.shape[:2], masks.shape[-1]
+    flat = shapes[:, :most].reshape(images * most, -1)[:, :NUM_SHAPE_PARAMS]
+    xy = toy_points.places_of(flat, circles.reshape(-1, 3), kinds, size).reshape(images, most, -1, 2)
+    x, y = np.moveaxis(np.floor(xy).astype(int).clip(0, size - 1), -1, 0)
+    visible = np.full(x.shape, SEEN)
+    for at in range(most):
+        in_front = np.asarray(masks[:, at + 1 :].any(1))
+        is_behind = in_front[np.arange(images)[:, None], y[:, at], x[:, at]]
+        visible[:, at][is_behind] = HIDDEN
+    visible[((xy < 0) | (xy >= size)).any(-1)] = UNKNOWN
+    return [(places[:count], seen[:count]) for places, seen, count in zip(xy, visible, num, strict=True)]
+
+
+def _fill(images: Floats, shapes: Floats, num: npt.NDArray[np.int_], boxes: Floats) -> tuple[Bits, Floats]:
     """Draw the shapes of some images (n, S, S, 3), write their boxes (n, most, 4), pixels, and return what is seen of
-    them (n, most, S, S).
+    them (n, most, S, S), and the radius and centre of each (n, most, 3).
     """
     masks = np.zeros((*boxes.shape[:2], *images.shape[1:3]), bool)
     circles = np.zeros((len(images), 0, 3), np.float32)
@@ -105,7 +139,7 @@ def _fill(images: Floats, shapes: Floats, num: npt.NDArray[np.int_], boxes: Floa
         boxes[rows, at], masks[rows, at] = boxes_of(painted), painted
         masks[rows, :at] &= ~painted[:, None]
         images[rows] = some
-    return masks
+    return masks, circles
 
 
 def _best(places: Floats, circles: Floats) -> Floats:

@@ -17,6 +17,8 @@ from .box_findings import small_boxes, wrong_boxes
 from .extent import GRID, Extent, Points, cells, of_cells, sampled
 from .known import refuse_strange
 from .palette import colour_of, cover, line_px
+from .points import UNKNOWN
+from .points import Points as KeyPoints
 from .ragged import Ragged
 from .rows import Starts, refuse_uneven, rows_of, starts_of
 from .target import TILE, Indices, Target
@@ -36,8 +38,9 @@ class Boxes(Target):
     """Any number of boxes an image: the rows of image i are `starts[i]` to `starts[i + 1]`.
 
     A batch is a `Ragged` of (B_i, 4) float32 xyxy in output pixels from the outer corner, clipped to the output, with
-    the fields "labels" (int64), "crowd", "difficult" (bool) and "row" (int64, the row of this target), and where the
-    `extents` are known "masks" (uint8, GRID x GRID cells of the box: whether the middle is covered). Left out is a box
+    the fields "labels" (int64), "crowd", "difficult" (bool) and "row" (int64, the row of this target), where the
+    `extents` are known "masks" (uint8, GRID x GRID cells of the box: whether the middle is covered), and where the
+    `points` are known "points" ((K, 2) float32) and "visible" ((K,) int64, 0 beyond the output). Left out is a box
     of which too little is seen (less than a tenth; `data.min_seen`) or with a side under one pixel: there is nothing of
     it to learn from. Scores take the boxes from here, so what a crop cuts away counts there.
 
@@ -53,6 +56,7 @@ class Boxes(Target):
         numbers: (T,) of the boxes there; empty without.
         is_partial: of an image without boxes nothing is known, rather than that nothing is there.
         extents: (T,) what each object covers; empty where that is not known of all.
+        points: of the same objects, as many in each image, in the same order; None where there are none.
     """
 
     xyxy: npt.NDArray[np.float32]
@@ -66,6 +70,7 @@ class Boxes(Target):
     origin: str = ""
     numbers: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     extents: tuple[Extent, ...] = ()
+    points: KeyPoints | None = None
     kind: ClassVar[str] = "box"
     noun: ClassVar[tuple[str, str]] = ("set of boxes", "boxes")
     tasks: ClassVar[tuple[str, ...]] = ("detect", "localise")
@@ -79,6 +84,7 @@ class Boxes(Target):
         columns = {"labels": self.labels, "crowd flags": self.crowd, "difficult flags": self.difficult}
         refuse_uneven("boxes", len(self.xyxy), **columns)
         assert int(self.starts[-1]) == len(self.xyxy), "the last image's boxes end elsewhere"
+        assert self.points is None or np.array_equal(self.points.starts, self.starts), "points of other objects"
 
     @classmethod
     def of(
@@ -136,7 +142,8 @@ class Boxes(Target):
         rows, lengths = rows_of(self.starts, indices)
         columns = ("xyxy", "labels", "crowd", "difficult", *(("numbers",) if len(self.numbers) else ()))
         parts = {name: getattr(self, name)[rows] for name in columns}
-        return replace(self, starts=starts_of(lengths), extents=self._extents(rows), **parts)
+        points = None if self.points is None else self.points.take(indices)
+        return replace(self, starts=starts_of(lengths), extents=self._extents(rows), points=points, **parts)
 
     def _extents(self, rows: Indices) -> tuple[Extent, ...]:
         return tuple(self.extents[row] for row in rows.tolist()) if self.extents else ()
@@ -150,6 +157,8 @@ class Boxes(Target):
             for column in (self.labels, self.crowd, self.difficult):
                 yield column[rows].tobytes()
         yield from (extent.to_bytes() for extent in self._extents(rows))
+        if self.points is not None:
+            yield from self.points.content(indices)
 
     def batch(self, indices: Indices, plan: "Plan", place: "Place") -> Ragged:
         """Return the boxes that are seen, in output pixels; see the class."""
@@ -170,6 +179,9 @@ class Boxes(Target):
         columns = {"labels": self.labels, "crowd": self.crowd, "difficult": self.difficult}
         fields = {name: torch.from_numpy(column[rows[is_kept]]) for name, column in columns.items()}
         fields["row"] = torch.from_numpy(rows[is_kept].astype(np.int64))
+        if self.points is not None:
+            xy, visible = self._moved_points(self.points, indices, plan, place)
+            fields["points"], fields["visible"] = torch.from_numpy(xy[is_kept]), torch.from_numpy(visible[is_kept])
         if self.extents:
             points = _between(cells(seen[is_kept]), whole[is_kept], moved[is_kept])
             points = _own(move_back(points, plan, source[is_kept]), place.matrices(indices)[source[is_kept]])
@@ -177,6 +189,23 @@ class Boxes(Target):
             fields["masks"] = torch.from_numpy(masks.reshape(-1, GRID, GRID))
         counts = np.bincount(row[is_kept], minlength=len(indices))
         return Ragged(torch.from_numpy(np.ascontiguousarray(seen[is_kept])), tuple(counts.tolist()), fields)
+
+    def _moved_points(
+        self, points: KeyPoints, indices: Indices, plan: "Plan", place: "Place"
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """The points (T, K, 2) of all boxes as the output shows them, and whether they are seen there (T, K)."""
+        from ..augment.mosaic import tile_boxes
+
+        rows, lengths = rows_of(self.starts, indices)
+        row = np.repeat(np.arange(len(indices)), lengths)
+        xy, visible = points.moved(rows, row, plan, place.matrices(indices))
+        if plan.mosaic is not None:  # a point is a box without sides, which is cut where it leaves its quarter
+            spots = np.tile(xy.reshape(-1, 2), 2)
+            whole, seen, _, again = tile_boxes(spots, spots, np.repeat(row, xy.shape[1]), plan.mosaic)
+            is_seen = (whole == seen).all(1) & (visible.ravel()[again] > UNKNOWN)
+            visible = np.where(is_seen, visible.ravel()[again], UNKNOWN).reshape(-1, xy.shape[1])
+            xy = whole[:, :2].reshape(-1, *xy.shape[1:])
+        return np.ascontiguousarray(xy), visible.astype(np.int64)
 
     def strata(self) -> npt.NDArray[np.int64]:
         """Return the rarest class that each image has a box of (N,); K for an image without boxes."""
@@ -235,11 +264,18 @@ class Boxes(Target):
         found = self.batch(indices, plan, place)
         boxes = Boxes.of([rows.numpy() for rows in found], [rows.numpy() for rows in found.of("labels")], self.names)
         pairs = zip(found.fields["masks"].numpy(), boxes.xyxy, strict=True) if self.extents else ()
-        return replace(boxes, extents=tuple(of_cells(mask, box, plan.out_hw) for mask, box in pairs))
+        boxes = replace(boxes, extents=tuple(of_cells(mask, box, plan.out_hw) for mask, box in pairs))
+        if self.points is None:
+            return boxes
+        parts = (found.fields[name].numpy() for name in ("points", "visible"))
+        xy, visible = (np.split(part, boxes.starts[1:-1]) for part in parts)
+        return replace(boxes, points=KeyPoints.of(xy, visible, self.points.names, self.points.pairs))
 
     def findings(self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64]) -> Iterator[Finding]:
         """Yield boxes without area, outside, of no class or there twice; images without any are a note."""
         yield from wrong_boxes(self, ids, sizes_hw)
+        found = () if self.points is None else self.points.findings(ids, sizes_hw)
+        yield from (one for one in found if one.severity == "warning")  # a note that there are none is no news here
 
     def findings_at(
         self, ids: Sequence[str], sizes_hw: npt.NDArray[np.int64], geometry: "Geometry"
@@ -257,7 +293,7 @@ class Boxes(Target):
 
     def summary(self, name: str, splits: "Mapping[str, Indices]") -> list[str]:
         """Return lines with how many boxes of which sizes each class has."""
-        return box_counts.lines(self, splits)
+        return box_counts.lines(self, splits) + ([] if self.points is None else self.points.summary("points", splits))
 
     def figure(self, splits: "Mapping[str, Indices]") -> bytes | None:
         """Return a PNG of counts, sizes and aspects by class."""
@@ -278,7 +314,7 @@ class Boxes(Target):
             left, top, right, bottom = np.rint(self.xyxy[row]).astype(int).tolist()
             colour = colour_of(int(self.labels[row]))
             cv2.rectangle(drawn, (left, top), (right - 1, bottom - 1), colour, width)
-        return drawn
+        return drawn if self.points is None else self.points.draw(drawn, index)
 
 
 def _joined(column: Iterable[Any] | None, count: int) -> npt.NDArray[Any]:

@@ -116,18 +116,31 @@ class Points(Target):
         """Return the points in output pixels; see the class."""
         import torch
 
-        from ..augment.move import is_inside, is_mirrored, move_points
-
         rows, lengths = rows_of(self.starts, indices)
         row = np.repeat(np.arange(len(indices)), lengths)
-        matrices = place.matrices(indices)[row]
-        stored = self.xy[rows].astype(np.float64) @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+        moved, visible = self.moved(rows, row, plan, place.matrices(indices))
+        fields = {"visible": torch.from_numpy(visible.astype(np.int64)), "row": torch.from_numpy(rows.astype(np.int64))}
+        return Ragged(torch.from_numpy(np.ascontiguousarray(moved)), tuple(lengths.tolist()), fields)
+
+    def moved(
+        self, rows: Indices, row: Indices, plan: "Plan", matrices: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+        """Return the points (T, K, 2) of some things in output pixels, and their visibility (T, K) there.
+
+        Args:
+            rows: (T,) of this target.
+            row: (T,) the image of the batch that each belongs to.
+            matrices: (B, 2, 3) from the images of the batch to the store.
+        """
+        from ..augment.move import is_inside, is_mirrored, move_points
+
+        own = matrices[row]
+        stored = self.xy[rows].astype(np.float64) @ own[:, :, :2].transpose(0, 2, 1) + own[:, None, :, 2]
         moved = move_points(stored.astype(np.float32), plan, row)
         visible = np.where(is_inside(moved, plan), self.visible[rows], UNKNOWN)
         turned = is_mirrored(plan)[row]
         moved[turned], visible[turned] = moved[turned][:, self.swap], visible[turned][:, self.swap]
-        fields = {"visible": torch.from_numpy(visible.astype(np.int64)), "row": torch.from_numpy(rows.astype(np.int64))}
-        return Ragged(torch.from_numpy(np.ascontiguousarray(moved)), tuple(lengths.tolist()), fields)
+        return moved, visible
 
     @property
     def swap(self) -> npt.NDArray[np.intp]:

@@ -76,7 +76,8 @@ ZOO: dict[str, Entry] = {
 AUTOENCODERS = ("autoencoder_32", "autoencoder", "autoencoder_512")  # by the length of their vector
 RESTORING, TRANSPOSED, RESIZED = "residual_unet", "residual_unet_transposed", "residual_unet_resize"
 ONE_STAGE, RETINANET, FCOS, SSD, YOLO_V1 = "one_stage", "retinanet", "fcos", "ssd", "yolo_v1"
-RCNN, FAST_RCNN, FASTER_RCNN, MASK_RCNN, DETR = "rcnn", "fast_rcnn", "faster_rcnn", "mask_rcnn", "detr"
+RCNN, FAST_RCNN, FASTER_RCNN, DETR = "rcnn", "fast_rcnn", "faster_rcnn", "detr"
+MASK_RCNN, KEYPOINT_RCNN = "mask_rcnn", "keypoint_rcnn"
 DEFAULT = "bipyramid"  # trains in a minute on a CPU
 OF_TASK = {  # where another one is usual
     **dict.fromkeys(("denoise", "superresolve", "inpaint", "colourise"), RESTORING),
@@ -105,6 +106,7 @@ __all__ = [
     "FASTER_RCNN",
     "FAST_RCNN",
     "FCOS",
+    "KEYPOINT_RCNN",
     "MASK_RCNN",
     "NEAREST",
     "ONE_STAGE",

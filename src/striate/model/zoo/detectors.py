@@ -225,14 +225,50 @@ def mask_rcnn(
     """
     same: dict[str, Any] = {"encoder": encoder, "width": width, "depth": depth, "regions": regions, "units": units}
     plan = faster_rcnn(name, **same, norm=norm, activation=activation, dropout=dropout)
+    return _with_third_look(plan, Row("mask_head", 0, options={"depth": mask_depth}, name="masks"), objects, activation)
+
+
+def keypoint_rcnn(
+    name: str,
+    /,
+    *,
+    encoder: Encoder | Body = ENCODER,
+    width: int = 64,
+    depth: int = 1,
+    regions: int = 100,
+    units: int = 256,
+    objects: int = 50,
+    points: int = 17,
+    point_depth: int = 4,
+    norm: str = "batch",
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> Blueprint:
+    """Return Faster R-CNN with a third look: what is found is looked at once more, for a heat map of each key point.
+
+    The paper's has 512 channels and 8 convolutions there.
+
+    Args: as for `faster_rcnn`; and
+        objects: the most an image may have.
+        points: of an object; a run takes those of its data.
+        point_depth: convolutions of the third look before the sides are doubled.
+    """
+    same: dict[str, Any] = {"encoder": encoder, "width": width, "depth": depth, "regions": regions, "units": units}
+    plan = faster_rcnn(name, **same, norm=norm, activation=activation, dropout=dropout)
+    look = Row("point_head", options={"points": points, "depth": point_depth}, name="points")
+    return _with_third_look(plan, look, objects, activation)
+
+
+def _with_third_look(plan: Blueprint, look: Row, objects: int, activation: str) -> Blueprint:
+    """Faster R-CNN with a row that looks at what it finds, and ends in that."""
     (maps,) = (row.inputs for row in plan.rows if row.name == "places")
-    found, look = ("classes", "boxes", "proposals", IMAGE), (*maps[:-1], "detections", IMAGE)
-    options = {"depth": mask_depth, "activation": activation}
+    found = ("classes", "boxes", "proposals", IMAGE)
+    options = {**look.options, "activation": activation}
     rows = (
         Row("detections", inputs=found, options={"num": objects}, name="detections"),
-        Row("mask_head", 0, inputs=look, options=options, name="masks"),
+        replace(look, inputs=(*maps[:-1], "detections", IMAGE), options=options),
     )
-    return replace(plan, rows=plan.rows + rows, paper=PAPER_MASK, ends=(*LOOKS, "detections", "masks"))
+    return replace(plan, rows=plan.rows + rows, paper=PAPER_MASK, ends=(*LOOKS, "detections", look.name))
 
 
 def detr(
@@ -287,6 +323,7 @@ MAKERS: dict[str, Callable[..., Blueprint]] = {
     "fast_rcnn": fast_rcnn,
     "faster_rcnn": faster_rcnn,
     "mask_rcnn": mask_rcnn,
+    "keypoint_rcnn": keypoint_rcnn,
     "detr": detr,
 }
 
@@ -317,6 +354,7 @@ ENTRIES = {
     "fast_rcnn": _entry("fast_rcnn", PAPER_FAST, 2015, "one map; proposed regions are read from it"),
     "faster_rcnn": _entry("faster_rcnn", PAPER_FASTER, 2015, "a first look proposes, a second one classifies"),
     "mask_rcnn": _entry("mask_rcnn", PAPER_MASK, 2017, "two looks, and a mask of each object"),
+    "keypoint_rcnn": _entry("keypoint_rcnn", PAPER_MASK, 2017, "two looks, and the key points of each object"),
     "detr": _entry("detr", PAPER_DETR, 2020, "attention; queries that each answer for one object"),
     "yolo_v1": _entry("yolo_v1", PAPER_YOLO, 2015, "one grid, two boxes a cell"),
 }

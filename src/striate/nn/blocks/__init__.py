@@ -35,7 +35,7 @@ from .pool import GlobalPool, adaptive_pool, avg_pool, flatten, max_pool, stride
 from .preactivation import normalise, pre_conv
 from .queries import Queries, SineTokens
 from .recurrent import LastStep, Recurrent
-from .regions import Detections, GivenBoxes, MaskHead, Proposals, Regions
+from .regions import Detections, GivenBoxes, MaskHead, PointHead, Proposals, Regions
 from .residual import basic, bottleneck, pre_basic, pre_bottleneck
 from .resize import Resize, Unpool
 from .separable import XceptionUnit, separable
@@ -104,6 +104,7 @@ BLOCKS: dict[str, Block] = {
     "regions": Regions,
     "detections": Detections,
     "mask_head": MaskHead,
+    "point_head": PointHead,
     "sine_tokens": SineTokens,
     "queries": Queries,
 }

@@ -18,7 +18,7 @@ NUM_BEFORE = 400  # boxes of an image, before those that overlap a better one ar
 MAX_IOU = 0.7
 MIN_SCORE = 0.01  # of what is found
 MIN_OVERLAP = 0.5  # of a proposal with a true box, from which it is learnt what it covers
-MASK_CELLS = 28  # a side
+LOOK_CELLS, MASK_CELLS = 14, 28  # a side, of what a third look sees of a box and of what it answers
 CANONICAL = 14.0  # sides in strides of a box that is looked at on a level: 224 pixels at a stride of 16 in the paper
 SQUARES = ((4.0, 4.0), (5.656854, 2.828427), (2.828427, 5.656854))  # anchors of ratio 1, 1/2 and 2, in strides
 
@@ -223,49 +223,93 @@ class Regions(nn.Module):
         return out.view(num, count, width).transpose(1, 2)
 
 
-class MaskHead(nn.Module):
-    """For each of M boxes what it holds of each class, cell by cell: logits (N, width, M 28 28).
+class ThirdLook(nn.Module):
+    """For each of M boxes maps of what it holds: (N, K, M S S), S the sides of a map.
 
-    RoI align to 14 x 14 as in `Regions`, convolutions, one that doubles the sides, and one number a class. Boxes with
-    the score 0 are left out, their logits are 0.
+    RoI align to 14 x 14 as in `Regions`, 3 x 3 convolutions, and what a subclass makes of them. Boxes with the score 0
+    are left out, their maps are 0.
 
     Args:
         c_ins: of the maps (N, C, h, w), fine to coarse, of boxes (N, 6, M) as of `Detections`, and of the image.
-        width: classes.
         depth: 3 x 3 convolutions.
 
     Raises:
         SettingsError: the maps differ in their channels.
 
-    Reference: He et al., Mask R-CNN, arXiv:1703.06870, figure 4, right.
+    Reference: He et al., Mask R-CNN, arXiv:1703.06870, section 3.
     """
 
-    def __init__(self, c_ins: tuple[int, ...], width: int, *, depth: int = 4, activation: str = "relu") -> None:
+    def __init__(self, c_ins: tuple[int, ...], *, depth: int, activation: str) -> None:
         super().__init__()
-        channels = same_width(c_ins)
-        self.convs = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
-        self.larger = nn.ConvTranspose2d(channels, channels, 2, stride=2)
+        self.width = same_width(c_ins)
+        self.convs = nn.ModuleList(nn.Conv2d(self.width, self.width, 3, padding=1) for _ in range(depth))
         self.activation = make_activation(activation)
-        self.last = nn.Conv2d(channels, width, 1)
 
     def forward(self, *xs: Tensor) -> Tensor:
         *maps, boxes, image = xs
         num, _, count = boxes.shape
-        flat, half = boxes.transpose(1, 2).flatten(0, 1), MASK_CELLS // 2
+        flat = boxes.transpose(1, 2).flatten(0, 1)
         if image.is_meta:
-            return self._ordered(self._masks(maps[0].new_empty(num * count, maps[0].shape[1], half, half)), num)
+            return self._ordered(self._maps(maps[0].new_empty(num * count, self.width, LOOK_CELLS, LOOK_CELLS)), num)
         at = (flat[:, 4] > 0).nonzero()[:, 0]
-        masks = self._masks(looked_at(maps, flat[at, :4], at // count, image.shape[3], half))
-        return self._ordered(masks.new_zeros(num * count, *masks.shape[1:]).index_copy(0, at, masks), num)
+        found = self._maps(looked_at(maps, flat[at, :4], at // count, image.shape[3], LOOK_CELLS))
+        return self._ordered(found.new_zeros(num * count, *found.shape[1:]).index_copy(0, at, found), num)
 
-    def _masks(self, x: Tensor) -> Tensor:
+    def _maps(self, x: Tensor) -> Tensor:
         for conv in self.convs:
             x = self.activation(conv(x))
+        return self.answered(x)
+
+    def answered(self, x: Tensor) -> Tensor:
+        """Return the maps (B, K, S, S) of what the convolutions made (B, C, 14, 14)."""
+        raise NotImplementedError
+
+    def _ordered(self, maps: Tensor, num: int) -> Tensor:
+        return maps.view(num, -1, *maps.shape[1:]).flatten(3).transpose(1, 2).flatten(2)
+
+
+class MaskHead(ThirdLook):
+    """For each of M boxes what it holds of each class, cell by cell: logits (N, width, M 28 28).
+
+    Behind the convolutions one doubles the sides, and one gives a number a class.
+
+    Args: as of `ThirdLook`; and
+        width: classes.
+
+    Reference: He et al., Mask R-CNN, arXiv:1703.06870, figure 4, right.
+    """
+
+    def __init__(self, c_ins: tuple[int, ...], width: int, *, depth: int = 4, activation: str = "relu") -> None:
+        super().__init__(c_ins, depth=depth, activation=activation)
+        self.larger = nn.ConvTranspose2d(self.width, self.width, 2, stride=2)
+        self.last = nn.Conv2d(self.width, width, 1)
+
+    def answered(self, x: Tensor) -> Tensor:
+        """Return the logits (B, width, 28, 28)."""
         y: Tensor = self.last(self.activation(self.larger(x)))
         return y
 
-    def _ordered(self, masks: Tensor, num: int) -> Tensor:
-        return masks.view(num, -1, *masks.shape[1:]).flatten(3).transpose(1, 2).flatten(2)
+
+class PointHead(ThirdLook):
+    """For each of M boxes where each key point lies in it: logits (N, points, M 28 28), read at twice the sides.
+
+    Behind the convolutions a transposed one gives a heat map a point. The paper's last step, which doubles the sides
+    once more by interpolation, is left to who reads the boxes that hold something: it would fill memory four times.
+
+    Args: as of `ThirdLook`; and
+        points: of an object.
+
+    Reference: He et al., Mask R-CNN, arXiv:1703.06870, section 5, key points.
+    """
+
+    def __init__(self, c_ins: tuple[int, ...], *, points: int = 17, depth: int = 4, activation: str = "relu") -> None:
+        super().__init__(c_ins, depth=depth, activation=activation)
+        self.last = nn.ConvTranspose2d(self.width, points, 4, stride=2, padding=1)
+
+    def answered(self, x: Tensor) -> Tensor:
+        """Return the logits (B, points, 28, 28)."""
+        y: Tensor = self.last(x)
+        return y
 
 
 def same_width(c_ins: tuple[int, ...]) -> int:

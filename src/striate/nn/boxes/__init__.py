@@ -7,6 +7,7 @@ tensor operations, on any device.
 
 from .anchors import anchors, centres
 from .code import DELTA_WEIGHTS, decode, encode
+from .heat import point_cells, read_points
 from .losses import sigmoid_focal
 from .match import BELOW, BETWEEN, match, sample
 from .operators import has_compiled
@@ -35,7 +36,9 @@ __all__ = [
     "pair_giou",
     "pair_iou",
     "paste",
+    "point_cells",
     "provide",
+    "read_points",
     "roi_align",
     "roi_pool",
     "sample",

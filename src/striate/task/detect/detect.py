@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.choose import choose
-from striate.base.errors import DataError
 from striate.base.progress import Progress
 from striate.base.settings import Settings
 from striate.data.originals import Originals
@@ -20,11 +19,12 @@ from striate.data.proposals import NAME, Search, proposals_of
 from striate.data.sample import Batch, Dataset
 from striate.data.target import Boxes, Target
 from striate.metric import Answers, Metric
-from striate.metric.box_ap import box_metrics, mask_metrics
+from striate.metric.box_ap import box_metrics, mask_metrics, point_metrics
 from striate.metric.box_errors import Errors
 from striate.metric.box_table import best_threshold, count_error, per_class
 from striate.metric.loss import LOSS
 from striate.metric.mask_matches import MASKS, SIZE, TRUE_MASKS
+from striate.metric.point_matches import POINTS, TRUE_POINTS, sigmas_of
 from striate.model import zoo
 
 from ..answer import Answer, Thing
@@ -35,6 +35,10 @@ from ..series import Question, Step
 from .drawing import draw
 from .head import Detector
 from .masks import cells_of, texts, true_texts
+from .needs import refuse_unknown
+from .points import texts as point_texts
+from .points import triples
+from .points import true_texts as true_point_texts
 from .reading import PART_NAMES, DetectOptions, Reading, Truth, padded
 from .readings import READINGS, USUAL
 from .suppress import suppressed
@@ -53,15 +57,17 @@ class Detect(Defaults):
 
     Truth is (N, T, 7): label, x0, y0, x1, y1, crowd, difficult; answers are (N, M, 6): label, score, x0, y0, x1, y1, by
     falling score, M the most an image may have. Rows that are not there are nan. Sides are in pixels: of the network's
-    view while training, of the images themselves in an evaluation. Of a detector that has masks, answers have the cells
-    of each box behind; an evaluation has the masks as texts in the records.
+    view while training, of the images themselves in an evaluation. Of a detector that has masks or key points, answers
+    have the cells of each box or its points behind; an evaluation has them as texts in the records.
 
-    `threshold` is the least score of what a user is shown; it is chosen on validation when training ends.
+    `threshold` is the least score of what a user is shown; it is chosen on validation when training ends. `points` are
+    the key points of a detector that has them.
     """
 
     detector: str = USUAL
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float = THRESHOLD
+    points: tuple[str, ...] = ()
     name: ClassVar[str] = "detect"
     kind: ClassVar[str] = "boxes"
     kinds: ClassVar[tuple[str, ...]] = ("box",)
@@ -117,27 +123,24 @@ class Detect(Defaults):
             network: its name; the reading of that name is taken where the options name none.
 
         Raises:
-            DataError: there is no box in the training images, or masks are to be learnt that are not known.
+            DataError: what the detector learns is not known, see `needs`.
             SettingsError: there is no such reading; or see `Defaults.fit`.
         """
         ((name, target),) = targets.items()
-        if not len(target.take(train).xyxy):  # type: ignore[attr-defined]
-            raise DataError("the training images have no boxes", where=name, fix="choose another --target or data")
         options = options or DetectOptions()
         kind = options.detector or (network if network in READINGS else USUAL)
         choose("detector", kind, READINGS, where="task.detector")
-        if READINGS[kind](DetectOptions()).has_masks and not target.extents:  # type: ignore[attr-defined]
-            what = f"{kind} learns what objects cover, and that is not known of all"
-            fix = f"give masks that number objects or COCO outlines, or use --model {zoo.FASTER_RCNN}"
-            raise DataError(what, where=name, fix=fix)
+        reading, boxes = READINGS[kind](options), cast(Boxes, target)
+        refuse_unknown(reading, boxes, train, name)
+        points = boxes.points.names if reading.has_points and boxes.points is not None else ()
         changed = options.model_dump(exclude_defaults=True, exclude={"detector"})
         task = super().fit(targets, train, **settings)
-        return cls(name, task.names or (name,), kind, changed)
+        return cls(name, task.names or (name,), kind, changed, points=points)
 
     @cached_property
     def reading(self) -> Reading:
         """The kind of detector."""
-        return READINGS[self.detector](DetectOptions(**self.options))
+        return READINGS[self.detector](self.settings).of_points(len(self.points))
 
     @property
     def settings(self) -> DetectOptions:
@@ -154,7 +157,8 @@ class Detect(Defaults):
         """The first chooses the best epoch."""
         num = len(self.names)
         masks = mask_metrics(num) if self.reading.has_masks else ()
-        return (*box_metrics(num), *masks, count_error(num, self.threshold), LOSS)
+        points = point_metrics(num, sigmas_of(self.points)) if self.reading.has_points else ()
+        return (*box_metrics(num), *masks, *points, count_error(num, self.threshold), LOSS)
 
     def inputs(self, dataset: Dataset, size_hw: tuple[int, ...], progress: Progress) -> dict[str, Target]:
         """Return the proposals of a detector that is given its regions."""
@@ -209,8 +213,9 @@ class Detect(Defaults):
         scores, order = scores[:, : settings.max_boxes], order[:, : settings.max_boxes]
         boxes = found.boxes.gather(1, order[:, :, None].expand(-1, -1, 4))
         columns = [found.labels.gather(1, order)[:, :, None].float(), scores[:, :, None], boxes]
-        if found.masks is not None:
-            columns.append(found.masks.gather(1, order[:, :, None].expand(-1, -1, found.masks.shape[2])))
+        for more in (found.masks, found.points):
+            if more is not None:
+                columns.append(more.gather(1, order[:, :, None].expand(-1, -1, more.shape[2])))
         rows = torch.cat(columns, 2).masked_fill((scores <= 0)[:, :, None], torch.nan)
         values = rows.new_full((len(rows), settings.max_boxes, rows.shape[2]), torch.nan)
         values[:, : rows.shape[1]] = rows
@@ -237,6 +242,9 @@ class Detect(Defaults):
         records = {**answers.records, SIZE: np.array([way.image_hw for way in ways])}
         if self.reading.has_masks:
             records |= {MASKS: texts(answers.values, ways), TRUE_MASKS: true_texts(originals.target, indices, ways)}
+        if self.reading.has_points:
+            known = true_point_texts(originals.target, indices, self.points)
+            records |= {POINTS: point_texts(answers.values, ways), TRUE_POINTS: known}
         values = np.array(answers.values[:, :, :WIDTH], np.float32)
         for row, way in zip(values, ways, strict=True):
             row[:, 2:] = way.boxes(row[:, 2:])
@@ -285,11 +293,16 @@ class Detect(Defaults):
 
     def _thing(self, row: npt.NDArray[np.float32]) -> Thing:
         label, score, *box = row[:WIDTH].tolist()
-        return Thing(self.names[int(label)], score, tuple(box), cells=cells_of(row[WIDTH:]))
+        thing = Thing(self.names[int(label)], score, tuple(box))
+        if self.reading.has_points:
+            return replace(thing, points=triples(row[WIDTH:]))
+        return replace(thing, cells=cells_of(row[WIDTH:]))
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain description, with what a table of answers holds beside boxes."""
-        return super().to_json() | ({"has_masks": True} if self.reading.has_masks else {})
+        found, reading = super().to_json(), self.reading
+        found = found if self.points else {name: value for name, value in found.items() if name != "points"}
+        return found | ({"has_masks": True} if reading.has_masks else {})
 
     def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
         """Return an image (H, W, 3) with the true boxes and, in the colours of their classes, the predicted ones."""

@@ -4,7 +4,6 @@ Outputs are those of Faster R-CNN, and [detections (N, 6, M), masks (N, K + 1, M
 cells for each class. While training, the boxes are proposals that overlap a true one.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,17 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from striate.model import zoo
-from striate.nn.blocks.regions import MASK_CELLS, MIN_OVERLAP
-from striate.nn.boxes import pair_iou, roi_align
+from striate.nn.blocks.regions import MASK_CELLS
+from striate.nn.boxes import roi_align
 
-from .faster_rcnn import FasterRcnn
 from .reading import Candidates, Part, Truth
-
-NUM_CELLS = MASK_CELLS**2
+from .third_look import NUM_CELLS, ThirdLook, holding, maps_of
 
 
 @dataclass(frozen=True)
-class MaskRcnn(FasterRcnn):
+class MaskRcnn(ThirdLook):
     """The loss of a mask is binary cross-entropy, mean over the cells of the true class alone.
 
     Reference: He et al., Mask R-CNN, arXiv:1703.06870, section 3.
@@ -32,18 +29,9 @@ class MaskRcnn(FasterRcnn):
     name: ClassVar[str] = zoo.MASK_RCNN
     has_masks: ClassVar[bool] = True
 
-    def fits(self, outputs: Any, num_images: int, num_classes: int) -> bool:
-        """Return whether there is what Faster R-CNN gives, and detections with their masks."""
-        if (
-            not isinstance(outputs, Sequence)
-            or len(outputs) != 8
-            or not super().fits(outputs[:6], num_images, num_classes)
-        ):
-            return False
-        found, masks = outputs[6:]
-        if not all(isinstance(one, Tensor) and one.ndim == 3 and len(one) == num_images for one in (found, masks)):
-            return False
-        return bool(found.shape[1] == 6 and masks.shape[1:] == (num_classes + 1, found.shape[2] * NUM_CELLS))
+    def num_maps(self, num_classes: int) -> int:
+        """Return the classes, and one of the background."""
+        return num_classes + 1
 
     def parts(self, outputs: Any, truth: Truth) -> dict[str, Part]:
         """Return the parts of Faster R-CNN, and {"mask"}."""
@@ -52,27 +40,19 @@ class MaskRcnn(FasterRcnn):
 
     def _masks(self, outputs: Any, truth: Truth) -> Part:
         """Of the boxes that hold an object, how wrong the cells are."""
-        boxes, is_box = outputs[6][:, :4].transpose(1, 2).float(), outputs[6][:, 4] > 0
-        overlap = pair_iou(truth.boxes[:, :, None], boxes[:, None]).masked_fill(~truth.is_there[:, :, None], -1)
-        best, row = overlap.max(1)
-        image, at = ((best >= MIN_OVERLAP) & is_box).nonzero(as_tuple=True)
-        own = row[image, at]
+        boxes, image, at, own = holding(outputs, truth)
         if truth.masks is None:  # data to evaluate on may have boxes only
             return Part(boxes.new_zeros(len(boxes)), boxes.new_zeros(len(boxes)))
         goal = inside(truth.masks[image, own], truth.boxes[image, own], boxes[image, at])
-        logits = outputs[7].unflatten(2, (-1, NUM_CELLS))[image, truth.labels[image, own], at].float()
+        logits = maps_of(outputs)[image, truth.labels[image, own], at]
         losses = F.binary_cross_entropy_with_logits(logits, goal.flatten(1), reduction="none").mean(1)
         sums = losses.new_zeros(len(boxes)).index_add(0, image, losses)
         return Part(sums, torch.bincount(image, minlength=len(boxes)).float())
 
-    def candidates(self, outputs: Any) -> Candidates:
-        """Return the detections, each with the mask of its class; while training, what the second look says."""
-        if (outputs[6][:, 5] < 0).any():  # boxes to learn masks of, which are no answers
-            return super().candidates(outputs)
-        found, label = outputs[6].float(), outputs[6][:, 5].long()
-        logits = outputs[7].unflatten(2, (-1, NUM_CELLS)).float()
-        own = logits.gather(1, label[:, None, :, None].expand(-1, -1, -1, NUM_CELLS))[:, 0]
-        return Candidates(found[:, :4].transpose(1, 2), found[:, 4], label, own.sigmoid())
+    def seen(self, found: Candidates, maps: Tensor) -> dict[str, Tensor]:
+        """Return {"masks"}, those of the detections' classes."""
+        own = maps.gather(1, found.labels[:, None, :, None].expand(-1, -1, -1, NUM_CELLS))[:, 0]
+        return {"masks": own.sigmoid()}
 
 
 def inside(masks: Tensor, true: Tensor, boxes: Tensor) -> Tensor:

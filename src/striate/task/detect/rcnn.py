@@ -8,7 +8,7 @@ Reference: Girshick et al., "Rich feature hierarchies for accurate object detect
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,11 @@ class Rcnn:
     suppresses: ClassVar[bool] = True
     is_given_regions: ClassVar[bool] = True
     has_masks: ClassVar[bool] = False
+    has_points: ClassVar[bool] = False
+
+    def of_points(self, num: int) -> Self:
+        """Return the detector as it is: it has none."""
+        return self
 
     def outputs(self, num_classes: int) -> int:
         """A margin a class, and four differences."""

@@ -26,15 +26,16 @@ class DetectOptions(Settings):
     """How objects are learnt and answered.
 
     `detector` is the reading of the network's outputs; "" is that of the network's own name, else one_stage.
-    `class_weight`, `box_weight` and `mask_weight` are those of the losses in their sum. Of two answers of one class
-    that overlap by more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image. R-CNN and Fast
-    R-CNN look at `proposals` regions of an image, the first at each of `region_px` pixels a side.
+    `class_weight`, `box_weight`, `mask_weight` and `point_weight` are those of the losses in their sum. Of two answers
+    of one class that overlap by more than `nms` (IoU) the one with the higher score stays; `max_boxes` stay an image.
+    R-CNN and Fast R-CNN look at `proposals` regions of an image, the first at each of `region_px` pixels a side.
     """
 
     detector: str = ""
     class_weight: float = Field(1.0, ge=0, le=1000)
     box_weight: float = Field(2.0, ge=0, le=1000)
     mask_weight: float = Field(1.0, ge=0, le=1000)
+    point_weight: float = Field(1.0, ge=0, le=1000)
     nms: float = Field(0.6, ge=0, le=1)
     max_boxes: int = Field(100, ge=1, le=1000)
     proposals: int = Field(300, ge=1, le=5000)
@@ -45,7 +46,8 @@ class DetectOptions(Settings):
 class Truth:
     """The true boxes of N images, padded to T >= 1: `boxes` (N, T, 4) xyxy in pixels of the network's view, `labels`
     (N, T) int64, `is_there` (N, T) whether a row is a thing to find, `is_crowd` (N, T) whether it is many at once,
-    where nothing is learnt; `masks` (N, T, G, G) uint8, where the data know, is what is covered of the boxes' cells.
+    where nothing is learnt. Where the data know: `masks` (N, T, G, G) uint8, what is covered of the boxes' cells;
+    `points` (N, T, K, 2) xy of the key points and `visible` (N, T, K), 0 where one is not marked or not in the view.
     """
 
     boxes: Tensor
@@ -53,6 +55,8 @@ class Truth:
     is_there: Tensor
     is_crowd: Tensor
     masks: Tensor | None = None
+    points: Tensor | None = None
+    visible: Tensor | None = None
 
     @classmethod
     def of(cls, rows: Ragged) -> Self:
@@ -60,7 +64,8 @@ class Truth:
         boxes, is_row = padded(rows.values.float(), rows.lengths, rows.most)
         fields = {name: padded(column, rows.lengths, rows.most)[0] for name, column in rows.fields.items()}
         is_crowd = fields["crowd"]
-        return cls(boxes, fields["labels"], is_row & ~is_crowd, is_row & is_crowd, fields.get("masks"))
+        known = {name: fields[name] for name in ("masks", "points", "visible") if name in fields}
+        return cls(boxes, fields["labels"], is_row & ~is_crowd, is_row & is_crowd, **known)
 
 
 PART_NAMES = ("class", "box", "middle", "sure", "objectness", "proposal", "mask", "points")  # of the kinds' losses
@@ -78,13 +83,15 @@ class Part:
 class Candidates:
     """Boxes (N, Q, 4) xyxy in pixels of the view, scores (N, Q) in falling order, 0 where none is, labels (N, Q).
 
-    `masks` (N, Q, C) are the probabilities that the cells of the box are covered, row by row, C a square number.
+    `masks` (N, Q, C) are the probabilities that the cells of the box are covered, row by row, C a square number;
+    `points` (N, Q, 3 K) x, y and score of each key point.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     masks: Tensor | None = None
+    points: Tensor | None = None
 
 
 class Reading(Protocol):
@@ -94,6 +101,10 @@ class Reading(Protocol):
     suppresses: ClassVar[bool]  # whether candidates may be several of one thing
     is_given_regions: ClassVar[bool]  # whether its regions come from selective search
     has_masks: ClassVar[bool]  # whether candidates say what they cover
+    has_points: ClassVar[bool]  # whether candidates say where their key points are
+
+    def of_points(self, num: int) -> Self:
+        """Return the kind for objects with so many key points."""
 
     def outputs(self, num_classes: int) -> int:
         """Return the width of the network's rows that have none."""
@@ -137,6 +148,11 @@ class Dense:
     suppresses: ClassVar[bool] = True
     is_given_regions: ClassVar[bool] = False
     has_masks: ClassVar[bool] = False
+    has_points: ClassVar[bool] = False
+
+    def of_points(self, num: int) -> Self:
+        """Return the detector as it is: it has none."""
+        return self
 
     def outputs(self, num_classes: int) -> int:
         """A number a class."""

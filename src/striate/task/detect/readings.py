@@ -7,6 +7,7 @@ from .detr import Detr
 from .fast_rcnn import FastRcnn
 from .faster_rcnn import FasterRcnn
 from .fcos import Fcos
+from .keypoint_rcnn import KeypointRcnn
 from .mask_rcnn import MaskRcnn
 from .one_stage import OneStage
 from .rcnn import Rcnn
@@ -23,6 +24,7 @@ READINGS: dict[str, Callable[[DetectOptions], Reading]] = {
     FastRcnn.name: FastRcnn,
     FasterRcnn.name: FasterRcnn,
     MaskRcnn.name: MaskRcnn,
+    KeypointRcnn.name: KeypointRcnn,
     Detr.name: Detr,
     Rcnn.name: Rcnn,
 }
