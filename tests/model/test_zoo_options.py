@@ -13,7 +13,7 @@ from striate.model.network import Network
 from striate.nn.blocks.attention import Transformer
 from striate.nn.blocks.neocognitron import SimpleCells
 from striate.nn.blocks.queries import Queries
-from striate.nn.blocks.regions import GivenBoxes, MaskHead, Proposals, Regions
+from striate.nn.blocks.regions import GivenBoxes, Proposals, Regions, ThirdLook
 from striate.nn.blocks.residual import DropPath
 
 LAYERS = nn.Conv2d | nn.Linear | SimpleCells
@@ -109,10 +109,14 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[Network, Network], bool
         lambda old, new: of(new, Proposals | GivenBoxes)[0].num == of(old, Proposals | GivenBoxes)[0].num // 2,
     ),
     "objects": (lambda num: num // 2, lambda old, new: new.shapes["detections"][1] == old.shapes["detections"][1] // 2),
-    "mask_depth": (
-        lambda depth: depth + 1,
-        lambda old, new: len(of(new, MaskHead)[0].convs) == len(of(old, MaskHead)[0].convs) + 1,
+    **dict.fromkeys(
+        ("mask_depth", "point_depth"),
+        (
+            lambda depth: depth + 1,
+            lambda old, new: len(of(new, ThirdLook)[0].convs) == len(of(old, ThirdLook)[0].convs) + 1,
+        ),
     ),
+    "points": (lambda num: num + 2, lambda old, new: new.shapes["points"][0] == old.shapes["points"][0] + 2),
     "levels": (
         lambda _: 1,
         lambda old, new: any(name.startswith("pyramid") for name in old.rows.keys() - new.rows.keys()),

@@ -18,7 +18,7 @@ from striate.data.open import open_dataset
 from striate.data.originals import Originals
 from striate.data.proposals import NAME
 from striate.data.sample import Batch
-from striate.data.target import Boxes, Ragged
+from striate.data.target import Boxes, Points, Ragged
 from striate.data.target.extent import GRID, Extent
 from striate.engine.precision import choose_precision
 from striate.evaluate.predictions import read
@@ -47,13 +47,18 @@ def batch_of(boxes, images=None):
     if boxes.extents:
         is_upper = torch.arange(GRID)[:, None] < GRID // 2
         columns["masks"] = is_upper.expand(len(boxes.xyxy), GRID, GRID).to(torch.uint8)
+    if boxes.points is not None:
+        columns["points"] = torch.from_numpy(boxes.points.xy)
+        columns["visible"] = torch.from_numpy(boxes.points.visible.astype(np.int64))
     rows = Ragged(torch.from_numpy(boxes.xyxy), tuple(np.diff(boxes.starts).tolist()), columns)
     images = torch.zeros(len(boxes), 3, SIDE, SIDE) if images is None else images
     return Batch(images, {"box": rows}, np.arange(len(boxes)))
 
 
 def squares(num=4, seed=0):
-    """Images of one to three coloured rectangles, each in a quarter of its own; a mask is the upper half of one."""
+    """Images of one to three coloured rectangles, each in a quarter of its own; a mask is the upper half of one, key
+    points are its upper left corner and its middle.
+    """
     rng = np.random.default_rng(seed)
     images, boxes, labels = rng.normal(0, 0.1, (num, 3, SIDE, SIDE)), [], []
     for image in images:
@@ -70,7 +75,9 @@ def squares(num=4, seed=0):
         [[x0, y0], [x1, y0], [x1, (y0 + y1) / 2], [x0, (y0 + y1) / 2]] for x0, y0, x1, y1 in target.xyxy.astype(float)
     ]
     extents = tuple(Extent((SIDE, SIDE), (np.array(one),)) for one in sides)
-    return torch.from_numpy(images).float(), replace(target, extents=extents)
+    places = [np.stack([box[:, :2], box.reshape(-1, 2, 2).mean(1)], 1) for box in boxes]
+    points = Points.of(places, names=("corner", "middle"))
+    return torch.from_numpy(images).float(), replace(target, extents=extents, points=points)
 
 
 def encoder(width=16):
@@ -92,7 +99,7 @@ def scores_of(task, network, batch, target):
 HEART = [pytest.param(kind, marks=pytest.mark.slow) if kind == "faster_rcnn" else kind for kind in READINGS]
 
 
-@pytest.mark.parametrize("kind", HEART)  # mask_rcnn is faster_rcnn with masks
+@pytest.mark.parametrize("kind", HEART)  # mask_rcnn is faster_rcnn with masks, keypoint_rcnn with points
 def test_four_images_are_learnt_by_heart(kind, monkeypatch):
     images, target = squares()
     batch = batch_of(target, images)
@@ -117,6 +124,7 @@ def test_four_images_are_learnt_by_heart(kind, monkeypatch):
     scores = scores_of(task, network, batch, target)
     assert scores["ap50"] >= 0.95
     assert scores.get("mask_ap50", 1.0) >= 0.95
+    assert scores.get("points_ap50", 1.0) >= 0.95
     objective, logits = task.objective(outputs), task.reading.logits(outputs).detach()  # what an explanation is about
     top = logits[:, : len(COLOURS)].amax((1, 2))
     torch.testing.assert_close(objective.score(outputs).detach(), top)

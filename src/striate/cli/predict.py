@@ -130,11 +130,11 @@ def predict(
     document["skipped"] = [problem.where for problem in asked.bad]
     lines = _lines(rows)
     if table is not None:
-        write_table(table, predictions)
+        write_table(table, predictions, predictor.task.point_names)
         document["csv"] = str(table)
         lines.append(f"table: {table}")
     if coco is not None:
-        write_coco(coco, predictions, predictor.task.names)
+        write_coco(coco, predictions, predictor.task.names, predictor.task.point_names)
         document["coco"] = str(coco)
         lines.append(f"COCO JSON: {coco}")
     if draw is not None:

@@ -7,18 +7,25 @@ from typing import Any
 from striate.base.errors import DataError
 from striate.base.files import to_json, write_bytes
 from striate.data.decode import header
+from striate.data.target.points import HIDDEN, SEEN
+
+from .things import MIN_POINT
 
 
-def write_coco(path: Path, documents: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+def write_coco(
+    path: Path, documents: Sequence[Mapping[str, Any]], names: Sequence[str], points: Sequence[str] = ()
+) -> None:
     """Write images, annotations with scores and categories, atomically; what reads COCO JSON reads it.
 
-    Where objects have masks, `segmentation` are their run lengths and `area` their pixels. Boxes are x, y, width,
-    height in pixels of the upright image from its outer corner. Images, annotations and
-    categories are numbered from 1 on; `file_name` is the path as it was given.
+    Where objects have masks, `segmentation` are their run lengths and `area` their pixels; where they have key points,
+    `keypoints` are x, y and 2 of each, 1 in place of 2 where the network does not see it. Boxes are x, y, width,
+    height. All are in pixels of the upright image from its outer corner. Images, annotations and categories are
+    numbered from 1 on; `file_name` is the path as it was given.
 
     Args:
         documents: of `Prediction.to_json`.
         names: the classes.
+        points: of each object.
 
     Raises:
         DataError: a prediction holds no objects.
@@ -35,7 +42,8 @@ def write_coco(path: Path, documents: Sequence[Mapping[str, Any]], names: Sequen
         images.append({"id": number, "file_name": str(document["id"]), "height": height, "width": width})
         for thing in document["things"]:
             annotations.append(_annotation(thing, len(annotations) + 1, number, labels[thing["name"]]))
-    categories = [{"id": label, "name": name} for name, label in labels.items()]
+    more = {"keypoints": list(points)} if points else {}
+    categories = [{"id": label, "name": name} | more for name, label in labels.items()]
     content = {"images": images, "annotations": annotations, "categories": categories}
     write_bytes(path, to_json(content).encode())
 
@@ -46,7 +54,15 @@ def _annotation(thing: Mapping[str, Any], number: int, image: int, label: int) -
     area = thing.get("mask_pixels", round(bbox[2] * bbox[3], 2))
     shape = {"segmentation": thing["mask"]} if "mask" in thing else {}
     return {"id": number, "image_id": image, "category_id": label, "bbox": bbox, "area": area, "iscrowd": 0,
-            "score": round(thing["score"], 5)} | shape  # fmt: skip
+            "score": round(thing["score"], 5)} | shape | _points(thing)  # fmt: skip
+
+
+def _points(thing: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [
+        (round(x, 2), round(y, 2), SEEN if not score or score[0] > MIN_POINT else HIDDEN)
+        for x, y, *score in thing.get("points", ())
+    ]
+    return {"keypoints": [number for row in rows for number in row], "num_keypoints": len(rows)} if rows else {}
 
 
 def _size_hw(path: Path) -> tuple[int, int]:

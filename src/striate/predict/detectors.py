@@ -57,9 +57,16 @@ class Detector(Predictor):
 
     batch = 4  # images at their own size
 
-    def __init__(self, network: nn.Module, names: Sequence[str], source: str, min_score: float = MIN_SCORE) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        names: Sequence[str],
+        source: str,
+        min_score: float = MIN_SCORE,
+        points: Sequence[str] = (),
+    ) -> None:
         known = [name for name in dict.fromkeys(names) if name not in NO_CLASSES]
-        task = from_json({"name": "detect", "target": "box", "names": known})
+        task = from_json({"name": "detect", "target": "box", "names": known, "point_names": list(points)})
         super().__init__(network, task, Geometry((800, 800), "letterbox", margin=1.0), (0.0,) * 3, (1.0,) * 3)
         self.categories, self.source, self.min_score = tuple(names), source, min_score
 
@@ -121,9 +128,8 @@ def load(name: str, weights_path: str | Path | None = None, *, min_score: float 
     names = tuple(published.meta["categories"])
     path = weights_path or fetch(Published(known, f"torchvision {published}", published.url, Preset(), names))
     limit_bytes = FLOAT_BYTES * published.meta["num_params"] + ROOM_BYTES
-    return Detector(
-        _build(known, published, path, foreign.read(path, limit_bytes).tensors), names, str(path), min_score
-    )
+    network = _build(known, published, path, foreign.read(path, limit_bytes).tensors)
+    return Detector(network, names, str(path), min_score, published.meta.get("keypoint_names", ()))
 
 
 def _build(name: str, published: Any, path: str | Path, tensors: Mapping[str, Tensor]) -> nn.Module:

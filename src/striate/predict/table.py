@@ -10,32 +10,41 @@ from striate.base.files import write_bytes
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def write_table(path: Path, documents: Sequence[Mapping[str, Any]]) -> None:
+def write_table(path: Path, documents: Sequence[Mapping[str, Any]], points: Sequence[str] = ()) -> None:
     """Write a row for each of the documents of `Prediction.to_json`, atomically.
 
     After the image's `id` stand `prediction` and `p:CLASS` for classes and tags (several tags joined by `|`), one
     column a number, or `height`, `width` and the share of each class, `share:CLASS`, for maps; then the box in pixels
     of the image, or `x_NAME,y_NAME` of points, which can be read as a table of points again. Things that were found
-    have a row each: `id,label,score` and the box. Text that a spreadsheet would run as a formula has a `'` before it.
+    have a row each: `id,label,score`, the box, and `x_NAME,y_NAME` of their key points. Text that a spreadsheet would
+    run as a formula has a `'` before it.
+
+    Args:
+        points: of each thing.
 
     Raises:
         ResourceError: the file cannot be written.
     """
-    rows = [row for document in documents for row in _rows(document)]
+    rows = [row for document in documents for row in _rows(document, points)]
     header = list(rows[0]) if rows else ["id"]
     lines = [map(cell, header), *([row[name] for name in header] for row in rows)]
     text = "".join(",".join(cells) + "\n" for cells in lines)
     write_bytes(path, text.encode("utf-8", encoding_errors(text)))
 
 
-def _rows(document: Mapping[str, Any]) -> list[dict[str, str]]:
+def _rows(document: Mapping[str, Any], points: Sequence[str]) -> list[dict[str, str]]:
     if "things" not in document:
         return [_row(document)]
-    things = ({"id": document["id"], **thing} for thing in document["things"])
+    first = {"id": cell(str(document["id"]))}
     return [
-        {"id": cell(str(one["id"])), "label": cell(one["name"]), "score": _number(one["score"]), **_sides(one["box"])}
-        for one in things
+        {**first, "label": cell(one["name"]), "score": _number(one["score"]), **_sides(one["box"])}
+        | _places(dict(zip(points, one.get("points", ()), strict=False)))
+        for one in document["things"]
     ]
+
+
+def _places(points: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    return {f"{axis}_{name}": _number(place[at]) for name, place in points.items() for at, axis in enumerate("xy")}
 
 
 def _sides(box: Sequence[float]) -> dict[str, str]:
@@ -49,8 +58,7 @@ def _row(document: Mapping[str, Any]) -> dict[str, str]:
         row["prediction"] = cell(joined(document["prediction"]))
     row |= {f"p:{name}": _number(share) for name, share in document.get("probabilities", {}).items()}
     row |= {name: _number(value) for name, value in document.get("values", {}).items()}
-    for name, place in document.get("points", {}).items():
-        row |= {f"{axis}_{name}": _number(value) for axis, value in zip("xy", place, strict=True)}
+    row |= _places(document.get("points", {}))
     if "size_hw" in document:
         row |= dict(zip(("height", "width"), map(str, document["size_hw"]), strict=True))
     row |= {f"share:{name}": _number(share) for name, share in document.get("shares", {}).items()}

@@ -11,7 +11,7 @@ from striate.data.target.palette import colour_of, cover, line_px
 from striate.task.answer import Thing
 from striate.task.detect.masks import own_mask
 
-MIN_POINT = 0.0  # torchvision's score of a key point, a logit, from which it is drawn
+MIN_POINT = 0.0  # score of a key point, a logit, from which it is drawn
 TEXT_SHARE, MIN_SCALE, FONT_PX = 1 / 40, 0.35, 22  # of the shorter side; of the font, which is 22 px high at scale 1
 
 
@@ -67,9 +67,14 @@ def own_things(things: tuple[Thing, ...] | None, way: WayBack) -> tuple[Thing, .
         return things
     boxes = way.boxes([thing.box for thing in things]).tolist()
     return tuple(
-        replace(thing, box=tuple(box), mask=_own_mask(thing, way), cells=None)
+        replace(thing, box=tuple(box), mask=_own_mask(thing, way), cells=None, points=_own_points(thing, way))
         for thing, box in zip(things, boxes, strict=True)
     )
+
+
+def _own_points(thing: Thing, way: WayBack) -> tuple[tuple[float, ...], ...]:
+    places = way.inner_points([point[:2] for point in thing.points]).tolist() if thing.points else ()
+    return tuple((x, y, *point[2:]) for (x, y), point in zip(places, thing.points, strict=True))
 
 
 def _own_mask(thing: Thing, way: WayBack) -> Bits | None:

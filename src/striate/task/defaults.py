@@ -240,6 +240,11 @@ class Defaults:
         return {}
 
     @property
+    def point_names(self) -> tuple[str, ...]:
+        """Of the key points that each object has: none."""
+        return ()
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The names, where there is an output for each; else the outputs' numbers."""
         num = self.num_outputs

@@ -198,6 +198,10 @@ class Task(Protocol):
         """Return what scores.json holds beside the metrics, such as a confusion matrix."""
 
     @property
+    def point_names(self) -> tuple[str, ...]:
+        """Of the key points that each object has; none where they have none."""
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The names of what an explanation can be about."""
 

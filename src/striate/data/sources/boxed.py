@@ -15,9 +15,10 @@ from ..channels import sampled_channels
 from ..check.finding import listed
 from ..decode import Probe, header
 from ..sample import SPLITS, Dataset, Reading, Usual
-from ..target import Boxes, Label, Target
+from ..target import Boxes, Label, Points, Target
 from ..target.extent import Extent
-from ..upright import turned_boxes
+from ..target.points import pairs_of
+from ..upright import turned_boxes, turned_points
 from .images import FileImages
 from .mask_pairs import split_of
 from .names import class_list, folder_name
@@ -33,7 +34,8 @@ SideXYXY = tuple[float, float, float, float]
 class Thing:
     """One thing: its class, its box in pixels from the outer corner, whether it is hard to make out, or a crowd.
 
-    `number` says which of its source it is: an annotation's id, a line. `extent` is what it covers, if that is known.
+    `number` says which of its source it is: an annotation's id, a line. `extent` is what it covers, if that is known,
+    `points` are x, y and visibility of each of the collection's key points.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Thing:
     is_crowd: bool = False
     number: int = 0
     extent: Extent | None = None
+    points: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,23 @@ class Boxed:
 
 @dataclass(frozen=True)
 class Collection:
-    """The images of a source, its format, what `Thing.number` counts, and how it was read where that is doubtful."""
+    """The images of a source, its format, what `Thing.number` counts, how it was read where that is doubtful, and the
+    names of the key points of each thing."""
 
     images: Sequence[Boxed]
     layout: str
     origin: str
     readings: tuple[Reading, ...] = ()
+    points: tuple[str, ...] = ()
 
 
-def targets_of(images: Sequence[Boxed], where: object, origin: str = "") -> dict[str, Target]:
+def targets_of(
+    images: Sequence[Boxed], where: object, origin: str = "", points: Sequence[str] = ()
+) -> dict[str, Target]:
     """Return the target "box", and "label" where each image has one object and there are two classes or more.
+
+    Args:
+        points: names of the key points that each thing has.
 
     Raises:
         DataError: names of classes differ by case only.
@@ -88,9 +98,15 @@ def targets_of(images: Sequence[Boxed], where: object, origin: str = "") -> dict
         origin=origin,
         numbers=np.array([one.number for one in each], np.int64),
         extents=extents if len(extents) == len(each) else (),
+        points=_points(things, points) if points else None,
     )
     has_label = boxes.is_single and len(names) > 1
     return {"box": boxes} | ({"label": Label(np.array(labels, np.int64)[:, 0], names)} if has_label else {})
+
+
+def _points(things: Sequence[tuple[Thing, ...]], names: Sequence[str]) -> Points:
+    tables = [np.array([one.points for one in some], np.float64).reshape(-1, len(names), 3) for some in things]
+    return Points.of([one[..., :2] for one in tables], [one[..., 2] for one in tables], names, pairs_of(names))
 
 
 def dataset_of(walk: Walk, where: str, found: Collection) -> Dataset:
@@ -104,7 +120,7 @@ def dataset_of(walk: Walk, where: str, found: Collection) -> Dataset:
     channels, said = sampled_channels(walk.root, list(names))
     own = [image.split for image in images]
     splits = {split: np.array([at for at, one in enumerate(own) if one == split], np.intp) for split in SPLITS}
-    targets, left_out = targets_of(images, walk.root, found.origin), walk.left_out()
+    targets, left_out = targets_of(images, walk.root, found.origin, found.points), walk.left_out()
     others = [name for name in targets if name != "box"]
     first = f"target box comes first; others (--target): {', '.join(others)}" if others else "target: box"
     return Dataset(
@@ -232,10 +248,21 @@ def _turned(image: Boxed, probe: Probe) -> Boxed:
         np.array([thing.xyxy for thing in image.things]).reshape(-1, 4), probe.orientation, (height, width)
     )
     things = tuple(
-        replace(one, xyxy=tuple(box), extent=one.extent and one.extent.turned(probe.orientation))
+        replace(
+            one,
+            xyxy=tuple(box),
+            extent=one.extent and one.extent.turned(probe.orientation),
+            points=_turned_points(one.points, probe),
+        )
         for one, box in zip(image.things, boxes.tolist(), strict=True)
     )
     return replace(image, things=things, size_hw=None)
+
+
+def _turned_points(points: Sequence[tuple[float, ...]], probe: Probe) -> tuple[tuple[float, ...], ...]:
+    table = np.array(points, np.float64).reshape(-1, 3)
+    table[:, :2] = turned_points(table[:, :2], probe.orientation, probe.size_hw)
+    return tuple(map(tuple, table.tolist()))
 
 
 def _turn_readings(turned: int, lying: int, standing: int, noun: str) -> list[Reading]:

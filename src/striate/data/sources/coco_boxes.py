@@ -1,7 +1,8 @@
 """Boxes of COCO JSON: of any number an image; images without annotations have none."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ..sample import Reading
 from ..target.extent import Extent
 from .boxed import Boxed, Collection, Thing, twice
 from .coco import Document, Listed, documents, listed_images
+from .coco_points import in_pixels, index_readings, marks_of, point_names
+from .point_images import Marks
 from .walk import Walk
 
 ORIGIN = "annotation {}"
@@ -31,8 +34,28 @@ def read(walk: Walk, like: str) -> Collection:
         raise DataError(
             "COCO annotations without boxes", where=walk.root / like, fix="with key points use --task points"
         )
-    images = [boxed(image) for image in listed_images(walk, lists)] if lists else []
-    return Collection(images, "COCO", ORIGIN, doubts(lists))
+    listed = listed_images(walk, lists) if lists else []
+    images, names = [boxed(image) for image in listed], point_names(lists)
+    if len(names) != 1:
+        return Collection(images, "COCO", ORIGIN, (*doubts(lists), *_several(names)))
+    (points,) = names
+    marks = [marks_of(row, len(points), image.path) for image in listed for _, row in image.things]
+    images = list(_with_points(images, in_pixels(marks)))
+    return Collection(images, "COCO", ORIGIN, (*doubts(lists), *index_readings(marks)), points)
+
+
+def _several(names: Mapping[tuple[str, ...], str]) -> list[Reading]:
+    """What is said of categories with different key points, which are not read."""
+    text = f"the categories {' and '.join(list(names.values())[:2])} have different key points: boxes are read alone"
+    return [Reading(text)] if names else []
+
+
+def _with_points(images: Sequence[Boxed], marks: Sequence[Marks]) -> Iterator[Boxed]:
+    """Images whose things have these points, one after the other."""
+    rest = iter(marks)
+    for image in images:
+        things = (replace(one, points=tuple(map(tuple, next(rest).tolist()))) for one in image.things)
+        yield replace(image, things=tuple(things))
 
 
 def _has_place(row: Mapping[str, Any]) -> bool:

@@ -50,7 +50,7 @@ class ManyBoxes:
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> Self:
         """Return the layout of a task's document."""
-        more = bool(task.get("has_masks")), bool(task.get("points"))
+        more = bool(task.get("has_masks")), bool(task.get("point_names"))
         return cls(tuple(task["names"]), float(task.get("threshold", 0.0)), *more)
 
     @classmethod

@@ -60,14 +60,14 @@ class Detect(Defaults):
     view while training, of the images themselves in an evaluation. Of a detector that has masks or key points, answers
     have the cells of each box or its points behind; an evaluation has them as texts in the records.
 
-    `threshold` is the least score of what a user is shown; it is chosen on validation when training ends. `points` are
-    the key points of a detector that has them.
+    `threshold` is the least score of what a user is shown; it is chosen on validation when training ends.
+    `point_names` are the key points of a detector that has them.
     """
 
     detector: str = USUAL
     options: Mapping[str, Any] = field(default_factory=dict)
     threshold: float = THRESHOLD
-    points: tuple[str, ...] = ()
+    point_names: tuple[str, ...] = ()
     name: ClassVar[str] = "detect"
     kind: ClassVar[str] = "boxes"
     kinds: ClassVar[tuple[str, ...]] = ("box",)
@@ -135,12 +135,12 @@ class Detect(Defaults):
         points = boxes.points.names if reading.has_points and boxes.points is not None else ()
         changed = options.model_dump(exclude_defaults=True, exclude={"detector"})
         task = super().fit(targets, train, **settings)
-        return cls(name, task.names or (name,), kind, changed, points=points)
+        return cls(name, task.names or (name,), kind, changed, point_names=points)
 
     @cached_property
     def reading(self) -> Reading:
         """The kind of detector."""
-        return READINGS[self.detector](self.settings).of_points(len(self.points))
+        return READINGS[self.detector](self.settings).of_points(len(self.point_names))
 
     @property
     def settings(self) -> DetectOptions:
@@ -157,7 +157,7 @@ class Detect(Defaults):
         """The first chooses the best epoch."""
         num = len(self.names)
         masks = mask_metrics(num) if self.reading.has_masks else ()
-        points = point_metrics(num, sigmas_of(self.points)) if self.reading.has_points else ()
+        points = point_metrics(num, sigmas_of(self.point_names)) if self.reading.has_points else ()
         return (*box_metrics(num), *masks, *points, count_error(num, self.threshold), LOSS)
 
     def inputs(self, dataset: Dataset, size_hw: tuple[int, ...], progress: Progress) -> dict[str, Target]:
@@ -243,7 +243,7 @@ class Detect(Defaults):
         if self.reading.has_masks:
             records |= {MASKS: texts(answers.values, ways), TRUE_MASKS: true_texts(originals.target, indices, ways)}
         if self.reading.has_points:
-            known = true_point_texts(originals.target, indices, self.points)
+            known = true_point_texts(originals.target, indices, self.point_names)
             records |= {POINTS: point_texts(answers.values, ways), TRUE_POINTS: known}
         values = np.array(answers.values[:, :, :WIDTH], np.float32)
         for row, way in zip(values, ways, strict=True):
@@ -300,9 +300,7 @@ class Detect(Defaults):
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain description, with what a table of answers holds beside boxes."""
-        found, reading = super().to_json(), self.reading
-        found = found if self.points else {name: value for name, value in found.items() if name != "points"}
-        return found | ({"has_masks": True} if reading.has_masks else {})
+        return super().to_json() | ({"has_masks": True} if self.reading.has_masks else {})
 
     def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
         """Return an image (H, W, 3) with the true boxes and, in the colours of their classes, the predicted ones."""

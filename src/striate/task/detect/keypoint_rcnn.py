@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import torch.nn.functional as F
 from torch import Tensor
 
+from striate.base.errors import DataError
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
 from striate.nn.blocks.regions import MASK_CELLS
@@ -64,6 +65,9 @@ class KeypointRcnn(ThirdLook):
         sums = counts = boxes.new_zeros(len(boxes))
         if truth.points is None or truth.visible is None:  # data to evaluate on may have boxes only
             return Part(sums, counts)
+        if truth.points.shape[2] != self.num_points:
+            what = f"objects have {truth.points.shape[2]} key points, and the run's {self.num_points}"
+            raise DataError(what, fix="choose data with the run's key points")
         cell, is_inside = point_cells(truth.points[image, own], boxes[image, at], HEAT_CELLS)
         logits = larger(maps_of(outputs).transpose(1, 2)[image, at])
         losses = F.cross_entropy(logits.flatten(2).transpose(1, 2), cell, reduction="none")  # (P, K)
