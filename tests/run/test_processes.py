@@ -1,4 +1,4 @@
-"""Two processes that train one run: the same as one process, and what is left when one of them dies."""
+"""Several processes that train one run: the same as one process, and what is left when one of them dies."""
 
 import os
 import signal
@@ -24,31 +24,34 @@ from striate.engine.sync_norm import share_statistics
 from striate.run import launch
 
 
-def trained(folder: Path, names: list[str]) -> tuple[Path, Path]:
-    """Cases trained by one process, and by two."""
+def trained(folder: Path, names: list[str], num: int) -> tuple[Path, Path]:
+    """Cases trained by one process, and by several."""
     alone, shared = folder / "alone", folder / "shared"
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = str(found.getsockname()[1])
-    group = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    group = {"WORLD_SIZE": str(num), "LOCAL_WORLD_SIZE": str(num), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     command = [sys.executable, one_of_two.__file__, str(shared), *names]
-    environments = [{**os.environ, **group, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    environments = [{**os.environ, **group, "RANK": rank, "LOCAL_RANK": rank} for rank in map(str, range(num))]
     children = [subprocess.Popen(command, env=one) for one in environments]
     try:
         one_of_two.main(alone, names)
     finally:
         codes = [child.wait() for child in children]
-    assert codes == [0, 0]
+    assert codes == [0] * num
     return alone, shared
 
 
 @pytest.mark.parametrize(
-    "names",
-    [["mixed"], pytest.param(["weighted", "boxes", "synchronised"], marks=pytest.mark.slow)],
-    ids=lambda names: "-".join(names),
+    ("names", "num"),
+    [
+        (["mixed"], 2),
+        pytest.param(["weighted", "boxes", "synchronised"], 2, marks=pytest.mark.slow),
+        pytest.param(["mixed", "boxes"], 3, marks=pytest.mark.slow),  # a batch of 7 is 2, 2 and 3 images
+    ],
 )
-def test_two_processes_train_what_one_does(names, tmp_path):
-    folders = trained(tmp_path, names)
+def test_several_processes_train_what_one_does(names, num, tmp_path):
+    folders = trained(tmp_path, names, num)
     for case in names:
         alone, shared = (RunDir(folder / case) for folder in folders)
         before, after = (read_tensors(run.weights) for run in (alone, shared))
@@ -62,7 +65,7 @@ def test_two_processes_train_what_one_does(names, tmp_path):
                 assert one[split]["loss"] == pytest.approx(other[split]["loss"], rel=1e-3)
         ids = [[line.split(",")[:2] for line in run.predictions.read_text().splitlines()] for run in (alone, shared)]
         assert ids[0] == ids[1]
-        assert shared.info()["processes"] == 2 and alone.info()["processes"] == 1
+        assert shared.info()["processes"] == num and alone.info()["processes"] == 1
 
 
 def test_a_batch_is_shared_without_a_rest():

@@ -6,6 +6,7 @@ RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
 
 import atexit
 import json
+import mmap
 import os
 import sys
 import warnings
@@ -23,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from .device import num_cpus
 from .errors import LostError, ResourceError, SettingsError
 from .rank import leave_mark, rank, remove_mark, size
+from .shared import MESSAGE_BYTES, Shared, SharedGradients, can_share, machine, segments
 
 PATIENT_S = 86_400  # while one of them builds a store, or scores the finished run
 STEP_S = 600  # of one step: whoever does not answer for so long is lost
@@ -46,6 +48,7 @@ class Processes:
         self.signal_number: int | None = None  # that came to this process
         self.agreed: int | None = None  # that all know of since the same `gather`
         self._rooms: dict[str, int] = {}  # bytes that exchanges of a name have needed so far, the same in all
+        self._shared: Shared | None = None
 
     def __repr__(self) -> str:
         return f"Processes(rank={self.rank}, size={self.size})"
@@ -123,9 +126,24 @@ class Processes:
 
     def _all(self, tensor: Tensor) -> list[Tensor]:
         """One tensor of each process; all have one shape."""
+        if self._shared is not None and tensor.device.type == "cpu" and len(tensor) <= MESSAGE_BYTES:
+            return self._shared.all(tensor)
         found = [torch.empty_like(tensor) for _ in range(self.size)]
         dist.all_gather(found, tensor, group=self._group)
         return found
+
+    def _tell(self, value: Any) -> list[Any]:
+        """A document of JSON of each process."""
+        text = json.dumps(value).encode()
+        return [json.loads(one.numpy().tobytes()) for (one,) in self.gather([_padded(text, len(text))])]
+
+    def share(self) -> None:
+        """Let the processes see each other's memory from here on, where all are on this machine and it can be had."""
+        where = self._tell([can_share() and machine(), os.getpid()])
+        if not where[0][0] or any(place != where[0][0] for place, _ in where):
+            return
+        maps = segments(mmap.PAGESIZE + 2 * MESSAGE_BYTES, self._tell)
+        self._shared = None if maps is None else Shared(self.rank, [pid for _, pid in where], maps, STEP_S)
 
     def _text(self, text: str) -> str:
         length = torch.tensor([len(text.encode())])
@@ -174,6 +192,12 @@ class Processes:
                 broadcast_buffers=False,
                 gradient_as_bucket_view=True,
             )
+
+    def gradients(self, parameters: Sequence[Tensor]) -> SharedGradients | None:
+        """Return what adds up the gradients where processes see each other's memory; elsewhere `parallel` does."""
+        if self._shared is None or any(one.dtype != torch.float32 or one.device.type != "cpu" for one in parameters):
+            return None
+        return SharedGradients(self._shared, parameters, self._tell)
 
     def wait(self) -> None:
         """Wait until all processes are here; one that has gone is not waited for."""
@@ -238,11 +262,12 @@ def join() -> Processes:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if has_gpu else "gloo", timeout=timedelta(seconds=PATIENT_S))
-        group = dist.new_group(timeout=timedelta(seconds=STEP_S))
-    except (RuntimeError, ValueError) as problem:
+        found = Processes(rank(), size(), num_local, dist.new_group(timeout=timedelta(seconds=STEP_S)))
+        if num_local == found.size:
+            found.share()
+    except (RuntimeError, ValueError, OSError) as problem:
         first = str(problem).splitlines()[0]
         raise ResourceError(f"the processes do not find each other: {first}", fix="check MASTER_ADDR") from problem
-    found = Processes(rank(), size(), num_local, group)
     if has_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     leave_mark()

@@ -1,8 +1,8 @@
 """A training step of several processes: each computes its images, all see the outputs of the whole batch.
 
 The loss is that of the whole batch in every process, also where it is no mean over images (class weights, pixels that
-are ignored, boxes found, distances between images). Gradients flow through a process's own outputs; torch's
-DistributedDataParallel puts them together while they are computed.
+are ignored, boxes found, distances between images). Gradients flow through a process's own outputs. On the CPUs of one
+machine they are added up in memory that all processes see, elsewhere torch's DistributedDataParallel does it.
 """
 
 from dataclasses import replace
@@ -70,7 +70,9 @@ class Together:
 
     def __init__(self, network: nn.Module, task: Task, processes: Processes, seed: int) -> None:
         self.processes, self.task, self.seed = processes, task, seed
-        self._forward = processes.parallel(Forward(network, task))
+        self._gradients = processes.gradients([one for one in network.parameters() if one.requires_grad])
+        forward = Forward(network, task)
+        self._forward = processes.parallel(forward) if self._gradients is None else forward
         self._batch: Batch | None = None
         self._whole: Whole | None = None  # of `_batch`
         self.tally = torch.empty(0)  # of the last batch, of all processes
@@ -89,6 +91,14 @@ class Together:
             batch = self._as_long_as_all(batch)
         return self._forward(batch, options)
 
+    def backward(self, loss: Tensor) -> None:
+        """Fill the gradients with those of all processes' outputs."""
+        if self._gradients is None:
+            (loss * self.processes.size).backward()  # they are averaged
+        else:
+            loss.backward()
+            self._gradients.sum()
+
     def share(self, found: Outputs, batch: Batch, main: Outputs | None) -> tuple[Outputs, Batch]:
         """Return the outputs and the batch of all processes; gradients flow through this one's own.
 
@@ -101,14 +111,17 @@ class Together:
         tally: list[Tensor] = []
         if main is not None:
             with torch.no_grad():
-                tally = [self.task.tally(each(Tensor.detach, main), own)]
+                # the rest of an epoch can have fewer images than there are processes
+                nothing = batch.images.new_empty(0)
+                tally = [self.task.tally(each(Tensor.detach, main), own) if len(own) else nothing]
         targets = [] if self._is_known(batch) else _packed(own)
         gathered = self.processes.gather([*outputs, *tally, *targets], "step")
         num, end = len(outputs), len(outputs) + len(tally)
         if targets:
             self._learn(batch, own, [parts[end:] for parts in gathered])
         if tally:
-            self.tally = reduce(self.task.add, [parts[num] for parts in gathered]).to(tally[0].device)
+            tallies = [parts[num] for parts in gathered if parts[num].numel()]
+            self.tally = reduce(self.task.add, tallies).to(batch.images.device)
         parts = [one[:num] for one in gathered]
         parts[self.processes.rank] = outputs
         wholes = iter([torch.cat(same) for same in zip(*parts, strict=True)])

@@ -139,7 +139,7 @@ class Update:
         if step is not None:
             self._check(loss, batch, step)
         self.optimiser.zero_grad()
-        (loss if self.together is None else loss * self.together.processes.size).backward()  # they are averaged
+        loss.backward() if self.together is None else self.together.backward(loss)
         return outputs
 
     def loss(self, batch: Batch) -> tuple[Tensor, Outputs]:
