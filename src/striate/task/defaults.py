@@ -204,12 +204,15 @@ class Defaults:
 
     def tally(self, outputs: Outputs, batch: Batch) -> Tensor:
         """Return a row an image, see `task.tally`."""
+        return self.tally_rows(outputs, batch, self.losses(outputs, batch))
+
+    def tally_rows(self, outputs: Outputs, batch: Batch, losses: Tensor) -> Tensor:
+        """Return what `tally` does, from the loss of each image (N,)."""
         if batch.images.device.type != "cpu":
-            decoded, losses = self.decode(outputs), self.losses(outputs, batch)
-            rows = tally.of_answers(decoded, self.truth(batch), losses)
+            rows = tally.of_answers(self.decode(outputs), self.truth(batch), losses)
             if rows is not None:
                 return rows
-        return tally.of_records(self.metrics, answers_of(self, outputs, batch))
+        return tally.of_records(self.metrics, answers_of(self, outputs, batch, losses))
 
     def add(self, before: Tensor, rows: Tensor) -> Tensor:
         """Return the rows of both."""

@@ -243,9 +243,9 @@ def require_views(task: Task, num_views: int) -> None:
         task.merge_views([])
 
 
-def answers_of(task: Task, outputs: Outputs, batch: Batch) -> Answers:
-    """Return what the outputs say of a batch, on the host."""
-    decoded, losses = task.decode(outputs), task.losses(outputs, batch)
+def answers_of(task: Task, outputs: Outputs, batch: Batch, losses: Tensor | None = None) -> Answers:
+    """Return what the outputs say of a batch, on the host; `losses` (N,) of the images where they are known."""
+    decoded, losses = task.decode(outputs), task.losses(outputs, batch) if losses is None else losses
     probabilities = decoded.probabilities
     return Answers(
         task.truth(batch).cpu().numpy(),

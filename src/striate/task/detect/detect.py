@@ -181,17 +181,21 @@ class Detect(Defaults):
 
     def losses(self, outputs: Any, batch: Batch) -> Tensor:
         """Return the loss of each image (N,), as if it were a batch."""
+        return torch.stack(list(self._parts(outputs, batch).values())).sum(0)
+
+    def _parts(self, outputs: Any, batch: Batch) -> dict[str, Tensor]:
+        """Return each part of the loss of each image (N,)."""
         parts = self.reading.parts(outputs, Truth.of(batch.targets[self.target]))
-        return torch.stack([part.sums / part.counts.clamp(min=1) for part in parts.values()]).sum(0)
+        return {name: part.sums / part.counts.clamp(min=1) for name, part in parts.items()}
 
     @torch.no_grad()
     def tally(self, outputs: Any, batch: Batch) -> Tensor:
         """Return a row an image with the parts of its loss at the end, nan for those that its kind does not have."""
-        rows = super().tally(outputs, batch)
-        parts = self.reading.parts(outputs, Truth.of(batch.targets[self.target]))
+        parts = self._parts(outputs, batch)
+        rows = self.tally_rows(outputs, batch, torch.stack(list(parts.values())).sum(0))
         assert parts.keys() <= set(PART_NAMES), "a part without a name in PART_NAMES"
         nothing = rows.new_full((len(rows),), torch.nan)
-        given = {name: (part.sums / part.counts.clamp(min=1)).to(rows) for name, part in parts.items()}
+        given = {name: part.to(rows) for name, part in parts.items()}
         return torch.cat([rows, torch.stack([given.get(name, nothing) for name in PART_NAMES], 1)], 1)
 
     def summarise(self, rows: Tensor | None) -> dict[str, float]:

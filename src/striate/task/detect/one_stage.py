@@ -67,8 +67,8 @@ def assigned(scores: Tensor, boxes: Tensor, places: Tensor, truth: Truth) -> Ass
     """
     num, num_classes, num_places = scores.shape
     iou = pair_iou(truth.boxes[:, :, None], boxes[:, None])  # (N, T, P)
-    of_class = scores.gather(1, truth.labels[:, :, None].expand(-1, -1, num_places))
-    fit = of_class**POWER_SCORE * iou**POWER_IOU + TINY
+    of_class = (scores**POWER_SCORE).gather(1, truth.labels[:, :, None].expand(-1, -1, num_places))
+    fit = of_class * (iou * iou * iou) ** (POWER_IOU / 3) + TINY  # a square root and products: no power of the many
     may = may_learn(places, truth)
     top = (fit * may).topk(min(NUM_PLACES, num_places), 2)
     is_top = torch.zeros_like(may).scatter_(2, top.indices, top.values > 0)
