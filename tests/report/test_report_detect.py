@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from striate.data.target.palette import colour_of
 from striate.diagnose.boxes import dominating_part, sides_px, unreached_boxes
 from striate.diagnose.reading import Reading
 from striate.evaluate.layout import ManyBoxes
@@ -65,6 +66,20 @@ def test_boxes_are_drawn_where_the_thumbnail_shows_them():
     rows, columns = np.nonzero(drawn.any(2))
     assert (columns.min(), columns.max()) == (32, 95)
     assert (rows.min(), rows.max()) == (48, 79)
+
+
+def test_points_are_drawn_where_the_thumbnail_shows_them():
+    image, points = np.zeros((128, 128, 3), np.uint8), np.array([[50.0, 25], [np.nan, np.nan], [150, 75]])
+    drawn = draw_on_thumbnail(image, np.array([[0, 0, 0, 1, 1]]), INPUT, (100, 200), points=[points])
+    plain = draw_on_thumbnail(image, np.array([[0, 0, 0, 1, 1]]), INPUT, (100, 200))
+    rows, columns = np.nonzero((drawn != plain).any(2))
+    for point in (0, 2):
+        is_colour = (drawn[rows, columns] == colour_of(point)).all(1)
+        assert is_colour.any()
+        middle = np.array([columns[is_colour].mean(), rows[is_colour].mean()]) + 0.5
+        x, y = points[point] * 0.64 + [0, 32]
+        assert np.abs(middle - [x, y]).max() <= 1
+    assert not (drawn[rows, columns] == colour_of(1)).all(1).any()
 
 
 def test_masks_are_drawn_where_the_thumbnail_shows_them():

@@ -24,7 +24,10 @@ def is_dense(task: Task) -> bool:
         False
     """
     head = task.head
-    return isinstance(head, Detector) and not head.reading.is_given_regions and not head.reading.has_masks
+    if not isinstance(head, Detector):
+        return False
+    reading = head.reading
+    return not (reading.is_given_regions or reading.has_masks or reading.has_points)
 
 
 def settings_of(task: Task) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Of an object with marked points the similarity (OKS) is the mean over these of exp(-d^2 / (2 area (2 sigma)^2)), d how
 far the predicted point is off, sigma how far people are who mark it, as a share of the root of the area. An object
-without marked points is not counted, as a crowd is not; of such a d is how far a point lies beyond its box at twice its
-size. Of each class the 20 surest detections of an image count.
+without marked points is not counted, as a crowd is not; of such a d is how far a point lies beyond its box at thrice
+its sides. Of each class the 20 surest detections of an image count.
 
 Answers hold the points in records: of each image (N,) one text, a list in JSON with a row an object in the order of
 their rows: of predicted ones x, y and score of each point, of true ones the area in pixels, then x, y and visibility of

@@ -1,5 +1,6 @@
 """Objects and their boxes: the hardest images, the classes, precision and recall, where AP is lost, the counts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import fmean
@@ -13,11 +14,12 @@ from striate.base.numbers import count, number, significant
 from striate.base.runs import Bits
 from striate.base.text import plural
 from striate.metric import by_key
-from striate.metric.box_ap import mask_metrics
+from striate.metric.box_ap import mask_metrics, point_metrics
 from striate.metric.box_errors import ERRORS, confusion
 from striate.metric.box_matches import recorder
 from striate.metric.box_table import curve, num_detected, num_objects
 from striate.metric.mask_matches import MASKS, TRUE_MASKS, masks_of
+from striate.metric.point_matches import POINTS, SIGMA, TRUE_POINTS
 from striate.predict.overlay import colours_of
 from striate.report.answers import Answers, Given, illustrated, mean_loss, with_thumbnails_first
 from striate.report.charts_boxes import MAX_LINES, precision_recall
@@ -31,6 +33,7 @@ from .sections import Room, Section, Sections, Subject
 from .segment import Strip
 
 TEMPLATE = "tasks/detect.html"
+Places = npt.NDArray[np.floating]
 NUM_HARDEST, NUM_OF_STUDY, NUM_BRIEF = 12, 6, 3
 HEADS = ("truth", "prediction")
 FIGURES = ("ap", "ap50", "recall", "precision", "f1")
@@ -50,8 +53,9 @@ class DetectSections(Sections):
 
     def figures(self, run: Run) -> Sequence[str]:
         """Return AP at one overlap, by the objects' size, the recall, the error of counts, and the loss."""
-        masks = [metric.key for metric in mask_metrics(1)] if at(run.info, "task.has_masks", False) else []
-        return ("ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", *masks, "count_error", "loss")
+        more = [metric.key for metric in mask_metrics(1)] if at(run.info, "task.has_masks", False) else []
+        more += [metric.key for metric in point_metrics(1, (SIGMA,))] if at(run.info, "task.point_names", []) else []
+        return ("ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar", *more, "count_error", "loss")
 
     def score_code(self, run: Run) -> str:
         """Return the score that chose the epoch, AP, by the task's own metric: matching boxes takes a page."""
@@ -100,6 +104,11 @@ class DetectSections(Sections):
         if number(scores.get("mask_ap")) is not None:
             mask_ap, mask_half = (by_key(key).text(scores.get(key)) for key in ("mask_ap", "mask_ap50"))
             said.append(f"Of what the objects cover (masks), AP is {mask_ap}, and {mask_half} at IoU 0.5.")
+        if number(scores.get("points_ap")) is not None:
+            point_ap, point_half = (by_key(key).text(scores.get(key)) for key in ("points_ap", "points_ap50"))
+            said.append(
+                f"Of the key points, AP is {point_ap} (over their similarity, OKS), and {point_half} at OKS 0.5."
+            )
         error = by_key("count_error").text(scores.get("count_error"))
         said.append(
             f"Boxes that score {_threshold(run)} or more are shown, which has the best F1 on validation images; "
@@ -166,8 +175,8 @@ def _drawn(answers: Answers, row: int, which: int, image_u8: npt.NDArray[np.uint
     size_hw = answers.table.records.get("size_hw")
     if size_hw is None:
         return image_u8
-    masks = _masks(answers, row, which, size_hw[row])
-    return draw_on_thumbnail(image_u8, label_and_box, answers.run.info["input"], size_hw[row], masks)
+    masks, points = _masks(answers, row, which, size_hw[row]), _points(answers, row, which)
+    return draw_on_thumbnail(image_u8, label_and_box, answers.run.info["input"], size_hw[row], masks, points)
 
 
 def _masks(answers: Answers, row: int, which: int, size_hw: npt.NDArray[Any]) -> list[Bits]:
@@ -177,6 +186,16 @@ def _masks(answers: Answers, row: int, which: int, size_hw: npt.NDArray[Any]) ->
         return []
     num = len(_rows(answers, row)[which])  # by falling score: the first ones
     return masks_of(" ".join(texts[row].split()[:num]), tuple(int(side) for side in size_hw))
+
+
+def _points(answers: Answers, row: int, which: int) -> list[Places]:
+    """The key points of an image's true (0) or predicted objects (1) that are shown; none where they are not known."""
+    texts = answers.table.records.get((TRUE_POINTS, POINTS)[which])
+    if texts is None or texts[row] is None:
+        return []
+    rows = json.loads(texts[row])[: len(_rows(answers, row)[which])]  # by falling score: the first ones
+    tables = [np.array(one if which else one[1:]).reshape(-1, 3) for one in rows]
+    return [table[:, :2] if which else np.where(table[:, 2:] > 0, table[:, :2], np.nan) for table in tables]
 
 
 def _images(subject: Subject, num: int) -> Markup:

@@ -38,6 +38,7 @@ def draw_on_thumbnail(
     document: Mapping[str, Any],
     size_hw: Sequence[float],
     masks: Sequence[npt.NDArray[np.bool_]] = (),
+    points: Sequence[npt.NDArray[np.floating]] = (),
 ) -> npt.NDArray[np.uint8]:
     """Return a run's thumbnail of an image (H, W, 3) with boxes (B, 5), class and sides in the image's own pixels.
 
@@ -45,6 +46,7 @@ def draw_on_thumbnail(
         document: of the run's input.
         size_hw: height and width of the image.
         masks: of the boxes, (height, width) each; none where they have none.
+        points: of the boxes, (K, 2) each in the image's own pixels, nan where one is not marked; each has its colour.
     """
     geometry = Geometry.from_json(document)
     matrix = geometry.matrix(int(size_hw[0]), int(size_hw[1]))
@@ -58,6 +60,10 @@ def draw_on_thumbnail(
     for label, *sides in rows.tolist():
         corners = np.array(sides).reshape(2, 2) * matrix[[0, 1], [0, 1]] + matrix[:, 2]
         rectangle(drawn, (corners * scale).ravel(), colour_of(int(label)), width)
+    for places in points:
+        spots = (places * matrix[[0, 1], [0, 1]] + matrix[:, 2]) * scale
+        for point in np.flatnonzero(~np.isnan(spots[:, 0])).tolist():
+            cv2.circle(drawn, np.floor(spots[point]).astype(int).tolist(), width + 1, colour_of(point), -1)
     return drawn
 
 
