@@ -246,6 +246,10 @@ def test_a_run_resumes_bit_for_bit_and_predicts_in_the_image_s_own_pixels(tmp_pa
     for metric in task.metrics:
         assert metric.score(again[metric.key]) == pytest.approx(scores["test"][metric.key], nan_ok=True)
     capsys.readouterr()
+    assert command(["evaluate", str(run.path), "--split", "val", "--quiet"]) == 0
+    absent = [row["name"] for row in scores["val"]["per_class"] if not row["objects"]]
+    said = f"n/a: {len(absent)} class{'es' * (len(absent) > 1)} without images ({', '.join(absent)})"
+    assert (said in capsys.readouterr().out) == bool(absent) and len(absent) < len(task.names)
     image = tmp_path / "image.png"
     from PIL import Image
 

@@ -161,8 +161,8 @@ def _scores(
     found = evaluate_run(run, other, data=data, split=split, views=views, device=device, progress=progress)
     task = found.pop("task")
     rows = [f"{name:<18} {_number(value)}" for name, value in found["scores"].items() if _is_score(value)]
-    counts = {row["name"]: row.get("support", row.get("pixels")) for row in found["scores"].get("per_class", ())}
-    absent, own = [name for name, count in counts.items() if not count], found["scores"].get("own_size")
+    absent = [row["name"] for row in found["scores"].get("per_class", ()) if 0 in map(row.get, AMOUNTS)]
+    own = found["scores"].get("own_size")
     lines = [
         f"{found['split']}.{task['monitor']} {score_text(found['scores'], task['monitor'])}",
         *([f"mean of {views} views of each image"] if views > 1 else []),
@@ -177,6 +177,7 @@ def _scores(
 
 
 MAX_CLASSES = 12  # in a line
+AMOUNTS = ("support", "pixels", "objects")  # of a class in a split, as its task counts them
 
 
 def _dice_text(dice: dict[str, float | None]) -> str:
