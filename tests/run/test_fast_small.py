@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from striate.predict.predictor import load_weights
+from striate.predict.weights import load_weights
 from striate.run.execute import train
 from striate.run.network import build_network
 from striate.run.prepare import prepare

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,26 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from striate.base.device import place
-from striate.base.documents import read_json, understood
+from striate.base.documents import understood
 from striate.base.errors import DataError, ModelError, SettingsError, combined
-from striate.base.files import sha256
 from striate.base.noun import IMAGE
-from striate.base.run_info import RunInfo
 from striate.base.rundir import RunDir
 from striate.base.size import SizeHW
-from striate.base.tensors import read_tensors
 from striate.data.augment import Pipeline
 from striate.data.augment.apply import Normal, apply_cpu
 from striate.data.geometry import Geometry, WayBack, coloured
 from striate.data.given import images_of
 from striate.data.levels import FULL, Levels, parse_levels
 from striate.data.raster import Samples
-from striate.model.blueprint import Blueprint
-from striate.model.build import build
-from striate.model.state import load_state, plain_names, state_of, without_prefixes
 from striate.task import Outputs, Task, from_json
 from striate.task.answer import Answer
 from striate.task.head import Image as ImageHead
@@ -45,6 +38,7 @@ from .prediction import Prediction
 from .reading import pass_on, read_image
 from .things import own_things
 from .tiling import at_scale, compact, own_map, tiled_outputs
+from .weights import load_weights, network_of, temperature_of
 
 if TYPE_CHECKING:
     from striate.data.given import Given
@@ -106,7 +100,7 @@ class Predictor:
             task, data = from_json(info["task"]), info["input"]
             geometry = Geometry.from_json(data)
             levels = parse_levels(info["dataset"]["options"].get("levels", "full")) or FULL
-            network = network or _network(run, info, task, geometry)
+            network = network or network_of(run, info, task, geometry)
             load_weights(network, run)
             kind: Any = cls
             if len(geometry.size_hw) == 3:
@@ -146,23 +140,14 @@ class Predictor:
         scale, problems = self._tile_scale(tiles), [] if bad is None else bad
         images = read_ahead(images_of(pictures), self._heard)
         while some := list(islice(images, self.batch)):
-            whole: list[tuple[int, Samples, str, SizeHW]] = []
-            given: dict[int, Prediction] = {}
+            good: list[tuple[Samples, str]] = []
             for number, picture, pixels, problem, doubts in some:
                 pass_on(doubts, doubtful)
                 if pixels is None or problem is not None:
                     problems += [problem] if problem else []
                     continue
-                name = id_of(picture, number)
-                alone = self._alone(pixels, scale, name)
-                if alone is None:
-                    whole.append((number, self.framed(pixels), name, pixels.shape[:-1]))
-                else:
-                    given[number] = alone
-            if whole:
-                numbers, stored, names, sizes_hw = zip(*whole, strict=True)
-                given |= dict(zip(numbers, self._read(self.outputs(stored), names, sizes_hw), strict=True))
-            found += [given[number] for number in sorted(given)]
+                good.append((pixels, id_of(picture, number)))
+            found += self._predicted(good, scale)
         if problems and bad is None:
             raise combined(problems)
         return found
@@ -174,11 +159,19 @@ class Predictor:
             DataError: the file cannot be read.
         """
         pixels = self._heard(picture)
-        return pixels, self._of_pixels(pixels, id_of(picture))
+        return pixels, self.of_pixels([(pixels, id_of(picture))])[0]
 
-    def _of_pixels(self, pixels: Samples, name: str) -> Prediction:
-        alone = self._alone(pixels, self._tile_scale(None), name)
-        return alone or self._read(self.outputs([self.framed(pixels)]), [name], [pixels.shape[:-1]])[0]
+    def of_pixels(self, images: Sequence[tuple[Samples, str]]) -> list[Prediction]:
+        """Return the predictions for decoded images (H, W, C), each with its id, in one pass of the network."""
+        return self._predicted(images, self._tile_scale(None))
+
+    def _predicted(self, images: Sequence[tuple[Samples, str]], scale: float | None) -> list[Prediction]:
+        found = [self._alone(pixels, scale, name) for pixels, name in images]
+        whole = [image for image, one in zip(images, found, strict=True) if one is None]
+        if whole:
+            outputs = self.outputs([self.framed(pixels) for pixels, _ in whole])
+            read = iter(self._read(outputs, [name for _, name in whole], [pixels.shape[:-1] for pixels, _ in whole]))
+        return [one or next(read) for one in found]
 
     def _alone(self, pixels: Samples, scale: float | None, name: str) -> Prediction | None:
         """The prediction for an image that does not go through the network as a whole beside others, else None."""
@@ -220,10 +213,21 @@ class Predictor:
         self, picture: "Given", doubtful: list[DataError] | None = None, name: str = "image"
     ) -> npt.NDArray[Any]:
         """The pixels of an image; what its decoder complains of goes to `doubtful`, or is a warning."""
-        short_side_px = None if self.is_placed else self.short_side_px  # places are those of its own size
-        pixels, doubts = read_image(picture, name, self.geometry, self.levels, short_side_px)
+        pixels, doubts = read_image(picture, name, self.geometry, self.levels, self._decoded_side_px)
         pass_on(doubts, doubtful)
         return pixels
+
+    def decoded(self, content: bytes, name: str, max_pixels: int) -> Samples:
+        """Return the pixels (H, W, C) of the image in the bytes of a file; `name` is for messages.
+
+        Raises:
+            DataError: it is no image, damaged, or has more pixels than `max_pixels`.
+        """
+        return read_image(content, name, self.geometry, self.levels, self._decoded_side_px, max_pixels)[0]
+
+    @property
+    def _decoded_side_px(self) -> int | None:
+        return None if self.is_placed else self.short_side_px  # places are those of the image's own size
 
     @torch.inference_mode()
     def outputs(self, stored: Sequence[npt.NDArray[Any]]) -> Outputs:
@@ -300,7 +304,9 @@ class Predictor:
         return Prediction(name, (), map=np.concatenate(maps), is_image=True)
 
     def _answers(self, outputs: Outputs) -> list[Answer]:
-        return self.task.answers(self.task.decode(each(lambda values: values / self.temperature, outputs)))
+        if self.temperature != 1:
+            outputs = each(lambda values: values / self.temperature, outputs)
+        return self.task.answers(self.task.decode(outputs))
 
     def _read(self, outputs: Outputs, ids: Sequence[str], sizes_hw: Sequence[SizeHW]) -> list[Prediction]:
         answers, ways = self._answers(outputs), [self.geometry.way_back(*size_hw) for size_hw in sizes_hw]
@@ -345,56 +351,10 @@ def id_of(picture: "Given", number: int = 0) -> str:
     return str(picture) if isinstance(picture, str | Path) else str(number)
 
 
+@lru_cache(64)  # 0.2 ms of an answer
 def plain_view(count: int, geometry: Geometry) -> Any:
     """Return the plan that leaves so many stored images as they are."""
     pipeline = Pipeline()
     return pipeline.matrices(
         pipeline.draw(count, 0, 0), geometry.store_hw, geometry.size_hw, np.zeros((count, geometry.channels))
     )
-
-
-def _network(run: RunDir, info: RunInfo, task: Task, geometry: Geometry) -> nn.Module:
-    """The run's network without its weights."""
-    plan = info["model"]["blueprint"]
-    if plan is None:
-        what = "the run's network was a module of the user's own"
-        raise ModelError(what, where=run.path, fix="use Python and hand the module in")
-    return build(
-        Blueprint.from_json(plan), channels=geometry.channels, outputs=task.num_outputs, size_hw=geometry.size_hw
-    )
-
-
-def temperature_of(run: RunDir) -> float:
-    """Return the temperature in a run's calibration.json, 1 without that file.
-
-    Raises:
-        ModelError: the file is broken, or belongs to other weights.
-    """
-    path = run.checked("calibration.json")
-    if not path.exists():
-        return 1.0
-    found = read_json(path, "calibration")
-    value = found.get("temperature") if isinstance(found, dict) else None
-    again = f"repeat `striate evaluate {run.path} --calibrate`"
-    if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
-        raise ModelError("not a calibration", where=path, fix=again)
-    if found.get("weights") != sha256(run.weights):
-        raise ModelError("the temperature was fitted to other weights", where=path, fix=again)
-    return float(value)
-
-
-def load_weights(network: nn.Module, run: RunDir) -> None:
-    """Load a run's weights into its network.
-
-    Raises:
-        ModelError: a tensor is missing, unknown or of another shape, or the file was damaged.
-    """
-    tensors, wanted = without_prefixes(read_tensors(run.checked(run.weights.name))), state_of(network)
-    known, fix = {*plain_names(network).values()}, "restore run.json and weights from one run"
-    if odd := (tensors.keys() - known) | (wanted.keys() - tensors):
-        raise ModelError(f"weights and network differ, first in {min(odd)!r}", where=run.weights, fix=fix)
-    for name, tensor in wanted.items():
-        if not is_lazy(tensor) and tensor.shape != tensors[name].shape:
-            what = f"{name} is {tuple(tensors[name].shape)}, the network's is {tuple(tensor.shape)}"
-            raise ModelError(what, where=run.weights, fix=fix)
-    load_state(network, tensors)

@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from striate.base.errors import DataError
 from striate.data.bands import WORDS, first_bands_text
-from striate.data.decode import FIX_DOUBTFUL, decode_samples, header, read_bytes
+from striate.data.decode import FIX_DOUBTFUL, MAX_PIXELS, decode_samples, header, read_bytes
 from striate.data.geometry import Geometry
 from striate.data.given import pixels_of, png_of
 from striate.data.levels import Levels
@@ -19,13 +19,20 @@ if TYPE_CHECKING:
 
 
 def read_image(
-    picture: "Given", name: str, geometry: Geometry, levels: Levels, short_side_px: int | None
+    picture: "Given | bytes",
+    name: str,
+    geometry: Geometry,
+    levels: Levels,
+    short_side_px: int | None,
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[npt.NDArray[Any], list[DataError]]:
     """Return the pixels (H, W, C) of an image, and the doubts about them.
 
     Args:
+        picture: what was given, or the bytes of a file.
         name: of one that is no file.
         short_side_px: a decoder may return a smaller image whose shorter side is at least that; None: its own size.
+        max_pixels: files with more are refused before any pixel is decoded.
 
     Raises:
         DataError: it cannot be read.
@@ -33,13 +40,21 @@ def read_image(
     doubts: list[DataError] = []
     if isinstance(picture, str | Path):
         name, content = str(picture), read_bytes(Path(picture))
+    elif isinstance(picture, bytes):
+        content = picture
     elif isinstance(picture, Image):
         content = png_of(picture, name)
     else:
         return pixels_of(picture, name, geometry.channels, geometry.depth), doubts
     channels = geometry.channels
     pixels, complaint = decode_samples(
-        content, geometry.depth, name=name, channels=channels, short_side_px=short_side_px, levels=levels
+        content,
+        geometry.depth,
+        name=name,
+        channels=channels,
+        short_side_px=short_side_px,
+        max_pixels=max_pixels,
+        levels=levels,
     )
     if complaint:
         doubts.append(DataError(f"may be damaged: {complaint}", where=name, fix=FIX_DOUBTFUL))

@@ -70,7 +70,7 @@ class SeriesPredictor(Predictor):
         """Return the levels (1, L, D) of a series, an array or the first case of a file, and the prediction for it."""
         levels = self._levels(picture, 0)[0]
         name = _case_id(picture, 0) if isinstance(picture, str | Path) else id_of(picture)
-        return levels, self._of_pixels(levels, name)
+        return levels, self.of_pixels([(levels, name)])[0]
 
     def fitted(self, picture: "Given") -> npt.NDArray[Any]:
         """Return the stored levels (1, L, D) of a series: an array (L, D), or the first case of a file."""

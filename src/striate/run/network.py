@@ -22,7 +22,7 @@ from striate.model.network import Network
 from striate.model.weights import Loaded
 from striate.model.zoo import blueprint, options
 from striate.nn.blocks.whiten import Whiten
-from striate.predict.predictor import load_weights
+from striate.predict.weights import load_weights
 from striate.task import Vector
 
 from .prepare import Prepared

@@ -17,7 +17,6 @@ from striate.export.contract import compare
 from striate.export.onnx_file import PACKAGES, Session, write_onnx
 from striate.predict import Predictor
 from striate.predict.prediction import Prediction
-from striate.predict.upload import checked
 
 NUM_CHECKED = 4  # images of noise on which both must agree before one stands in for the other
 MAX_PIXELS = 50_000_000
@@ -83,9 +82,8 @@ class Answerer:
         Raises:
             DataError: it is no image, damaged, or too large.
         """
-        short = None if self.predictor.is_placed else self.predictor.short_side_px
-        return checked(content, name=name, max_pixels=MAX_PIXELS, short_side_px=short)
+        return self.predictor.decoded(content, name, MAX_PIXELS)
 
     def __call__(self, images: Sequence[npt.NDArray[Any]]) -> list[Prediction]:
         """Return the predictions of decoded images."""
-        return self.predictor(list(images))
+        return self.predictor.of_pixels([(pixels, "") for pixels in images])

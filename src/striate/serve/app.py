@@ -44,14 +44,14 @@ def create_app(answerer: Answerer, hosts: Iterable[str], token: str | None = Non
     """
     batcher, readers = Batcher(answerer), ThreadPoolExecutor(max(1, num_cpus() - 1), "read")
 
+    async def answer(content: bytes, name: str) -> Prediction:
+        if not batcher.is_working:  # nobody is kept waiting: one hand-over between threads instead of two
+            return await batcher.alone(lambda: answerer([answerer.decoded(content, name)])[0])
+        return await batcher(await asyncio.get_running_loop().run_in_executor(readers, answerer.decoded, content, name))
+
     async def predict(request: Request) -> Response:
         contents, is_several = await _contents(request)
-        loop = asyncio.get_running_loop()
-        pixels = [
-            await loop.run_in_executor(readers, answerer.decoded, content, f"image {number}")
-            for number, content in enumerate(contents)
-        ]
-        found = await asyncio.gather(*map(batcher, pixels))
+        found = await asyncio.gather(*(answer(content, f"image {number}") for number, content in enumerate(contents)))
         answers = [_plain(one) for one in found]
         return document({"predictions": answers} if is_several else answers[0])
 

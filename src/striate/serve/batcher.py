@@ -27,7 +27,7 @@ class Batcher(Generic[In, Out]):
         self.call, self.max_batch, self.max_waiting = call, max_batch, max_waiting
         self._waiting: list[tuple[In, asyncio.Future[Out]]] = []
         self._thread = ThreadPoolExecutor(1, "network")
-        self._is_working = False
+        self.is_working = False
         self.num_passes = self.num_items = 0
 
     async def __call__(self, item: In) -> Out:
@@ -40,10 +40,23 @@ class Batcher(Generic[In, Out]):
             raise Busy(f"{self.max_waiting} images wait already", fix="try again in a second")
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if not self._is_working:
-            self._is_working = True
-            self._work = asyncio.create_task(self._run())
+        self._go_on()
         return await future
+
+    async def alone(self, make: Callable[[], Out]) -> Out:
+        """Return what a function makes in the thread, as a pass of its own: for an item while nothing is at work."""
+        self.is_working = True
+        self.num_passes, self.num_items = self.num_passes + 1, self.num_items + 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, make)
+        finally:
+            self.is_working = False
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting and not self.is_working:
+            self.is_working = True
+            self._work = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -65,7 +78,7 @@ class Batcher(Generic[In, Out]):
                     if not future.done():
                         future.set_result(result)
         finally:
-            self._is_working = False
+            self.is_working = False
 
     def close(self) -> None:
         """End the thread."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,11 +47,10 @@ class Answer:
 def class_answers(names: Sequence[str], decoded: "Decoded") -> list[Answer]:
     """Return the classes given, by index (N,) or by flags (N, K), and all probabilities (N, K)."""
     assert decoded.probabilities is not None
-    values = decoded.values.cpu().numpy()
-    flags = values.astype(bool) if values.ndim == 2 else np.arange(len(names)) == values[:, None]
+    has_flags = decoded.values.ndim == 2
     return [
-        Answer(tuple(np.array(names, object)[given]), (), dict(zip(names, row, strict=True)))
-        for given, row in zip(flags, decoded.probabilities.tolist(), strict=True)
+        Answer(tuple(compress(names, given)) if has_flags else (names[given],), (), dict(zip(names, row, strict=True)))
+        for given, row in zip(decoded.values.tolist(), decoded.probabilities.tolist(), strict=True)
     ]
 
 

@@ -31,6 +31,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+RAW_HEADERS = [(key.lower().encode(), value.encode()) for key, value in HEADERS.items()]
 FEW_PATHS = 8  # that an error lists
 log = logging.getLogger("striate.web")
 
@@ -91,7 +92,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] += [(key.lower().encode(), value.encode()) for key, value in HEADERS.items()]
+                message["headers"] += RAW_HEADERS
             await send(message)
 
         refusal = self._refusal(Request(scope))
@@ -128,8 +129,8 @@ def _limited(receive: Receive) -> Receive:
         if is_whole:
             return await receive()
         try:
-            left = max(0.0, end - asyncio.get_running_loop().time())
-            message = await asyncio.wait_for(receive(), left)
+            async with asyncio.timeout_at(end):
+                message = await receive()
         except TimeoutError:
             raise Refused(408, "the body came too slowly", f"send it within {BODY_TIME_S:g} s") from None
         count += len(message.get("body", b""))
