@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
+from torch import nn
 
+from striate.data.geometry import Geometry
+from striate.data.levels import FULL
 from striate.predict import Predictor
 from striate.run.execute import train
 from striate.run.recipe import named
 from striate.serve.answerer import Answerer
 from striate.serve.app import create_app
 from striate.serve.batcher import Batcher
+from striate.task.classify import Classify
 from striate.web.guard import MAX_BODY_BYTES, Busy
 from striate.web.listen import next_free
 
@@ -160,3 +164,21 @@ def test_what_waits_is_answered_in_one_pass_and_errors_reach_all_it_was_made_of(
 
     with ThreadPoolExecutor(1) as pool:  # other tests' browsers leave a loop in this thread
         pool.submit(lambda: asyncio.run(scenario())).result()
+
+
+@pytest.mark.parametrize(("channels", "depth", "levels"), [(1, 8, FULL), (3, 8, (0, 4095)), (1, 16, (100, 4095))])
+def test_deep_and_coloured_files_are_read_as_predict_reads_them(tmp_path, channels, depth, levels):
+    rng = np.random.default_rng(1)
+    pixels = {
+        "deep.png": Image.fromarray(rng.integers(0, 4096, (24, 30), np.uint16)),
+        "colour.jpg": Image.fromarray(rng.integers(0, 255, (24, 30, 3), np.uint8)),
+    }
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 3))
+    geometry = Geometry((16, 16), channels=channels, depth=depth)
+    task = Classify("y", ("a", "b", "c"))
+    answerer = object.__new__(Answerer)
+    answerer.predictor = Predictor(network, task, geometry, [0.0] * channels, [0.01] * channels, levels=levels)
+    for name, image in pixels.items():
+        image.save(tmp_path / name)
+        served = answerer([answerer.decoded((tmp_path / name).read_bytes(), "image 0")])[0]
+        assert served.probabilities == answerer.predictor(tmp_path / name)[0].probabilities
