@@ -43,8 +43,9 @@ GROUPS = (
 PRELOADED = (
     *("torch", "torch._dynamo", "cv2", "PIL.Image", "rich.progress", "safetensors.torch"),
     *("matplotlib.figure", "matplotlib.backends.backend_svg", "striate.task", "pydantic.type_adapter"),
-    *("striate.cli", "striate.api", "striate.report", "striate.predict", "striate.model.table"),
+    *("striate.cli", "striate.api", "striate.report.explained", "striate.predict", "striate.model.table"),
     *("striate.data.check.check", "striate.data.sheet", "striate.run.evaluate", "striate.studies.execute"),
+    *("scipy.special", "scipy.optimize", "scipy.ndimage", "scipy.sparse", "striate.predict.pretrained"),
 )
 
 

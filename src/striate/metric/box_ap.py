@@ -14,15 +14,18 @@ weight moves.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from .box_matches import FALSE, RANGES, TRUE, UNCOUNTED, Codes, Matches, Ranked, recorder
 from .mask_matches import mask_recorder
 from .metric import SHARE, Array, Floats, Metric
 from .point_matches import point_recorder
 from .ratios import contribution, mean_ratio
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 RECALLS = np.linspace(0, 1, 101)
 CHUNK = 4_000_000  # numbers held at once
@@ -53,8 +56,10 @@ def precisions(ranked: Ranked, num_objects: Floats, weights: Floats, levels: sli
     return found
 
 
-def _between(image: Array, place: Array, num_images: int, kept: Array) -> sparse.csr_array:
+def _between(image: Array, place: Array, num_images: int, kept: Array) -> "sparse.csr_array":
     """(V, N) how many false detections an image has before each of the V that are kept, and behind the one before."""
+    from scipy import sparse  # 0.2 s to load
+
     is_before = place < len(kept)
     ones = np.ones(int(is_before.sum()))
     return sparse.csr_array((ones, (place[is_before], image[is_before])), shape=(len(kept), num_images))

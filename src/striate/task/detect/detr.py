@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from striate.model import zoo
@@ -106,6 +105,8 @@ def matched(logits: Tensor, boxes: Tensor, true: Tensor, truth: Truth) -> Tensor
         boxes: (N, L, Q, 4) as shares.
         true: (N, T, 4) as shares.
     """
+    from scipy.optimize import linear_sum_assignment  # 0.4 s to load
+
     num, depth, num_queries, _ = logits.shape
     labels = truth.labels[:, None, None].expand(-1, depth, num_queries, -1)
     given, wanted = boxes[:, :, :, None], true[:, None, None]
