@@ -34,6 +34,7 @@ from striate.task.detect.proposed import regions_of
 from striate.task.detect.reading import Candidates, Truth
 from striate.task.detect.readings import USUAL
 from striate.task.detect.suppress import suppressed
+from striate.task.detect.yolo_v1 import cells
 from striate.task.protocol import answers_of
 
 COLOURS = ("red", "green", "blue")
@@ -192,6 +193,24 @@ def test_crowds_and_images_without_boxes_teach_no_box():
     assert task.losses(outputs, batch_of(whole)).isfinite().all()
     assert np.isnan(task.truth(batch)[1].numpy()).all()
     assert Truth.of(batch.targets["box"]).is_there.sum() == 0
+
+
+def test_the_cell_with_the_middle_of_an_object_answers_for_it_also_on_a_border():
+    rng, stride, num = np.random.default_rng(0), 8, 40
+    low = rng.integers(0, SIDE // 2, (num, 3, 2)) * 2
+    boxes = np.concatenate([low, low + rng.integers(1, 8, (num, 3, 2)) * 2], 2).clip(max=SIDE)
+    at = np.arange(SIDE // stride)
+    columns = np.stack([(step.ravel() + 0.5) * stride for step in np.meshgrid(at, at)])
+    places = np.concatenate([columns, np.broadcast_to([[stride], [SIDE], [SIDE]], (3, columns.shape[1]))])
+    batch = batch_of(Boxes.of(list(boxes), [[0, 1, 2]] * num, COLOURS))
+    rows = cells(torch.from_numpy(places).float().expand(num, -1, -1), Truth.of(batch.targets["box"]))
+    for row, own in zip(rows.numpy(), boxes, strict=True):
+        by_hand = np.full((len(at), len(at)), -1)
+        sizes = (own[:, 2:] - own[:, :2]).prod(1)
+        for thing in sorted(range(3), key=lambda thing: (sizes[thing], -thing)):  # the largest stays
+            x, y = (own[thing, :2] + own[thing, 2:]) // 2 // stride
+            by_hand[y, x] = thing if sizes[thing] else by_hand[y, x]
+        assert (row.reshape(len(at), -1) == by_hand).all()
 
 
 def test_what_cannot_be_is_refused():

@@ -15,7 +15,7 @@ from striate.model.zoo.detectors import YOLO_BOXES
 from striate.nn.boxes import pair_iou
 
 from .one_stage import in_crowd
-from .reading import Candidates, Dense, Part, Truth, best, inside, view_of
+from .reading import Candidates, Dense, Part, Truth, best, view_of
 
 NUMBERS = 5
 PLACE_WEIGHT, NOTHING_WEIGHT = 5.0, 0.5
@@ -90,10 +90,11 @@ class YoloV1(Dense):
 @torch.no_grad()
 def cells(places: Tensor, truth: Truth) -> Tensor:
     """Return the row of the truth whose middle lies in each cell (N, P), the largest of several; -1 for none."""
-    corner, stride = places[:, :2].transpose(1, 2), places[:, 2, :, None]
-    squares = torch.cat([corner - stride / 2, corner + stride / 2], 2)
+    stride = places[:, 2, :, None]
+    corner = places[:, :2].transpose(1, 2) - stride / 2
     middle = (truth.boxes[:, :, :2] + truth.boxes[:, :, 2:]) / 2
-    is_in = inside(middle, squares).transpose(1, 2) & truth.is_there[:, :, None]  # (N, T, P)
+    far = (middle[:, :, None] - corner[:, None]) / stride[:, None]  # (N, T, P, 2)
+    is_in = ((far >= 0) & (far < 1)).all(3) & truth.is_there[:, :, None]  # a border belongs to the cell behind it
     size = (truth.boxes[:, :, 2:] - truth.boxes[:, :, :2]).prod(2)[:, :, None] * is_in
     largest, row = size.max(1)
     return row.masked_fill(largest <= 0, -1)
