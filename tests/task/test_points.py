@@ -21,6 +21,7 @@ from striate.data.target import Points, Ragged
 from striate.data.target.palette import colour_of
 from striate.evaluate.layout import Spots
 from striate.evaluate.predictions import Predictions, read, write
+from striate.evaluate.views import MAX_VIEWS, Averaged, view, view_of
 from striate.export.bundle import script_of
 from striate.metric import Answers
 from striate.metric.mask_matches import SIZE
@@ -306,3 +307,58 @@ def test_a_table_reads_as_it_was_written_and_an_ensemble_has_the_mean_places(tmp
     off = np.sqrt(((mean.values - mean.truth) ** 2).sum(2))
     expected = [row[~np.isnan(row)].mean() if not np.isnan(row).all() else 0 for row in off]
     assert mean.losses == pytest.approx(expected / answers.records[SIZE].max(1))
+
+
+class Ends(torch.nn.Module):
+    """Says of the bright pixels which lies furthest left and right, and where the middle of both is."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+
+    def forward(self, images):
+        found = []
+        for image in images[:, 0]:
+            y, x = (image > 0.5).nonzero().T + 0.5
+            ends = torch.stack([torch.stack([x[at], y[at]]) for at in (x.argmin(), x.argmax())])
+            found.append(torch.cat([ends, ends.mean(0, keepdim=True)]))
+        places = torch.stack(found)
+        height, width = images.shape[2:]
+        if isinstance(self.way, Direct):
+            return ((places / torch.tensor([width, height]) - 0.5) * 4).transpose(1, 2).flatten(1)
+        maps = torch.zeros(len(images), 3, height, width)
+        for image, row in enumerate(places):
+            for point, (across, down) in enumerate(row.long().tolist()):
+                maps[image, point, down, across] = 60.0
+        return maps
+
+
+@pytest.mark.parametrize("head", ["direct", "heatmap"])
+def test_views_agree_where_the_network_sees_left_as_left(head):
+    """Moved and mirrored views say the same of each point once they are undone and the pair has changed places."""
+    points = Points.of([[[[1, 1], [2, 2], [3, 3]]]] * 4, None, NAMES, [(0, 1)])
+    task = fit_task({"points": points}, np.arange(4), name="points", options={"head": head})
+    assert from_json(json.loads(json.dumps(task.to_json()))).pairs is not None
+    images, rng = torch.zeros(4, 1, 40, 56), np.random.default_rng(0)
+    for image in images:
+        image[0, rng.integers(8, 32), rng.integers(8, 24)] = image[0, rng.integers(8, 32), rng.integers(30, 48)] = 1
+    network = Ends(task.way)
+    wanted = task.decode(network(images)).values
+    for number in range(1, MAX_VIEWS):
+        seen = network(view(images, number))
+        found = task.decode(task.undo_view(seen, view_of(number, (40, 56))).nan_to_num(-60)).values
+        torch.testing.assert_close(found[:, :2], wanted[:, :2], atol=1e-5, rtol=0)
+        assert not torch.allclose(task.decode(seen).values[:, :2], wanted[:, :2], atol=1e-3)
+    merged = task.decode(Averaged(network, task, MAX_VIEWS)(images)).values
+    torch.testing.assert_close(merged[:, :2], wanted[:, :2], atol=1e-5, rtol=0)
+    assert from_json({**task.to_json(), "pairs": None}).undo_view(network(images), view_of(1, (40, 56))) is not None
+
+
+def test_the_mean_of_views_is_that_of_places_or_of_probabilities():
+    rng = torch.Generator().manual_seed(0)
+    two = torch.randn(2, 3, 6, generator=rng)
+    torch.testing.assert_close(Direct().merge(two), two.mean(0))
+    maps = torch.randn(2, 3, 2, 5, 7, generator=rng)
+    logs = maps.flatten(3).log_softmax(3).view_as(maps)
+    found = HeatMaps(0.02).merge(logs).flatten(2).softmax(2)
+    torch.testing.assert_close(found, maps.flatten(3).softmax(3).mean(0))

@@ -48,7 +48,7 @@ def view_of(number: int, size_hw: SizeHW) -> View:
     """
     step, is_mirrored = divmod(number, 2)
     down, right = STEPS[step]
-    return View(bool(is_mirrored), down * _step_px(size_hw[0]), right * _step_px(size_hw[1]))
+    return View(bool(is_mirrored), down * _step_px(size_hw[0]), right * _step_px(size_hw[1]), size_hw)
 
 
 def _step_px(side_px: int) -> int:

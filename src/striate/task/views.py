@@ -2,23 +2,27 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from striate.base.size import SizeHW
+
 Merge = Callable[[Tensor], Tensor]  # outputs (V, N, ...) of V views -> outputs (N, ...)
 
 
 @dataclass(frozen=True)
 class View:
-    """How an image is seen: mirrored or not, then moved by so many pixels; what moves in is its reflection."""
+    """How an image of `size_hw` is seen: mirrored or not, then moved by so many pixels; what moves in is its
+    reflection."""
 
     is_mirrored: bool = False
     down_px: int = 0
     right_px: int = 0
+    size_hw: SizeHW = field(default=(1, 1), repr=False)
 
 
 def mean_outputs(outputs: Tensor) -> Tensor:
@@ -28,16 +32,16 @@ def mean_outputs(outputs: Tensor) -> Tensor:
 
 def mean_softmax(outputs: Tensor) -> Tensor:
     """Return the logits (N, K, ...) whose softmax over K is the mean probability of logits (V, N, K, ...)."""
-    return _log_mean(outputs.log_softmax(2))
+    return log_mean(outputs.log_softmax(2))
 
 
 def mean_sigmoid(outputs: Tensor) -> Tensor:
     """Return the logits whose sigmoid is the mean probability of logits (V, N, ...)."""
-    return _log_mean(F.logsigmoid(outputs)) - _log_mean(F.logsigmoid(-outputs))
+    return log_mean(F.logsigmoid(outputs)) - log_mean(F.logsigmoid(-outputs))
 
 
-def _log_mean(logs: Tensor) -> Tensor:
-    """The logarithm of the mean of what is seen (not nan), from logarithms (V, ...)."""
+def log_mean(logs: Tensor) -> Tensor:
+    """Return the logarithm (N, ...) of the mean of what is seen (not nan), from logarithms (V, N, ...)."""
     is_blind = logs.isnan()
     if not is_blind.any():
         return logs.logsumexp(0) - math.log(len(logs))

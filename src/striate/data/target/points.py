@@ -40,6 +40,19 @@ def pairs_of(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     return tuple((first, second) for first, second in pairs if first < second)
 
 
+def mirrored(num: int, pairs: Iterable[Sequence[int]]) -> npt.NDArray[np.intp]:
+    """Return which of so many points is seen at the place of each one in a mirrored image.
+
+    Example:
+        >>> mirrored(3, [(0, 2)]).tolist()
+        [2, 1, 0]
+    """
+    order = np.arange(num)
+    for left, right in pairs:
+        order[[left, right]] = right, left
+    return order
+
+
 @dataclass(frozen=True)
 class Points(Target):
     """K points of every thing, and any number of things an image: those of image i are `starts[i]` to `starts[i + 1]`.
@@ -145,10 +158,7 @@ class Points(Target):
     @property
     def swap(self) -> npt.NDArray[np.intp]:
         """(K,) which point takes each one's place in a mirrored image."""
-        order = np.arange(self.xy.shape[1])
-        for left, right in self.pairs:
-            order[[left, right]] = right, left
-        return order
+        return mirrored(self.xy.shape[1], self.pairs)
 
     def seen(self, indices: Indices, plan: "Plan", place: "Place") -> "Points":
         """Return the points that are seen, in output pixels."""

@@ -18,7 +18,7 @@ from striate.base.text import listed, plural, verb
 from striate.data.originals import Originals
 from striate.data.sample import Batch
 from striate.data.target import Points, Ragged, Target
-from striate.data.target.points import UNKNOWN
+from striate.data.target.points import UNKNOWN, mirrored, pairs_of
 from striate.metric import Answers, Metric
 from striate.metric.loss import LOSS
 from striate.metric.mask_matches import SIZE
@@ -32,6 +32,7 @@ from ..head import Head
 from ..objective import Objective, Which
 from ..protocol import Decoded
 from ..series import Question, Step
+from ..views import View, merged
 from .drawing import draw
 from .ways import Direct, HeatMaps, Way
 
@@ -61,12 +62,15 @@ class KeyPoints(Sums, Defaults):
     Truth and answers are (N, K, 2) xy: shares of the network's view while training, pixels of the images themselves in
     an evaluation; truth is nan where a point is not marked. The loss in scores and history is the mean distance as a
     share of the view's longer side, whatever is trained with, see `ways`; errors of epochs are in pixels of the view.
+
+    `pairs` are points that are each other's mirror image; None, as in older runs: those that are so by their names.
     """
 
     way_name: Kind = "direct"
     spread: float = SPREAD
     tolerance: float = TOLERANCE
     tolerance_of: Of = "image"
+    pairs: tuple[tuple[int, int], ...] | None = None
     name: ClassVar[str] = "points"
     kind: ClassVar[str] = "points"
     unit: ClassVar[str] = "px"
@@ -116,7 +120,7 @@ class KeyPoints(Sums, Defaults):
         way = ("heatmap" if _gives_maps(network) else "direct") if options.head == "auto" else options.head
         return replace(
             task, names=names, way_name=cast(Kind, way), spread=options.spread, tolerance=options.tolerance,
-            tolerance_of=options.tolerance_of,
+            tolerance_of=options.tolerance_of, pairs=points.pairs,
         )  # fmt: skip
 
     @cached_property
@@ -179,6 +183,15 @@ class KeyPoints(Sums, Defaults):
             return means[part] / means[whole] if means[whole] else float("nan")
 
         return {"loss": means["loss"], "point_error": share("off", "known"), "pck": share("hits", "scored")}
+
+    def undo_view(self, outputs: Tensor, view: View) -> Tensor:
+        """Return the outputs for the images themselves; in a mirrored one points of a pair are each other."""
+        pairs = pairs_of(self.names) if self.pairs is None else self.pairs
+        return self.way.undo(outputs, view, mirrored(len(self.names), pairs).tolist())
+
+    def merge_views(self, outputs: Sequence[Tensor]) -> Any:
+        """Return the mean of places, or of probabilities that a point is at a pixel."""
+        return merged(outputs, self.way.merge) if outputs else None
 
     def decode(self, outputs: Tensor) -> Decoded:
         """Return the places (N, K, 2) as shares of the view."""

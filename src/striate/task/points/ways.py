@@ -3,6 +3,7 @@
 Places are shares (0 to 1) of the network's view, from its outer corner: (N, K, 2) xy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -15,6 +16,7 @@ from striate.model.blueprint import Blueprint
 
 from ..head import Head, Map, Vector
 from ..objective import Objective, Which, chosen, single
+from ..views import View, log_mean, undo
 
 REACH = 0.25  # of the view: an output of 1 is so far from the middle, about the spread of places
 WINDOW = 3.0  # spreads around the highest pixel, from which a place between pixels is read
@@ -33,6 +35,16 @@ class Way(Protocol):
 
     def places(self, outputs: Tensor) -> Tensor:
         """Return the places (N, K, 2)."""
+
+    def undo(self, outputs: Tensor, view: View, order: Sequence[int]) -> Tensor:
+        """Return the outputs for a view of images as outputs for the images, see `task.views`.
+
+        Args:
+            order: which point of a mirrored image is each one of the image.
+        """
+
+    def merge(self, outputs: Tensor) -> Tensor:
+        """Return one of the outputs (V, N, ...) of several views, undone."""
 
     def choices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names of the numbers that an explanation can be about."""
@@ -65,6 +77,17 @@ class Direct:
     def places(self, outputs: Tensor) -> Tensor:
         """Return the places, cut at the border of the view."""
         return (0.5 + REACH * _pairs(outputs)).clamp(0, 1)
+
+    def undo(self, outputs: Tensor, view: View, order: Sequence[int]) -> Tensor:
+        """Return the places moved back, and of a mirrored image mirrored back, those of pairs for each other."""
+        height, width = view.size_hw
+        x, y = outputs.float().chunk(2, 1)
+        x, y = x - view.right_px / width / REACH, y - view.down_px / height / REACH
+        return torch.cat([-x[:, order], y[:, order]] if view.is_mirrored else [x, y], 1)
+
+    def merge(self, outputs: Tensor) -> Tensor:
+        """Return the mean."""
+        return outputs.mean(0)
 
     def choices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return both coordinates of each point."""
@@ -152,6 +175,16 @@ class HeatMaps:
 
     def _spread_px(self, size_hw: SizeHW) -> float:
         return max(1.0, self.spread * max(size_hw))
+
+    def undo(self, outputs: Tensor, view: View, order: Sequence[int]) -> Tensor:
+        """Return the logarithms of the probabilities moved and mirrored back; nan where the view did not see."""
+        logs = outputs.float().flatten(2).log_softmax(2).view(outputs.shape)
+        moved = undo(logs, view)
+        return moved[:, order] if view.is_mirrored else moved
+
+    def merge(self, outputs: Tensor) -> Tensor:
+        """Return the logarithm of the mean probability of each pixel, over the views that see it."""
+        return log_mean(outputs)
 
     def choices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the points."""
