@@ -43,14 +43,17 @@ def trained(folder: Path, names: list[str], num: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("names", "num"),
+    ("names", "num", "variables"),
     [
-        (["mixed"], 2),
-        pytest.param(["weighted", "boxes", "synchronised"], 2, marks=pytest.mark.slow),
-        pytest.param(["mixed", "boxes"], 3, marks=pytest.mark.slow),  # a batch of 7 is 2, 2 and 3 images
+        (["mixed"], 2, {}),
+        pytest.param(["weighted", "boxes", "synchronised"], 2, {}, marks=pytest.mark.slow),
+        pytest.param(["mixed", "boxes"], 3, {}, marks=pytest.mark.slow),  # a batch of 7 is 2, 2 and 3 images
+        pytest.param(["mixed"], 2, {"ONLY_SOCKETS": "1"}, marks=pytest.mark.slow),
     ],
 )
-def test_several_processes_train_what_one_does(names, num, tmp_path):
+def test_several_processes_train_what_one_does(names, num, variables, monkeypatch, tmp_path):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     folders = trained(tmp_path, names, num)
     for case in names:
         alone, shared = (RunDir(folder / case) for folder in folders)
