@@ -37,6 +37,14 @@ def in_spaces(root: Path) -> None:
     of_list(lambda text: "".join(f"ein Hüt {name} -1\n" for name in text.split()))(root)
 
 
+def in_names_of_their_own(root: Path) -> None:
+    def change(file: Path, text: bytes) -> tuple[Path, bytes]:
+        name = f"<annotation><filename> C:\\photos\\{file.stem}.png</filename>"
+        return file.with_stem(f"note {9 - int(file.stem)}"), text.replace(b"<annotation>", name.encode())
+
+    each(root, "Annotations", change)
+
+
 def in_both_cases(root: Path) -> None:
     of_path(lambda file: file.with_name(f"img_{file.name}"), "JPEGImages")(root)
     of_path(lambda file: file.with_name(f"IMG_{file.name}"))(root)
@@ -49,6 +57,7 @@ STRANGE = {
     "a mark of UTF-8": of_text(lambda text: codecs.BOM_UTF8 + text.encode()),
     "exponents": of_text(lambda text: text.replace("<ymax>40<", "<ymax>+4.0e1<").encode()),
     "suffixes of both cases": of_path(lambda file: file.with_suffix(".XML") if "3" in file.stem else file),
+    "names of their own": in_names_of_their_own,
     "names of both cases": in_both_cases,
     "the image's suffix before its own": of_path(lambda file: file.with_suffix(".jpg.xml")),
     "blanks and marks in names": in_spaces,

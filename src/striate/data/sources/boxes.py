@@ -89,7 +89,16 @@ def find_beside(root: Path, images: Sequence[str], others: Sequence[str]) -> Ann
             fitting = [name for name, text in texts.items() if is_of_kind(text)]
             if fitting and 2 * len(fitting) >= len(texts):
                 return Annotation(kind, fitting[0])
-    return None
+    inside = [name for name in others if name.casefold().endswith(".xml")] if ".xml" not in beside else []
+    named = (name for name in spread(inside, NUM_PROBED) if image_named_in(root / name) in stems)
+    return next((Annotation("Pascal VOC", name) for name in named), None)
+
+
+def image_named_in(path: Path) -> str:
+    """Return the name of the image, small and without suffix, that an annotation of Pascal VOC gives; "" for none."""
+    text = _text(path)
+    found = re.search(r"<filename>([^<]+)</filename>", text) if BESIDE[0][1](text) else None
+    return PurePosixPath(found[1].strip().replace("\\", "/").casefold()).stem if found else ""
 
 
 def find_list(root: Path, others: Sequence[str]) -> Annotation | None:

@@ -6,6 +6,7 @@ from striate.base.errors import DataError, combined
 
 from ..sample import Reading
 from .boxed import Boxed, Collection, pair_files
+from .boxes import image_named_in
 from .mask_pairs import split_of
 from .names import natural_key
 from .voc_masks import split_lists
@@ -28,7 +29,7 @@ def read(walk: Walk, like: str) -> Collection:
     Raises:
         DataError: files or a list cannot be read; the message names the first and says how many more.
     """
-    files = pair_files(walk, PurePosixPath(like).suffix)
+    files = pair_files(walk, PurePosixPath(like).suffix) or _pair_inside(walk)
     listed = _lists(walk, {PurePosixPath(name).stem for name in files})
     names: list[str] = []
     for name in sorted((name for some in walk.tree().values() for name in some), key=natural_key):
@@ -48,6 +49,15 @@ def read(walk: Walk, like: str) -> Collection:
         for name, one in zip(names, annotations, strict=True)
     ]
     return Collection(images, "Pascal VOC", "object {}", readings)
+
+
+def _pair_inside(walk: Walk) -> dict[str, str]:
+    """Return the file of each image that one names inside: of sets in which no file is called like its image."""
+    images = {PurePosixPath(name).stem.casefold(): name for some in walk.tree().values() for name in some}
+    named = [(name, image_named_in(walk.root / name)) for name in walk.others() if name.casefold().endswith(".xml")]
+    files = {images[image]: name for name, image in reversed(named) if image in images}
+    walk.use(*files.values())
+    return files
 
 
 def _lists(walk: Walk, stems: set[str]) -> dict[str, str]:
