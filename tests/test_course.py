@@ -45,6 +45,7 @@ SMALL = {  # data and weights that are not there, or large
     "--limit train=400,val=100,test=100": "--limit train=20,val=8,test=8",
     "--limit train=2000,val=1000,test=1000": "--limit train=20,val=8,test=8",
     "toy:shapes?objects=1..6": "toy:shapes?objects=1..3&n=24&size=64",
+    "toy:shapes?objects=1..3&points=corners,centre": "toy:shapes?objects=1..3&points=corners,centre&n=24&size=64",
     "toy:shapes?points=corners,centre": "toy:shapes?points=corners,centre&n=40&size=16",
     "toy:shapes ": "toy:shapes?n=40&size=32 ",
     "toy:digits?n=2000": "toy:digits?n=60",
