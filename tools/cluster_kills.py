@@ -4,7 +4,8 @@
 
 Starts a Ray of two nodes with a CPU each on this machine (`ray start`, reached by `ray://`), and carries out a study
 there by `striate study`, again whenever that was killed. At random times it kills (SIGKILL) a process that trains a
-run, the command, or the second node with all it has, which is then started again. In the end weights, predictions and
+run, the command, or the second node with all it has, which is then started again. Every other kill waits until all
+runs at work have a state beyond their first step to go on from. In the end weights, predictions and
 verdict are compared with those of one process, byte for byte. Then two studies are carried out there at the same time.
 Takes about ten minutes on two cores. Ends what it has started; exit code 1 if anything differs.
 """
@@ -174,6 +175,11 @@ def differences(one: Path, other: Path) -> list[str]:
     return found + ([] if verdicts[0] == verdicts[1] else ["verdict"])
 
 
+def num_begun(study: Path) -> int:
+    """How many runs that are not finished have a state beyond their first step."""
+    return len({path.parent for path in (study / "runs").glob("*/checkpoints/step-*") if int(path.name[5:])})
+
+
 def killed(folder: Path, cluster: Cluster, most: int, rng: random.Random) -> dict[str, Any]:
     """Carry out a study while its processes are killed; return how often, and how often the command was started."""
     kills: Counter[str] = Counter()
@@ -185,10 +191,13 @@ def killed(folder: Path, cluster: Cluster, most: int, rng: random.Random) -> dic
             end = time.monotonic() + rng.uniform(1.0, arguments.most_s)
             while time.monotonic() < end and driver.poll() is None:
                 time.sleep(0.1)
+            tasks = [*cluster.head.tasks(), *cluster.second.tasks()]
+            while kills.total() % 2 and driver.poll() is None and num_begun(folder / "killed") < len(tasks):
+                time.sleep(0.1)
+                tasks = [*cluster.head.tasks(), *cluster.second.tasks()]
             if kills.total() >= most or driver.poll() is not None:
                 continue
             kind = min(KINDS, key=lambda one: (kills[one], rng.random()))
-            tasks = [*cluster.head.tasks(), *cluster.second.tasks()]
             if not tasks:
                 continue
             kill([rng.choice(tasks)] if kind == "worker" else [driver.pid] if kind == "driver" else [])

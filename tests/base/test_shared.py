@@ -48,7 +48,8 @@ def test_gradients_are_the_sums_and_the_same_bits(size):
     def work(shared, tell):
         parameters = [torch.zeros(shape, requires_grad=True) for shape in SHAPES]
         parameters[2] = torch.zeros(SHAPES[2]).to(memory_format=torch.channels_last).requires_grad_()
-        gradients, found = SharedGradients(shared, parameters, tell), []
+        maps = segments(SharedGradients.num_bytes(parameters), tell)
+        gradients, found = SharedGradients(shared, parameters, maps), []
         for step in numbers:
             for place, parameter in enumerate(parameters):
                 has = place < 3 or (place == 4 and shared.rank == 1)  # one has none anywhere, one has it in one process

@@ -197,7 +197,8 @@ class Processes:
         """Return what adds up the gradients where processes see each other's memory; elsewhere `parallel` does."""
         if self._shared is None or any(one.dtype != torch.float32 or one.device.type != "cpu" for one in parameters):
             return None
-        return SharedGradients(self._shared, parameters, self._tell)
+        maps = segments(SharedGradients.num_bytes(parameters), self._tell)
+        return None if maps is None else SharedGradients(self._shared, parameters, maps)
 
     def wait(self) -> None:
         """Wait until all processes are here; one that has gone is not waited for."""

@@ -102,21 +102,24 @@ class SharedGradients:
 
     Args:
         parameters: float32, on the CPU; the same in all processes.
+        maps: `segments` of so many bytes as `num_bytes` says.
     """
 
-    def __init__(self, shared: Shared, parameters: Sequence[Tensor], tell: Tell) -> None:
+    def __init__(self, shared: Shared, parameters: Sequence[Tensor], maps: Sequence[mmap.mmap]) -> None:
         self._shared, self._parameters = shared, parameters
-        edges = [0]
-        for one in parameters:
-            edges.append(edges[-1] + -(-one.numel() // 16) * 16)  # whole lines of the cache
-        num, start = edges[-1], -(-len(parameters) // 64) * 64
-        maps = segments(start + 4 * num, tell)
-        assert maps is not None  # as the messages have theirs
+        start, edges = _places(parameters)
+        num = edges[-1]
         self._has = [torch.frombuffer(one, dtype=torch.bool, count=len(parameters)) for one in maps]
-        self._flat = [torch.frombuffer(one, dtype=torch.float32, offset=start) for one in maps]
+        self._flat = [torch.frombuffer(one, dtype=torch.float32, offset=start, count=num) for one in maps]
         self._part = [slice(num * rank // shared.size, num * (rank + 1) // shared.size) for rank in range(shared.size)]
         own = self._flat[shared.rank]
         self._views = [_like(one, own[edge : edge + one.numel()]) for one, edge in zip(parameters, edges, strict=False)]
+
+    @staticmethod
+    def num_bytes(parameters: Sequence[Tensor]) -> int:
+        """Return the memory that a process needs."""
+        start, edges = _places(parameters)
+        return start + 4 * edges[-1]
 
     @torch.no_grad()
     def sum(self) -> None:
@@ -146,6 +149,14 @@ class SharedGradients:
         for parameter, is_there in zip(self._parameters, has, strict=True):
             if not is_there:
                 parameter.grad = None
+
+
+def _places(parameters: Sequence[Tensor]) -> tuple[int, list[int]]:
+    """Where the gradients begin, in bytes, and where each one does from there, in numbers: whole lines of the cache."""
+    edges = [0]
+    for one in parameters:
+        edges.append(edges[-1] + -(-one.numel() // 16) * 16)
+    return -(-len(parameters) // 64) * 64, edges
 
 
 def _like(parameter: Tensor, flat: Tensor) -> Tensor:
