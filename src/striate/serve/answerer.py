@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class ThroughOnnx(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the outputs of images (N, C, H, W)."""
-        return torch.from_numpy(self._session(images.contiguous().numpy())[0])
+        return torch.from_numpy(self._session(np.ascontiguousarray(images.numpy()))[0])
 
 
 class Answerer:
