@@ -149,12 +149,22 @@ class Optimiser:
             if not is_finite:
                 return
             is_finite = None
-        is_lost = None if is_finite is None else (~is_finite).float()
-        for group in self.param_groups:
+        is_lost = (
+            None if is_finite is None else torch.logical_not(is_finite, out=torch.empty((), device=is_finite.device))
+        )
+        for group in self._calls():
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if moved:
                 states = [self.state[parameter] for parameter in moved]
                 OPTIMISERS[group["rule"]](group, moved, [parameter.grad for parameter in moved], states, is_lost)
+
+    def _calls(self) -> Groups:
+        """The groups, those of the same settings as one: a fused step asks a GPU once, for however many parameters."""
+        found: dict[tuple[Any, ...], Group] = {}
+        for group in self.param_groups:
+            settings = tuple(value for name, value in group.items() if name != "params")
+            found.setdefault(settings, {**group, "params": []})["params"].extend(group["params"])
+        return list(found.values())
 
 
 def rows_of(model: nn.Module) -> dict[str, nn.Module]:

@@ -38,4 +38,4 @@ class Skips:
         """Count one more step, whose gradient is finite or is not."""
         is_lost = ~is_finite
         self.counts += is_lost
-        self.counts[1] *= is_lost
+        self.counts[1].mul_(is_lost)  # `*=` would copy it once more

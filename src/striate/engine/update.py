@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +105,7 @@ class Update:
             penalise(self.optimiser.decaying, self.l1, self.l2)
         clip, parameters = self.clip, self.parameters
         norm = nn.utils.clip_grad_norm_(parameters, clip, foreach=True) if clip else gradient_norm(parameters)
-        self._step(norm.isfinite(), batch, step)
+        self._step(norm < inf, batch, step)  # one operator; `isfinite` are four
         if self.average is not None:
             self.average.update(self.model, step)
         if self.together:
@@ -162,7 +163,8 @@ class Update:
         return loss, outputs
 
     def _sum(self, outputs: Outputs, batch: Batch) -> Tensor:
-        return torch.stack(list(self.task.loss(outputs, batch).values())).sum()
+        first, *others = self.task.loss(outputs, batch).values()
+        return torch.stack([first, *others]).sum() if others or first.ndim else first
 
     def _check(self, loss: Tensor, batch: Batch, step: int) -> None:
         if _is_due(loss, step) and not torch.isfinite(loss):

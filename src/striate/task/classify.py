@@ -20,6 +20,7 @@ from striate.metric.confusion import KAPPA, MCC, balanced_accuracy, matrix, per_
 from striate.metric.f1 import macro_f1
 from striate.metric.loss import LOSS
 from striate.metric.ranking import AUC
+from striate.nn.constant import constants
 from striate.nn.losses import GAMMA, LOSSES, LossOptions
 
 from .defaults import Defaults, Sums, mean_scores, with_count
@@ -92,7 +93,7 @@ class Classify(Sums, Defaults):
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return {"cross_entropy": scalar}, or {"focal"}: the mean over the batch, weighted by the true classes."""
         outputs = outputs.float()
-        weights = outputs.new_tensor(self.class_weights) if self.class_weights else None
+        weights = constants(self.class_weights, outputs) if self.class_weights else None
         options = LossOptions(weights, self.label_smoothing, self.gamma)
         loss = LOSSES[self.criterion](outputs, batch.targets[self.target], options)
         return {self.criterion.replace("-", "_"): loss}

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from striate.nn.constant import constants
+
 NUM_SECTORS = 36
 SECTOR_DEG = 360 / NUM_SECTORS
 
@@ -50,17 +52,17 @@ class Standardised:
     def losses(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Return the mean squared error of each image (N,), on the scale of the outputs."""
         truth = truth.double()
-        scaled = (truth - truth.new_tensor(self.mean)) / truth.new_tensor(self.std)
+        scaled = (truth - constants(self.mean, truth)) / constants(self.std, truth)
         return F.mse_loss(outputs.float(), scaled.float(), reduction="none").mean(1)
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Return the numbers (N, D)."""
         outputs = outputs.double()
-        return outputs * outputs.new_tensor(self.std) + outputs.new_tensor(self.mean)
+        return outputs * constants(self.std, outputs) + constants(self.mean, outputs)
 
     def direction(self, outputs: Tensor, index: Tensor) -> tuple[Tensor, str]:
         """Return weights that give the number in its unit, but for the mean."""
-        return F.one_hot(index, outputs.shape[1]) * outputs.new_tensor(self.std), "number"
+        return F.one_hot(index, outputs.shape[1]) * constants(self.std, outputs), "number"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from striate.metric import Metric
 from striate.metric.box import BOTH_RIGHT, BOX_IOU, BOX_RIGHT, CLASS_RIGHT
 from striate.metric.loss import LOSS
 from striate.nn.boxes import pair_giou
+from striate.nn.constant import constants
 
 from .answer import Answer
 from .defaults import Defaults
@@ -157,7 +158,7 @@ class Localise(Defaults):
 def _shares(xyxy: Tensor, size_hw: SizeHW) -> Tensor:
     """Boxes in pixels of the network's input as shares of it."""
     height, width = size_hw
-    return xyxy.float() / xyxy.new_tensor([width, height, width, height])
+    return xyxy.float() / constants((width, height, width, height), xyxy)
 
 
 def _xyxy(sides: Tensor) -> Tensor:

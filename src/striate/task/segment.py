@@ -32,6 +32,7 @@ from striate.metric.iou import (
 )
 from striate.metric.loss import LOSS
 from striate.model import zoo
+from striate.nn.constant import constants
 from striate.nn.losses import GAMMA, LOSSES, LossOptions
 
 from .defaults import Defaults, Sums
@@ -178,7 +179,7 @@ class Segment(Sums, Defaults):
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return a scalar for each part of the loss, such as {"cross_entropy", "dice"}; 0 where no pixel is known."""
         outputs = outputs.float()
-        weights = outputs.new_tensor(self.class_weights) if self.class_weights else None
+        weights = constants(self.class_weights, outputs) if self.class_weights else None
         options = LossOptions(weights, self.label_smoothing, self.gamma, IGNORE)
         truth = batch.targets[self.target]
         parts = self.criterion.split("+")

@@ -18,6 +18,7 @@ from striate.metric.confusion import figures
 from striate.metric.f1 import MACRO_F1_TAGS, MICRO_F1
 from striate.metric.loss import LOSS
 from striate.metric.ranking import AUC_TAGS, MEAN_AVERAGE_PRECISION, area_under_roc, average_precision
+from striate.nn.constant import constants
 
 from .defaults import Defaults, Sums, mean_scores, with_count
 from .protocol import Decoded
@@ -83,7 +84,7 @@ class Tag(Sums, Defaults):
         """
         truth, outputs = batch.targets[self.target].float(), outputs.float()
         smooth = truth * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        weight = 1 + (outputs.new_tensor(self.positive_weights) - 1) * truth if self.positive_weights else None
+        weight = 1 + (constants(self.positive_weights, outputs) - 1) * truth if self.positive_weights else None
         return {"binary_cross_entropy": F.binary_cross_entropy_with_logits(outputs, smooth, weight)}
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -30,7 +30,8 @@ from striate.data.augment import (
 )
 from striate.data.augment.apply import Normal, Recycler, apply_cpu
 from striate.data.augment.colour import mean_grey, unchanged
-from striate.data.augment.device import apply_torch
+from striate.data.augment.device import _places, apply_torch
+from striate.data.augment.plan import Plan
 
 F = tv.load("torchvision.transforms.v2.functional")
 BILINEAR = tv.load("torchvision.transforms").InterpolationMode.BILINEAR
@@ -336,3 +337,20 @@ def test_an_output_array_is_used_again_only_when_nobody_holds_it():
     third = recycler.take((2, 3))
     assert third.ctypes.data == address and third.shape == (2, 3)
     assert recycler.take((9, 9)).shape == (9, 9)
+
+
+@pytest.mark.parametrize(("reach_px", "is_mirrored"), [(0, True), (9, True), (60, True), (2, False), (9, False)])
+def test_images_moved_by_whole_pixels_are_the_same_bytes_on_a_gpu(reach_px, is_mirrored):
+    """OpenCV moves them one by one; `apply_torch` looks their pixels up, unless grey is beyond the border."""
+    rng, in_hw, out_hw = np.random.default_rng(0), (20, 26), (16, 14)
+    images = rng.integers(0, 256, (12, *in_hw, 3), np.uint8)
+    signs, start = rng.choice([-1.0, 1.0], (12, 2)), rng.integers(-reach_px, reach_px + 1, (12, 2)) + np.array([6, 2])
+    warp = np.zeros((12, 2, 3))
+    warp[:, [0, 1], [0, 1]], warp[:, :, 2] = signs, np.where(signs > 0, start, start + np.array(out_hw[::-1]) - 1)
+    plan = Plan(warp, in_hw, out_hw, is_mirrored=is_mirrored)
+    found = apply_torch(torch.from_numpy(images), plan, torch.zeros(3), torch.full((3,), 1 / 255))
+    wanted = apply_cpu(list(images), plan).transpose(0, 3, 1, 2)
+    assert np.abs(found.numpy() - wanted).max() < (1e-3 if is_mirrored else 0.51)
+    assert (_places(plan) is not None) == (is_mirrored or reach_px <= 2)
+    plan.warp[3, 0, 2] += 0.5  # one that lies between pixels
+    assert _places(plan) is None

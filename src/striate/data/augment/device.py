@@ -10,7 +10,7 @@ from striate.base.size import SizeHW
 
 from ..geometry import PAD_U8
 from .colour import for_grey
-from .effect import on, where_drawn_torch
+from .effect import on, sent, where_drawn_torch
 from .mix import mix_torch
 from .mosaic import tile_torch
 from .plan import Plan
@@ -29,9 +29,12 @@ def apply_torch(images_u8: Any, plan: Plan, mean: torch.Tensor, std: torch.Tenso
     if len(plan.out_hw) == 3:
         return apply_space(images_u8, plan, mean, std)
     is_deep = images_u8.dtype != torch.uint8
+    places = None if is_deep or plan.tones else _places(plan)
+    if places is not None:
+        images_u8 = _picked(images_u8, places)
     pixels = images_u8.permute(0, 3, 1, 2).float()
     pixels = where_drawn_torch(plan.tones, pixels) if not is_deep else pixels / 257
-    if not plan.is_copy.all():
+    if places is None and not plan.is_copy.all():
         mode, beyond = ("reflection", 0) if plan.is_mirrored else ("zeros", PAD_U8)
         grid = _grid(plan, pixels)
         pixels = pixels.sub_(beyond) if beyond else pixels
@@ -51,6 +54,36 @@ def apply_torch(images_u8: Any, plan: Plan, mean: torch.Tensor, std: torch.Tenso
     if plan.mix is not None:
         pixels = mix_torch(pixels, plan.mix, _inside(on(plan.mix.boxes[None], pixels), plan.out_hw))
     return pixels.contiguous(memory_format=torch.channels_last)
+
+
+Places = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def _places(plan: Plan) -> Places | None:
+    """Which rows (B, H) and columns (B, W) the output shows, where images are mirrored and moved by whole pixels only.
+
+    Then nothing lies between pixels: one look-up of bytes does what takes a grid of floats and ten operators otherwise.
+    """
+    if plan.warp.shape[1] != 2 or plan.warp[:, [0, 1], [1, 0]].any() or plan.is_copy.all():
+        return None
+    found = []
+    for axis, have, want in zip((1, 0), plan.in_hw, plan.out_hw, strict=True):
+        scale, shift = plan.warp[:, axis, axis, None], plan.warp[:, axis, 2, None]
+        at = scale * np.arange(want) + np.rint(shift)
+        seen = np.minimum(at % (2 * have), -(at + 1) % (2 * have))  # beyond the border the image is mirrored
+        is_whole = (np.abs(scale) == 1).all() and np.abs(shift - np.rint(shift)).max() < 1e-6
+        if not is_whole or (not plan.is_mirrored and (seen != at).any()):
+            return None
+        found.append(seen.astype(np.int64))
+    return found[0], found[1]
+
+
+def _picked(images_u8: torch.Tensor, places: Places) -> torch.Tensor:
+    """Return the pixels (B, H, W, C) of images (B, ..., C) in these rows and columns."""
+    table = sent(torch.from_numpy(np.concatenate(places, axis=1)), images_u8)
+    down, across = table.split([part.shape[1] for part in places], dim=1)
+    number = torch.arange(len(table), device=table.device)[:, None, None]
+    return images_u8[number, down[:, :, None], across[:, None, :]]
 
 
 def _grid(plan: Plan, pixels: torch.Tensor) -> torch.Tensor:

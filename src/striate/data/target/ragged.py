@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, overload
 
+import numpy as np
+
 if TYPE_CHECKING:
     import torch
 
@@ -64,8 +66,11 @@ class Ragged:
         """(T,) int64, the image of the batch that each row belongs to, on the device of the values."""
         import torch
 
-        lengths = torch.tensor(self.lengths, dtype=torch.int64, device=self.values.device)
-        return torch.repeat_interleave(torch.arange(len(self), device=self.values.device), lengths)
+        from ..augment.effect import sent
+
+        # counted on the host: on a GPU the number of rows would be waited for
+        found = np.repeat(np.arange(len(self), dtype=np.int64), np.array(self.lengths, np.int64))
+        return sent(torch.from_numpy(found), self.values)
 
     def to(self, device: "torch.device | str", *, non_blocking: bool = False) -> "Ragged":
         """Return the batch on a device."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..constant import constants
+
 DELTA_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of Fast R-CNN's second stage: about one over the deltas' deviation
 LARGEST = math.log(1000 / 16)  # of a logarithm of a side: an untrained network's exponential must not overflow
 UNIT = (1.0, 1.0, 1.0, 1.0)
@@ -28,12 +30,12 @@ def encode(xyxy: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT) -> Te
     """
     (middle, sides), (anchor_middle, anchor_sides) = _middles(xyxy), _middles(anchors)
     deltas = torch.cat([(middle - anchor_middle) / anchor_sides, (sides / anchor_sides).log()], -1)
-    return deltas * deltas.new_tensor(weights)
+    return deltas * constants(weights, deltas)
 
 
 def decode(deltas: Tensor, anchors: Tensor, weights: Sequence[float] = UNIT) -> Tensor:
     """Return the boxes (..., 4) that differ by `deltas` from their anchors; a side grows at most 62.5 times."""
-    deltas = deltas / deltas.new_tensor(weights)
+    deltas = deltas / constants(weights, deltas)
     anchor_middle, anchor_sides = _middles(anchors)
     middle = deltas[..., :2] * anchor_sides + anchor_middle
     half = deltas[..., 2:].clamp(max=LARGEST).exp() * anchor_sides / 2

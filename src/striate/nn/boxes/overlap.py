@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..constant import constants
+
 
 def area(xyxy: Tensor) -> Tensor:
     """Return the areas (...) of boxes (..., 4)."""
@@ -18,7 +20,7 @@ def clip(xyxy: Tensor, size_hw: tuple[int, int]) -> Tensor:
         [[0.0, 2.0, 8.0, 20.0]]
     """
     height, width = size_hw
-    return xyxy.clamp(min=0).minimum(xyxy.new_tensor([width, height, width, height]))
+    return xyxy.clamp(min=0).minimum(constants((width, height, width, height), xyxy))
 
 
 def pair_iou(a: Tensor, b: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from striate.metric.mask_matches import SIZE
 from striate.metric.points import POINT_ERROR, TOLERANCE, Of, constant, pck, per_point
 from striate.model import zoo
 from striate.model.build import assemble
+from striate.nn.constant import constants
 
 from ..answer import Answer
 from ..defaults import Defaults, Sums, mean_scores, with_count
@@ -154,7 +155,7 @@ class KeyPoints(Sums, Defaults):
 
     def _distances(self, outputs: Tensor, truth: Tensor, size_hw: SizeHW) -> Tensor:
         """How far the points (N, K) are off, in pixels of the network's view; 0 where they are not marked."""
-        off = (self.way.places(outputs) - truth.nan_to_num()) * truth.new_tensor(size_hw[::-1])
+        off = (self.way.places(outputs) - truth.nan_to_num()) * constants(size_hw[::-1], truth)
         return off.square().sum(2).sqrt().masked_fill(truth[..., 0].isnan(), 0)
 
     def tally(self, outputs: Tensor, batch: Batch) -> Tensor:
@@ -200,7 +201,7 @@ class KeyPoints(Sums, Defaults):
     def truth(self, batch: Batch) -> Tensor:
         """Return the true places (N, K, 2) as shares of the view; nan where a point is not marked or not seen."""
         points: Ragged = batch.targets[self.target]
-        found = points.values.float() / points.values.new_tensor(batch.size_hw[::-1])
+        found = points.values.float() / constants(batch.size_hw[::-1], points.values)
         found = found.masked_fill((points.fields["visible"] <= UNKNOWN)[..., None], torch.nan)
         truth = found.new_full((len(batch), *found.shape[1:]), torch.nan)
         return truth.index_copy(0, points.rows, found)

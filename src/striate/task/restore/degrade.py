@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from striate.nn.constant import constants
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 _MASK = 0xFFFFFFFF
 
@@ -46,7 +48,7 @@ def holed(images: Tensor, keys: Tensor, share: float, side_px: int) -> Tensor:
 
 def greyed(images: Tensor) -> Tensor:
     """Return images without their colours: the ITU-R 601 luma in each channel."""
-    weights = images.new_tensor(LUMA).view(1, 3, 1, 1)
+    weights = constants(LUMA, images).view(1, 3, 1, 1)
     return (images * weights).sum(1, keepdim=True).expand_as(images)
 
 

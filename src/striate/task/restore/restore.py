@@ -33,6 +33,7 @@ from striate.metric.image_quality import (
 from striate.metric.loss import LOSS
 from striate.model import zoo
 from striate.nn import similarity
+from striate.nn.constant import constants
 from striate.task.defaults import Defaults, Sums, mean_scores, with_count
 from striate.task.head import Image
 from striate.task.objective import Objective, Which
@@ -228,11 +229,11 @@ class Restore(Sums, Defaults):
         return super().to_json() | {"layout": "images"}
 
     def _levels(self, images: Tensor) -> Tensor:
-        std, mean = (images.new_tensor(values).view(1, -1, 1, 1) for values in (self.std, self.mean))
+        std, mean = (constants(values, images).view(1, -1, 1, 1) for values in (self.std, self.mean))
         return images * std + mean
 
     def _normal(self, images: Tensor) -> Tensor:
-        std, mean = (images.new_tensor(values).view(1, -1, 1, 1) for values in (self.std, self.mean))
+        std, mean = (constants(values, images).view(1, -1, 1, 1) for values in (self.std, self.mean))
         return (images - mean) / std
 
 
