@@ -158,9 +158,7 @@ HOSTILE = {
     "a name twice": struct.pack("<Q", 120)
     + (json.dumps({"a": ONE})[:-1] + ", " + json.dumps({"a": ONE})[1:]).ljust(120).encode()
     + b"12345678",
-    "million tensors": header(
-        {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(200_000)}
-    ),
+    "million tensors": None,  # is made by its test: 20 MB
     "no JSON": struct.pack("<Q", 4) + b"nope",
     "empty": b"",
     "order is no list": header({"__metadata__": {"order": '{"a": 1}'}, "a": ONE}, b"12345678"),
@@ -171,7 +169,9 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_safetensors_are_refused_quickly(kind, network, tmp_path) -> None:
     path = tmp_path / "weights.safetensors"
-    path.write_bytes(HOSTILE[kind])
+    many = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    content = HOSTILE[kind]
+    path.write_bytes(header({f"t{i}": many for i in range(200_000)}) if content is None else content)
     start = time.process_time()
     with pytest.raises(ModelError):
         load(network, path)

@@ -1,5 +1,6 @@
 """All rows, in the order of the matrix; and what a command needs, imported once before any of them is forked."""
 
+import gc
 from importlib import import_module
 
 from .sheet import Row
@@ -55,8 +56,13 @@ def load() -> list[Row]:
         import_module(name)
     import torch
 
+    from striate.report.templates import _environment
+
+    for name in _environment().list_templates(["html"]):
+        _environment().get_template(name)  # compiled once, not by every training
     with torch.inference_mode():  # the first convolution without data imports as much again
         torch.nn.Conv2d(3, 3, 3, device="meta")(torch.empty(1, 3, 8, 8, device="meta"))
     groups = [import_module(f".{name}", __package__).ROWS for name in GROUPS]
     rows = [row for group in groups for row in group]
+    gc.freeze()  # each child's garbage collector would go over all of this
     return sorted(rows, key=lambda row: (row.id[0], int("".join(filter(str.isdigit, row.id)) or 99), row.id))
