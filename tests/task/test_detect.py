@@ -231,7 +231,7 @@ MORE = [pytest.param(kind, marks=[] if kind == "fast_rcnn" else pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", MORE)
 def test_every_kind_resumes_bit_for_bit(kind, tmp_path):
-    data = open_dataset("toy:shapes?objects=1..3&n=16&size=32&noise=0", task="detect")
+    data = open_dataset("toy:shapes?objects=1..3&points=centre,bite&n=16&size=32&noise=0", task="detect")
     few = ["train.epochs=2", "train.batch_size=4", "data.size=32", "task.proposals=10", "model.encoder=bipyramid"]
     recipe, quiet = named("detect").changed([*few, "train.precision=float32"]), Progress("quiet")
     train(data, kind, recipe, out=tmp_path / "a", progress=quiet)
