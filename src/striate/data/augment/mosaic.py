@@ -12,7 +12,7 @@ from pydantic import Field
 
 from striate.base.size import SizeHW
 
-from .effect import on
+from .effect import on, sent
 from .operation import Draws, Numbers, Operation, Probability
 
 if TYPE_CHECKING:
@@ -130,12 +130,13 @@ def tile_torch(pixels: "torch.Tensor", tiles: Tiles) -> "torch.Tensor":
         torch.arange(height, device=pixels.device) + 0.5, torch.arange(width, device=pixels.device) + 0.5, indexing="ij"
     )
     found = pixels.clone()
-    sources, matrices, spots = tiles.sources, on(tiles.matrices, pixels), on(tiles.spots, pixels)
+    sources = sent(torch.from_numpy(tiles.sources), pixels)
+    matrices, spots = on(tiles.matrices, pixels), on(tiles.spots, pixels)
     is_tiled = on(tiles.is_tiled, pixels).bool()
     for quarter in range(4):
         scale, shift_x, shift_y = (part[:, None, None] for part in matrices[:, quarter].unbind(1))
         grid = torch.stack([2 * (x - shift_x) / scale / width - 1, 2 * (y - shift_y) / scale / height - 1], dim=-1)
-        own = pixels[torch.from_numpy(sources[:, quarter]).to(pixels.device)]
+        own = pixels[sources[:, quarter]]
         moved = torch.nn.functional.grid_sample(own, grid, padding_mode="border", align_corners=False)
         left, top, right, bottom = (edge[:, None, None] for edge in spots[:, quarter].unbind(1))
         is_here = (x >= left) & (x < right) & (y >= top) & (y < bottom) & is_tiled[:, None, None]

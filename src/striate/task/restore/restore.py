@@ -17,6 +17,7 @@ from torch import Tensor
 from striate.base.choose import choose
 from striate.base.errors import SettingsError
 from striate.base.settings import Settings
+from striate.data.augment.effect import sent
 from striate.data.sample import Batch
 from striate.data.target import Target
 from striate.metric import Answers, Metric
@@ -142,7 +143,7 @@ class Restore(Sums, Defaults):
     def see(self, batch: Batch, keys: npt.NDArray[np.int64]) -> Batch:
         """Return the batch with spoiled images; the target is the images as they were, in 0..1."""
         clean = self._levels(batch.images).clamp(0, 1)
-        given = rounded(self.degrade(clean, torch.from_numpy(keys).to(clean.device)))
+        given = rounded(self.degrade(clean, sent(torch.from_numpy(keys), clean)))
         return replace(batch, images=self._normal(given), targets={**batch.targets, self.target: clean})
 
     def loss(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
