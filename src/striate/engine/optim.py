@@ -149,9 +149,10 @@ class Optimiser:
             if not is_finite:
                 return
             is_finite = None
-        is_lost = (
-            None if is_finite is None else torch.logical_not(is_finite, out=torch.empty((), device=is_finite.device))
-        )
+        is_lost = None
+        if is_finite is not None:  # as the fused kernels want it, by one operator
+            is_lost = torch.empty((), dtype=torch.float32, device=is_finite.device)
+            torch.logical_not(is_finite, out=is_lost)
         for group in self._calls():
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if moved:
