@@ -17,9 +17,11 @@ import uvicorn
 from PIL import Image
 from torch import nn
 
+from striate.base.errors import ModelError
 from striate.data.geometry import Geometry
 from striate.data.levels import FULL
 from striate.predict import Predictor
+from striate.predict.series import SeriesPredictor
 from striate.run.execute import train
 from striate.run.recipe import named
 from striate.serve.answerer import Answerer
@@ -182,3 +184,9 @@ def test_deep_and_coloured_files_are_read_as_predict_reads_them(tmp_path, channe
         image.save(tmp_path / name)
         served = answerer([answerer.decoded((tmp_path / name).read_bytes(), "image 0")])[0]
         assert served.probabilities == answerer.predictor(tmp_path / name)[0].probabilities
+
+
+def test_runs_that_take_no_images_are_refused_before_anything_listens(monkeypatch, tmp_path):
+    monkeypatch.setattr(Predictor, "load", lambda run: object.__new__(SeriesPredictor))
+    with pytest.raises(ModelError, match="a run of series: the server takes images"):
+        Answerer(tmp_path)

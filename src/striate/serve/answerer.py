@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.base.errors import ModelError, UserError
+from striate.base.noun import IMAGE
 from striate.base.rundir import RunDir
 from striate.export.bundle import config_of
 from striate.export.contract import compare
@@ -54,11 +55,17 @@ class Answerer:
     """Predictions of a run, for images as they come in.
 
     `engine` is "onnxruntime" or "torch"; `remark` says why it is not the faster one.
+
+    Raises:
+        ModelError: the folder is no finished run, or its network takes no images.
     """
 
     def __init__(self, run: RunDir | Path | str, *, threads: int = 0, uses_onnx: bool = True) -> None:
         run = run if isinstance(run, RunDir) else RunDir(run)
         self.predictor = Predictor.load(run)
+        if self.predictor.noun is not IMAGE:
+            what = f"a run of {self.predictor.noun.many}: the server takes images"
+            raise ModelError(what, where=run.path, fix=f"use `striate predict {run.path} FILE`")
         self.info: dict[str, Any] = config_of(run, self.predictor)
         self.engine, self.remark = "torch", ""
         if uses_onnx:
