@@ -7,13 +7,14 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from striate.base.shared import MESSAGE_BYTES, Shared, SharedGradients, can_share, segments
+from striate.base.shared import MESSAGE_BYTES, Shared, SharedGradients, can_share, machine, segments
 
 pytestmark = pytest.mark.skipif(not can_share(), reason="no memory without a name")
 NUM_BYTES = mmap.PAGESIZE + 2 * MESSAGE_BYTES
@@ -112,3 +113,19 @@ def test_memory_that_one_cannot_have_is_had_by_none():
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(of, range(2))) == [None, None]
+
+
+def test_memory_beyond_the_limit_of_a_file_is_not_had():
+    """`ulimit -f` holds for memory without a name as well."""
+    code = "import resource; from striate.base.shared import segments; "
+    code += "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); print(segments(8192, lambda value: [value]))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "None\n"
+
+
+def test_without_proc_no_memory_is_shared(monkeypatch):
+    def refuse(*_: Any) -> str:
+        raise FileNotFoundError
+
+    assert machine()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert machine() == ""

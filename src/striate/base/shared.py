@@ -28,9 +28,12 @@ SLEEP_S = 0.001  # the longest time between two looks
 def segments(num_bytes: int, tell: Tell) -> list[mmap.mmap] | None:
     """Return memory of each process, zeros at first, mapped in all; None where one of them cannot have it."""
     with ExitStack() as closing:
-        own = os.memfd_create("striate", os.MFD_CLOEXEC)
-        closing.callback(os.close, own)
-        os.ftruncate(own, num_bytes)
+        try:
+            own = os.memfd_create("striate", os.MFD_CLOEXEC)
+            closing.callback(os.close, own)
+            os.ftruncate(own, num_bytes)
+        except OSError:  # no memory, or more than `ulimit -f` allows: then all learn it, as there is no such number
+            own = -1
         try:
             maps = []
             for pid, number in tell([os.getpid(), own]):
@@ -178,6 +181,12 @@ def can_share() -> bool:
 
 
 def machine() -> str:
-    """Return what processes have in common that can see each other's memory: system and space of process numbers."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{boot.read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    """Return what processes have in common that can see each other's memory: system and space of process numbers.
+
+    It is empty where /proc does not say.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        return f"{boot.strip()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""

@@ -137,3 +137,31 @@ def test_drawn_objects_have_their_points():
     assert (counts > 5).all() and counts[SEEN] > 2 * counts[HIDDEN]
     plain = toy.read("toy:shapes?objects=1..3&points=centre,bite&n=12&size=48").target("box")
     assert len(plain.names) == 5 and plain.points.names == ("centre", "bite") and plain.points.pairs == ()
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        ({"keypoints": [1, 2, -1] + [1, 2, 2] * 2}, "a key point of annotation 0 has the visibility -1: .*list.json"),
+        ({"keypoints": [1, 10**400, 2] * 3}, "the keypoints of annotation 0 are not 3 times x, y, visibility"),
+        ({"bbox": [1, 2, 10**400, 4]}, "the bbox of annotation 0 is not x, y, width, height"),
+    ],
+)
+def test_strange_numbers_of_coco_key_points_are_named(tmp_path, row, message):
+    write(tmp_path, [{"image_id": 0, **row}])
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path, task="detect")
+
+
+def test_coco_key_points_with_strange_names(tmp_path):
+    rows = [{"image_id": at, "keypoints": [0, 0, 0] * 3} for at in range(12)]
+    write(tmp_path, rows, [{"id": 1, "name": "person"}])
+    data = open_dataset(tmp_path, task="detect")
+    (said,) = [reading.text for reading in data.readings if "key points" in reading.text]
+    assert "no category has a list of their names" in said and data.target("box").points is None
+    write(tmp_path, rows)  # none is marked, so nobody knows what numbers mean
+    data = open_dataset(tmp_path, task="detect")
+    assert not any("whole numbers" in reading.text for reading in data.readings)
+    write(tmp_path, rows, [{**PERSON, "keypoints": ["eye", "eye", "nose"]}])
+    with pytest.raises(DataError, match="category person has a key point twice: .*list.json"):
+        open_dataset(tmp_path, task="detect")

@@ -13,6 +13,7 @@ from .mask_pairs import split_of
 from .walk import Reason, Walk
 
 Document = Mapping[str, Any]
+MAX_PX = 1e9  # of a side or a place; also what Python's largest whole numbers are held against
 NO_FILE = Reason("listed image without file", "listed images without file", True, "restore them")
 UNLISTED = Reason("image that is not listed", "images that are not listed")
 
@@ -41,6 +42,11 @@ def documents(walk: Walk) -> dict[str, Document]:
     """
     files = [name for name in walk.others() if name.lower().endswith(".json") and is_coco(walk.root / name)]
     return {name: _document(walk.root / name) for name in files}
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value can be a place or a side in pixels; nan is none."""
+    return isinstance(value, int | float) and abs(value) <= MAX_PX
 
 
 def category_names(lists: Iterable[Document]) -> list[str]:
@@ -81,6 +87,11 @@ def _document(path: Path) -> Document:
         raise DataError(f"category id {same} is there twice", where=path, fix="give each category its own id")
     if not all(isinstance(row.get("id"), int) and str(row.get("name") or "").strip() for row in document["categories"]):
         raise DataError("a category without id or name", where=path, fix="mend 'categories'")
+    for row in document["categories"]:
+        points = row.get("keypoints")
+        if isinstance(points, list) and len(set(map(str, points))) < len(points):
+            what = f"category {row['name']} has a key point twice"
+            raise DataError(what, where=path, fix="give each key point its own name")
     return document
 
 

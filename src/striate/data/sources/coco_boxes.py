@@ -1,6 +1,5 @@
 """Boxes of COCO JSON: of any number an image; images without annotations have none."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from striate.base.text import listed, plural, shown
 from ..sample import Reading
 from ..target.extent import Extent
 from .boxed import Boxed, Collection, Thing, twice
-from .coco import Document, Listed, documents, listed_images
+from .coco import Document, Listed, documents, is_number, listed_images
 from .coco_points import in_pixels, index_readings, marks_of, point_names
 from .point_images import Marks
 from .walk import Walk
@@ -37,17 +36,22 @@ def read(walk: Walk, like: str) -> Collection:
     listed = listed_images(walk, lists) if lists else []
     images, names = [boxed(image) for image in listed], point_names(lists)
     if len(names) != 1:
-        return Collection(images, "COCO", ORIGIN, (*doubts(lists), *_several(names)))
+        return Collection(images, "COCO", ORIGIN, (*doubts(lists), *_unread(lists, names)))
     (points,) = names
     marks = [marks_of(row, len(points), image.path) for image in listed for _, row in image.things]
     images = list(_with_points(images, in_pixels(marks)))
     return Collection(images, "COCO", ORIGIN, (*doubts(lists), *index_readings(marks)), points)
 
 
-def _several(names: Mapping[tuple[str, ...], str]) -> list[Reading]:
-    """What is said of categories with different key points, which are not read."""
-    text = f"the categories {' and '.join(list(names.values())[:2])} have different key points: boxes are read alone"
-    return [Reading(text)] if names else []
+def _unread(lists: Mapping[str, Document], names: Mapping[tuple[str, ...], str]) -> list[Reading]:
+    """What is said of key points that are not read: categories have different ones, or no names of them."""
+    if names:
+        why = f"the categories {' and '.join(list(names.values())[:2])} have different key points"
+    elif any(row.get("keypoints") for one in lists.values() for row in one["annotations"]):
+        why = "there are key points, and no category has a list of their names (`keypoints`)"
+    else:
+        return []
+    return [Reading(f"{why}: boxes are read alone")]
 
 
 def _with_points(images: Sequence[Boxed], marks: Sequence[Marks]) -> Iterator[Boxed]:
@@ -70,7 +74,7 @@ def _hull(polygons: Any) -> Any:
     """The x, y, width, height of polygons, for annotations without a box of their own; None of anything else."""
     is_polygons = isinstance(polygons, list) and polygons and all(isinstance(one, list) and one for one in polygons)
     values = [value for one in polygons for value in one] if is_polygons else []
-    if len(values) < 6 or not all(isinstance(value, int | float) for value in values):
+    if len(values) < 6 or not all(map(is_number, values)):
         return None
     x, y = values[::2], values[1::2]
     return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
@@ -85,8 +89,7 @@ def boxed(image: Listed) -> Boxed:
     things = []
     for name, row in image.things:
         box: Any = row["bbox"] if "bbox" in row else _hull(row.get("segmentation"))
-        is_box = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
-        if not is_box or not all(map(math.isfinite, box)):
+        if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
             what = f"the bbox of annotation {row.get('id')} is not x, y, width, height"
             raise DataError(what, where=image.path, fix="mend or remove the annotation")
         left, top, width, height = map(float, box)

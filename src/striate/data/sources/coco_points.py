@@ -10,8 +10,8 @@ from striate.base.errors import DataError
 from striate.base.text import plural
 
 from ..sample import Reading
-from ..target.points import UNKNOWN
-from .coco import Document, Listed, documents, listed_images
+from ..target.points import HIDDEN, SEEN, UNKNOWN
+from .coco import Document, Listed, documents, is_number, listed_images
 from .point_images import ImageMarks, Marks, PointCollection
 from .walk import Walk
 
@@ -57,18 +57,22 @@ def marks_of(row: Mapping[str, Any], num: int, path: Path) -> Marks:
     """Return the points (K, 3) of an annotation as it has them: x, y, visibility; 0 where it has none.
 
     Raises:
-        DataError: they are not so many.
+        DataError: they are not so many, or a visibility is not 0, 1 or 2.
     """
     numbers = row.get("keypoints") or [0] * (3 * num)
-    if not isinstance(numbers, list) or len(numbers) != 3 * num or not all(map(_is_finite, numbers)):
+    if not isinstance(numbers, list) or len(numbers) != 3 * num or not all(map(is_number, numbers)):
         what = f"the keypoints of annotation {row.get('id')} are not {num} times x, y, visibility"
         raise DataError(what, where=path, fix="mend or remove the annotation")
+    if strange := set(numbers[2::3]) - {UNKNOWN, HIDDEN, SEEN}:
+        what = f"a key point of annotation {row.get('id')} has the visibility {min(strange)}"
+        raise DataError(what, where=path, fix="write 0 (not marked), 1 (covered) or 2 (seen)")
     return np.array(numbers, np.float64).reshape(num, 3)
 
 
 def is_index(marks: Sequence[Marks]) -> bool:
     """Return whether points (K, 3) are whole numbers where they are marked, so indices of pixels."""
-    return all(float(place).is_integer() for one in marks for place in one[one[:, 2] > UNKNOWN, :2].ravel())
+    places = [place for one in marks for place in one[one[:, 2] > UNKNOWN, :2].ravel().tolist()]
+    return bool(places) and all(map(float.is_integer, places))
 
 
 def in_pixels(marks: Sequence[Marks]) -> list[Marks]:
@@ -94,16 +98,12 @@ def _marked(image: Listed, num: int) -> list[tuple[float, Marks]]:
     return found
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
-
-
 def _area(row: Mapping[str, Any], marks: Marks) -> float:
     """The area of a thing: as it stands there, else that of its box or of the hull of its points."""
-    if _is_finite(row.get("area")):
+    if is_number(row.get("area")):
         return float(row["area"])
     box = row.get("bbox")
-    if isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box)):
+    if isinstance(box, list) and len(box) == 4 and all(map(is_number, box)):
         return float(box[2] * box[3])
     return float(np.ptp(marks[marks[:, 2] > UNKNOWN, :2], axis=0).prod())
 
