@@ -20,6 +20,7 @@ CASES = {
     "bipyramid 64 px": ("bipyramid", 64),
     "bipyramid 128 px": ("bipyramid", 128),
     "resnet18 64 px": ("resnet18", 64),
+    "resnet18 224 px": ("resnet18", 224),
 }
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

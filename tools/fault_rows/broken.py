@@ -66,7 +66,7 @@ def _without_checksums() -> Any:
 def _without_escaping() -> Any:
     from striate.report import page
 
-    return patched(page._environment(), "autoescape", False)
+    return patched(page.environment(), "autoescape", False)
 
 
 def _grey_for_missing() -> Any:

@@ -56,10 +56,11 @@ def load() -> list[Row]:
         import_module(name)
     import torch
 
-    from striate.report.templates import _environment
+    from striate.report.templates import environment
 
-    for name in _environment().list_templates(["html"]):
-        _environment().get_template(name)  # compiled once, not by every training
+    templates = environment()
+    for name in templates.list_templates(["html"]):
+        templates.get_template(name)  # compiled once, not by every training
     with torch.inference_mode():  # the first convolution without data imports as much again
         torch.nn.Conv2d(3, 3, 3, device="meta")(torch.empty(1, 3, 8, 8, device="meta"))
     groups = [import_module(f".{name}", __package__).ROWS for name in GROUPS]

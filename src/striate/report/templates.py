@@ -14,17 +14,18 @@ FOLDER = Path(__file__).parent
 
 def fill(template: str, **context: Any) -> str:
     """Return a whole template, filled."""
-    return _environment().get_template(template).render(**context)
+    return environment().get_template(template).render(**context)
 
 
 def piece(template: str, macro: str, *args: Any, **options: Any) -> Markup:
     """Return one macro of a template, called: the body of a section, or a part of one."""
-    return Markup(getattr(_environment().get_template(template).module, macro)(*args, **options))
+    return Markup(getattr(environment().get_template(template).module, macro)(*args, **options))
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Return what compiles the templates and keeps them."""
+    found = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -33,8 +34,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"soft": _soft, "with_capital": with_capital}
-    return environment
+    found.filters |= {"soft": _soft, "with_capital": with_capital}
+    return found
 
 
 def _soft(value: Any) -> Markup:
