@@ -213,3 +213,9 @@ def test_a_drawn_box_is_a_frame():
     rows, columns = np.nonzero(drawn.any(-1))
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (5, 6, 15, 20)
     assert not drawn[8:18, 7:13].any() and not image.any()
+
+
+def test_the_share_of_small_boxes_is_a_plain_number():
+    boxes = Boxes.of([[[0, 0, 40, 40]]] * 2, names=("cell",))
+    (said,) = boxes.findings_at(("a", "b"), np.array([[400, 400]] * 2), Geometry((32, 32), "letterbox"))
+    assert said.text.startswith("2 boxes (100 %) become smaller than 8 px")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from striate.base.numbers import significant
 from striate.base.size import SizeHW, size_text
 from striate.base.text import plural, shown
 
@@ -71,8 +72,8 @@ def small_boxes(boxes: "Boxes", ids: Sequence[str], sizes_hw: Sizes, geometry: "
     if not is_small.any():
         return
     share, advice = is_small.sum() / max(1, (sides > 0).sum()), _advice(sides, geometry.size_hw)
-    text = f"{plural(int(is_small.sum()), 'box', 'boxes')} ({100 * share:.2g} %) become smaller than {SMALL_PX} px"
-    text += f" at the size of {geometry.text} ({advice}): {_named(boxes, ids, is_small)}"
+    text = f"{plural(int(is_small.sum()), 'box', 'boxes')} ({significant(100 * share, 2)} %) become smaller than "
+    text += f"{SMALL_PX} px at the size of {geometry.text} ({advice}): {_named(boxes, ids, is_small)}"
     yield Finding("small_box", "warning", _images(boxes, ids, is_small), text, advice)
 
 
