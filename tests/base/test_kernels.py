@@ -56,6 +56,9 @@ CASES = [
     dilated(18, 98, (1, 7), 3, 1),
     dilated(14, 90, (3, 7), 2, 2, groups=2),
     dilated(8, 8, (2, 4), 3, 3, groups=8),
+    one_filter_a_channel(16, (1, 1), (7, 7), 1, 1),  # maps that some columns of the weights do not see
+    one_filter_a_channel(16, (2, 2), (7, 7), 1, 1, dtype="bfloat16"),
+    one_filter_a_channel(16, (2, 1), (5, 5), 2, 2, dtype="bfloat16"),
 ]
 WIDE_OR_STRIDED = [
     *(one_filter_a_channel(24, (19, 18), (3, 3), *stride, dtype="bfloat16") for stride in ((2, 2), (1, 2), (3, 2))),

@@ -74,13 +74,14 @@ def _of_weight(
     # what the units see: all padding is made here, since the kernel takes no map that is lower than the weights
     high, wide = ((slope.shape[2 + axis] - 1) * stride[axis] for axis in (0, 1))
     below = high + weight.shape[2] - x.shape[2] - padding[0]
+    beside = wide + weight.shape[3] - x.shape[3] - padding[1]
+    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    whole = pad(x, (padding[1], beside, padding[0], below))  # cut where it is negative
     parts: list[torch.Tensor] = []
     dbias: torch.Tensor | None = None
     for start in range(0, weight.shape[3], COLUMNS):
         columns = weight[..., start : start + COLUMNS]
-        left = padding[1] - start
-        right = wide + columns.shape[3] - x.shape[3] - left
-        seen = pad(x, (left, right, padding[0], below))  # cut where it is negative
+        seen = whole[..., start : start + wide + columns.shape[3]].contiguous(memory_format=layout)
         is_first = has_bias and start == 0
         _, part, of_bias = call(slope, seen, columns, stride, (0, 0), (False, True, is_first))
         assert part is not None, "asked for"
