@@ -85,7 +85,9 @@ def test_a_worker_that_knows_the_folder_trains_the_same_candidate(no_study, do_s
     folder = SearchDir(tmp_path / "s")
     last = folder.history()[3]
     one = replace(last, scores=(), status="waiting", time_s=0.0, elapsed_s=0.0)
-    job = CandidateJob("x", 0, 0, folder.candidate(3), "candidate", one, folder.history()[:3], "float32")
+    job = CandidateJob(
+        "x", 0, 0, folder.candidate(3), "candidate", candidate=one, before=folder.history()[:3], precision="float32"
+    )
     job.run.path.mkdir(parents=True)
     Worker(folder.path, "cpu").work(**json.loads(json.dumps(job.words)))
     found = Candidate.from_json(json.loads((job.run.path / RESULT).read_text()))

@@ -28,7 +28,7 @@ RESULT = "candidate.json"
 FILES = ("search.json", "split.json")  # of the search, that a machine needs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CandidateJob(Job):
     """A candidate that waits to be trained.
 
@@ -36,14 +36,13 @@ class CandidateJob(Job):
         before: the candidates that it was made from.
     """
 
-    candidate: Candidate | None = None
-    before: Sequence[Candidate] = ()
-    precision: str = "float32"
+    candidate: Candidate
+    before: Sequence[Candidate]
+    precision: str
 
     @property
     def words(self) -> dict[str, Any]:
         """What a process that knows the search needs to be told."""
-        assert self.candidate is not None
         rows = [one.to_json() for one in self.before]
         return {"candidate": self.candidate.to_json(), "before": rows, "precision": self.precision}
 
@@ -75,12 +74,6 @@ class Here:
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def train(self, waiting: Sequence[Candidate], before: Sequence[Candidate], precision: str) -> Iterator[Candidate]:
         """Return candidates with their scores and seconds, each as soon as it is there."""
         return (self.trainer.train(one, before, precision) for one in waiting)
@@ -104,7 +97,7 @@ class AtOnce:
         self.runner.__exit__(kind, problem, trace)
 
     def train(self, waiting: Sequence[Candidate], before: Sequence[Candidate], precision: str) -> Iterator[Candidate]:
-        """Return candidates with their scores, when all of them are there; a second is shared by those at once."""
+        """Return candidates with their scores, when all are there; each has its share of the seconds."""
         begin = time.monotonic()
         jobs = [self._job(one, before, precision) for one in waiting]
         missing = [job for job in jobs if not job.result.exists()]

@@ -135,7 +135,7 @@ def _carry_out(
     info |= {"epochs": trainer.rules.epochs, "rung": trainer.rules.rung}
     folder.save_info(info)
     cluster, device = place["on"], place["device"]
-    with AtOnce(cluster, folder, device, progress) if cluster else Here(trainer) as way:
+    with AtOnce(cluster, folder, device, progress) if cluster else nullcontext(Here(trainer)) as way:
         history = _explore(folder, trainer, plan, precision, way)
     best = trainer.rules.best(history)
     if best is None or best.genome is None:
