@@ -66,7 +66,7 @@ def explain(
     known = dict.fromkeys(list(inspect.signature(make).parameters)[NUM_GIVEN:])
     for name in settings:
         choose(f"setting of {method}", name, known)
-    with borrowed(network) as probe:
+    with borrowed(task.explained(network)) as probe:
         return make(probe, images, objective_of(probe, task, images, which), report=report, **settings)
 
 

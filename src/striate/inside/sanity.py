@@ -82,7 +82,7 @@ def check(
     Raises:
         SettingsError: as `explain` does.
     """
-    with borrowed(network) as probe:
+    with borrowed(task.explained(network)) as probe:
         return check_probe(
             probe, image, objective_of(probe, task, image, which), method=method, stages=stages, seed=seed, **settings
         )

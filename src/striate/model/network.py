@@ -1,6 +1,8 @@
 """The module a blueprint becomes."""
 
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -96,6 +98,16 @@ class Network(nn.Module):
     def outputs_of(self, x: Tensor, rows: tuple[str, ...]) -> dict[str, Tensor]:
         """Return the outputs of rows, by name, as the rows behind them take them: tokens stay tokens."""
         return self._run(x, rows)
+
+    def ending_in(self, *ends: str) -> "Network":
+        """Return a network of the same modules, not copies, that gives the outputs of these rows and runs no others.
+
+        Raises:
+            SettingsError: no row has that name.
+        """
+        other = copy(self)
+        other.blueprint = replace(self.blueprint, ends=ends)
+        return other
 
     def _maps(self, x: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
         found = self._run(x, wanted)

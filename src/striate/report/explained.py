@@ -200,11 +200,12 @@ def explain_image(
     pixels, prediction = predictor.answer(image)
     inputs = predictor.inputs([predictor.framed(pixels)])
     seen = predictor.seen(inputs)[0]
-    with borrowed(predictor.network) as probe:
+    network = predictor.task.explained(predictor.network)
+    with borrowed(network) as probe:
         objective = objective_of(probe, predictor.task, inputs, target)
         maps, refused = _maps(probe, inputs, objective, methods or tuple(METHODS), is_strict and bool(methods), report)
         sanity = check_probe(probe, inputs, objective, method=SANITY_METHOD) if has_sanity else None
-    fields = along_depth(predictor.network, inputs) if has_fields and inputs.ndim == NUM_AXES else ()
+    fields = along_depth(network, inputs) if has_fields and inputs.ndim == NUM_AXES else ()
     return ExplainedImage(
         prediction.id,
         _rgb(seen),

@@ -160,6 +160,10 @@ class Defaults:
         """Return the network's outputs for the images."""
         return network(batch.images, **options)
 
+    def explained(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is."""
+        return network
+
     def timed(self, network: nn.Module, batch: Batch) -> dict[str, float]:
         """Return nothing: the network is all of it."""
         return {}

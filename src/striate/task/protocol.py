@@ -152,6 +152,9 @@ class Task(Protocol):
             options: of the network's call. A batch that is predicted has no targets.
         """
 
+    def explained(self, network: nn.Module) -> nn.Module:
+        """Return the network, its modules the same, without outputs that no `objective` reads where these cost much."""
+
     def timed(self, network: nn.Module, batch: Batch) -> dict[str, float]:
         """Return the milliseconds that the parts of an answer to a batch take, by name; empty where there is one."""
 

@@ -108,6 +108,10 @@ class Rcnn:
         width, height = (int(side) for side in regions[0, 4:, 0])
         return Candidates(clip(boxes, (height, width)), values, place // margins.shape[2])
 
+    def explained(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is."""
+        return network
+
     def logits(self, outputs: Any) -> Tensor:
         """Return the margins (N, K, P)."""
         found: Tensor = outputs[0]

@@ -122,6 +122,9 @@ class Reading(Protocol):
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for a batch; a kind that needs more than the images gives it that here."""
 
+    def explained(self, network: nn.Module) -> nn.Module:
+        """Return the network as far as `logits` reads what it gives, or more."""
+
     def logits(self, outputs: Any) -> Tensor:
         """Return the number (N, K or K + 1, P) of each class at each place, before a sigmoid or softmax."""
 
@@ -178,6 +181,10 @@ class Dense:
     def forward(self, network: nn.Module, batch: Batch, **options: Any) -> Any:
         """Return the network's outputs for the images."""
         return network(batch.images, **options)
+
+    def explained(self, network: nn.Module) -> nn.Module:
+        """Return the network as it is."""
+        return network
 
     def logits(self, outputs: Any) -> Tensor:
         """Return the classes (N, K, P)."""

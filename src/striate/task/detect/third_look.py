@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from striate.model.network import Network
 from striate.nn.blocks.regions import MASK_CELLS, MIN_OVERLAP
 from striate.nn.boxes import pair_iou
 
@@ -17,6 +18,7 @@ from .faster_rcnn import FasterRcnn
 from .reading import Candidates, Truth
 
 NUM_CELLS = MASK_CELLS**2
+NUM_OF_TWO = 6  # outputs of Faster R-CNN, which come first
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,18 @@ class ThirdLook(FasterRcnn):
 
     def fits(self, outputs: Any, num_images: int, num_classes: int) -> bool:
         """Return whether there is what Faster R-CNN gives, and detections with their maps."""
-        if (
-            not isinstance(outputs, Sequence)
-            or len(outputs) != 8
-            or not super().fits(outputs[:6], num_images, num_classes)
-        ):
+        if not isinstance(outputs, Sequence) or len(outputs) != NUM_OF_TWO + 2:
             return False
-        found, maps = outputs[6:]
+        if not super().fits(outputs[:NUM_OF_TWO], num_images, num_classes):
+            return False
+        found, maps = outputs[NUM_OF_TWO:]
         if not all(isinstance(one, Tensor) and one.ndim == 3 and len(one) == num_images for one in (found, maps)):
             return False
         return bool(found.shape[1] == 6 and maps.shape[1:] == (self.num_maps(num_classes), found.shape[2] * NUM_CELLS))
+
+    def explained(self, network: nn.Module) -> nn.Module:
+        """Return Faster R-CNN alone: the third look costs most of a pass with a gradient."""
+        return network.ending_in(*network.blueprint.ends[:NUM_OF_TWO]) if isinstance(network, Network) else network
 
     def candidates(self, outputs: Any) -> Candidates:
         """Return the detections, each with what its maps say; while training, what the second look says."""
