@@ -40,6 +40,7 @@ def gradients(
     """
     import torch
 
+    stride, padding = (tuple(one) * (2 // len(one)) for one in (stride, padding))  # one number stands for both axes
     is_half, is_strided = weight.dtype == torch.bfloat16, any(step != 1 for step in stride)
     is_wide = weight.shape[3] > COLUMNS and (is_half or (weight.dtype == torch.float32 and not is_strided))
     own = mask[0] and is_half and is_strided, mask[1] and is_wide
@@ -76,7 +77,8 @@ def _of_weight(
     below = high + weight.shape[2] - x.shape[2] - padding[0]
     beside = wide + weight.shape[3] - x.shape[3] - padding[1]
     layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    whole = pad(x, (padding[1], beside, padding[0], below))  # cut where it is negative
+    whole = pad(x, (padding[1], max(beside, 0), padding[0], max(below, 0)))
+    whole = whole[:, :, : high + weight.shape[2]]  # the last columns are cut with those of the weights
     parts: list[torch.Tensor] = []
     dbias: torch.Tensor | None = None
     for start in range(0, weight.shape[3], COLUMNS):
