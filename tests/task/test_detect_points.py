@@ -14,6 +14,7 @@ from striate.base.errors import DataError
 from striate.base.rundir import RunDir
 from striate.cli.app import run as command
 from striate.data.geometry import Geometry
+from striate.data.open import open_dataset
 from striate.data.originals import Originals
 from striate.data.target import Boxes, Points, Ragged
 from striate.evaluate.predictions import read
@@ -26,7 +27,7 @@ from striate.predict.table import write_table
 from striate.predict.things import own_things
 from striate.task import fit_task, from_json
 from striate.task.answer import Thing
-from striate.task.detect.keypoint_rcnn import HEAT_CELLS, KeypointRcnn, larger
+from striate.task.detect.keypoint_rcnn import HEAT_CELLS, MARGIN, KeypointRcnn, larger
 from striate.task.detect.points import texts, true_texts
 from striate.task.detect.reading import DetectOptions, Truth
 
@@ -63,6 +64,30 @@ def test_cells_of_points_are_torchvision_s():
     assert (cell[is_learnt] == wanted[is_learnt]).all()
 
 
+def test_a_point_just_beyond_its_box_counts_in_the_nearest_cell():
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 60, (200, 2))
+    boxes = np.concatenate([low, low + rng.uniform(4, 40, (200, 2))], 1)
+    xy = rng.uniform(boxes[:, None, :2] - 12, boxes[:, None, 2:] + 12, (200, 6, 2))
+    cell, is_near = point_cells(torch.from_numpy(xy), torch.from_numpy(boxes), 8, 0.1)
+    for (x0, y0, x1, y1), points, cells, near in zip(boxes, xy, cell.tolist(), is_near.tolist(), strict=True):
+        for (x, y), own, is_taken in zip(points, cells, near, strict=True):
+            shares = np.array([(x - x0) / (x1 - x0), (y - y0) / (y1 - y0)])
+            assert is_taken == (np.abs(shares - 0.5).max() <= 0.6)
+            column, row = np.clip(shares * 8, 0, 7.999).astype(int) * is_taken
+            assert own == 8 * row + column
+    assert 300 < is_near.sum() < 1100
+
+
+def test_corners_of_drawn_squares_are_learnt():
+    boxes = open_dataset("toy:shapes?objects=1..3&points=corners,centre&n=40&size=64").targets["box"]
+    xy, sides = torch.from_numpy(boxes.points.xy).float(), torch.from_numpy(boxes.xyxy)
+    is_marked = torch.from_numpy(boxes.points.visible) > 0
+    share = {margin: point_cells(xy, sides, HEAT_CELLS, margin)[1][is_marked].float().mean() for margin in (0, MARGIN)}
+    assert share[0] < 0.5, "two corners in three lie a part of a pixel beyond the hull of the pixels"
+    assert share[MARGIN] > 0.97
+
+
 def test_points_are_read_as_torchvision_reads_them():
     theirs, rng = tv.load(HEADS).heatmaps_to_keypoints, generator(1)
     boxes = torch.cat([random_boxes(40, 90, rng, 0.2), torch.tensor([[3.0, 4, 3.5, 4.2], [0, 0, 90, 1]])])
@@ -80,6 +105,14 @@ def truth_of(boxes, labels, points):
     return Truth.of(Ragged(boxes, (len(boxes),), columns))
 
 
+def moved_in(points, boxes):
+    """Points (B, K, 3) on the nearest side of their box, where they lie less than a 14th of its sides beyond it."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    places = points[..., :2].clamp(low, high)
+    is_near = ((places - points[..., :2]).abs() <= (high - low) / 14).all(2, keepdim=True)
+    return torch.cat([torch.where(is_near, places, points[..., :2]), points[..., 2:]], 2)
+
+
 def test_the_loss_is_torchvision_s():
     provide()
     theirs, rng = tv.load(HEADS).keypointrcnn_loss, generator(2)
@@ -88,7 +121,8 @@ def test_the_loss_is_torchvision_s():
     points = random_points(true, 5, rng)
     near = true.repeat(3, 1) + torch.randint(-6, 7, (9, 4), generator=rng)
     coarse = torch.randn(9, 5, HEAT_CELLS // 2, HEAT_CELLS // 2, generator=rng)
-    wanted = theirs(larger(coarse.flatten(2)), [near], [points], [torch.arange(9) % 3])
+    moved = moved_in(points.repeat(3, 1, 1), near)
+    wanted = theirs(larger(coarse.flatten(2)), [near], [moved], [torch.arange(9)])
     found = torch.cat([near.T, torch.ones(1, 9), torch.zeros(1, 9)])[None]
     outputs = [None] * 6 + [found, coarse.transpose(0, 1).flatten(1)[None]]
     part = reading._points(outputs, truth_of(true, torch.tensor([1, 0, 2]), points))

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def point_cells(xy: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Tensor]:
+def point_cells(xy: Tensor, boxes: Tensor, side: int, margin: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return the cell (B, K) int64, row by row, in which points lie, and whether they lie in their box (B, K).
 
     Cells of points beyond their box mean nothing. A point on the right or lower side lies in the last cell.
@@ -14,6 +14,7 @@ def point_cells(xy: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Tensor]:
         xy: (B, K, 2) in the pixels of the boxes.
         boxes: (B, 4) with an area.
         side: S.
+        margin: share of the box's sides; a point that lies no farther beyond it counts in the nearest cell.
 
     Example:
         >>> point_cells(torch.tensor([[[3.0, 1.5], [4.0, 0.0], [5.0, 0.0]]]), torch.tensor([[0.0, 0, 4, 4]]), 4)
@@ -22,9 +23,9 @@ def point_cells(xy: Tensor, boxes: Tensor, side: int) -> tuple[Tensor, Tensor]:
     Reference: He et al., Mask R-CNN, arXiv:1703.06870, section 5; cells as torchvision counts them.
     """
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    cell = ((xy - low) * (side / (high - low))).floor().long()
-    cell = torch.where(xy == high, side - 1, cell)
-    is_inside = ((cell >= 0) & (cell < side)).all(2)
+    near = torch.minimum(torch.maximum(xy, low), high)
+    is_inside = ((xy - near).abs() <= margin * (high - low)).all(2)
+    cell = ((near - low) * (side / (high - low))).long().clamp(max=side - 1)
     return (cell[..., 1] * side + cell[..., 0]).masked_fill(~is_inside, 0), is_inside
 
 

@@ -14,20 +14,22 @@ from torch import Tensor
 from striate.base.errors import DataError
 from striate.model import zoo
 from striate.model.blueprint import Blueprint
-from striate.nn.blocks.regions import MASK_CELLS
+from striate.nn.blocks.regions import LOOK_CELLS, MASK_CELLS
 from striate.nn.boxes import point_cells, read_points
 
 from .reading import Candidates, Part, Truth
 from .third_look import ThirdLook, holding, maps_of
 
 HEAT_CELLS = 2 * MASK_CELLS
+MARGIN = 1 / LOOK_CELLS  # a box is the hull of whole pixels: a corner of what it holds lies up to one beyond it
 
 
 @dataclass(frozen=True)
 class KeypointRcnn(ThirdLook):
     """The loss of a point is cross-entropy over the cells of its heat map, mean over the points that are marked.
 
-    A point of an object counts where it lies in the box that is looked at. Each point is answered, also one that is not
+    A point of an object counts where it lies in the box that is looked at, or no farther beyond it than one of the bins
+    that the look divides it into (the paper's has to lie in it). Each point is answered, also one that is not
     seen: where its map is highest.
 
     Reference: He et al., Mask R-CNN, arXiv:1703.06870, section 5.
@@ -68,7 +70,7 @@ class KeypointRcnn(ThirdLook):
         if truth.points.shape[2] != self.num_points:
             what = f"objects have {truth.points.shape[2]} key points, and the run's {self.num_points}"
             raise DataError(what, fix="choose data with the run's key points")
-        cell, is_inside = point_cells(truth.points[image, own], boxes[image, at], HEAT_CELLS)
+        cell, is_inside = point_cells(truth.points[image, own], boxes[image, at], HEAT_CELLS, MARGIN)
         logits = larger(maps_of(outputs).transpose(1, 2)[image, at])
         losses = F.cross_entropy(logits.flatten(2).transpose(1, 2), cell, reduction="none")  # (P, K)
         is_learnt = is_inside & (truth.visible[image, own] > 0)
