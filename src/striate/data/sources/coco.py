@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from striate.base.documents import read_json
 from striate.base.errors import DataError
+from striate.base.text import shown
 
+from ..documents import read_object
 from .boxes import is_coco
 from .mask_pairs import split_of
 from .walk import Reason, Walk
@@ -77,7 +78,7 @@ def listed_images(walk: Walk, lists: Mapping[str, Document]) -> list[Listed]:
 
 
 def _document(path: Path) -> Document:
-    document: Document = read_json(path, "annotations", dict)
+    document: Document = read_object(path, "annotations")
     for part in ("images", "annotations", "categories"):
         rows = document.get(part)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -88,11 +89,29 @@ def _document(path: Path) -> Document:
     if not all(isinstance(row.get("id"), int) and str(row.get("name") or "").strip() for row in document["categories"]):
         raise DataError("a category without id or name", where=path, fix="mend 'categories'")
     for row in document["categories"]:
-        points = row.get("keypoints")
-        if isinstance(points, list) and len(set(map(str, points))) < len(points):
-            what = f"category {row['name']} has a key point twice"
-            raise DataError(what, where=path, fix="give each key point its own name")
+        _check_points(row, path)
     return document
+
+
+def _check_points(category: Mapping[str, Any], path: Path) -> None:
+    """Refuse key points of a category that have no names, or one that is there twice."""
+    points = category.get("keypoints")
+    if not isinstance(points, list):
+        return
+    of = f"category {shown(category['name'], 40)}"
+    if not all(isinstance(name, str | int) and str(name).strip() for name in points):
+        raise DataError(f"{of} has a key point without a name", where=path, fix="name each of its 'keypoints'")
+    if len(set(map(str, points))) < len(points):
+        raise DataError(f"{of} has a key point twice", where=path, fix="give each key point its own name")
+
+
+def _size_hw(row: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    """Height and width of an image as its list has them, 0 where it does not say."""
+    sides = [row.get(side) or 0 for side in ("height", "width")]
+    if not all(map(is_number, sides)):
+        what = f"height and width of image {row['id']} are {shown(sides, 60)}, not pixels"
+        raise DataError(what, where=path, fix="mend 'images'")
+    return int(sides[0]), int(sides[1])
 
 
 class _Files:
@@ -126,8 +145,7 @@ def _listed(path: Path, name: str, document: Document, files: _Files, lost: list
         if file is None:
             lost.append(row["file_name"])
             continue
-        size_hw = (int(row.get("height") or 0), int(row.get("width") or 0))
-        found.append(Listed(file, row["id"], size_hw, split, tuple(things[row["id"]]), path))
+        found.append(Listed(file, row["id"], _size_hw(row, path), split, tuple(things[row["id"]]), path))
     return found
 
 
@@ -147,5 +165,8 @@ def _things(path: Path, document: Document) -> dict[Any, list[tuple[str, Mapping
             if not isinstance(value, int | str) or value not in known:
                 what = f"annotation {row.get('id')} has the {part} {row.get(part)}, which is not there"
                 raise DataError(what, where=path, fix="mend or remove the annotation")
+        if row.get("iscrowd") not in (None, 0, 1):
+            what = f"the iscrowd of annotation {row.get('id')} is {shown(repr(row['iscrowd']), 40)}"
+            raise DataError(what, where=path, fix="write 0, or 1 for a crowd")
         things[image].append((categories[category], row))
     return things

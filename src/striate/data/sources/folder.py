@@ -10,6 +10,7 @@ from striate.base.own import is_own_folder
 from striate.base.text import plural, shown
 
 from ..channels import sampled_channels
+from ..documents import refuse_broken
 from ..sample import SPLITS, Dataset
 from ..target import Label
 from . import annotated, coco_masks, instance_masks, labelme_boxes, labelme_masks, mask_folders, object_masks
@@ -73,9 +74,12 @@ def read(
     boxed = annotated.read(walk, where)
     if boxed is not None:
         return boxed
+    if is_boxed:
+        refuse_broken(root, walk.others())
     folders = _split_folders(walk) if known is None else _given_folders(walk, known)
     parts = [_part(walk, split, folder, known) for split, folder in folders.items()]
     if not any(any(part.names.values()) for part in parts):
+        refuse_broken(root, walk.others())
         raise _no_images(walk)
     classes = class_list((name for part in parts for name in part.names), where=root)
     if known is None:
@@ -172,6 +176,7 @@ def _check_apart(walk: Walk, folders: dict[str, str]) -> None:
 def _part(walk: Walk, split: str, folder: str, known: tuple[str, ...] | None) -> _Part:
     loose, classes = walk.loose(folder), walk.folders(folder)
     if loose and not classes:
+        refuse_broken(walk.root, walk.others())
         what = f"{plural(len(loose), 'image')} directly in the folder, without class folders"
         fix = "put them into one folder a class"
         if known is not None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from striate.base.documents import read_json
 from striate.base.errors import DataError
 from striate.base.text import shown
 
+from ..documents import read_object
 from ..sample import IGNORE, Dataset
 from ..target.extent import Points, area_of
 from .boxes import is_labelme
@@ -103,7 +103,7 @@ def _stem(name: str) -> str:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = read_json(path, "outlines", dict)
+    document: Mapping[str, Any] = read_object(path, "outlines")
     shapes = document.get("shapes")
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise DataError("no list 'shapes'", where=path, fix="save it with LabelMe again")

@@ -2,6 +2,7 @@
 
 from striate.base.errors import DataError
 
+from ..documents import refuse_broken
 from ..sample import Dataset
 from . import coco_points, labelme_points
 from .point_images import dataset_of
@@ -18,6 +19,7 @@ def read(walk: Walk, where: str) -> Dataset:
     """
     found = next((found for read_points in READERS if (found := read_points(walk)) is not None), None)
     if found is None:
+        refuse_broken(walk.root, walk.others())
         fix = "give a table with path,x_NAME,y_NAME,..., COCO JSON with keypoints in its categories, or LabelMe points"
         raise DataError("no key points", where=walk.root, fix=fix)
     return dataset_of(walk, where, found)

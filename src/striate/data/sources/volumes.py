@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from striate.base.documents import read_json
 from striate.base.errors import DataError
 from striate.base.text import plural
 
+from ..documents import read_object
 from ..sample import IGNORE, Dataset, LeftOut, Usual
 from ..target import VolumeMask
 from .names import folder_name, natural_key
@@ -132,7 +132,7 @@ def _listed(path: Path) -> dict[int, str]:
     """The classes in dataset.json: number -> name, as the Decathlon writes it, or name -> number, as nnU-Net does."""
     if not path.is_file():
         return {}
-    found = read_json(path, "description of a dataset", dict).get("labels")
+    found = read_object(path, "description of a dataset").get("labels")
     if found is None:
         return {}
     if not isinstance(found, Mapping):
