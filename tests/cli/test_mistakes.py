@@ -90,3 +90,24 @@ def test_sigterm_becomes_an_exception_and_its_exit_code(monkeypatch):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert end.value.code == 143
+
+
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_a_stop_while_the_report_is_written_says_that_all_else_is_there(stop, code, monkeypatch, tmp_path, last_line):
+    from striate import report
+
+    def stops(*_):
+        raise stop
+
+    out = tmp_path / "run"
+    words = ["toy:shapes?n=40&size=24", "--recipe", "baseline", "--epochs", "1", "--threads", "1", "--out", str(out)]
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "report_run", stops)
+        assert run(["train", *words, "--quiet"]) == code
+        assert last_line() == (
+            f"Finished and saved, stopped while its report was written. Go on with: striate report {out}"
+        )
+        assert run(["resume", str(out), "--quiet"]) == code
+        assert last_line().endswith(f"Go on with: striate report {out}")
+    assert run(["report", str(out)]) == 0
+    assert (out / "report.html").is_file()

@@ -62,3 +62,13 @@ def test_numbers_maps_boxes_tags_and_formulas(tmp_path):
 def test_no_image_leaves_a_table_without_rows(tmp_path):
     write_table(tmp_path / "a.csv", [])
     assert rows_of(tmp_path / "a.csv") == []
+
+
+def test_images_in_which_nothing_was_found_leave_the_columns_of_things(tmp_path):
+    table = tmp_path / "found.csv"
+    thing = {"name": "a", "score": 0.5, "box": [1, 2, 3, 4], "points": [[5, 6, 1.0]]}
+    write_table(table, [{"id": "a.png", "things": [thing]}], ["nose"])
+    header = table.read_text().splitlines()[0]
+    write_table(table, [{"id": "a.png", "things": []}, {"id": "b.png", "things": []}], ["nose"])
+    assert table.read_text() == header + "\n"
+    assert header == "id,label,score,xmin,ymin,xmax,ymax,x_nose,y_nose"

@@ -9,7 +9,7 @@ from striate.base import rank
 from striate.base.errors import Interrupted, SettingsError
 from striate.base.folder import kind_of
 from striate.base.progress import Progress, in_notebook
-from striate.base.rundir import RunDir, StudyDir
+from striate.base.rundir import RunDir, StudyDir, reporting
 from striate.data import open_dataset
 from striate.data.check.skip import without_bad, write_skipped
 from striate.data.open import name_of
@@ -151,8 +151,9 @@ def train_run(dataset: Dataset, model: "Model", recipe: "Recipe", *, on_bad: str
     dataset, skipped = without_bad(dataset, on_bad, options.get("progress"))
     run = carry_out(dataset, model, recipe, **_with_path(options))
     if rank.rank() == 0:
-        write_skipped(run.path, skipped)
-        report_run(run)
+        with reporting(run.path):
+            write_skipped(run.path, skipped)
+            report_run(run)
     return run
 
 
@@ -170,14 +171,16 @@ def resume(path: Path | str, **options: Any) -> RunDir | StudyDir:
         from striate.studies.execute import resume_study
 
         study = resume_study(path, **options)
-        report_runs(study, options.get("progress"))
-        report_study(study)
+        with reporting(study.path):
+            report_runs(study, options.get("progress"))
+            report_study(study)
         return study
     from striate.run.execute import resume as resume_run
 
     run = resume_run(path, **options)
     if rank.rank() == 0:
-        report_run(run)
+        with reporting(run.path):
+            report_run(run)
     return run
 
 
@@ -294,9 +297,10 @@ def _study(
     if dry_run:
         return rehearse(datasets, compared, **options)
     result = carry_out(datasets, compared, **options)
-    write_skipped(result.path, found[0][1])
-    report_runs(result, options.get("progress"))
-    report_study(result)
+    with reporting(result.path):
+        write_skipped(result.path, found[0][1])
+        report_runs(result, options.get("progress"))
+        report_study(result)
     return result
 
 

@@ -166,6 +166,24 @@ def resumable(
         raise Interrupted(what, where=folder.path, fix=command, signal_number=number) from None
 
 
+@contextmanager
+def reporting(folder: Path, verb: str = "report") -> Iterator[None]:
+    """Say what there is where a signal ends the writing of a report: all of the work but that.
+
+    Args:
+        verb: the command that writes the report.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        what, number = "finished and saved, stopped while its report was written", getattr(stop, "exit_code", 130) - 128
+        command = shlex.join(["striate", verb, str(folder), *plugin.typed()])
+        raise Interrupted(what, where=folder, fix=command, signal_number=number) from None
+
+
 def _versioned(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / f"{kind}.json"
     if not path.is_file():

@@ -9,6 +9,7 @@ import typer
 
 from striate.base.errors import DataError, SettingsError
 from striate.base.files import write_bytes
+from striate.base.rundir import reporting
 
 from . import help as h
 from . import options as o
@@ -150,9 +151,10 @@ def give_search(found: "SearchDir", command: str, as_json: bool) -> None:
 
     picture = found.path / "search.png"
     info, result, history = found.info(), found.result() or {}, found.history()
-    write_bytes(picture, chart(history, result, info["plan"]["seed_model"], info["dataset"]["name"]))
-    report_runs(found.study)
-    report_study(found.study)
+    with reporting(found.path, "resume"):
+        write_bytes(picture, chart(history, result, info["plan"]["seed_model"], info["dataset"]["name"]))
+        report_runs(found.study)
+        report_study(found.study)
     document: dict[str, Any] = {
         "command": command,
         "search": str(found.path),

@@ -26,7 +26,8 @@ def write_table(path: Path, documents: Sequence[Mapping[str, Any]], points: Sequ
         ResourceError: the file cannot be written.
     """
     rows = [row for document in documents for row in _rows(document, points)]
-    header = list(rows[0]) if rows else ["id"]
+    of_things = ["label", "score", *SIDES, *(f"{axis}_{name}" for name in points for axis in "xy")]
+    header = list(rows[0]) if rows else ["id", *(of_things if documents else ())]  # images in which nothing was found
     lines = [map(cell, header), *([row[name] for name in header] for row in rows)]
     text = "".join(",".join(cells) + "\n" for cells in lines)
     write_bytes(path, text.encode("utf-8", encoding_errors(text)))
