@@ -70,7 +70,8 @@ def test_the_ensembles_of_a_study_as_a_table_and_as_json(tmp_path, capsys):
     ("words", "what"),
     [
         (["--ensemble", "--calibrate"], "do not go together"),
-        (["--calibrate", "--tta"], "do not go together"),
+        (["--calibrate", "--tta"], "--calibrate and --tta do not go together"),
+        (["--calibrate", "--views", "2"], "--calibrate and --views do not go together"),
         ([TOY, "--calibrate"], "leave DATA out"),
         (["--variant", "x"], "add --ensemble"),
         (["--views", "0"], "0 views"),

@@ -24,6 +24,11 @@ LINE = re.compile(r"error: .+ -- fix: .+")
         (["train", "x", "--set", "train.lr=" + "[" * 5000], 2, "train.lr"),
         (["train", "x", "--recipe", "regularised"], 2, "did you mean 'regularized'"),
         (["train", "toy:shapes", "--model", "resnet81"], 2, "did you mean 'resnet18'"),
+        (
+            ["train", "toy:digits?n=40", "--model", "keypoint_rcnn"],
+            2,
+            "keypoint_rcnn finds objects, a network of the task",
+        ),
         (["train", "toy:shapes", "--task", "clasify"], 2, "did you mean 'classify'"),
         (["train", "toy:shapes", "--top-classes", "0"], 2, "--top-classes"),
         (["train", "toy:shapes", "--on-bad", "ignore"], 2, "choose stop or skip"),

@@ -40,6 +40,14 @@ def test_the_table_says_what_the_document_says(finished, photos, tmp_path, capsy
         assert given == pytest.approx(one["probabilities"], rel=1e-5)
 
 
+def test_a_table_without_things_has_its_columns(tmp_path):
+    path = tmp_path / "a.csv"
+    write_table(path, [{"id": "a.png", "things": []}, {"id": "b.png", "things": []}])
+    assert path.read_text() == "id,label,score,xmin,ymin,xmax,ymax\n"
+    write_table(path, [])
+    assert path.read_text() == "id\n"
+
+
 def test_numbers_maps_boxes_tags_and_formulas(tmp_path):
     path = tmp_path / "a.csv"
     write_table(path, [{"id": "=x.png", "values": {"dx": -3.25, "a,b": 1e-9}}])

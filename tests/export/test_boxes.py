@@ -1,12 +1,15 @@
 """A detector's file ends in candidates; what numpy leaves of them are the run's boxes, and the script has the same."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from striate.base import torchvision as tv
+from striate.base.errors import ModelError
 from striate.export import boxes, bundle
-from striate.export.graph import Answering
+from striate.export.graph import Answering, require_fixed
 from striate.export.onnx_file import Session, write_onnx
 from striate.model import zoo
 from striate.model.build import build
@@ -80,3 +83,12 @@ def test_the_script_has_the_same_suppression():
         kept = torch.tensor(rows[rows[:, 0] == label, 2:])
         ious = tv.load("torchvision.ops").box_iou(kept, kept)
         assert float((ious - torch.eye(len(ious))).max()) <= 0.3 + 1e-5
+
+
+@pytest.mark.parametrize("kind", ["rcnn", "fast_rcnn", "mask_rcnn", "keypoint_rcnn"])
+def test_a_detector_that_chooses_what_it_looks_at_is_refused_in_a_line(kind):
+    run = SimpleNamespace(task=Detect("box", ("a",), kind))
+    with pytest.raises(ModelError, match=f"other programs cannot run {kind}") as caught:
+        require_fixed(run)
+    assert caught.value.fix == "answer with striate predict or striate serve" and "..." not in str(caught.value)
+    require_fixed(SimpleNamespace(task=Detect("box", ("a",), "one_stage")))

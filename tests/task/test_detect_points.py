@@ -213,6 +213,8 @@ def test_points_of_things_are_written_as_coco_and_as_a_table(tmp_path):
     scores = coco_scores([row], [row], "keypoints", images=1, classes=1, side=100, sigmas=(0.05,) * 3)
     assert scores[0] == pytest.approx(1.0)
     write_table(tmp_path / "found.csv", [document], NAMES)
+    write_table(tmp_path / "nothing.csv", [{**document, "things": []}], NAMES)
     header, line = (tmp_path / "found.csv").read_text().splitlines()
+    assert (tmp_path / "nothing.csv").read_text() == header + "\n"
     assert header == "id,label,score,xmin,ymin,xmax,ymax,x_left,y_left,x_right,y_right,x_tip,y_tip"
     assert [float(cell) for cell in line.split(",")[7:]] == pytest.approx([10, 5, 50, 0, 99, 50])

@@ -89,7 +89,7 @@ def test_what_nobody_knows_how_to_merge_is_refused_before_an_image_is_seen():
         views = None
 
     for task in (number, angle, Silent("mask")):
-        with pytest.raises(DataError, match="leave --views out"):
+        with pytest.raises(DataError, match="leave --tta or --views out"):
             Averaged(nn.Identity(), task, 2)
         Averaged(nn.Identity(), task, 1)
     levels = Levels("mask")

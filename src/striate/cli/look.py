@@ -116,7 +116,8 @@ def evaluate(
     """
     if other is not None and data is not None:
         raise SettingsError("--data is the place of the run's own data", where=other, fix="leave one of the two out")
-    modes = {"--ensemble": ensemble, "--calibrate": calibrate, "--views": tta or views != 1}
+    seen = "--tta" if tta else "--views"
+    modes = {"--ensemble": ensemble, "--calibrate": calibrate, seen: tta or views != 1}
     _refuse_mixed(other, {**modes, "--adversarial": adversarial}, variant)
     settings = {"eps": eps, "steps": steps, "images": images}
     if not adversarial:
@@ -139,7 +140,7 @@ def _refuse_mixed(data: str | None, modes: dict[str, bool], variant: str | None)
     chosen = [name for name, is_on in modes.items() if is_on]
     if len(chosen) > 1:
         raise SettingsError(f"{' and '.join(chosen)} do not go together", where=chosen[1], fix="leave one out")
-    if data is not None and chosen and not {*chosen} <= {"--views", "--adversarial"}:
+    if data is not None and chosen and not {*chosen} <= {"--tta", "--views", "--adversarial"}:
         raise SettingsError(f"{chosen[0]} is of the run's own data", where=data, fix="leave DATA out")
     if variant is not None and chosen != ["--ensemble"]:
         raise SettingsError("a variant is one of an ensemble's", where="--variant", fix="add --ensemble")

@@ -55,7 +55,7 @@ def time(
     for name in engine or ():
         choose("engine", name, ENGINES)
     predictor = Predictor.load(run)
-    require_fixed(predictor)
+    require_fixed(predictor, fix=f"read what an image takes in {run / 'run.json'}: part_times_ms")
     geometry = predictor.geometry
     found = measure(
         Answering.of(predictor), (geometry.channels, *geometry.size_hw), batches=_sizes(batch),

@@ -74,12 +74,16 @@ class Answering(nn.Module):
         return BOXES if isinstance(self.task.head, Detector) else (VALUES, PROBABILITIES)[: len(self(images))]
 
 
-def require_fixed(predictor: Predictor) -> None:
-    """Refuse what has no answer of one fixed layout.
+def require_fixed(predictor: Predictor, fix: str = "answer with striate predict or striate serve") -> None:
+    """Refuse a detector that is given its regions, or that looks again at what it found.
+
+    Args:
+        fix: what to do instead.
 
     Raises:
-        ModelError: the run answers with any number of boxes.
+        ModelError: the run is of such a detector.
     """
-    if isinstance(predictor.task.head, Detector) and not is_dense(predictor.task):
-        what = "a detector that looks twice, or makes masks, is no fixed graph"
-        raise ModelError(what, where="export", fix="use striate predict or striate serve")
+    head = predictor.task.head
+    if isinstance(head, Detector) and not is_dense(predictor.task):
+        what = f"other programs cannot run {head.reading.name}, which chooses the boxes it looks at"
+        raise ModelError(what, where=head.reading.name, fix=fix)

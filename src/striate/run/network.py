@@ -24,6 +24,7 @@ from striate.model.zoo import blueprint, options
 from striate.nn.blocks.whiten import Whiten
 from striate.predict.weights import load_weights
 from striate.task import Vector
+from striate.task.detect.readings import READINGS
 
 from .prepare import Prepared
 from .start import trained_name
@@ -70,7 +71,7 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         plan = head.extended(plan, **shape)
         network = build(plan, outputs=head.outputs, seed=seed_for(seed, "init"), **shape)
         if isinstance(head, Vector):
-            _require_vector(network, head.outputs)
+            _require_vector(network, prepared)
         if prepared.task.prior:
             start_at(network, prepared.task.prior)
         return network
@@ -82,9 +83,13 @@ def build_network(model: Model, prepared: Prepared, seed: int, progress: Progres
         raise DataError(what, where=prepared.dataset.where, fix=problem.fix) from problem
 
 
-def _require_vector(network: Network, outputs: int) -> None:
-    last = network.blueprint.names[-1]
-    if (shape := network.shapes[last]) != (outputs,):
+def _require_vector(network: Network, prepared: Prepared) -> None:
+    task, name, last = prepared.task, network.blueprint.name, network.blueprint.names[-1]
+    outputs, shape = task.head.outputs, network.shapes[last]
+    if shape != (outputs,) and name in READINGS:
+        what = f"{name} finds objects, a network of the task detect; these data are for {task.name} ({task.target})"
+        raise SettingsError(what, where=prepared.dataset.where, fix="give data with boxes, or another --model")
+    if shape != (outputs,):
         what = f"the last row gives {'x'.join(map(str, shape))} an image, the task takes {outputs}"
         fix = "end in the rows global_pool and linear, the last without a width"
         raise SettingsError(what, where=f"{network.blueprint.name}: {last}", fix=fix)

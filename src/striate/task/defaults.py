@@ -305,7 +305,7 @@ class Defaults:
         return merged(outputs, merge) if outputs else None
 
     def _no_views(self, what: str) -> DataError:
-        return DataError(what, where=self.target, fix="leave --views out")
+        return DataError(what, where=self.target, fix="leave --tta or --views out")
 
     def draw(self, image_u8: npt.NDArray[np.uint8], truth: Any, values: Any) -> npt.NDArray[np.uint8]:
         """Return the image as it is; of maps, with the edges of truth (green) and prediction (red) on it."""
