@@ -6,23 +6,14 @@ import sys
 
 import pytest
 import torch
-from zoo_families import marked
 
 from striate.base import torchvision as tv
 from striate.base.errors import SettingsError
 from striate.model import zoo
-from striate.model.catalogue import counted, facts, matching, stated
+from striate.model.catalogue import facts, matching, stated
 from striate.model.draw import draw
 from striate.model.issues import examine
 from striate.model.walk import walk
-
-
-@pytest.mark.parametrize("name", marked(zoo.names()))
-def test_every_line_equals_a_new_walk(name: str) -> None:
-    line = facts(name)
-    at = (line.size_px, line.channels, line.outputs)
-    numbers = (line.parameters, line.macs, line.parameters_trained, line.depth, line.size_mb)
-    assert (*at, *numbers) == counted(name), "run `python -m striate.model.catalogue`"
 
 
 def test_scores_are_the_publisher_s() -> None:

@@ -5,54 +5,18 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
-from zoo_families import marked
+from drawings import SVG, boxes
 
 from striate.model import zoo
 from striate.model.blueprint import Blueprint, Row
 from striate.model.build import build
 from striate.model.draw import Box, draw
 
-SVG = "{http://www.w3.org/2000/svg}"
-
 
 def parts(name: str) -> ElementTree.Element:
     plan = zoo.blueprint(name)
     at = plan.native
     return ElementTree.fromstring(draw(plan, size_hw=(at["size"],) * 2, channels=at["channels"], outputs=at["outputs"]))
-
-
-def boxes(root: ElementTree.Element) -> list[tuple[str, dict[str, float]]]:
-    found = []
-    for group in root.iter(f"{SVG}g"):
-        face = group.find(f"{SVG}rect")
-        found.append(
-            (group.find(f"{SVG}title").text, {key: float(face.get(key)) for key in ("x", "y", "width", "height")})
-        )
-    return found
-
-
-@pytest.mark.parametrize("name", marked(zoo.names()))
-def test_every_network_can_be_drawn(name: str) -> None:
-    root = parts(name)
-    wide, high = map(float, root.get("viewBox").split()[2:])
-    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
-        *("svg", "title", "rect", "text", "tspan", "path", "g")
-    }
-    drawn = boxes(root)
-    rows = {row for title, _ in drawn for row in title.split(":")[0].split(", ")}
-    assert rows == {"image", *zoo.blueprint(name).names}
-    for _, face in drawn:
-        assert face["x"] >= 0 and face["x"] + face["width"] <= wide
-        assert face["y"] >= 0 and face["y"] + face["height"] <= high
-    for one in drawn:
-        for other in drawn:
-            if one is not other:
-                assert not _overlap(one[1], other[1]), (one, other)
-
-
-def _overlap(a: dict[str, float], b: dict[str, float]) -> bool:
-    apart_x = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
-    return not (apart_x or a["y"] + a["height"] <= b["y"] or b["y"] + b["height"] <= a["y"])
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet18", "alexnet", "nasnetamobile", "googlenet"])

@@ -57,9 +57,9 @@ def extent(y: torch.Tensor, x: torch.Tensor) -> tuple[int, int]:
     return tuple(int(span[-1] - span[0] + 1) for span in spans)
 
 
-def chosen(network: Network, height: int) -> tuple[list[Layer], list[Layer]]:
+def chosen(network: Network) -> tuple[list[Layer], list[Layer]]:
     """Return the first, a middle and the last row that see part of the image, and the last that sees all of it."""
-    layers = walk(network, size_hw=(height, WIDTH_PX)).layers
+    layers = walk(network).layers
     part = [layer for layer in layers if not layer.is_global and len(layer.out_shape) == 3]
     whole = [layer for layer in layers if layer.is_global and layer.receptive_field_hw[0]]
     return ([part[0], part[len(part) // 2], part[-1]] if part else []), whole[-1:]
@@ -82,11 +82,12 @@ OWN_NORM = {"unet_3d": {"norm": "batch"}}  # its instance norm reads a whole map
 
 def check_fields(plan: Blueprint) -> None:
     layers = walk(plan, size_hw=(512, WIDTH_PX)).layers
-    reach = max((layer.receptive_field_hw[0] for layer in layers if not layer.is_global), default=16)
+    fields = [layer.receptive_field_hw[0] for layer in layers if not layer.is_global]
+    reach, width_px = (max(fields), WIDTH_PX) if fields else (0, 8)  # attention of all pixels to all
     for height in (reach + 64, reach + 97):
-        network = shaken(build(plan, channels=3, outputs=2, size_hw=(height, WIDTH_PX), seed=0))
-        part, whole = chosen(network, height)
-        x = torch.randn(1, 3, height, WIDTH_PX, dtype=torch.float64, requires_grad=True)
+        network = shaken(build(plan, channels=3, outputs=2, size_hw=(height, width_px), seed=0))
+        part, whole = chosen(network)
+        x = torch.randn(1, 3, height, width_px, dtype=torch.float64, requires_grad=True)
         for layer, y in zip(part + whole, maps_of(network, part + whole, x), strict=True):
             seen = extent(y, x)[0]
             if layer.is_global:  # but for a rest of pixels that strides leave over

@@ -1,6 +1,8 @@
 """Each option that a network declares changes what it says; every network takes any input and has named stages."""
 
+import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -158,6 +160,13 @@ CASES = [
 
 
 def made(name: str, side: int, options: dict[str, Any]) -> Network:
+    """Return a network on the meta device; options that change one after the other are held against one usual one."""
+    return _made(name, side, json.dumps(options))
+
+
+@lru_cache(maxsize=2)
+def _made(name: str, side: int, text: str) -> Network:
+    options = json.loads(text)
     if "size" in zoo.options(name):
         options = {"size": side, **options}
     size_hw = (options.get("size", side),) * 2
@@ -205,57 +214,6 @@ def test_any_classes_channels_and_size(name: str, tiny) -> None:
         assert y.shape == (2, outputs, *(size_hw if y.ndim == 4 else ()))
         if name == "mlp":
             assert of(network, nn.Linear)[0].in_features == channels * size_hw[0] * size_hw[1]
-
-
-# Strides of the stages for the size each network is made for; "5x" of LeNet: 5x5 convolutions without padding.
-STRIDES = {
-    "unet_3d": [1, 2, 4, 8],
-    **{key: [1] for key in ("fcn_1d", "resnet_1d", "rnn", "lstm", "gru", "tcn", "transformer_1d")},
-    "bipyramid": [1, 2, 4, 8, 16, 32],
-    "mlp": [],
-    "airbench": [1, 2, 4, 8],
-    "neocognitron": [1, 2, 4, 8],
-    **{key: [1, 3, 6, 32] for key in ("lenet5", "lenet5_dense")},
-    "alexnet": [4, 8, 16, 32],
-    **{f"vgg{depth}{norm}": [1, 2, 4, 8, 16, 32] for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
-    **{key: [2, 4, 8, 16] for key in ("squeezenet1_0", "squeezenet1_1")},
-    **{key: [1, 2, 4] for key in (f"resnet{layers}" for layers in (20, 32, 44, 56, 110))},
-    "densenet_cifar": [1, 2, 4],
-    "mobilenetv1_cifar": [1, 2, 4, 8, 16],
-    "mobilenet_v2_cifar": [1, 2, 4, 8],
-    "xception_small": [2, 4, 8, 16],
-    **{f"convnext_{one}": [4, 8, 16, 32] for one in ("tiny", "small", "base", "large")},
-    "vit_b_16": [16],
-    **{key: [1, 2, 4, 8, 16] for key in ("unet", "encoder_decoder", "segnet", "segnet_nearest", "deeplabv3plus")},
-    **{key: [1, 2, 4, 8, 16, 32] for key in ("fcn32s", "fcn16s", "fcn8s", "fpn", "linknet")},
-    **{f"{name}_resnet{layers}": [2, 4, 8] for name in ("fcn", "deeplabv3") for layers in (50, 101)},
-    **{key: [2, 4, 8, 16] for key in ("lraspp_mobilenet_v3_large", "yolo_v1", "detr")},
-    "vit_cifar": [4],
-    **{f"residual_unet{way}": [1, 2, 4, 8] for way in ("", "_transposed", "_resize")},
-    **{f"autoencoder{size}": [2, 4, 8] for size in ("", "_32", "_512")},
-}
-
-
-@pytest.mark.parametrize("name", zoo.names())
-def test_there_is_a_named_stage_at_each_stride(name: str, tiny) -> None:
-    plan = zoo.blueprint(name)
-    network = assemble(plan, channels=3, outputs=10, size_hw=(plan.size, plan.size))
-    maps = [min(network.grids.get(row, network.shapes[row][1:])) for row in network.stages]
-    strides = STRIDES.get(name, [2, 4, 8, 16, 32])
-    assert len(maps) == len(strides)
-    # what padding leaves out makes maps a little smaller than size / stride
-    for side, stride in zip(maps, strides, strict=True):
-        assert 0.75 * plan.size / stride <= side <= plan.size / stride + 1, (
-            name,
-            dict(zip(strides, maps, strict=True)),
-        )
-    given, (size, _) = tiny[name]
-    small = build(zoo.blueprint(name, **given), channels=3, outputs=3, size_hw=(size, size), seed=0).eval()
-    with torch.no_grad():
-        found = small.features(torch.rand(2, 3, size, size))
-        sides = [y.shape[-1] for y in found.values()]
-        assert all(y.ndim == 4 for y in found.values()) and sides == sorted(set(sides), reverse=True)
-        assert set(found) == set(small.stages) < set(small.rows)
 
 
 def test_tokens_come_as_the_map_of_their_patches() -> None:

@@ -8,7 +8,7 @@ every line of it against a new walk. What Keras states stands beside it, in `zoo
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.base.choose import choose
 from striate.base.errors import ModelError
@@ -16,6 +16,9 @@ from striate.base.errors import ModelError
 from .zoo import ZOO, blueprint
 from .zoo.facts import FACTS
 from .zoo.keras import STATED as KERAS
+
+if TYPE_CHECKING:
+    from .walk import Walk
 
 HEADER = '''"""What each network costs and scores. Written by `python -m striate.model.catalogue`; do not edit.
 
@@ -150,13 +153,13 @@ def matching(pattern: str) -> list[str]:
     return found
 
 
-def counted(name: str) -> tuple[int | float, ...]:
-    """Return a network's numbers from a walk, in the order of the file."""
+def counted(name: str, found: "Walk | None" = None) -> tuple[int | float, ...]:
+    """Return a network's numbers from a walk, by default a new one, in the order of the file."""
     from .network import plan
     from .walk import walk
 
     design = blueprint(name)
-    found = walk(design)
+    found = found or walk(design)
     runs = {row for row, _, _ in plan(design, design.ends or design.names[-1:])}
     layers = [layer for layer in found.layers if layer.name in runs]
     used = sum(layer.parameters for layer in layers), sum(layer.macs for layer in layers)
