@@ -61,3 +61,29 @@ def test_a_list_that_is_cut_short_is_named(tmp_path, document, share, task, fold
     with pytest.raises(DataError, match="cannot be read .*list.json -- fix: restore this file from a copy") as caught:
         open_dataset(tmp_path, task=task)
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), 1e300, 10**400, None, "x"])
+def test_an_outline_with_a_place_that_is_no_pixel_is_named(tmp_path, document, place):
+    document["annotations"][3]["segmentation"] = [[place, 1, 9, 1, 9, 9]]
+    (tmp_path / "list.json").write_text(json.dumps(document))
+    for task in ("detect", "segment"):
+        with pytest.raises(DataError, match="the segmentation of annotation 4 cannot be read .*list.json -- fix: mend"):
+            open_dataset(tmp_path, task=task)
+
+
+@pytest.mark.parametrize("place", [float("nan"), float("inf"), 1e300, 10**400, None, "x"])
+def test_a_point_or_a_polygon_of_labelme_with_such_a_place_is_named(tmp_path, document, place):
+    def save(index, kind, *places):
+        shape = {"label": "nose", "points": [[place, 6] if index == 3 else [5, 6], *places], "shape_type": kind}
+        size = {"imagePath": f"{index:02d}.png", "imageWidth": 60, "imageHeight": 40}
+        (tmp_path / f"{index:02d}.json").write_text(json.dumps({"shapes": [shape], **size}))
+
+    for index in range(6):
+        save(index, "point")
+    with pytest.raises(DataError, match="shape 1 is a point without a place: .*03.json -- fix: mark it in LabelMe"):
+        open_dataset(tmp_path, task="points")
+    for index in range(6):
+        save(index, "polygon", [9, 6], [9, 9])
+    with pytest.raises(DataError, match="shape 1 .nose. is no polygon: .*03.json -- fix: draw it again"):
+        open_dataset(tmp_path, task="segment")

@@ -14,7 +14,7 @@ from striate.base.text import listed, plural, shown
 from ..sample import Reading
 from ..target.extent import Extent
 from .boxed import Boxed, Collection, Thing, twice
-from .coco import Document, Listed, documents, is_number, listed_images
+from .coco import MAX_PX, Document, Listed, documents, is_number, listed_images
 from .coco_points import in_pixels, index_readings, marks_of, point_names
 from .point_images import Marks
 from .walk import Walk
@@ -116,9 +116,9 @@ def extent_of(row: Mapping[str, Any], size_hw: tuple[int, int], path: Path) -> E
                 raise ValueError(f"run lengths of {sum(runs):,} pixels for {size_hw[0]:,} x {size_hw[1]:,}")
             return Extent(size_hw, runs=tuple(runs))
         polygons = tuple(np.array(polygon, np.float64).reshape(-1, 2) for polygon in shape or ())
-        if not all(np.isfinite(polygon).all() for polygon in polygons):
-            raise ValueError("a coordinate that is no number")
-    except (ValueError, TypeError, KeyError) as problem:
+        if not all((np.abs(polygon) <= MAX_PX).all() for polygon in polygons):
+            raise ValueError("a coordinate that is no pixel")
+    except (ValueError, TypeError, KeyError, OverflowError) as problem:
         what = f"the segmentation of annotation {row.get('id')} cannot be read ({shown(problem, 60)})"
         raise DataError(what, where=path, fix="mend or remove the annotation") from problem
     return Extent(size_hw, polygons)

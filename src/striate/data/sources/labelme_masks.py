@@ -13,6 +13,7 @@ from ..documents import read_object
 from ..sample import IGNORE, Dataset
 from ..target.extent import Points, area_of
 from .boxes import is_labelme
+from .coco import MAX_PX
 from .coco_masks import BACKGROUND, Collected, numbered, outline_dataset
 from .mask_names import IGNORED
 from .mask_pairs import split_of
@@ -161,10 +162,12 @@ def _polygon(shape: Mapping[str, Any], number: int, path: Path) -> Points:
     kind = shape.get("shape_type", "polygon")
     try:
         points = np.array(shape.get("points"), np.float64).reshape(-1, 2)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         points = np.zeros((0, 2))
-    if len(points) < (3 if kind == "polygon" else 2) or not np.isfinite(points).all():
-        what = f"shape {number} ({shown(shape.get('label'), 30)}) is no {kind}: it has {len(points)} points"
+    is_far = not (np.abs(points) <= MAX_PX).all()  # nan is too
+    if len(points) < (3 if kind == "polygon" else 2) or is_far:
+        why = "a place that is no pixel" if is_far else f"{len(points)} points"
+        what = f"shape {number} ({shown(shape.get('label'), 30)}) is no {kind}: it has {why}"
         raise DataError(what, where=path, fix="draw it again, or remove it")
     if kind == "polygon":
         return points

@@ -10,6 +10,7 @@ from striate.base.errors import DataError
 from striate.base.text import shown
 
 from ..target.points import SEEN
+from .coco import is_number
 from .labelme_masks import label_of, read_documents, size_of
 from .mask_pairs import split_of
 from .names import natural_key
@@ -47,7 +48,7 @@ def _places(document: Mapping[str, Any], path: Path) -> dict[str, tuple[float, f
         if shape.get("shape_type") != KIND:
             continue
         name, points = label_of(path, shape), np.array(shape.get("points"), dtype=object)
-        if points.shape != (1, 2) or not all(isinstance(value, int | float) for value in points.ravel()):
+        if points.shape != (1, 2) or not all(map(is_number, points.ravel())):
             raise DataError(f"shape {number} is a point without a place", where=path, fix="mark it in LabelMe again")
         if name in found:
             what = f"two points are called {shown(name, 40)!r}"
