@@ -164,6 +164,17 @@ def test_wrong_weights_and_names_are_refused(cache, tmp_path):
         detectors.load(SMALL, tmp_path / "other.pth")
 
 
+def test_key_points_lie_above_the_boxes_and_texts_of_all_things_at_their_places():
+    hidden = Thing("cat", 0.8, (40, 40, 90, 90), points=((45.5, 37.5, 1.0), (60.0, 88.5, 1.0)))
+    over = Thing("cat", 0.9, (30, 40, 80, 90))
+    found = drawn(np.full((120, 160, 3), 200, np.uint8), [over, hidden], ["cat"])
+    for number, (x, y) in enumerate(((45, 37), (60, 88))):
+        is_own = (found == colour_of(number)).all(2)
+        assert is_own[y, x] and (found[y - 3 : y + 4, x - 3 : x + 4] == 255).all(2).sum() >= 8  # with a rim
+    rows, columns = np.nonzero((found == colour_of(1)).all(2))
+    assert (rows.mean() + 0.5, columns.mean() + 0.5) == pytest.approx((88.5, 60), abs=0.51)
+
+
 def test_masks_and_key_points_are_drawn_and_written():
     mask = np.zeros((40, 40), bool)
     mask[20:30, 20:30] = True
@@ -172,8 +183,9 @@ def test_masks_and_key_points_are_drawn_and_written():
     found = drawn(image, [thing], ["dog", "cat"])
     colour = np.array(colour_of(1))
     np.testing.assert_array_equal(found[25, 25], np.rint((image[0, 0] + colour) / 2))  # half covered
-    np.testing.assert_array_equal(found[30, 10], colour)  # a key point, and the other is not sure enough
+    np.testing.assert_array_equal(found[30, 10], colour_of(0))  # a key point, and the other is not sure enough
     np.testing.assert_array_equal(found[19, 15], image[0, 0])
+    assert (found[:4] == image[:4]).all(), "a text would hide half of so small an image"
     document = Prediction("a.jpg", ("dog", "cat"), things=(thing,)).to_json()["things"]
     points = [[10, 30, 2], [15, 19, -1]]
     runs = {"size": [40, 40], "counts": run_text([820, *[10, 30] * 9, 10, 410])}

@@ -7,7 +7,7 @@ from typing import Any
 from striate.base.runs import Bits, run_text, runs_of
 from striate.data.geometry import WayBack
 from striate.data.sample import ImageU8
-from striate.data.target.palette import colour_of, cover, line_px
+from striate.data.target.palette import colour_of, cover, line_px, spot
 from striate.task.answer import Thing
 from striate.task.detect.masks import own_mask
 
@@ -32,7 +32,10 @@ def document_of(thing: Thing) -> dict[str, Any]:
 
 
 def drawn(image_u8: ImageU8, things: Sequence[Thing], names: Sequence[str]) -> ImageU8:
-    """Return an image (H, W, 3) with boxes, classes and scores, the surest on top; masks cover it half."""
+    """Return an image (H, W, 3) with boxes, classes and scores, the surest on top; masks cover it half.
+
+    Key points lie above all boxes, each in its own colour. Texts that are wider than half of the image are left out.
+    """
     import cv2
 
     image, width = image_u8.copy(), line_px(image_u8)
@@ -42,10 +45,11 @@ def drawn(image_u8: ImageU8, things: Sequence[Thing], names: Sequence[str]) -> I
             cover(image, thing.mask, colour)
         left, top, right, bottom = (round(side) for side in thing.box)
         cv2.rectangle(image, (left, top), (right - 1, bottom - 1), colour, width)
-        for x, y, *score in thing.points:
-            if not score or score[0] > MIN_POINT:
-                cv2.circle(image, (round(x), round(y)), 2 * width, colour, -1)
         _write(image, f"{thing.name} {thing.score:.2f}", (left, top), colour)
+    for thing in reversed(things):
+        for number, (x, y, *score) in enumerate(thing.points):
+            if not score or score[0] > MIN_POINT:
+                spot(image, (x, y), colour_of(number), width)
     return image
 
 
@@ -56,6 +60,8 @@ def _write(image_u8: ImageU8, text: str, corner: tuple[int, int], colour: tuple[
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, max(MIN_SCALE, min(image_u8.shape[:2]) * TEXT_SHARE / FONT_PX)
     plain = text.encode("ascii", "replace").decode()
     (across, down), below = cv2.getTextSize(plain, font, scale, 1)
+    if across > image_u8.shape[1] / 2:
+        return
     left, top = max(0, min(corner[0], image_u8.shape[1] - across)), max(corner[1], down + below)
     cv2.rectangle(image_u8, (left, top - down - below), (left + across, top), colour, -1)
     cv2.putText(image_u8, plain, (left, top - below), font, scale, (255, 255, 255), 1, cv2.LINE_AA)

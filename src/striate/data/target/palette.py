@@ -14,7 +14,8 @@ GOLDEN = 0.618034  # turns of the hue between classes: neighbours are never alik
 DRAWN_PX = 96  # side of the tiles that drawn images are shown in
 COVER = 0.5  # how much of a drawn mask covers the image
 BACKGROUND = frozenset({"background", "_background_", "void"})  # names of a class that is left clear
-BLACK, UNKNOWN = (0, 0, 0), (128, 128, 128)
+BLACK, UNKNOWN, WHITE = (0, 0, 0), (128, 128, 128), (255, 255, 255)
+SHIFT = 4  # bits of a pixel's part: places are drawn between pixels
 
 
 def colour_of(label: int) -> tuple[int, int, int]:
@@ -61,6 +62,15 @@ def cover(image_u8: ImageU8, mask: npt.NDArray[np.bool_], colour: tuple[int, int
         mask = cv2.resize(mask.view(np.uint8), image_u8.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT).view(bool)
     mixed = image_u8[mask] * (1 - COVER) + np.array(colour) * COVER
     image_u8[mask] = np.rint(mixed).astype(np.uint8)
+
+
+def spot(image_u8: ImageU8, place: Sequence[float], colour: tuple[int, int, int], radius_px: int) -> None:
+    """Draw a disc with a white rim at x, y, in pixels from the outer corner of an image (H, W, 3); in place."""
+    import cv2
+
+    x, y = (round((float(side) - 0.5) * (1 << SHIFT)) for side in place)
+    for radius, own in ((radius_px + 1, WHITE), (radius_px, colour)):
+        cv2.circle(image_u8, (x, y), radius << SHIFT, own, -1, shift=SHIFT)
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from striate.data.geometry import Geometry
-from striate.data.target.palette import colour_of, cover, line_px
+from striate.data.target.palette import colour_of, cover, line_px, spot
 
 TRUE_COLOUR = (0, 200, 0)
 
@@ -63,7 +63,7 @@ def draw_on_thumbnail(
     for places in points:
         spots = (places * matrix[[0, 1], [0, 1]] + matrix[:, 2]) * scale
         for point in np.flatnonzero(~np.isnan(spots[:, 0])).tolist():
-            cv2.circle(drawn, np.floor(spots[point]).astype(int).tolist(), width + 1, colour_of(point), -1)
+            spot(drawn, spots[point].tolist(), colour_of(point), width)
     return drawn
 
 
