@@ -4,6 +4,7 @@ import itertools
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,8 +177,10 @@ def test_every_level_by_hand() -> None:
     assert to_eight(np.array([9, 10, 11, 12, 13], np.uint16), (10, 12)).tolist() == [0, 0, 128, 255, 255]
 
 
-@pytest.mark.parametrize("text", ["", "fulll", "5-5", "9-3", "0-65536", "-1-9", "0", "1e3-2e3", "0-4095 "])
-def test_what_is_no_range_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "fulll", "5-5", "9-3", "0-65536", "-1-9", "0", "1e3-2e3", "0-4095 ", (0, 9), [0, 9], 5]
+)
+def test_what_is_no_range_is_refused(text: Any) -> None:
     with pytest.raises(SettingsError, match="no range of levels"):
         parse_levels(text)
 

@@ -25,9 +25,9 @@ def parse_levels(text: str) -> Levels | None:
         >>> parse_levels("full"), parse_levels("0-4095"), parse_levels("auto")
         ((0, 65535), (0, 4095), None)
     """
-    if text in {"full", AUTO}:
+    if text in ("full", AUTO):
         return FULL if text == "full" else None
-    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
+    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text) if isinstance(text, str) else None  # Python's may be anything
     if found is None or not int(found[1]) < int(found[2]) <= FULL[1]:
         raise SettingsError(f"{text!r} is no range of levels", where="--levels", fix="write auto, full or 0-4095")
     return int(found[1]), int(found[2])
