@@ -77,13 +77,14 @@ def maps_of(network: Network, layers: list[Layer], x: torch.Tensor) -> list[torc
 
 
 ONE_MAP = [name for name in zoo.names() if not zoo.blueprint(name).ends]  # a list's places are of several maps
+NARROW = {"transformer_1d": 8}  # in which every pixel attends to every other
 OWN_NORM = {"unet_3d": {"norm": "batch"}}  # its instance norm reads a whole map, as no layer's own reach does
 
 
 def check_fields(plan: Blueprint) -> None:
     layers = walk(plan, size_hw=(512, WIDTH_PX)).layers
-    fields = [layer.receptive_field_hw[0] for layer in layers if not layer.is_global]
-    reach, width_px = (max(fields), WIDTH_PX) if fields else (0, 8)  # attention of all pixels to all
+    reach = max((layer.receptive_field_hw[0] for layer in layers if not layer.is_global), default=16)
+    width_px = NARROW.get(plan.name, WIDTH_PX)
     for height in (reach + 64, reach + 97):
         network = shaken(build(plan, channels=3, outputs=2, size_hw=(height, width_px), seed=0))
         part, whole = chosen(network)
