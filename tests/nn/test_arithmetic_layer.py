@@ -141,6 +141,7 @@ def test_uneven_padding_is_a_layer_of_its_own_where_pytorch_has_no_word_for_it()
         ("average pooling has no dilation", {"kind": "pool", "mode": "avg", "dilation": 2}),
         ("groups 2 does not divide outputs 3", {"kind": "conv", "channels": 2, "outputs": 3, "groups": 2}),
         ("kernel 9 is larger", {"kind": "conv", "kernel": 9}),
+        ("no volume smaller", {"kind": "pool", "mode": "avg", "size": (4, 1, 4), "kernel": 2, "padding": 1}),
     ],
 )
 def test_a_layer_that_cannot_work_is_refused(words, options):
@@ -165,6 +166,10 @@ SETTINGS = hypothesis.strategies.fixed_dictionaries(
 
 
 @pytest.mark.filterwarnings("ignore:Using padding=.same.")  # torch warns that it may copy the input
+@hypothesis.example(
+    {"kind": "pool", "size": [1, 1, 1], "kernel": 2, "stride": 1, "padding": 1, "dilation": 1, "mode": "avg"}
+    | {"ceil": False, "count_padding": False, "extra": 0}
+)
 @hypothesis.settings(max_examples=150, deadline=None)
 @hypothesis.given(SETTINGS)
 def test_every_line_that_is_printed_runs_and_gives_that_size(given):

@@ -31,6 +31,7 @@ from .arithmetic import (
 )
 
 KINDS = ("conv", "transposed", "pool", "unpool")
+VOLUME = 3  # axes
 MAX_EXAMPLE = {"numbers": 144, "channels": 3, "taps": 64}  # what still reads well on a page
 MAX_COUNTED = 1_000_000  # taps along an axis that are counted one by one
 
@@ -82,6 +83,10 @@ class Layer:
         choose("pooling", self.mode, dict.fromkeys(("max", "avg")))
         if self.mode == "avg" and any(window.dilation > 1 for window in self.windows):
             raise SettingsError("average pooling has no dilation", where="dilation", fix="give 1, or pool the maximum")
+        pairs = zip(self.size, self.windows, strict=True)
+        if self.mode == "avg" and len(self.size) == VOLUME and any(size < one.kernel for size, one in pairs):
+            what = "PyTorch averages no volume smaller than the kernel, with padding neither"
+            raise SettingsError(what, where="kernel", fix="give a larger volume or a smaller kernel")
         if self.mode == "max" and not self.count_padding:
             what = "a maximum does not count padding; only a mean does"
             raise SettingsError(what, where="--no-count-padding", fix="leave it out, or add --mode avg")
